@@ -1,0 +1,1 @@
+"""Settings, read once and frozen: flag > environment > file > default."""

@@ -1,0 +1,85 @@
+"""How to reach the broker."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from runbus.config import catalogue as c
+from runbus.config.errors import ConfigError
+from runbus.config.secret import Secret
+from runbus.config.sources import Sources
+
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """Broker addresses, security and the topics' prefix."""
+
+    bootstrap_servers: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: Secret = field(default_factory=lambda: Secret(""))
+    ssl_ca_location: str = ""
+    ssl_certificate_location: str = ""
+    ssl_key_location: str = ""
+    topic_prefix: str = "runbus."
+
+    @classmethod
+    def load(cls, sources: Sources) -> KafkaSettings:
+        """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
+        settings = cls(
+            bootstrap_servers=_addresses(sources.text(c.BOOTSTRAP_SERVERS)),
+            security_protocol=_protocol(sources.text(c.SECURITY_PROTOCOL)),
+            sasl_mechanism=sources.text(c.SASL_MECHANISM),
+            sasl_username=sources.text(c.SASL_USERNAME),
+            sasl_password=Secret(sources.text(c.SASL_PASSWORD)),
+            ssl_ca_location=sources.text(c.SSL_CA),
+            ssl_certificate_location=sources.text(c.SSL_CERTIFICATE),
+            ssl_key_location=sources.text(c.SSL_KEY),
+            topic_prefix=_prefix(sources.text(c.TOPIC_PREFIX)),
+        )
+        if settings.security_protocol.startswith("SASL") and not settings.sasl_username:
+            raise ConfigError(
+                f"{c.SECURITY_PROTOCOL.env} is {settings.security_protocol}: set {c.SASL_USERNAME.env} too"
+            )
+        return settings
+
+    def client_config(self) -> dict[str, str]:
+        """Return the librdkafka properties, secrets included: for a client, never for a log."""
+        config = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.security_protocol}
+        if self.security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.sasl_mechanism
+            config["sasl.username"] = self.sasl_username
+            config["sasl.password"] = self.sasl_password.reveal()
+        files = {
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
+        return config | {key: path for key, path in files.items() if path}
+
+
+def _addresses(text: str) -> str:
+    for part in text.split(","):
+        match = _ADDRESS.fullmatch(part.strip())
+        if match is None or not 0 < int(match[2]) < 65536:
+            raise ConfigError(
+                f"{c.BOOTSTRAP_SERVERS.env}={text!r} is not host:port[,host:port...]; {part.strip()!r} is wrong"
+            )
+    return text
+
+
+def _protocol(text: str) -> str:
+    if text.upper() not in _PROTOCOLS:
+        raise ConfigError(f"{c.SECURITY_PROTOCOL.env}={text!r} is not one of {', '.join(_PROTOCOLS)}")
+    return text.upper()
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", text):
+        raise ConfigError(f"{c.TOPIC_PREFIX.env}={text!r}: a topic's name has letters, digits, '.', '_' and '-' only")
+    return text

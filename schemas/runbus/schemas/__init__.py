@@ -1,0 +1,1 @@
+"""The wire format: Avro schemas, the codec, the topics. Everything else in RunBus stands on it."""

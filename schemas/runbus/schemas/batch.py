@@ -1,0 +1,281 @@
+"""StepBatch: consecutive steps of one stream, one column per field. The heart of the wire format.
+
+`encode` and `decode` are exact inverses; both refuse a batch whose columns contradict its `count`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import fastavro
+import numpy as np
+from numpy.typing import NDArray
+
+from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.errors import InvalidValue
+from runbus.schemas.layout import NONE, Layout, check_layout, unpack
+
+MAX_COUNT = 1_000_000
+NO_SEED = -(2**63)
+NO_TICK = -1
+
+
+@dataclass(frozen=True, slots=True)
+class StepColumns:
+    """The numeric columns of a batch, each of shape (count,).
+
+    Attributes:
+        env: int32, index in a vector environment.
+        episode: int64, index of the episode within its env.
+        step: int32, 0 = the reset, then 1..T.
+        ts: int64, microseconds since the epoch.
+        reward: float64, 0 on a reset.
+        terminated, truncated: uint8, 0 or 1.
+        tick: int64 world step, or None outside of a multi-agent environment.
+        seed: int64, NO_SEED where there is none, or None if no row has one.
+    """
+
+    env: NDArray[np.int32]
+    episode: NDArray[np.int64]
+    step: NDArray[np.int32]
+    ts: NDArray[np.int64]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.uint8]
+    truncated: NDArray[np.uint8]
+    tick: NDArray[np.int64] | None = None
+    seed: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """One named number of some steps: `rows` (uint32, ascending, index in the batch) and their `values` (float64)."""
+
+    name: str
+    rows: NDArray[np.uint32]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHeader:
+    """What a reader learns without decoding a column."""
+
+    run_id: str
+    agent_id: str
+    attempt: int
+    first_seq: int
+    count: int
+    dropped: int
+    sent_at: int
+    action: Layout = NONE
+    observation: Layout = NONE
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that follows the last step of the batch."""
+        return self.first_seq + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """Consecutive steps of one stream. `action` and `observation` are packed columns (see layout.pack)."""
+
+    header: BatchHeader
+    columns: StepColumns
+    action: bytes = b""
+    observation: bytes = b""
+    extras: tuple[Extra, ...] = ()
+    info: tuple[str, ...] = field(default=())
+
+
+#: field -> (numpy dtype, whether it may be empty), from the `dtype` attribute of the schema
+_COLUMNS: Mapping[str, tuple[np.dtype[Any], bool]] = {
+    f["name"]: (np.dtype(f["type"]["dtype"]), f["name"] in ("tick", "seed"))
+    for f in schema("StepBatch").fields
+    if isinstance(f["type"], dict) and "dtype" in f["type"]
+}
+
+
+def check(batch: StepBatch) -> None:
+    """Raise InvalidValue unless every part of the batch agrees with its header."""
+    _check_header(batch.header)
+    count = batch.header.count
+    for name, (dtype, optional) in _COLUMNS.items():
+        column = getattr(batch.columns, name)
+        if column is None and optional:
+            continue
+        if column is None or column.shape != (count,) or column.dtype != dtype:
+            found = "nothing" if column is None else f"{column.dtype.str}{list(column.shape)}"
+            raise InvalidValue(f"column {name}: {found}, must be {dtype.str}[{count}]")
+    for name in ("terminated", "truncated"):
+        if int(getattr(batch.columns, name).max()) > 1:
+            raise InvalidValue(f"column {name} has a value that is neither 0 nor 1")
+    if batch.info and len(batch.info) != count:
+        raise InvalidValue(f"column info: {len(batch.info)} entries, must be 0 or {count}")
+    for extra in batch.extras:
+        _check_extra(extra, count)
+    _check_values("action", batch.header.action, batch.action, count)
+    _check_values("observation", batch.header.observation, batch.observation, count)
+
+
+def _check_header(header: BatchHeader) -> None:
+    if not 1 <= header.count <= MAX_COUNT:
+        raise InvalidValue(f"count {header.count}: must be 1 to {MAX_COUNT}")
+    for name in ("attempt", "first_seq", "dropped", "sent_at"):
+        if getattr(header, name) < 0:
+            raise InvalidValue(f"{name} {getattr(header, name)} is negative")
+    if not header.run_id or not header.agent_id:
+        raise InvalidValue("run_id or agent_id is empty")
+    check_layout(header.action)
+    check_layout(header.observation)
+
+
+def _check_extra(extra: Extra, count: int) -> None:
+    rows = extra.rows
+    if rows.shape != extra.values.shape or rows.ndim != 1:
+        raise InvalidValue(f"extra {extra.name!r}: {rows.size} rows and {extra.values.size} values")
+    if rows.size and (int(rows[-1]) >= count or bool((rows[1:] <= rows[:-1]).any())):
+        raise InvalidValue(f"extra {extra.name!r}: rows must ascend and be below {count}")
+
+
+def _check_values(name: str, layout: Layout, column: bytes, count: int) -> None:
+    try:
+        if layout.width > 0 or not layout.recorded:
+            expected = layout.width * count
+            if len(column) != expected:
+                raise InvalidValue(f"{len(column)} bytes, must be {expected}")
+        else:
+            unpack(layout, column, count)
+    except InvalidValue as error:
+        raise InvalidValue(f"column {name}: {error}") from error
+
+
+def encode(batch: StepBatch) -> bytes:
+    """Return the Avro body of the batch. Raises InvalidValue where its parts disagree."""
+    check(batch)
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, schema("StepBatch").parsed, _record(batch))
+    return out.getvalue()
+
+
+def _record(batch: StepBatch) -> dict[str, object]:
+    h, columns = batch.header, batch.columns
+    record: dict[str, object] = {
+        "run_id": h.run_id,
+        "agent_id": h.agent_id,
+        "attempt": h.attempt,
+        "first_seq": h.first_seq,
+        "count": h.count,
+        "dropped": h.dropped,
+        "sent_at": h.sent_at,
+        "extras": [
+            {"name": e.name, "rows": _bytes(e.rows, "<u4"), "values": _bytes(e.values, "<f8")} for e in batch.extras
+        ],
+        "info": list(batch.info),
+        "action": batch.action,
+        "observation": batch.observation,
+    }
+    for name, layout in (("action", h.action), ("observation", h.observation)):
+        record |= {f"{name}_dtype": layout.dtype, f"{name}_shape": list(layout.shape), f"{name}_width": layout.width}
+    for name in _COLUMNS:
+        column = getattr(columns, name)
+        record[name] = b"" if column is None else column.tobytes()
+    return record
+
+
+def _bytes(array: NDArray[Any], dtype: str) -> bytes:
+    return np.ascontiguousarray(array, dtype).tobytes()
+
+
+def decode(body: bytes, writer: AvroSchema | None = None) -> StepBatch:
+    """Return the batch of an Avro body, written with `writer` (default: this package's schema).
+
+    Raises:
+        InvalidValue: truncated, trailing bytes, or columns that contradict the header.
+    """
+    record = read_record(body, writer or schema("StepBatch"), schema("StepBatch"))
+    count = record["count"]
+    columns: dict[str, Any] = {name: _column(name, record[name], count) for name in _COLUMNS}
+    batch = StepBatch(
+        header=_header(record),
+        columns=StepColumns(**columns),
+        action=record["action"],
+        observation=record["observation"],
+        extras=tuple(_extra(e) for e in record["extras"]),
+        info=tuple(record["info"]),
+    )
+    check(batch)
+    return batch
+
+
+def decode_header(body: bytes, writer: AvroSchema | None = None) -> BatchHeader:
+    """Return the header only; the columns are neither read nor checked."""
+    header = _header(_read_prefix(body, _header_schema(writer or schema("StepBatch"))))
+    _check_header(header)
+    return header
+
+
+@cache
+def _header_schema(writer: AvroSchema) -> AvroSchema:
+    return writer.cut_before("env")
+
+
+def _header(record: Mapping[str, Any]) -> BatchHeader:
+    def layout(name: str) -> Layout:
+        return Layout(record[f"{name}_dtype"], tuple(record[f"{name}_shape"]), record[f"{name}_width"])
+
+    return BatchHeader(
+        run_id=record["run_id"],
+        agent_id=record["agent_id"],
+        attempt=record["attempt"],
+        first_seq=record["first_seq"],
+        count=record["count"],
+        dropped=record["dropped"],
+        sent_at=record["sent_at"],
+        action=layout("action"),
+        observation=layout("observation"),
+    )
+
+
+def _column(name: str, raw: bytes, count: int) -> NDArray[Any] | None:
+    dtype, optional = _COLUMNS[name]
+    if optional and not raw:
+        return None
+    if len(raw) != count * dtype.itemsize:
+        raise InvalidValue(f"column {name}: {len(raw)} bytes, must be {count} x {dtype.itemsize}")
+    return np.frombuffer(raw, dtype)
+
+
+def _extra(record: Mapping[str, Any]) -> Extra:
+    rows, values = record["rows"], record["values"]
+    if len(rows) % 4 or len(values) % 8:
+        raise InvalidValue(f"extra {record['name']!r}: a column is cut short")
+    return Extra(record["name"], np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8"))
+
+
+def read_record(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+    """Decode one whole Avro record. Raises InvalidValue if it is cut short or followed by other bytes."""
+    source = io.BytesIO(body)
+    record = _read(source, writer, reader)
+    if source.tell() != len(body):
+        raise InvalidValue(f"{writer.name}: {len(body) - source.tell()} bytes follow the record")
+    return record
+
+
+def _read_prefix(body: bytes, cut: AvroSchema) -> dict[str, Any]:
+    return _read(io.BytesIO(body), cut, cut)
+
+
+def _read(source: io.BytesIO, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+    try:
+        same = writer is reader
+        record = fastavro.schemaless_reader(source, writer.parsed, None if same else reader.parsed)
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError, StopIteration) as error:
+        raise InvalidValue(f"{writer.name}: not a record of this schema ({type(error).__name__}: {error})") from error
+    except fastavro.read.SchemaResolutionError as error:
+        raise InvalidValue(f"{writer.name}: its writer schema cannot be read by this version: {error}") from error
+    assert isinstance(record, dict)
+    return record

@@ -1,0 +1,125 @@
+"""From a record to a Kafka value and back: two framings, and readers take both.
+
+Avro single-object encoding (`C3 01` + CRC-64-AVRO fingerprint) needs no service; Confluent framing (`00` + schema id)
+needs a registry. The body is the same bytes in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from runbus.schemas.avsc import AvroSchema, by_fingerprint
+from runbus.schemas.errors import InvalidValue, UnknownSchema
+
+SINGLE_OBJECT_MARK = b"\xc3\x01"
+CONFLUENT_MARK = b"\x00"
+SINGLE_OBJECT_SIZE = 10
+CONFLUENT_SIZE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A schema named by its CRC-64-AVRO fingerprint, 8 bytes."""
+
+    mark: bytes
+
+    def __str__(self) -> str:
+        return f"fingerprint {self.mark.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryId:
+    """A schema named by its id in the registry."""
+
+    id: int
+
+    def __str__(self) -> str:
+        return f"schema id {self.id}"
+
+
+SchemaRef = Fingerprint | RegistryId
+
+
+class Registry(Protocol):
+    """A schema registry, as far as RunBus needs one."""
+
+    def id_of(self, topic: str, schema: AvroSchema) -> int:
+        """Return the id of `schema` under the subject `<topic>-value`. May block on the network.
+
+        Raises:
+            UnknownSchema: it is not registered (the text says how to push it).
+            RegistryUnavailable: no answer; try again later.
+        """
+
+    def schema(self, schema_id: int) -> AvroSchema:
+        """Return the schema of that id. Raises like `id_of`."""
+
+
+def split(value: bytes | None) -> tuple[SchemaRef, int]:
+    """Return which schema wrote `value` and where its Avro body starts.
+
+    Raises:
+        InvalidValue: empty, or neither framing.
+    """
+    if value and value[:2] == SINGLE_OBJECT_MARK and len(value) >= SINGLE_OBJECT_SIZE:
+        return Fingerprint(bytes(value[2:SINGLE_OBJECT_SIZE])), SINGLE_OBJECT_SIZE
+    if value and value[:1] == CONFLUENT_MARK and len(value) >= CONFLUENT_SIZE:
+        return RegistryId(int.from_bytes(value[1:CONFLUENT_SIZE], "big")), CONFLUENT_SIZE
+    start = "no value" if not value else f"starts with {value[:4].hex()}"
+    raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
+
+
+class Codec:
+    """Frames bodies for a topic and finds the schema of a value.
+
+    Args:
+        registry: writes Confluent framing with it; without, single-object encoding.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry
+        self._prefixes: dict[tuple[str, bytes], bytes] = {}
+
+    def frame(self, topic: str, schema: AvroSchema, body: bytes) -> bytes:
+        """Return the Kafka value of an Avro body. May ask the registry once per topic and schema."""
+        key = (topic, schema.fingerprint)
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            prefix = self._prefixes[key] = self._prefix(topic, schema)
+        return prefix + body
+
+    def _prefix(self, topic: str, schema: AvroSchema) -> bytes:
+        if self._registry is None:
+            return SINGLE_OBJECT_MARK + schema.fingerprint
+        return CONFLUENT_MARK + self._registry.id_of(topic, schema).to_bytes(4, "big")
+
+    def resolve(self, ref: SchemaRef) -> AvroSchema:
+        """Return the writer schema that `ref` names.
+
+        Raises:
+            UnknownSchema: nobody here knows it; upgrade RunBus, or set SCHEMA_REGISTRY_URL.
+            RegistryUnavailable: no answer; try again later.
+        """
+        if isinstance(ref, RegistryId):
+            if self._registry is None:
+                raise UnknownSchema(f"{ref}: set SCHEMA_REGISTRY_URL to the registry that knows it")
+            return self._registry.schema(ref.id)
+        known = by_fingerprint().get(ref.mark)
+        if known is None:
+            raise UnknownSchema(f"{ref}: written by a newer version; upgrade RunBus here")
+        return known
+
+    def open(self, value: bytes | None, name: str) -> tuple[AvroSchema, bytes]:
+        """Return the writer schema and the body of a value that must be a record `name`.
+
+        Raises:
+            InvalidValue: not framed, or another record.
+            UnknownSchema, RegistryUnavailable: as `resolve`.
+        """
+        ref, start = split(value)
+        assert value is not None
+        writer = self.resolve(ref)
+        if writer.name != name:
+            raise InvalidValue(f"a {writer.name} where a {name} is expected")
+        return writer, value[start:]
