@@ -1,0 +1,70 @@
+# RunBus: `make demo` and `make test` set up everything they need on a machine that has Python >= 3.11 only.
+# ARGS passes options on: make demo ARGS="--seconds 20 --no-browser"; make test ARGS="-k sink"
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := uv==0.13.9
+ARGS ?=
+SOURCES := producers stream_apps schemas tests benchmarks examples
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test test-unit lint types layers fmt check bench lock build clean
+.DEFAULT_GOAL := help
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Real agents, Kafka, the sink and ClickHouse on this machine; ends with the audit
+	$(BIN)/runbus demo $(ARGS)
+
+test: $(VENV)/.dev ## All tests, on real engines
+	$(BIN)/pytest $(ARGS)
+
+test-unit: $(VENV)/.dev ## The tests that need no engine
+	$(BIN)/pytest tests/unit $(ARGS)
+
+lint: $(VENV)/.dev ## Style, without writing
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.dev ## mypy --strict on code and tests
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev ## Imports go one way
+	$(BIN)/lint-imports
+
+check: lint types layers ## lint, types and layers
+
+fmt: $(VENV)/.dev ## Rewrite the style's mistakes
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev ## The benchmarks, one after the other
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra build -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/demo.txt
+
+build: $(VENV)/.dev ## Wheel and sdist in dist/
+	$(BIN)/python -m hatchling build
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.uv:
+	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.demo: $(VENV)/.uv requirements/demo.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

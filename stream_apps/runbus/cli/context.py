@@ -1,0 +1,49 @@
+"""What every command needs: the settings as the flags, the environment and the file give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import typer
+
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.config.sources import Sources, read_sources
+from runbus.schemas.codec import Codec
+from runbus.schemas.registry import codec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one command, read and checked when they are first asked for; `flags` by variable name."""
+
+    flags: Mapping[str, str]
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Flags, environment and file. Raises ConfigError."""
+        return read_sources(self.flags)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """The broker's settings. Raises ConfigError."""
+        return KafkaSettings.load(self.sources)
+
+    @property
+    def clickhouse(self) -> ClickHouseSettings:
+        """ClickHouse's settings. Raises ConfigError."""
+        return ClickHouseSettings.load(self.sources)
+
+    @property
+    def codec(self) -> Codec:
+        """The codec, with the registry if one is set. Raises ConfigError."""
+        return codec(self.sources)
+
+
+def settings(context: typer.Context) -> Settings:
+    """Return the settings that the root command read."""
+    found = context.find_object(Settings)
+    assert found is not None
+    return found

@@ -1,0 +1,144 @@
+"""What `runbus doctor` looks at: each check is one function that returns what it found or raises what is wrong."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.deduplication import check_deduplication
+from runbus.clickhouse.errors import translated
+from runbus.clickhouse.migrate import status
+from runbus.config import catalogue
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import RunBusError
+from runbus.config.kafka import KafkaSettings
+from runbus.config.sources import Sources, home
+from runbus.local.java import find_java
+from runbus.schemas.admin import list_topics
+from runbus.schemas.avsc import schema
+from runbus.schemas.registry import SchemaRegistry
+from runbus.schemas.topics import STEPS
+
+_FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: whether it passed, and what was found or what to do."""
+
+    check: str
+    ok: bool
+    text: str
+
+
+def diagnose(sources: Sources) -> list[Finding]:
+    """Run every check; none raises, each takes some seconds at most."""
+    checks: dict[str, Callable[[Sources], str]] = {
+        "python": _python,
+        "java": _java,
+        "disk": _disk,
+        "configuration": _configuration,
+        "broker": _broker,
+        "registry": _registry,
+        "clickhouse": _clickhouse,
+        "migrations": _migrations,
+        "exactly once": _exactly_once,
+        "sink": _sink,
+    }
+    return [_run(name, check, sources) for name, check in checks.items()]
+
+
+def _run(name: str, check: Callable[[Sources], str], sources: Sources) -> Finding:
+    try:
+        return Finding(name, True, check(sources))
+    except RunBusError as error:
+        return Finding(name, False, str(error))
+
+
+def _python(_: Sources) -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def _java(_: Sources) -> str:
+    return str(find_java())
+
+
+def _disk(_: Sources) -> str:
+    folder = home()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if free < 2**30:
+        raise RunBusError(
+            f"only {free // 2**20} MiB are free at {folder}: free some, or set RUNBUS_HOME to another disk"
+        )
+    return f"{free / 2**30:.1f} GiB free at {folder}"
+
+
+def _configuration(sources: Sources) -> str:
+    KafkaSettings.load(sources)
+    ClickHouseSettings.load(sources)
+    return f"read from {sources.file_path}" if sources.file_path else "no file; environment and defaults"
+
+
+def _broker(sources: Sources) -> str:
+    settings = KafkaSettings.load(sources)
+    missing = [s.name for s in list_topics(settings) if not s.partitions]
+    if missing:
+        raise RunBusError(f"{settings.bootstrap_servers} has no {', '.join(missing)}: run `runbus topics apply`")
+    return f"{settings.bootstrap_servers} has every topic"
+
+
+def _registry(sources: Sources) -> str:
+    url = sources.text(catalogue.REGISTRY_URL)
+    if not url:
+        return "not used: values name the schemas of the package"
+    topic = KafkaSettings.load(sources).topic_prefix + STEPS.name
+    schema_id = SchemaRegistry(url).id_of(topic, schema("StepBatch"))
+    return f"{url} knows {topic}-value as id {schema_id}"
+
+
+def _clickhouse(sources: Sources) -> str:
+    settings = ClickHouseSettings.load(sources)
+    client = connect(settings, database="")
+    try:
+        return f"{settings.url} is version {client.server_version}"
+    finally:
+        client.close()
+
+
+def _migrations(sources: Sources) -> str:
+    settings = ClickHouseSettings.load(sources)
+    found = status(settings)
+    pending = [m.name for m in found if m.applied_at is None]
+    if pending:
+        raise RunBusError(f"database {settings.database} lacks {', '.join(pending)}: run `runbus migrate`")
+    return f"database {settings.database} has all {len(found)}"
+
+
+def _exactly_once(sources: Sources) -> str:
+    client = connect(ClickHouseSettings.load(sources))
+    try:
+        check_deduplication(client)
+    finally:
+        client.close()
+    return "repeated inserts are dropped by every table"
+
+
+def _sink(sources: Sources) -> str:
+    client = connect(ClickHouseSettings.load(sources))
+    try:
+        with translated():
+            rows = client.query(
+                "SELECT component_id, dateDiff('millisecond', sent_at, now64(6, 'UTC')), lag_events FROM heartbeats "
+                "WHERE kind = 'sink' ORDER BY sent_at DESC LIMIT 1"
+            ).result_rows
+    finally:
+        client.close()
+    if not rows or rows[0][1] > _FRESH_MS:
+        age = f"the last heartbeat is {rows[0][1] / 1000:.0f} s old" if rows else "there is no heartbeat"
+        raise RunBusError(f"no sink is running ({age}): start `runbus sink`")
+    component, age_ms, lag = rows[0]
+    return f"{component} was heard {age_ms / 1000:.1f} s ago, {lag:,} records behind"

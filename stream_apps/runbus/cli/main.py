@@ -1,0 +1,101 @@
+# ruff: noqa: ARG001 - the options are read through context.params, by the table _FLAGS
+"""The root of the command: options that every command shares, and how errors become exit codes.
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage (an option, a variable or a configuration file).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from runbus.cli import audit, config, data, schema, services, stack, topics
+from runbus.cli.context import Settings
+from runbus.config import catalogue as c
+from runbus.config.errors import ConfigError, RunBusError
+
+app = typer.Typer(
+    name="runbus",
+    help="An event log for agent runs: steps on Kafka, exactly once in ClickHouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _option(setting: c.Setting, name: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, envvar=setting.env, help=setting.doc, show_default=False)
+    return option
+
+
+_FLAGS = {
+    "kafka_bootstrap_servers": c.BOOTSTRAP_SERVERS,
+    "topic_prefix": c.TOPIC_PREFIX,
+    "schema_registry_url": c.REGISTRY_URL,
+    "clickhouse_url": c.CLICKHOUSE_URL,
+    "clickhouse_user": c.CLICKHOUSE_USER,
+    "clickhouse_database": c.CLICKHOUSE_DATABASE,
+}
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    kafka_bootstrap_servers: Annotated[str | None, _option(c.BOOTSTRAP_SERVERS, "--kafka-bootstrap-servers")] = None,
+    topic_prefix: Annotated[str | None, _option(c.TOPIC_PREFIX, "--topic-prefix")] = None,
+    schema_registry_url: Annotated[str | None, _option(c.REGISTRY_URL, "--schema-registry-url")] = None,
+    clickhouse_url: Annotated[str | None, _option(c.CLICKHOUSE_URL, "--clickhouse-url")] = None,
+    clickhouse_user: Annotated[str | None, _option(c.CLICKHOUSE_USER, "--clickhouse-user")] = None,
+    clickhouse_database: Annotated[str | None, _option(c.CLICKHOUSE_DATABASE, "--clickhouse-database")] = None,
+    log_level: Annotated[
+        str, typer.Option(envvar="RUNBUS_LOG_LEVEL", help="debug, info, warning or error.")
+    ] = "warning",
+) -> None:
+    """Every option stands before the command; `runbus config show` tells where each value comes from."""
+    flags = {
+        setting.env: str(context.params[name])
+        for name, setting in _FLAGS.items()
+        if context.params[name] is not None and _from_command_line(context, name)
+    }
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("runbus").setLevel(_level(log_level))  # other libraries keep the root's level, warning
+    context.obj = Settings(flags)
+
+
+def _from_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _level(name: str) -> int:
+    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if name.lower() not in levels:
+        raise ConfigError(f"RUNBUS_LOG_LEVEL={name!r} is not one of {', '.join(levels)}")
+    return levels[name.lower()]
+
+
+stack.register(app)
+topics.register(app)
+services.register(app)
+data.register(app)
+audit.register(app)
+schema.register(app)
+config.register(app)
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    try:
+        app(standalone_mode=True)
+    except ConfigError as error:
+        sys.exit(_complain(error, 2))
+    except RunBusError as error:
+        sys.exit(_complain(error, 1))
+
+
+def _complain(error: RunBusError, code: int) -> int:
+    sys.stderr.write(f"runbus: {error}\n")
+    return code

@@ -1,0 +1,133 @@
+"""`runbus demo`, `up`, `down`, `status` and `doctor`: the local stack."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from runbus.cli.audit import print_audit
+from runbus.cli.context import settings
+from runbus.cli.doctor import diagnose
+from runbus.cli.output import Json, print_json, print_table, say
+from runbus.config.sources import home
+from runbus.local.apps import APPS, prepare
+from runbus.local.demo import DemoOptions
+from runbus.local.demo import demo as run_demo
+from runbus.local.stack import Stack, StackOptions
+
+KafkaPort = Annotated[int, typer.Option(envvar="RUNBUS_KAFKA_PORT", help="Port of Kafka; 0 = a free one.")]
+ClickHousePort = Annotated[
+    int, typer.Option(envvar="RUNBUS_CLICKHOUSE_PORT", help="Port of ClickHouse; 0 = a free one.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for name, function in (("demo", demo), ("up", up), ("down", down), ("status", status), ("doctor", doctor)):
+        app.command(name)(function)
+
+
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option(envvar="RUNBUS_DEMO_SECONDS", min=0, help="Stop after so long; default: Ctrl-C.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(envvar="RUNBUS_DEMO_STEPS", min=1, help="Stop after so many steps of each agent.")
+    ] = None,
+    agents: Annotated[int, typer.Option(envvar="RUNBUS_DEMO_AGENTS", min=1, help="Agents; a process each.")] = 2,
+    browser: Annotated[  # noqa: ARG001 - the dashboard opens here as soon as there is one
+        bool,
+        typer.Option("--browser/--no-browser", envvar="RUNBUS_BROWSER", help="Open the dashboard, where there is one."),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: end the agents, audit, stop the stack
+    folder = home() / "demo"
+    result = run_demo(
+        folder, Stack(folder, StackOptions(tied=True)), DemoOptions(seconds, steps, agents), _quiet if as_json else say
+    )
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_audit(result)
+        say(_verdict(sound=result.sound, settled=result.settled))
+    raise typer.Exit(0 if result.sound and result.settled else 1)
+
+
+def _quiet(_: str) -> None:
+    """Say nothing: the JSON document is all that scripts read."""
+
+
+def _verdict(*, sound: bool, settled: bool) -> str:
+    if not sound:
+        return "NOT SOUND: steps are missing or stored twice"
+    return "every step is stored exactly once" if settled else "NOT SETTLED: steps are still in flight"
+
+
+def up(
+    kafka_port: KafkaPort = 0,
+    clickhouse_port: ClickHousePort = 0,
+    registry: Annotated[bool, typer.Option(envvar="RUNBUS_REGISTRY", help="Run a schema registry too.")] = False,
+    registry_port: Annotated[
+        int, typer.Option(envvar="RUNBUS_REGISTRY_PORT", help="Port of the registry; 0 = a free one.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts."""
+    stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
+    running = stack.status().running
+    found = stack.up(APPS, prepare)
+    addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
+    if as_json:
+        print_json({"already_running": running, **addresses, "config_file": str(found.config_file)})
+        return
+    say(f"the stack of {stack.home} {'was up already' if running else 'is up'}")
+    print_table(("SERVICE", "ADDRESS"), [(name, address) for name, address in addresses.items() if address])
+    say(f"commands find it by {found.config_file}; `runbus down` stops it")
+
+
+def down() -> None:
+    """Stop the local stack; its data stays."""
+    stack = Stack(home())
+    say(f"stopped the stack of {stack.home}" if stack.down() else f"no stack runs in {stack.home}")
+
+
+def status(as_json: Json = False) -> None:
+    """Show the processes of the local stack; exit code 1 if one does not run or does not answer."""
+    stack = Stack(home())
+    found = stack.status()
+    healthy = found.running and all(p.process.alive and p.ready is not False for p in found.processes)
+    rows = [
+        {
+            "process": p.process.name,
+            "state": p.process.state,
+            "ready": p.ready,
+            "pid": p.process.pid,
+            "uptime_seconds": round(p.process.uptime_seconds),
+            "address": p.address,
+            "log": str(p.log),
+        }
+        for p in found.processes
+    ]
+    if as_json:
+        print_json({"home": str(found.home), "running": found.running, "stale": found.stale, "processes": rows})
+    elif found.running:
+        names = ("PROCESS", "STATE", "READY", "PID", "UPTIME S", "ADDRESS", "LOG")
+        print_table(names, [["" if v is None else v for v in row.values()] for row in rows])
+    else:
+        crashed = " (it ended without being stopped)" if found.stale else ""
+        say(f"no stack runs in {found.home}{crashed}: `runbus up` starts it")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check each thing RunBus needs and say what to do about what is wrong; exit code 1 if something is."""
+    findings = diagnose(settings(context).sources)
+    if as_json:
+        print_json([{"check": f.check, "ok": f.ok, "finding": f.text} for f in findings])
+    else:
+        print_table(("CHECK", "OK", "FINDING"), [(f.check, f.ok, f.text) for f in findings])
+    raise typer.Exit(0 if all(f.ok for f in findings) else 1)

@@ -1,0 +1,31 @@
+"""`python -m runbus.local.agents --task cartpole --run R --agent A [--seconds N] [--steps N]`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from runbus.local.agents.worker import TASKS, Budget, train
+
+
+def main() -> None:
+    """Train one agent until its budget is spent or it is told to stop."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runbus.local.agents", description="One learning agent of the demo."
+    )
+    parser.add_argument("--task", choices=sorted(TASKS), required=True)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--agent", required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--steps", type=int)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    returns = train(TASKS[args.task], args.run, args.agent, args.seed, Budget(args.seconds, args.steps))
+    tenth = max(1, len(returns) // 10)
+    first, last = sum(returns[:tenth]) / tenth, sum(returns[-tenth:]) / tenth
+    logging.getLogger(__name__).info("%d episodes; mean return %.1f at first, %.1f now", len(returns), first, last)
+
+
+if __name__ == "__main__":
+    main()

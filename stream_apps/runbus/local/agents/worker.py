@@ -1,0 +1,88 @@
+"""One agent process of the demo: a learner in its environment, recorded step by step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium
+from runbus.gymnasium import RecordSteps
+
+from runbus.local.agents.learner import CartPolePolicy, CrossEntropy, CrossEntropySettings, PendulumPolicy, Vector
+
+
+class Policy(Protocol):
+    """Acts on an observation, given its parameters."""
+
+    size: int
+
+    def act(self, parameters: Vector, observation: Any) -> Any:  # noqa: ANN401 - as the environment's spaces say
+        """Return the action for one observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An environment, the policy that can solve it, and how the search goes."""
+
+    env_id: str
+    policy: type[CartPolePolicy] | type[PendulumPolicy]
+    search: CrossEntropySettings
+
+
+TASKS: dict[str, Task] = {
+    "cartpole": Task("CartPole-v1", CartPolePolicy, CrossEntropySettings(extra_std=0.3)),
+    "pendulum": Task(
+        "Pendulum-v1",
+        PendulumPolicy,
+        CrossEntropySettings(population=40, elites=10, first_std=3.0, extra_std=1.0),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When an agent stops: after so many seconds or steps, whichever comes first; None = no limit."""
+
+    seconds: float | None = None
+    steps: int | None = None
+
+
+def train(task: Task, run: str, agent: str, seed: int, budget: Budget) -> list[float]:
+    """Learn until the budget is spent, recording every step; return the episodes' returns."""
+    policy = task.policy()
+    search = CrossEntropy(policy.size, seed, task.search)
+    returns: list[float] = []
+    deadline = None if budget.seconds is None else time.monotonic() + budget.seconds
+    steps = 0
+    env = RecordSteps(
+        gymnasium.make(task.env_id), run=run, agent=agent, config={"env": task.env_id, "seed": seed, "method": "CEM"}
+    )
+    try:
+        while _within(budget, deadline, steps):
+            parameters = search.ask()
+            total, length = _episode(env, policy, parameters, seed if not returns else None)
+            search.tell(parameters, total)
+            env.recorder.log({"generation": float(search.generation)})
+            returns.append(total)
+            steps += length
+    finally:
+        env.close()
+    return returns
+
+
+def _within(budget: Budget, deadline: float | None, steps: int) -> bool:
+    if budget.steps is not None and steps >= budget.steps:
+        return False
+    return deadline is None or time.monotonic() < deadline
+
+
+def _episode(env: RecordSteps[Any, Any], policy: Policy, parameters: Vector, seed: int | None) -> tuple[float, int]:
+    observation, _ = env.reset(seed=seed)
+    total, length, over = 0.0, 0, False
+    while not over:
+        observation, reward, terminated, truncated, _ = env.step(policy.act(parameters, observation))
+        total += float(reward)
+        length += 1
+        over = terminated or truncated
+    return total, length

@@ -1,0 +1,194 @@
+"""The demo: a whole stack, agents that really learn, steps visible while they run, and the audit at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runbus.audit.report import Audit
+from runbus.audit.run import Sides, audit
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.errors import StoreError, translated
+from runbus.clickhouse.queries import query
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import RunBusError
+from runbus.config.sources import CONFIG_FILE_ENV
+from runbus.local.agents.worker import TASKS
+from runbus.local.apps import APPS, prepare, sources
+from runbus.local.service import Running, Service, last_lines
+from runbus.local.stack import Endpoints, Stack
+from runbus.schemas.registry import codec
+from runbus.sink import SinkSettings
+
+_LOOK_EVERY_S = 0.2
+_SAY_EVERY_S = 2.0
+_SETTLE_S = 60.0  # the sink stores what is left in a second or two; after a restart of an engine in ten
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """How long (seconds and steps per agent; None = until Ctrl-C), how many agents, and the first one's seed."""
+
+    seconds: float | None = None
+    steps: int | None = None
+    agents: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What ClickHouse holds of one agent now; `age_ms` is how old its newest step is."""
+
+    run_id: str
+    agent_id: str
+    steps: int
+    episodes: int
+    recent_return: float
+    age_ms: int
+
+
+def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> Audit:
+    """Run the demo in `stack` (whose home is `home`) and return the audit of its runs.
+
+    Ctrl-C ends the agents, not the audit. A stack that ran before goes on running.
+
+    Raises:
+        RunBusError: something could not be started, or an agent failed.
+    """
+    began = time.monotonic()
+    with _only_one(home), ExitStack() as cleanup:
+        if not stack.status().running:
+            cleanup.callback(stack.down)
+        say("starting Kafka, ClickHouse and the sink ...")
+        endpoints = stack.up(APPS, prepare)
+        say(f"Kafka        {endpoints.bootstrap_servers}")
+        say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
+        say(f"logs         {stack.supervisor.logs}")
+        stamp = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        try:
+            _train(stack, endpoints, stamp, options, _Watch(endpoints, stamp, say, began))
+        except KeyboardInterrupt:
+            say("stopping the agents ...")
+        return _settled(endpoints, stamp, say)
+
+
+def _train(stack: Stack, endpoints: Endpoints, stamp: str, options: DemoOptions, watch: _Watch) -> None:
+    with _agents(stack, endpoints, stamp, options) as running:
+        while any(agent.process.poll() is None for agent in running):
+            watch.look()
+            time.sleep(_LOOK_EVERY_S)
+        watch.finish()
+        for agent in running:
+            if agent.process.returncode != 0:
+                raise RunBusError(f"{agent.service.name} failed.{last_lines(agent.log_path)}")
+
+
+@contextmanager
+def _agents(stack: Stack, endpoints: Endpoints, stamp: str, options: DemoOptions) -> Iterator[list[Running]]:
+    services = [_agent(endpoints, stamp, index, options) for index in range(options.agents)]
+    running: list[Running] = []
+    try:
+        for service in services:
+            running.append(Running(service, stack.supervisor.log_path(service.name)))  # noqa: PERF401 - stop those begun
+        yield running
+    finally:
+        for agent in running:
+            agent.process.terminate()
+        for agent in running:
+            agent.stop()
+
+
+def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -> Service:
+    task = sorted(TASKS)[index % len(TASKS)]
+    argv = [sys.executable, "-m", "runbus.local.agents", "--task", task, "--run", f"{stamp}-{task}"]
+    argv += ["--agent", f"agent-{index}", "--seed", str(options.seed + index)]
+    argv += ["--seconds", str(options.seconds)] if options.seconds is not None else []
+    argv += ["--steps", str(options.steps)] if options.steps is not None else []
+    environment = {CONFIG_FILE_ENV: str(endpoints.config_file), "OMP_NUM_THREADS": "1"}
+    return Service(f"agent-{index}-{task}", tuple(argv), lambda: True, environment)
+
+
+class _Watch:
+    """Asks ClickHouse how the agents do and says so: at the first step, then every two seconds."""
+
+    def __init__(self, endpoints: Endpoints, prefix: str, say: Say, began: float) -> None:
+        self._settings = ClickHouseSettings.load(sources(endpoints))
+        self._prefix, self._say, self._began = prefix, say, began
+        self._first_seen = False
+        self._said_at, self._said_steps = began, 0
+
+    def look(self) -> None:
+        """Ask once; a server that does not answer now is asked again at the next look."""
+        try:
+            rows = self._read()
+        except StoreError:
+            return
+        now = time.monotonic()
+        if rows and not self._first_seen:
+            self._first_seen = True
+            self._say(f"first step visible by SQL {now - self._began:.1f} s after the start")
+        if rows and now - self._said_at >= _SAY_EVERY_S:
+            self._tell(rows, now)
+
+    def finish(self) -> None:
+        """Say how the agents stand at the end."""
+        self.look()
+
+    def _tell(self, rows: Sequence[Progress], now: float) -> None:
+        steps = sum(r.steps for r in rows)
+        rate = (steps - self._said_steps) / (now - self._said_at)
+        agents = "  ".join(
+            f"{r.run_id.removeprefix(self._prefix + '-')}/{r.agent_id} return {r.recent_return:.0f}" for r in rows
+        )
+        age = max(r.age_ms for r in rows)
+        self._say(f"{now - self._began:6.1f} s  {steps:>10,} steps stored  {rate:>9,.0f}/s  {age} ms old  {agents}")
+        self._said_at, self._said_steps = now, steps
+
+    def _read(self) -> list[Progress]:
+        client = connect(self._settings)
+        try:
+            with translated():
+                found = client.query(query("agent_progress"), parameters={"prefix": self._prefix})
+                return [Progress(*row) for row in found.result_rows]
+        finally:
+            client.close()
+
+
+def _settled(endpoints: Endpoints, stamp: str, say: Say) -> Audit:
+    """Wait until nothing is in flight and return the audit of the demo's runs."""
+    found = sources(endpoints)
+    settings = SinkSettings.load(found)
+    sides = Sides(settings.kafka, settings.clickhouse, codec(found), settings.group)
+    say("reading the log and ClickHouse for the audit ...")
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        result = _only(audit(sides), stamp)
+        if result.settled or time.monotonic() > deadline:
+            return result
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _only(result: Audit, stamp: str) -> Audit:
+    return Audit({i: sums for i, sums in result.streams.items() if i[0].startswith(stamp)}, result.unreadable)
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    home.mkdir(parents=True, exist_ok=True)
+    lock = os.open(home / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunBusError(f"a demo is running in {home}: end it first, or set RUNBUS_HOME to another folder") from error
+    finally:
+        os.close(lock)

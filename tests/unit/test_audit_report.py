@@ -1,0 +1,69 @@
+"""The audit identity: produced = stored + dropped + in flight + missing, per stream."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
+
+STREAM = ("run", "agent", 1)
+
+
+@pytest.mark.parametrize(
+    ("logged", "stored", "expected"),
+    [
+        pytest.param(Logged(100, 0, 0), Stored(100, 100, 100), Sums(100, 100), id="all stored"),
+        pytest.param(Logged(100, 10, 0), Stored(90, 90, 100), Sums(100, 90, dropped=10), id="drops are no loss"),
+        pytest.param(Logged(100, 0, 40), Stored(60, 60, 60), Sums(100, 60, in_flight=40), id="on the way"),
+        pytest.param(
+            Logged(100, 0, 40), Stored(80, 80, 80), Sums(100, 80, in_flight=20), id="stored, not yet committed"
+        ),
+        pytest.param(Logged(100, 0, 0), Stored(99, 99, 100), Sums(100, 99, missing=1), id="lost below the cursor"),
+        pytest.param(
+            Logged(100, 0, 5), Stored(90, 90, 100), Sums(100, 90, in_flight=5, missing=5), id="lost and on the way"
+        ),
+        pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), Sums(100, 101, duplicates=1), id="twice"),
+        pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), Sums(100, missing=100), id="nothing stored"),
+        pytest.param(Logged(), Stored(50, 50, 50), Sums(50, 50), id="retention removed the log"),
+    ],
+)
+def test_each_fate_is_counted_once(logged: Logged, stored: Stored, expected: Sums) -> None:
+    """Each way a step can go ends in exactly one column."""
+    audit = reconcile({STREAM: logged}, {STREAM: stored})
+    assert audit.streams == {STREAM: expected}
+    assert audit.sound == (expected.missing == expected.duplicates == 0)
+    assert audit.settled == (expected.in_flight == 0)
+
+
+steps = st.integers(0, 1000)
+
+
+@given(stored=steps, dropped=steps, above=steps, lost=steps, twice=steps)
+def test_the_identity_holds_for_any_history(stored: int, dropped: int, above: int, lost: int, twice: int) -> None:
+    """Whatever happened to the steps, the columns add up to what was produced."""
+    produced = stored + dropped + above + lost
+    audit = reconcile({STREAM: Logged(produced, dropped, above)}, {STREAM: Stored(stored + twice, stored, stored)})
+    sums = audit.total
+    assert (sums.produced, sums.missing, sums.in_flight, sums.duplicates) == (produced, lost, above, twice)
+    assert sums.produced == sums.stored - sums.duplicates + sums.dropped + sums.in_flight + sums.missing
+
+
+def test_totals_are_the_sums_of_the_streams() -> None:
+    """The total row adds every stream, and the JSON carries both."""
+    other = ("run", "other", 2)
+    audit = reconcile(
+        {STREAM: Logged(10, 1, 0), other: Logged(20, 0, 5)}, {STREAM: Stored(9, 9, 10), other: Stored(15, 15, 15)}
+    )
+    assert audit.total == Sums(30, 24, dropped=1, in_flight=5)
+    document = audit.as_json()
+    assert document["total"] == audit.total.as_dict()
+    streams = document["streams"]
+    assert isinstance(streams, list)
+    assert [(s["run_id"], s["agent_id"], s["attempt"]) for s in streams] == [STREAM, other]
+
+
+def test_an_unreadable_record_is_never_sound() -> None:
+    """What could not be read may hide a loss, so the audit does not call it sound."""
+    assert not Audit({STREAM: Sums(1, 1)}, unreadable=1).sound
