@@ -17,11 +17,11 @@ from runbus.audit.run import Sides, audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import StoreError, translated
 from runbus.clickhouse.queries import query
+from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.sources import CONFIG_FILE_ENV
 from runbus.local.agents.worker import TASKS
-from runbus.local.apps import APPS, prepare, sources
+from runbus.local.apps import APPS, prepare, sources, wait_for_sink
 from runbus.local.service import Running, Service, last_lines
 from runbus.local.stack import Endpoints, Stack
 from runbus.schemas.registry import codec
@@ -69,7 +69,9 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> Audit:
         if not stack.status().running:
             cleanup.callback(stack.down)
         say("starting Kafka, ClickHouse and the sink ...")
+        start = datetime.now(UTC)
         endpoints = stack.up(APPS, prepare)
+        wait_for_sink(endpoints, start)
         say(f"Kafka        {endpoints.bootstrap_servers}")
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 
 from runbus.local.agents.worker import TASKS, Budget, train
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--steps", type=int)
     args = parser.parse_args()
+    os.nice(10)  # on one small machine the agents would starve the stack that they show
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     returns = train(TASKS[args.task], args.run, args.agent, args.seed, Budget(args.seconds, args.steps))
     tenth = max(1, len(returns) // 10)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
-from runbus.gymnasium import RecordSteps
 
+from runbus.gymnasium import RecordSteps
 from runbus.local.agents.learner import CartPolePolicy, CrossEntropy, CrossEntropySettings, PendulumPolicy, Vector
 
 
@@ -77,7 +77,7 @@ def _within(budget: Budget, deadline: float | None, steps: int) -> bool:
     return deadline is None or time.monotonic() < deadline
 
 
-def _episode(env: RecordSteps[Any, Any], policy: Policy, parameters: Vector, seed: int | None) -> tuple[float, int]:
+def _episode(env: RecordSteps, policy: Policy, parameters: Vector, seed: int | None) -> tuple[float, int]:
     observation, _ = env.reset(seed=seed)
     total, length, over = 0.0, 0, False
     while not over:

@@ -1,0 +1,166 @@
+"""chDB behind one file: an engine that owns a data directory, short-lived sessions, results, inserts and streams.
+
+A fresh connection per request (0.2 ms) isolates settings and lets requests run side by side; one connection is serial.
+Everything here blocks: call it from a worker thread.
+"""
+
+import fcntl
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import chdb
+from chdb.state.sqlitelike import Connection, StreamingResult
+
+from runbus.config.errors import RunBusError
+from runbus.local.clickhouse_http.errors import UNKNOWN_SETTING, EngineError, engine_error
+from runbus.local.clickhouse_http.sql import split_settings
+
+# Bodies of inserts wait here: in memory where the system has such a folder.
+_SPOOL = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A complete answer: the formatted bytes and the counters of X-ClickHouse-Summary."""
+
+    body: bytes
+    summary: dict[str, str] = field(default_factory=dict)
+
+
+class Engine:
+    """The one engine of this process on ``path``, which no other process may open meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the directory (created when missing) and start. Raises RunBusError when another process has it."""
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = (path / "runbus.lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise RunBusError(
+                f"{path} is in use by another process. Two engines on one directory would destroy it: "
+                "stop the other ('runbus down'), or choose another directory."
+            ) from error
+        self._pin = chdb.connect(str(path))  # keeps the engine up between requests
+        with self.session({}, {}, "") as session:
+            names = session.run("SELECT lower(name) FROM system.table_functions", "TabSeparated", {}).body
+        self.table_functions = frozenset(names.decode().split())
+
+    def close(self) -> None:
+        """Stop the engine and give the directory free."""
+        self._pin.close()
+        self._lock.close()
+
+    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "Session":
+        """Open a session: the client's ``settings``, then ``limits``, which win; ``database`` may be empty."""
+        session = Session(chdb.connect(str(self.path)))
+        try:
+            if database:
+                session.run(f"USE {_identifier(database)}", "Null", {})
+            # One by one: an error then names the setting, and limits such as readonly come last.
+            for name, value in (*settings.items(), *limits.items()):
+                session.set(name, value)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    @contextmanager
+    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["Session"]:
+        """Open a session for the length of a ``with`` block."""
+        session = self.open(settings, limits, database)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+class Session:
+    """One connection to the engine, for one request."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Wrap a chDB connection."""
+        self._connection = connection
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of this session."""
+        if not re.fullmatch(r"\w+", name):
+            raise engine_error(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
+        self.run(f"SET {name} = {_literal(value)}", "Null", {})
+
+    def run(self, statement: str, output: str, parameters: Mapping[str, str]) -> Result:
+        """Run a statement to its end; ``parameters`` fill ``{name:Type}`` places."""
+        try:
+            result = self._connection.query(statement, output, params=dict(parameters))
+        except (chdb.ChdbError, RuntimeError) as error:
+            raise EngineError(str(error)) from None
+        summary = {
+            "read_rows": result.storage_rows_read(),
+            "read_bytes": result.storage_bytes_read(),
+            "written_rows": result.rows_written(),
+            "written_bytes": result.bytes_written(),
+            "result_rows": result.rows_read(),
+            "elapsed_ns": int(result.elapsed() * 1e9),
+        }
+        return Result(result.bytes(), {name: str(value) for name, value in summary.items()})
+
+    def insert(self, head: str, input_format: str, data: bytes) -> Result:
+        """Insert ``data`` in ``input_format``; ``head`` is the INSERT statement up to its FORMAT clause."""
+        before, settings = split_settings(head)
+        with tempfile.NamedTemporaryFile(prefix="runbus-insert-", dir=_SPOOL) as spool:
+            spool.write(data)
+            spool.flush()
+            # Never Connection.send_insert: it reports success when a materialised view of the table raises (chDB 4.4).
+            source = f"FROM INFILE {_literal(spool.name)} COMPRESSION 'none'"
+            return self.run(f"{before} {source} {settings} FORMAT {input_format}", "Null", {})
+
+    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "Stream":
+        """Start a SELECT whose result comes in pieces. The stream owns this session from here on."""
+        try:
+            return Stream(self, self._connection.send_query(statement, output, params=dict(parameters)))
+        except (chdb.ChdbError, RuntimeError) as error:
+            raise EngineError(str(error)) from None
+
+
+class Stream:
+    """A running SELECT. Close it: left to the garbage collector, it blocks the thread that happens to collect it."""
+
+    def __init__(self, session: Session, result: StreamingResult) -> None:
+        """Wrap a chDB streaming result and its session."""
+        self._session = session
+        self._result = result
+
+    def next(self) -> bytes | None:
+        """Return the next piece, None at the end. Raises EngineError when the query fails on its way."""
+        try:
+            piece = self._result.fetch()  # type: ignore[no-untyped-call]
+        except (chdb.ChdbError, RuntimeError) as error:
+            raise EngineError(str(error)) from None
+        return None if piece is None else piece.bytes()
+
+    def close(self) -> None:
+        """Cancel what still runs and end the session."""
+        try:
+            self._result.close()  # type: ignore[no-untyped-call]
+        finally:
+            self._session.close()
+
+
+def _literal(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _identifier(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,0 +1,151 @@
+"""A one-node Apache Kafka broker (KRaft: broker and controller in one JVM) as a ``Service``."""
+
+import logging
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from runbus.config.errors import RunBusError
+from runbus.local.jars import Artifact, class_path
+from runbus.local.java import find_java
+from runbus.local.ports import LOOPBACK, answers
+from runbus.local.service import Service
+
+KAFKA = Artifact("org.apache.kafka", "kafka_2.13", "4.4.0")
+# kafka_2.13 brings the SLF4J interface and log4j but not what joins them: without it the broker logs nothing.
+LOG_BINDING = Artifact("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5")
+
+_PROPERTIES = """\
+# Written by runbus at every start.
+process.roles=broker,controller
+node.id=1
+# A static quorum takes its address from here and not from the log, so the ports may change between starts.
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+# A 4 MiB record plus its batch overhead and headers.
+message.max.bytes=8388608
+replica.fetch.max.bytes=8388608
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+# One machine: waiting for more members only delays a start.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+# New consumer protocol: the broker owns these; a killed member is replaced after 10 s instead of 45 s.
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=10000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=1000
+# After a SIGKILL the broker waits until the controller gives up on its previous life: 3 s instead of 9 s.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+num.recovery.threads.per.data.dir=2
+controlled.shutdown.max.retries=1
+log.cleaner.backoff.ms=1000
+"""
+
+_LOG4J = """\
+status=warn
+# The broker logs while the JVM shuts down.
+shutdownHook=disable
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{yyyy-MM-dd'T'HH:mm:ss.SSS} %p %c{1} %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=info
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """Where one broker lives: its directory (survives restarts), its ports on 127.0.0.1, the jar cache, its heap."""
+
+    home: Path
+    port: int
+    controller_port: int
+    cache: Path
+    heap_mb: int = 512
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address for clients."""
+        return f"{LOOPBACK}:{self.port}"
+
+
+def kafka_service(options: KafkaOptions) -> Service:
+    """Prepare the broker's directory (configuration; storage formatted once) and return how to run it.
+
+    Raises RunBusError when jars or Java cannot be had, or the storage cannot be formatted.
+    """
+    jars = class_path(KAFKA, options.cache, alone=(LOG_BINDING,))
+    java = str(find_java())
+    options.home.mkdir(parents=True, exist_ok=True)
+    properties = _write_configuration(options)
+    command = (
+        *(java, f"-Xmx{options.heap_mb}m", "-Xms128m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"),
+        f"-Dlog4j2.configurationFile={options.home / 'log4j2.properties'}",
+        *("-cp", ":".join(str(jar) for jar in jars)),
+    )
+    if not (options.home / "data" / "meta.properties").is_file():
+        _format(command, properties)
+    return Service(
+        name="kafka",
+        argv=(*command, "kafka.Kafka", str(properties)),
+        probe=partial(broker_answers, options.port),
+        cwd=options.home,
+        address=options.bootstrap_servers,
+        start_seconds=90,
+        stop_seconds=30,
+    )
+
+
+def broker_answers(port: int) -> bool:
+    """Tell whether a broker on ``port`` answers a metadata request and counts itself as alive."""
+    if not answers(port):
+        return False
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    quiet = logging.getLogger("runbus.local.kafka.probe")
+    quiet.setLevel(logging.CRITICAL)  # a broker that is not up yet is what a probe is for
+    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}", "socket.timeout.ms": 2000}, logger=quiet)
+    try:
+        return bool(admin.list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def _write_configuration(options: KafkaOptions) -> Path:
+    properties = options.home / "server.properties"
+    text = _PROPERTIES.format(
+        host=LOOPBACK, port=options.port, controller_port=options.controller_port, data=options.home / "data"
+    )
+    properties.write_text(text, encoding="utf-8")
+    (options.home / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+    return properties
+
+
+def _format(command: tuple[str, ...], properties: Path) -> None:
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    # "format -t -abc" would read the id as an option.
+    arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties))
+    done = subprocess.run((*command, *arguments), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        output = (done.stderr or done.stdout)[-500:]
+        raise RunBusError(f"cannot format the Kafka storage of {properties.parent}: {output}")

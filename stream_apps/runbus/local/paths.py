@@ -1,0 +1,43 @@
+"""Directories and private files of the local stack; directories are proven usable before anything starts in them."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from runbus.config.errors import RunBusError
+
+MINIMUM_FREE = 200 << 20  # bytes: a broker's first segments and the engine's first parts, with room to stop cleanly
+
+
+def writable_directory(path: Path, setting: str) -> Path:
+    """Create ``path`` and prove that files can be written there; ``setting`` is what the user can change.
+
+    Raises RunBusError naming the directory and the setting.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as proof:
+            proof.write(b"x")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunBusError(f"cannot write to {path}: {reason}. Make it writable or set {setting}.") from error
+    return path
+
+
+def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
+    """Raise RunBusError when fewer than ``minimum`` bytes are free where ``path`` is."""
+    free = shutil.disk_usage(path).free
+    if free < minimum:
+        raise RunBusError(
+            f"only {free >> 20} MB are free at {path}; the local stack needs {minimum >> 20} MB. "
+            f"Free some space or set {setting} to another disk."
+        )
+
+
+def save_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable and writable by its owner only from its first byte on."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

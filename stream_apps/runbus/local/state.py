@@ -1,0 +1,34 @@
+"""What a stack remembers between starts: its ports and passwords, in one file that only its user can read."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbus.local.clickhouse import new_password
+from runbus.local.paths import save_private
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """Ports on 127.0.0.1 (0 = not chosen yet) and the passwords of the two ClickHouse users."""
+
+    owner_password: str
+    reader_password: str
+    kafka_port: int = 0
+    controller_port: int = 0
+    clickhouse_port: int = 0
+    registry_port: int = 0
+
+
+def load_state(path: Path) -> StackState:
+    """Read the state, or make a new one with random passwords when there is none or it is damaged."""
+    try:
+        return StackState(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return StackState(new_password(), new_password())
+
+
+def save_state(path: Path, state: StackState) -> None:
+    """Write the state with mode 0600."""
+    save_private(path, json.dumps(dataclasses.asdict(state), indent=1) + "\n")

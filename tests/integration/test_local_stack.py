@@ -1,0 +1,279 @@
+"""The whole stack: up, down, status, restarts, crashes, two at once, and what a user can get wrong."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from runbus.config.errors import RunBusError
+from runbus.local.ports import free_port, is_free, listen
+from runbus.local.stack import App, Endpoints, Stack, StackOptions
+
+pytestmark = pytest.mark.integration
+
+TICKER = App("ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Yield a home whose stack is stopped at the end, whatever the test did."""
+    path = tmp_path / "home of a stack"
+    yield path
+    Stack(path).down()
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    """Wait for a condition with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    """Return the process id of everything that runs, supervisord included."""
+    found = {status.process.name: status.process.pid for status in stack.status().processes if status.process.alive}
+    return found | {"supervisord": stack.supervisor.pid() or 0}
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs (a zombie does not)."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
+
+
+def nothing_lives(processes: dict[str, int]) -> bool:
+    """Tell whether all of these ended."""
+    return not any(is_alive(pid) for pid in processes.values())
+
+
+def query(endpoints: Endpoints) -> Client:
+    """Open a client for the owner."""
+    return clickhouse_connect.get_client(
+        dsn=endpoints.clickhouse_url, username=endpoints.user, password=endpoints.password.reveal()
+    )
+
+
+def test_data_ports_and_passwords_survive_a_restart(home: Path) -> None:
+    """Down and up again: same addresses, same topic, same rows; between them nothing runs."""
+    stack, prepared = Stack(home), list[Endpoints]()
+    first = stack.up([TICKER], prepared.append)
+    assert first.started == ("kafka", "clickhouse", "ticker")
+    assert [e.bootstrap_servers for e in prepared] == [first.bootstrap_servers]
+    admin = AdminClient({"bootstrap.servers": first.bootstrap_servers})
+    admin.create_topics([NewTopic("kept", 3, 1)])["kept"].result(30)
+    del admin  # it would go on looking for the broker
+    client = query(first)
+    client.command("CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a")
+    client.command("INSERT INTO kept VALUES (1), (2)")
+    client.close()
+
+    assert Stack(home).up([TICKER]).started == ()  # another process, everything is up already
+    running = pids(stack)
+    assert stack.down() is True
+    assert nothing_lives(running)
+    assert stack.down() is False
+    assert not stack.status().running
+
+    second = Stack(home).up()
+    assert (second.bootstrap_servers, second.clickhouse_url) == (first.bootstrap_servers, first.clickhouse_url)
+    assert second.password == first.password
+    assert "kept" in AdminClient({"bootstrap.servers": second.bootstrap_servers}).list_topics(timeout=10).topics
+    client = query(second)
+    assert client.command("SELECT count() FROM kept") == 2
+    client.close()
+
+
+def test_configuration_file_has_the_addresses_and_is_private(home: Path) -> None:
+    """runbus.toml is what every command reads; it and the passwords are for this user only."""
+    endpoints = Stack(home).up([TICKER])
+    content = tomllib.loads((home / "runbus.toml").read_text())
+    assert content["kafka"]["bootstrap_servers"] == endpoints.bootstrap_servers
+    assert content["clickhouse"]["url"] == endpoints.clickhouse_url
+    assert content["clickhouse"]["password"] == endpoints.password.reveal()
+    for name in ("runbus.toml", "stack.json", "data/clickhouse/users.json"):
+        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
+    ticker = next(status for status in Stack(home).status().processes if status.process.name == "ticker")
+    assert eventually(lambda: ticker.log.read_text() == f"{home / 'runbus.toml'}\n" or ticker.log.read_text() != "")
+
+
+def test_killed_processes_come_back_with_their_data(home: Path) -> None:
+    """SIGKILL of broker, engine and app: each is restarted and ready again, nothing acknowledged is lost."""
+    stack = Stack(home)
+    endpoints = stack.up([TICKER])
+    client = query(endpoints)
+    client.command("CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a")
+    client.command("INSERT INTO kept VALUES (1)")
+    before = pids(stack)
+    for name in ("kafka", "clickhouse", "ticker"):
+        os.kill(before[name], signal.SIGKILL)
+
+    def is_back() -> bool:
+        statuses = {status.process.name: status for status in stack.status().processes}
+        ready = all(statuses[name].ready for name in ("kafka", "clickhouse")) and statuses["ticker"].process.alive
+        return ready and all(statuses[name].process.pid != before[name] for name in statuses)
+
+    assert eventually(is_back)
+    assert client.command("SELECT count() FROM kept") == 1
+    client.close()
+
+
+def test_killed_supervisor_leaves_nothing_and_up_recovers(home: Path) -> None:
+    """SIGKILL of supervisord takes every process along; status says so; the next up starts on the same ports."""
+    stack = Stack(home)
+    first = stack.up([TICKER])
+    before = pids(stack)
+    os.kill(before["supervisord"], signal.SIGKILL)
+    assert eventually(lambda: nothing_lives(before), 10)
+    assert (stack.status().running, stack.status().stale) == (False, True)
+    second = Stack(home).up()
+    assert second.started == ("kafka", "clickhouse")
+    assert second.bootstrap_servers == first.bootstrap_servers
+
+
+def test_two_stacks_run_side_by_side(home: Path, tmp_path: Path) -> None:
+    """Two homes share nothing: stopping one leaves the other alone."""
+    other = Stack(tmp_path / "other")
+    one, two = Stack(home).up(), other.up()
+    try:
+        assert not {one.bootstrap_servers, one.clickhouse_url} & {two.bootstrap_servers, two.clickhouse_url}
+        assert one.password != two.password
+    finally:
+        other.down()
+    assert all(status.ready for status in Stack(home).status().processes)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_tied_stack_dies_with_its_process(home: Path, end: signal.Signals) -> None:
+    """A demo that is killed, or stopped by Ctrl-C, leaves no process behind."""
+    script = (
+        "import sys, time; from pathlib import Path; from runbus.local.stack import Stack, StackOptions;"
+        "Stack(Path(sys.argv[1]), StackOptions(tied=True)).up(); print('up', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline() == "up\n"
+        processes = pids(Stack(home))
+        demo.send_signal(end)
+    assert eventually(lambda: nothing_lives(processes), 30)
+
+
+def test_interrupted_start_stops_what_it_started(home: Path) -> None:
+    """Ctrl-C while the caller prepares topics: everything is stopped again and the interrupt goes on."""
+    stack, seen = Stack(home), dict[str, int]()
+
+    def interrupt(_endpoints: Endpoints) -> None:
+        seen.update(pids(stack))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stack.up([TICKER], interrupt)
+    assert len(seen) == 3
+    assert nothing_lives(seen)
+
+
+def test_engine_that_does_not_come_up_is_told_with_its_log(home: Path) -> None:
+    """A broker that ends at its start: one error with the log, nothing left running."""
+    Stack(home).up()
+    Stack(home).down()
+    shutil.rmtree(home / "data" / "kafka" / "data")
+    (home / "data" / "kafka" / "data").mkdir()
+    (home / "data" / "kafka" / "data" / "meta.properties").write_text("version=1\ncluster.id=x\nnode.id=99\n")
+    with pytest.raises(RunBusError, match=r"kafka ended while starting\. Its log is .*kafka\.log"):
+        Stack(home).up()
+    assert not Stack(home).status().running
+
+
+def test_app_that_fails_at_once_is_shown_in_status(home: Path) -> None:
+    """An app that cannot run does not stop the others, and status tells its state."""
+    failing = App("failing", (sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"))
+    stack = Stack(home)
+    stack.up([failing, TICKER])
+
+    def state(name: str) -> str:
+        return next(s.process.state for s in stack.status().processes if s.process.name == name)
+
+    assert eventually(lambda: state("failing") == "BACKOFF")
+    assert eventually(lambda: state("ticker") == "RUNNING")
+    assert "no luck" in stack.supervisor.log_path("failing").read_text()
+
+
+def test_fixed_port_that_is_taken_is_one_error(home: Path) -> None:
+    """A port that the user asked for and that is taken is named with its option; nothing is started."""
+    with listen(free_port(), "--kafka-port") as taken:
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        with pytest.raises(RunBusError, match=rf"port {port} is in use .* --kafka-port"):
+            Stack(home, StackOptions(kafka_port=port)).up()
+        with pytest.raises(RunBusError, match=rf"port {port} is in use .* --clickhouse-port"):
+            Stack(home, StackOptions(clickhouse_port=port)).up()
+    assert not Stack(home).status().running
+
+
+def test_fixed_ports_and_the_registry(home: Path) -> None:
+    """Ports that the user asked for are the ones that serve, and the optional registry is in the configuration."""
+    kafka, clickhouse, registry = free_port(), free_port(), free_port()
+    options = StackOptions(kafka_port=kafka, clickhouse_port=clickhouse, registry=True, registry_port=registry)
+    endpoints = Stack(home, options).up()
+    assert endpoints.bootstrap_servers == f"127.0.0.1:{kafka}"
+    assert endpoints.clickhouse_url == f"http://127.0.0.1:{clickhouse}"
+    assert endpoints.registry_url == f"http://127.0.0.1:{registry}/apis/ccompat/v7"
+    assert tomllib.loads((home / "runbus.toml").read_text())["registry"]["url"] == endpoints.registry_url
+    assert [status.ready for status in Stack(home).status().processes] == [True, True, True]
+    assert not is_free(kafka)
+
+
+def test_home_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    """A home below a file cannot exist: the error names it and the setting."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunBusError, match=r"cannot write to .*file/home: Not a directory\..* RUNBUS_HOME"):
+        Stack(tmp_path / "file" / "home").up()
+
+
+def test_full_disk_is_one_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less than 200 MB free nothing is started."""
+    usage = shutil.disk_usage(home.parent)._replace(free=5 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(RunBusError, match=r"only 5 MB are free at .* RUNBUS_HOME"):
+        Stack(home).up()
+    assert not Stack(home).status().running
+
+
+def test_two_commands_at_once_do_not_mix(home: Path) -> None:
+    """While one command prepares the stack a second one is refused."""
+    refused: list[str] = []
+
+    def second(_endpoints: Endpoints) -> None:
+        with pytest.raises(RunBusError) as caught:
+            Stack(home).down()
+        refused.append(str(caught.value))
+
+    Stack(home).up(prepare=second)
+    assert "another runbus command" in refused[0]
+
+
+def test_home_that_is_too_deep_for_a_socket_works(tmp_path: Path) -> None:
+    """A Unix socket's address is short; a deep home gets its socket elsewhere, for this user only."""
+    home = tmp_path / ("deep" * 20) / ("er" * 20)
+    stack = Stack(home)
+    try:
+        stack.up()
+        assert stat.S_IMODE(stack.supervisor.socket.parent.stat().st_mode) == 0o700
+    finally:
+        stack.down()
+    assert not stack.supervisor.socket.parent.exists()
