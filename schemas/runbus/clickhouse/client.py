@@ -1,0 +1,55 @@
+"""One way to connect: clickhouse-connect over HTTP, from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from runbus.clickhouse.errors import translated
+from runbus.config.clickhouse import ClickHouseSettings
+
+DEFAULT_PORTS = {"http": 8123, "https": 8443}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds.
+
+    Attributes:
+        connect: to open the connection.
+        answer: from the last byte sent to the answer. An insert takes 0.2-0.4 s; giving up early on a slow server only
+            makes an insert ambiguous that was about to succeed, so this is long.
+    """
+
+    connect: int = 5
+    answer: int = 120
+
+
+def connect(settings: ClickHouseSettings, *, database: str | None = None, timeouts: Timeouts | None = None) -> Client:
+    """Return a connected client for `settings.database` (or `database`; "" = none, before it exists).
+
+    The client keeps no server session, so it may be used by several threads. The caller closes it.
+
+    Raises:
+        Ambiguous: nobody answers at the URL.
+        Configuration: wrong user or password, unknown database.
+    """
+    address = urlsplit(settings.url)
+    wait = timeouts or Timeouts()
+    with translated():
+        return clickhouse_connect.get_client(
+            interface=address.scheme,
+            host=address.hostname,
+            port=address.port or DEFAULT_PORTS[address.scheme],
+            proxy_path=address.path.strip("/"),
+            username=settings.user,
+            password=settings.password.reveal(),
+            database=(settings.database if database is None else database) or None,
+            connect_timeout=wait.connect,
+            send_receive_timeout=wait.answer,
+            # a session would serialise the threads that share the client, and dies with the server
+            autogenerate_session_id=False,
+        )

@@ -1,0 +1,128 @@
+"""Create and update the tables: the numbered files of migrations/, each applied once.
+
+The runner is the package clickhouse-migrations (docs/decisions/0002-migration-runner.md); this file gives it our
+settings and our errors. Every statement is IF NOT EXISTS or otherwise repeatable, for two reasons: ClickHouse has no
+transactional DDL, so a file that failed half way is simply run again; and two runners at once may both run a file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster  # type: ignore[import-untyped]
+from clickhouse_migrations.connection import CLICKHOUSE_CONNECT  # type: ignore[import-untyped]
+from clickhouse_migrations.exceptions import MigrationException  # type: ignore[import-untyped]
+
+from runbus.clickhouse.client import DEFAULT_PORTS, connect
+from runbus.clickhouse.errors import translated
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import RunBusError
+
+log = logging.getLogger(__name__)
+
+#: The numbered files.
+FOLDER = Path(__file__).parent / "migrations"
+#: Where the runner keeps what it applied.
+VERSIONS_TABLE = "schema_versions"
+
+
+class MigrationError(RunBusError):
+    """The files and what the database remembers contradict each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file.
+
+    Attributes:
+        version: its number, from 1.
+        name: its file name.
+        applied_at: when this database got it (UTC), or None: pending.
+        changed: it was applied, and the file is another one now.
+    """
+
+    version: int
+    name: str
+    applied_at: datetime | None = None
+    changed: bool = False
+
+
+def migrate(settings: ClickHouseSettings) -> list[Migration]:
+    """Create `settings.database` if need be, apply what is pending and return it, in order ([] = nothing to do).
+
+    Safe to repeat, and safe when several processes start at once.
+
+    Raises:
+        MigrationError: an applied file was changed or is gone; nothing was applied.
+        StoreError: the server's refusal (runbus.clickhouse.errors).
+    """
+    pending = [m for m in status(settings) if m.applied_at is None]
+    if not pending:
+        return []
+    with _runner(settings) as cluster:
+        cluster.migrate(settings.database, FOLDER, multi_statement=True)
+    for migration in pending:
+        log.info("migrated database=%s file=%s", settings.database, migration.name)
+    done = {m.version: m for m in status(settings)}
+    return [done[m.version] for m in pending]
+
+
+def status(settings: ClickHouseSettings) -> list[Migration]:
+    """Return every migration, applied or pending, in order. Reads only: it creates nothing.
+
+    Raises:
+        MigrationError: an applied file was changed or is gone.
+        StoreError: the server's refusal.
+    """
+    with _runner(settings) as cluster:
+        names = {int(path.name.partition("_")[0]): path.name for path in sorted(FOLDER.glob("*.sql"))}
+        rows = cluster.status(settings.database, FOLDER)
+    migrations = []
+    for row in rows:
+        if row.version not in names:
+            raise MigrationError(
+                f"database {settings.database} has migration {row.version}, which this version of runbus does not "
+                f"know: it was migrated by a newer runbus. Upgrade runbus, or use another CLICKHOUSE_DATABASE"
+            )
+        migrations.append(
+            Migration(row.version, names[row.version], row.applied_at, changed=row.state == "md5-mismatch")
+        )
+    _refuse_changed(settings.database, migrations)
+    return migrations
+
+
+def _refuse_changed(database: str, migrations: list[Migration]) -> None:
+    changed = [m.name for m in migrations if m.changed]
+    if changed:
+        raise MigrationError(
+            f"{', '.join(changed)} changed after database {database} got it, so the tables and the files no longer "
+            f"agree. Restore the file and put the change into a new migration with the next number; a database whose "
+            f"rows may go can be dropped instead (DROP DATABASE {database})"
+        )
+
+
+@contextmanager
+def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
+    # a wrong address or password is told by our own client, in our own words
+    connect(settings, database="").close()
+    address = urlsplit(settings.url)
+    with translated():
+        cluster = ClickhouseCluster(
+            db_host=address.hostname,
+            db_port=address.port or DEFAULT_PORTS[address.scheme],
+            db_user=settings.user,
+            db_password=settings.password.reveal(),
+            secure=address.scheme == "https",
+            driver=CLICKHOUSE_CONNECT,
+            migrations_table=VERSIONS_TABLE,
+        )
+        try:
+            yield cluster
+        except MigrationException as error:
+            raise MigrationError(f"migrations of database {settings.database}: {error}") from error

@@ -1,0 +1,146 @@
+-- Where the sink inserts RunEvent, EpisodeFinalized and Heartbeat records: the fields of their .avsc under their own
+-- names. Times arrive as microseconds since the epoch.
+CREATE TABLE IF NOT EXISTS runs_landing
+(
+    kafka_topic_id String,
+    kafka_partition Int32,
+    kafka_offset Int64,
+    run_id String,
+    agent_id String,
+    attempt Int64,
+    kind String,
+    sent_at Int64,
+    started_at Int64,
+    config String,
+    observation_space String,
+    action_space String,
+    produced Int64,
+    dropped Int64,
+    episodes Int64,
+    outcome String,
+    error String,
+    summary String,
+    host String,
+    pid Int32,
+    version String
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS runs_landing_view TO runs AS
+SELECT
+    run_id,
+    agent_id,
+    attempt,
+    kind,
+    fromUnixTimestamp64Micro(r.sent_at, 'UTC') AS sent_at,
+    fromUnixTimestamp64Micro(r.started_at, 'UTC') AS started_at,
+    config,
+    observation_space,
+    action_space,
+    produced,
+    dropped,
+    episodes,
+    outcome,
+    error,
+    summary,
+    host,
+    pid,
+    version,
+    kafka_topic_id,
+    kafka_partition,
+    kafka_offset
+FROM runs_landing AS r;
+
+CREATE TABLE IF NOT EXISTS episodes_landing
+(
+    kafka_topic_id String,
+    kafka_partition Int32,
+    kafka_offset Int64,
+    id String,
+    revision Int32,
+    run_id String,
+    agent_id String,
+    attempt Int64,
+    env Int32,
+    episode Int64,
+    reason String,
+    complete Bool,
+    missing_from Array(Int64),
+    missing_to Array(Int64),
+    `return` Float64,
+    length Int64,
+    first_seq Int64,
+    last_seq Int64,
+    first_ts Int64,
+    last_ts Int64,
+    min_reward Float64,
+    max_reward Float64,
+    extras_sum Map(String, Float64)
+)
+ENGINE = Null;
+
+-- arrayZip raises (SIZES_OF_ARRAYS_DONT_MATCH) when a missing range has only one end.
+CREATE MATERIALIZED VIEW IF NOT EXISTS episodes_landing_view TO episodes AS
+SELECT
+    id,
+    revision,
+    run_id,
+    agent_id,
+    attempt,
+    env,
+    episode,
+    reason,
+    complete,
+    arrayZip(missing_from, missing_to) AS missing,
+    `return`,
+    e.length AS length,
+    first_seq,
+    last_seq,
+    fromUnixTimestamp64Micro(e.first_ts, 'UTC') AS first_ts,
+    fromUnixTimestamp64Micro(e.last_ts, 'UTC') AS last_ts,
+    min_reward,
+    max_reward,
+    extras_sum,
+    kafka_topic_id,
+    kafka_partition,
+    kafka_offset
+FROM episodes_landing AS e;
+
+CREATE TABLE IF NOT EXISTS heartbeats_landing
+(
+    kafka_topic_id String,
+    kafka_partition Int32,
+    kafka_offset Int64,
+    component_id String,
+    kind String,
+    sent_at Int64,
+    started_at Int64,
+    version String,
+    total_events Int64,
+    dropped_events Int64,
+    lag_ms Int64,
+    lag_events Int64,
+    last_seq_id Map(String, Int64),
+    committed Map(String, Int64),
+    detail String
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS heartbeats_landing_view TO heartbeats AS
+SELECT
+    component_id,
+    kind,
+    fromUnixTimestamp64Micro(h.sent_at, 'UTC') AS sent_at,
+    fromUnixTimestamp64Micro(h.started_at, 'UTC') AS started_at,
+    version,
+    total_events,
+    dropped_events,
+    lag_ms,
+    lag_events,
+    last_seq_id,
+    committed,
+    detail,
+    kafka_topic_id,
+    kafka_partition,
+    kafka_offset
+FROM heartbeats_landing AS h;

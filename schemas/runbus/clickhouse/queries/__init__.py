@@ -1,0 +1,17 @@
+"""The named queries: one .sql file each, with ClickHouse's own {parameter:Type} placeholders."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Literal, get_args
+
+QueryName = Literal["agent_progress", "audit_streams", "missing_ranges", "rows_per_offset", "run_list", "run_show"]
+
+NAMES: tuple[QueryName, ...] = get_args(QueryName)
+
+
+@cache
+def query(name: QueryName) -> str:
+    """Return the SQL of a named query, for `client.query(query(name), parameters={...})`."""
+    return (resources.files(__name__) / f"{name}.sql").read_text(encoding="utf-8")

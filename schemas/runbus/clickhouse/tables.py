@@ -1,0 +1,47 @@
+"""The names in the database that programs use. People's names (views) are in docs/sql.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The fields that the sink puts in front of a record's own, in this order, with their Avro types.
+POSITION_FIELDS: tuple[tuple[str, str], ...] = (
+    ("kafka_topic_id", "string"),
+    ("kafka_partition", "int"),
+    ("kafka_offset", "long"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTopic:
+    """A Kafka topic that ClickHouse keeps.
+
+    Attributes:
+        topic: its name without prefix.
+        schema: Avro record name of its values.
+        table: where the rows are.
+        landing: insert here: the record's own fields behind POSITION_FIELDS; stores nothing itself.
+        repair: a second landing that feeds `table` and nothing else, or None where `landing` is as good.
+    """
+
+    topic: str
+    schema: str
+    table: str
+    landing: str
+    repair: str | None = None
+
+
+STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing", "steps_repair")
+RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
+EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
+HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
+
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS)
+
+DEAD_LETTERS = "dead_letters"
+LOST_RANGES = "lost_ranges"
+
+
+def view_of(landing: str) -> str:
+    """Return the name of the materialised view that empties a landing table."""
+    return f"{landing}_view"

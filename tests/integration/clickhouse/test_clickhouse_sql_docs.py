@@ -1,0 +1,147 @@
+"""Every SQL example of docs/sql.md runs on the real engine, and finds something."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+import numpy as np
+import pytest
+
+from runbus.clickhouse.tables import EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import NO_SEED
+from runbus.schemas.layout import Layout, pack
+
+if TYPE_CHECKING:
+    from tests.integration.clickhouse.conftest import Store
+
+pytestmark = pytest.mark.integration
+
+PAGE = Path(__file__).parents[3] / "docs" / "sql.md"
+EXAMPLES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+ATTEMPT = 1_790_000_000_000_000
+STREAM = {"run_id": "cartpole", "agent_id": "agent-0", "attempt": ATTEMPT}
+
+
+def records(topic: StoredTopic, *values: dict[str, Any]) -> list[bytes]:
+    """Return the Avro bodies of the values."""
+    bodies = []
+    for value in values:
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, schema(topic.schema).parsed, value)
+        bodies.append(out.getvalue())
+    return bodies
+
+
+def step_batches() -> Iterator[dict[str, Any]]:
+    """Yield one batch of a discrete agent with everything logged, one of an LLM agent, one of JSON actions."""
+    count = 20
+    seq = np.arange(count)
+    base = {
+        **STREAM,
+        "count": count,
+        "dropped": 0,
+        "sent_at": ATTEMPT + 50_000,
+        "env": np.zeros(count, "<i4").tobytes(),
+        "step": (seq % 10).astype("<i4").tobytes(),
+        "tick": seq.astype("<i8").tobytes(),
+        "ts": (ATTEMPT + seq * 1000).astype("<i8").tobytes(),
+        "reward": np.ones(count, "<f8").tobytes(),
+        "terminated": (seq % 10 == 9).astype("u1").tobytes(),
+        "truncated": bytes(count),
+        "extras": [{"name": "loss", "rows": seq.astype("<u4").tobytes(), "values": (seq / 7).astype("<f8").tobytes()}],
+        "info": ['{"success": true}'] * count,
+        "seed": np.where(seq % 10 == 0, 7, NO_SEED).astype("<i8").tobytes(),
+    }
+    none = {"observation_dtype": "", "observation_shape": [], "observation_width": 0, "observation": b""}
+    discrete = {
+        "action_dtype": "<i8",
+        "action_shape": [],
+        "action_width": 8,
+        "action": (seq % 2).astype("<i8").tobytes(),
+    }
+    floats = {"observation_dtype": "<f4", "observation_shape": [4], "observation_width": 16}
+    texts = pack(Layout("text", (), -1), [b"hello"] * count)
+    calls = pack(Layout("json", (), -1), [b'{"tool": "search"}'] * count)
+    variable = {"action_shape": [], "action_width": -1}
+    for i, fields in enumerate(
+        [
+            discrete | floats | {"observation": np.zeros((count, 4), "<f4").tobytes()},
+            none | variable | {"action_dtype": "text", "action": texts},
+            none | variable | {"action_dtype": "json", "action": calls},
+        ]
+    ):
+        episode = (seq // 10 + 2 * i).astype("<i8").tobytes()
+        yield {**base, **fields, "first_seq": i * count, "episode": episode}
+
+
+@pytest.fixture(scope="module")
+def filled(store: Store) -> Store:
+    """Return a database with something of everything."""
+    store.insert(STEPS, records(STEPS, *step_batches()))
+    event = {
+        **STREAM,
+        "kind": "STARTED",
+        "sent_at": ATTEMPT,
+        "started_at": ATTEMPT,
+        "config": '{"lr": 0.1}',
+        "summary": "{}",
+        **dict.fromkeys(("observation_space", "action_space", "outcome", "error", "host", "version"), ""),
+        **dict.fromkeys(("produced", "dropped", "episodes", "pid"), 0),
+    }
+    store.insert(RUNS, records(RUNS, event))
+    episode = {
+        **STREAM,
+        "id": "e",
+        "reason": "terminated",
+        "complete": True,
+        "missing_from": [],
+        "missing_to": [],
+        "extras_sum": {},
+        **dict.fromkeys(("revision", "env", "episode", "length", "first_seq", "last_seq", "first_ts", "last_ts"), 0),
+        **dict.fromkeys(("return", "min_reward", "max_reward"), 0.0),
+    }
+    store.insert(EPISODES, records(EPISODES, episode))
+    beat = {
+        "component_id": "c",
+        "kind": "sink",
+        "version": "",
+        "detail": "{}",
+        "last_seq_id": {},
+        "committed": {},
+        **dict.fromkeys(("sent_at", "started_at", "total_events", "dropped_events", "lag_ms", "lag_events"), 1),
+    }
+    store.insert(HEARTBEATS, records(HEARTBEATS, beat))
+    store.client.command("INSERT INTO dead_letters (topic, partition, offset, error) VALUES ('steps', 0, 7, 'bad')")
+    store.client.command("INSERT INTO lost_ranges (topic, first_offset, last_offset) VALUES ('steps', 3, 9)")
+    return store
+
+
+def test_page_has_examples() -> None:
+    """The page is found and has its examples."""
+    assert len(EXAMPLES) > 20
+
+
+@pytest.mark.parametrize("sql", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_example(filled: Store, sql: str) -> None:
+    """The example runs and returns at least one row."""
+    assert filled.rows(sql)
+
+
+def test_every_table_and_column_is_documented(store: Store) -> None:
+    """The page names every table and view that people read, and every column of the tables."""
+    page = PAGE.read_text(encoding="utf-8")
+    tables = store.rows(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() "
+        "AND name NOT LIKE '%landing%' AND engine != 'MaterializedView'"
+    )
+    columns = store.rows(
+        "SELECT DISTINCT name FROM system.columns WHERE database = currentDatabase() "
+        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'dead_letters', 'lost_ranges')"
+    )
+    assert {name for (name,) in tables + columns if f"`{name}`" not in page} == set()

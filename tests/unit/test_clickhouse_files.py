@@ -1,0 +1,86 @@
+"""The SQL files: numbered, repeatable, and in agreement with the Avro schemas."""
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from runbus.clickhouse import queries
+from runbus.clickhouse.tables import POSITION_FIELDS, STEPS, STORED_TOPICS, StoredTopic
+from runbus.schemas.avsc import schema
+from runbus.schemas.topics import TOPICS
+
+FOLDER = Path(str(resources.files("runbus.clickhouse"))) / "migrations"
+FILES = sorted(FOLDER.glob("*.sql"))
+SQL = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
+CODE = re.sub(r"--[^\n]*", "", SQL)
+COLUMN = re.compile(r"^    `?(\w+)`? ", re.MULTILINE)
+LANDINGS = [(t, landing) for t in STORED_TOPICS for landing in (t.landing, t.repair) if landing]
+
+
+def definition(table: str) -> str:
+    """Return the column list of a table's CREATE statement."""
+    match = re.search(rf"CREATE TABLE IF NOT EXISTS {table}\n\((.*?)\n\)\nENGINE", CODE, re.DOTALL)
+    assert match, table
+    return match[1]
+
+
+def test_files_are_numbered_without_gaps() -> None:
+    """0001, 0002, ...: the order of the files is the order of their numbers."""
+    assert [int(path.name[:4]) for path in FILES] == list(range(1, len(FILES) + 1))
+
+
+def test_statements_can_run_twice() -> None:
+    """A file that failed half way is run again, and two runners may meet: every statement allows it."""
+    statements = [s.strip() for s in CODE.split(";\n") if s.strip()]
+    assert statements
+    assert all(re.match(r"CREATE (TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS ", s) for s in statements)
+
+
+def test_no_database_is_named() -> None:
+    """The database is CLICKHOUSE_DATABASE, so no statement names one."""
+    assert not re.search(r"\b(FROM|TO|EXISTS) \w+\.\w+", CODE)
+
+
+def test_no_gorilla() -> None:
+    """ZSTD beats Gorilla on these columns."""
+    assert "gorilla" not in CODE.lower()
+
+
+@pytest.mark.parametrize(("topic", "landing"), LANDINGS, ids=lambda v: v if isinstance(v, str) else "")
+def test_landing_has_the_fields_of_the_record(topic: StoredTopic, landing: str) -> None:
+    """A landing table has the position and then every field of the Avro schema, under its own name, in order."""
+    fields = [name for name, _ in POSITION_FIELDS] + [f["name"] for f in schema(topic.schema).fields]
+    assert COLUMN.findall(definition(landing)) == fields
+
+
+@pytest.mark.parametrize("topic", STORED_TOPICS, ids=lambda t: t.topic)
+def test_stored_topic_is_in_the_catalogue(topic: StoredTopic) -> None:
+    """What ClickHouse stores of Kafka is a topic with that schema."""
+    assert (topic.topic, topic.schema) in [(t.name, t.schema) for t in TOPICS]
+
+
+@pytest.mark.parametrize("topic", STORED_TOPICS, ids=lambda t: t.topic)
+def test_tables_pin_the_deduplication_windows(topic: StoredTopic) -> None:
+    """Every stored table says how many blocks it remembers, replicated or not."""
+    match = re.search(rf"CREATE TABLE IF NOT EXISTS {topic.table}\n.*?;", CODE, re.DOTALL)
+    assert match
+    assert "non_replicated_deduplication_window = 10000" in match[0]
+    assert " replicated_deduplication_window = 10000" in match[0]
+    assert "replicated_deduplication_window_seconds = 604800" in match[0]
+
+
+def test_repair_is_the_landing_by_another_name() -> None:
+    """The two landings of steps differ in their names and in nothing else."""
+    assert STEPS.repair
+    by_name = {path.name: re.sub(r"--[^\n]*", "", path.read_text(encoding="utf-8")).split() for path in FILES}
+    repair = " ".join(by_name["0004_steps_repair.sql"]).replace(STEPS.repair, STEPS.landing)
+    assert repair == " ".join(by_name["0003_steps_landing.sql"])
+
+
+def test_named_queries_are_the_files() -> None:
+    """Every .sql file has a name in the type, and every name its file, which starts by saying what it answers."""
+    folder = Path(str(resources.files("runbus.clickhouse"))) / "queries"
+    assert sorted(queries.NAMES) == sorted(path.stem for path in folder.glob("*.sql"))
+    assert all(queries.query(name).startswith("-- ") for name in queries.NAMES)
