@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from runbus.cli.context import settings
 from runbus.cli.doctor import diagnose
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.config.sources import home
-from runbus.local.apps import APPS, prepare
+from runbus.local.apps import APPS, prepare, wait_for_sink
 from runbus.local.demo import DemoOptions
 from runbus.local.demo import demo as run_demo
 from runbus.local.stack import Stack, StackOptions
@@ -78,8 +79,9 @@ def up(
 ) -> None:
     """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts."""
     stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
-    running = stack.status().running
+    running, began = stack.status().running, datetime.now(UTC)
     found = stack.up(APPS, prepare)
+    wait_for_sink(found, began)
     addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
     if as_json:
         print_json({"already_running": running, **addresses, "config_file": str(found.config_file)})
