@@ -49,12 +49,89 @@ REGISTRY_URL = Setting(
     "",
     "Confluent-compatible schema registry; empty = schemas of the package.",
 )
+REGISTRY_USER = Setting("SCHEMA_REGISTRY_USER", "registry", "user", "", "User of the schema registry.")
+REGISTRY_PASSWORD = Setting("SCHEMA_REGISTRY_PASSWORD", "registry", "password", "", "Its password.", secret=True)
 CLICKHOUSE_URL = Setting(
     "CLICKHOUSE_URL", "clickhouse", "url", "http://127.0.0.1:8123", "HTTP interface of ClickHouse."
 )
 CLICKHOUSE_USER = Setting("CLICKHOUSE_USER", "clickhouse", "user", "default", "User of ClickHouse.")
 CLICKHOUSE_PASSWORD = Setting("CLICKHOUSE_PASSWORD", "clickhouse", "password", "", "Its password.", secret=True)
 CLICKHOUSE_DATABASE = Setting("CLICKHOUSE_DATABASE", "clickhouse", "database", "runbus", "Database of the tables.")
+
+# --- recorder ---
+RECORDER_QUEUE_MB = Setting(
+    "RUNBUS_RECORDER_QUEUE_MB", "recorder", "queue_mb", "64", "Memory for steps that wait for Kafka, MiB."
+)
+RECORDER_BUFFER_MB = Setting(
+    "RUNBUS_RECORDER_BUFFER_MB", "recorder", "buffer_mb", "32", "Memory inside the Kafka client, MiB."
+)
+RECORDER_POLICY = Setting(
+    "RUNBUS_RECORDER_POLICY",
+    "recorder",
+    "policy",
+    "drop_oldest",
+    "What gives way when that memory is full: drop_oldest, drop_newest, or block (the agent waits).",
+)
+RECORDER_COMPRESSION = Setting(
+    "RUNBUS_RECORDER_COMPRESSION", "recorder", "compression", "lz4", "Of the records: lz4, zstd or none."
+)
+RECORDER_FLUSH_SECONDS = Setting(
+    "RUNBUS_RECORDER_FLUSH_SECONDS",
+    "recorder",
+    "flush_seconds",
+    "5",
+    "How long an agent that ends (exit, SIGTERM) waits until its steps are delivered.",
+)
+
+SINK_GROUP = Setting("RUNBUS_SINK_GROUP", "sink", "group", "", "Consumer group; empty = the topics' prefix + `sink`.")
+SINK_GROUP_PROTOCOL = Setting(
+    "RUNBUS_SINK_GROUP_PROTOCOL",
+    "sink",
+    "group_protocol",
+    "auto",
+    "consumer (KIP-848), classic, or auto: consumer where the broker has it and there is no instance id.",
+)
+SINK_INSTANCE_ID = Setting(
+    "RUNBUS_SINK_INSTANCE_ID",
+    "sink",
+    "instance_id",
+    "",
+    "Stable name of this process in the group: after a crash its next start takes over at once.",
+)
+SINK_SESSION_SECONDS = Setting(
+    "RUNBUS_SINK_SESSION_SECONDS",
+    "sink",
+    "session_seconds",
+    "20",
+    "Silence after which the others take over (classic protocol; with consumer the broker decides).",
+)
+SINK_RANGE_STEPS = Setting("RUNBUS_SINK_RANGE_STEPS", "sink", "range_steps", "250000", "Most steps of one insert.")
+SINK_RANGE_MB = Setting(
+    "RUNBUS_SINK_RANGE_MB", "sink", "range_mb", "16", "Most MiB of one insert; a partition keeps up to twice that."
+)
+SINK_RANGE_SECONDS = Setting(
+    "RUNBUS_SINK_RANGE_SECONDS", "sink", "range_seconds", "1", "A record waits no longer than this for its insert."
+)
+SINK_PARALLEL_INSERTS = Setting(
+    "RUNBUS_SINK_PARALLEL_INSERTS", "sink", "parallel_inserts", "4", "Inserts under way at once, of all partitions."
+)
+SINK_INSERT_SECONDS = Setting(
+    "RUNBUS_SINK_INSERT_SECONDS", "sink", "insert_seconds", "120", "An insert without an answer is then sent again."
+)
+SINK_LOST_RANGE = Setting(
+    "RUNBUS_SINK_LOST_RANGE",
+    "sink",
+    "lost_range",
+    "stop",
+    "stop or continue, where retention deleted records before they were stored.",
+)
+SINK_GRACE_SECONDS = Setting(
+    "RUNBUS_SINK_GRACE_SECONDS",
+    "sink",
+    "grace_seconds",
+    "8",
+    "At SIGTERM: how long inserts under way may take; what is left is replayed by the next owner.",
+)
 
 SETTINGS: tuple[Setting, ...] = (
     BOOTSTRAP_SERVERS,
@@ -67,10 +144,28 @@ SETTINGS: tuple[Setting, ...] = (
     SSL_KEY,
     TOPIC_PREFIX,
     REGISTRY_URL,
+    REGISTRY_USER,
+    REGISTRY_PASSWORD,
     CLICKHOUSE_URL,
     CLICKHOUSE_USER,
     CLICKHOUSE_PASSWORD,
     CLICKHOUSE_DATABASE,
+    RECORDER_QUEUE_MB,
+    RECORDER_BUFFER_MB,
+    RECORDER_POLICY,
+    RECORDER_COMPRESSION,
+    RECORDER_FLUSH_SECONDS,
+    SINK_GROUP,
+    SINK_GROUP_PROTOCOL,
+    SINK_INSTANCE_ID,
+    SINK_SESSION_SECONDS,
+    SINK_RANGE_STEPS,
+    SINK_RANGE_MB,
+    SINK_RANGE_SECONDS,
+    SINK_PARALLEL_INSERTS,
+    SINK_INSERT_SECONDS,
+    SINK_LOST_RANGE,
+    SINK_GRACE_SECONDS,
 )
 
 CONFIG_FILE_ENV = "RUNBUS_CONFIG"

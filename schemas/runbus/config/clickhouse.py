@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from runbus.config import catalogue as c
+from runbus.config.address import http_url
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
@@ -25,27 +25,16 @@ class ClickHouseSettings:
     def load(cls, sources: Sources) -> ClickHouseSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         return cls(
-            url=_url(sources.text(c.CLICKHOUSE_URL)),
+            url=http_url(c.CLICKHOUSE_URL, sources.text(c.CLICKHOUSE_URL), c.CLICKHOUSE_USER, c.CLICKHOUSE_URL.default),
             user=sources.text(c.CLICKHOUSE_USER),
             password=Secret(sources.text(c.CLICKHOUSE_PASSWORD)),
             database=_database(sources.text(c.CLICKHOUSE_DATABASE)),
         )
 
 
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(f"{c.CLICKHOUSE_URL.env}={text!r} is not a URL like {c.CLICKHOUSE_URL.default}")
-    if parts.username or parts.password:
-        raise ConfigError(f"{c.CLICKHOUSE_URL.env} carries a user: use {c.CLICKHOUSE_USER.env} and a password variable")
-    return text.rstrip("/")
-
-
 def _database(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", text):
-        raise ConfigError(f"{c.CLICKHOUSE_DATABASE.env}={text!r}: use letters, digits and '_', starting with a letter")
+        raise ConfigError(
+            f"{c.CLICKHOUSE_DATABASE.env}={text!r}: use letters, digits and '_', not starting with a digit"
+        )
     return text

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runbus.config import catalogue as c
+from runbus.config.address import without_password
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
 
 
@@ -33,19 +36,18 @@ class KafkaSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         settings = cls(
             bootstrap_servers=_addresses(sources.text(c.BOOTSTRAP_SERVERS)),
-            security_protocol=_protocol(sources.text(c.SECURITY_PROTOCOL)),
-            sasl_mechanism=sources.text(c.SASL_MECHANISM),
+            security_protocol=_one_of(c.SECURITY_PROTOCOL, sources.text(c.SECURITY_PROTOCOL), _PROTOCOLS),
+            sasl_mechanism=_one_of(c.SASL_MECHANISM, sources.text(c.SASL_MECHANISM), _MECHANISMS),
             sasl_username=sources.text(c.SASL_USERNAME),
             sasl_password=Secret(sources.text(c.SASL_PASSWORD)),
-            ssl_ca_location=sources.text(c.SSL_CA),
-            ssl_certificate_location=sources.text(c.SSL_CERTIFICATE),
-            ssl_key_location=sources.text(c.SSL_KEY),
+            ssl_ca_location=_file(c.SSL_CA, sources.text(c.SSL_CA)),
+            ssl_certificate_location=_file(c.SSL_CERTIFICATE, sources.text(c.SSL_CERTIFICATE)),
+            ssl_key_location=_file(c.SSL_KEY, sources.text(c.SSL_KEY)),
             topic_prefix=_prefix(sources.text(c.TOPIC_PREFIX)),
         )
-        if settings.security_protocol.startswith("SASL") and not settings.sasl_username:
-            raise ConfigError(
-                f"{c.SECURITY_PROTOCOL.env} is {settings.security_protocol}: set {c.SASL_USERNAME.env} too"
-            )
+        for setting, given in ((c.SASL_USERNAME, settings.sasl_username), (c.SASL_PASSWORD, settings.sasl_password)):
+            if settings.security_protocol.startswith("SASL") and not given:
+                raise ConfigError(f"{c.SECURITY_PROTOCOL.env} is {settings.security_protocol}: set {setting.env} too")
         return settings
 
     def client_config(self) -> dict[str, str]:
@@ -64,19 +66,28 @@ class KafkaSettings:
 
 
 def _addresses(text: str) -> str:
-    for part in text.split(","):
-        match = _ADDRESS.fullmatch(part.strip())
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        match = _ADDRESS.fullmatch(part)
         if match is None or not 0 < int(match[2]) < 65536:
             raise ConfigError(
-                f"{c.BOOTSTRAP_SERVERS.env}={text!r} is not host:port[,host:port...]; {part.strip()!r} is wrong"
+                f"{c.BOOTSTRAP_SERVERS.env}={without_password(text)!r} is not host:port[,host:port...]; "
+                f"{without_password(part)!r} is wrong"
             )
-    return text
+    return ",".join(parts)
 
 
-def _protocol(text: str) -> str:
-    if text.upper() not in _PROTOCOLS:
-        raise ConfigError(f"{c.SECURITY_PROTOCOL.env}={text!r} is not one of {', '.join(_PROTOCOLS)}")
+def _one_of(setting: c.Setting, text: str, allowed: tuple[str, ...]) -> str:
+    if text.upper() not in allowed:
+        raise ConfigError(f"{setting.env}={text!r} is not one of {', '.join(allowed)}")
     return text.upper()
+
+
+def _file(setting: c.Setting, text: str) -> str:
+    """Check it here: librdkafka says so only when the client is made, and without the variable's name."""
+    if text and not Path(text).is_file():
+        raise ConfigError(f"{setting.env} names {text}, which is not a file")
+    return text
 
 
 def _prefix(text: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """A password or token: `repr`, `str` and logs show `***`; only `reveal()` gives the text."""
+    """A password or token: `repr`, `str` and logs show `***`; only `reveal()` gives the text.
 
-    _text: str = field(repr=False)
+    Not a dataclass: `dataclasses.asdict` of settings would take it apart.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def reveal(self) -> str:
         """Return the secret itself; call it only where a client library needs it."""
@@ -23,3 +26,9 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))

@@ -18,13 +18,21 @@ FILE_NAME = "runbus.toml"
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of the local stack: `RUNBUS_HOME`, or the platform's user data folder."""
     env = os.environ if environ is None else environ
-    return Path(env[HOME_ENV]) if env.get(HOME_ENV) else _platform_folder(env, "XDG_DATA_HOME", ".local/share")
+    return (
+        Path(env[HOME_ENV]).expanduser().absolute()
+        if env.get(HOME_ENV)
+        else _platform_folder(env, "XDG_DATA_HOME", ".local/share")
+    )
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of what can be fetched again: `RUNBUS_CACHE`, or the platform's user cache folder."""
     env = os.environ if environ is None else environ
-    return Path(env[CACHE_ENV]) if env.get(CACHE_ENV) else _platform_folder(env, "XDG_CACHE_HOME", ".cache")
+    return (
+        Path(env[CACHE_ENV]).expanduser().absolute()
+        if env.get(CACHE_ENV)
+        else _platform_folder(env, "XDG_CACHE_HOME", ".cache")
+    )
 
 
 def _platform_folder(env: Mapping[str, str], xdg: str, fallback: str) -> Path:
@@ -54,9 +62,9 @@ class Sources:
         file_path: its path, for messages.
     """
 
-    flags: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
-    file: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    file: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     file_path: Path | None = None
 
     def find(self, setting: Setting) -> Value:
@@ -70,7 +78,7 @@ class Sources:
             return Value(setting, _read_secret(pointer, self.environ[pointer]), pointer)
         section = self.file.get(setting.section, {})
         if setting.key in section:
-            return Value(setting, str(section[setting.key]), str(self.file_path))
+            return Value(setting, _text(setting, section[setting.key], self.file_path), str(self.file_path))
         return Value(setting, setting.default, "default")
 
     def text(self, setting: Setting) -> str:
@@ -86,7 +94,8 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
     """Read the environment and the configuration file (`RUNBUS_CONFIG`, ./runbus.toml, or the local stack's).
 
     Raises:
-        ConfigError: the file named by RUNBUS_CONFIG is not there, or a file is not TOML or has an unknown key.
+        ConfigError: the file named by RUNBUS_CONFIG is not there, or a file is not TOML or has an unknown section or
+            key.
     """
     env = os.environ if environ is None else environ
     path = _config_file(env)
@@ -96,11 +105,11 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
 def _config_file(env: Mapping[str, str]) -> Path | None:
     if env.get(CONFIG_FILE_ENV):
         named = Path(env[CONFIG_FILE_ENV])
-        if not named.is_file():
+        if not _is_file(named):
             raise ConfigError(f"{CONFIG_FILE_ENV} names {named}, which is not a file: correct it or unset it")
         return named
     for candidate in (Path(FILE_NAME), home(env) / FILE_NAME):
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     return None
 
@@ -110,15 +119,30 @@ def _parse(path: Path) -> dict[str, dict[str, object]]:
         parsed = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
-    known = {setting.path for setting in SETTINGS}
     sections = {setting.section for setting in SETTINGS}
     for section, values in parsed.items():
-        if section in sections and isinstance(values, dict):
-            for key in values:
-                if f"{section}.{key}" not in known:
-                    allowed = ", ".join(sorted(s.key for s in SETTINGS if s.section == section))
-                    raise ConfigError(f"{path}: unknown key {section}.{key}; this section has: {allowed}")
-    return {name: values for name, values in parsed.items() if isinstance(values, dict)}
+        if section not in sections or not isinstance(values, dict):
+            raise ConfigError(f"{path}: unknown section {section}; there are: {', '.join(sorted(sections))}")
+        allowed = sorted(s.key for s in SETTINGS if s.section == section)
+        for key in values:
+            if key not in allowed:
+                raise ConfigError(f"{path}: unknown key {section}.{key}; this section has: {', '.join(allowed)}")
+    return parsed
+
+
+def _text(setting: Setting, value: object, path: Path | None) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, (str, int, float)):
+        raise ConfigError(f"{path}: {setting.path} is a {type(value).__name__}: write it as text, in quotes")
+    return str(value)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder on the way that we may not enter
+        return False
 
 
 def _read_secret(variable: str, path: str) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -19,12 +23,26 @@ from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.topics import TOPICS, Topic
 
-_TIMEOUT_S = 15.0  # one admin request; a healthy broker answers in milliseconds, a starting one in a few seconds
+_TIMEOUT_S = 15.0  # one admin request; the broker waits for its controller and replicas within it
+_METADATA_S = 5.0  # the first request: a healthy broker answers in milliseconds; past this it is down, so say so
+_SETTLED_S = 10.0  # until a topic that was just created is known to every broker
+_NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
+R = TypeVar("R")
+F = TypeVar("F")
+V = TypeVar("V")
 Change = Literal["created", "unchanged", "reconfigured"]
 
 
 class BrokerUnavailable(RunBusError):
     """The broker did not answer."""
+
+
+class TopicRefused(RunBusError):
+    """The broker answered, and refuses to create or to change a topic."""
+
+
+class TopicMissing(RunBusError):
+    """A topic of the catalogue is not there."""
 
 
 class TopicMismatch(RunBusError):
@@ -42,13 +60,31 @@ class TopicState:
 
 
 def admin_client(settings: KafkaSettings) -> AdminClient:
-    """Return an admin client; it connects at its first request and logs nothing of its own."""
-    return AdminClient({**settings.client_config(), "log_level": 0, "socket.connection.setup.timeout.ms": 5000})
+    """Return an admin client; it connects at its first request and logs nothing of its own.
+
+    Raises:
+        BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
+    """
+    return _quiet_client(settings, [])
+
+
+def _quiet_client(settings: KafkaSettings, reasons: list[str]) -> AdminClient:
+    """Return a client that puts what goes wrong with its connections into `reasons`, newest last."""
+    config: dict[str, Any] = {
+        **settings.client_config(),
+        "log_level": 0,
+        "socket.connection.setup.timeout.ms": 5000,
+        "error_cb": lambda error: reasons.append(error.str()),
+    }
+    try:
+        return AdminClient(config)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:
     """Return every topic of the catalogue as the broker has it. Raises BrokerUnavailable."""
-    found = _metadata(admin_client(settings), settings)
+    found = _Admin(settings).replicas()
     states = []
     for topic in TOPICS:
         name = settings.topic_prefix + topic.name
@@ -58,7 +94,7 @@ def list_topics(settings: KafkaSettings) -> list[TopicState]:
 
 
 def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int = 1) -> list[tuple[str, Change]]:
-    """Create what is missing and set the configuration of what is there; safe to repeat.
+    """Create what is missing and set the configuration of what is there; safe to repeat. On return all can be used.
 
     Args:
         partitions: of steps and what is partitioned like it.
@@ -67,63 +103,142 @@ def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int 
     Raises:
         BrokerUnavailable: no answer.
         TopicMismatch: one exists with another number of partitions; nothing was changed.
+        TopicRefused: the broker says no (rights, more copies than brokers); what was created before it stays.
     """
-    admin = admin_client(settings)
-    found = _metadata(admin, settings)
+    admin = _Admin(settings)
     wanted = {settings.topic_prefix + t.name: (t, partitions if t.partitioned else 1) for t in TOPICS}
+    found = admin.replicas()
+    _check_partitions(found, wanted)
+    missing = [
+        NewTopic(name, num_partitions=count, replication_factor=replication, config=topic.config())
+        for name, (topic, count) in wanted.items()
+        if name not in found
+    ]
+    created = admin.create(missing)
+    if missing:  # the caller may use them at once; and somebody else may have been faster, with other partitions
+        _check_partitions(admin.all_there(wanted), wanted)
+    changed = admin.configure({name: topic for name, (topic, _) in wanted.items() if name not in created})
+    return [(n, "created" if n in created else "reconfigured" if n in changed else "unchanged") for n in wanted]
+
+
+def _check_partitions(found: Mapping[str, list[int]], wanted: Mapping[str, tuple[Topic, int]]) -> None:
     for name, (_, count) in wanted.items():
         if name in found and len(found[name]) != count:
             raise TopicMismatch(
                 f"topic {name} has {len(found[name])} partitions, {count} are asked for: pass "
                 f"--partitions {len(found[name])}, or delete the topic if its data is not needed"
             )
-    missing = [
-        NewTopic(name, num_partitions=count, replication_factor=replication, config=topic.config())
-        for name, (topic, count) in wanted.items()
-        if name not in found
-    ]
-    created = _create(admin, missing)
-    changed = _configure(admin, {name: topic for name, (topic, _) in wanted.items() if name not in created})
-    return [(n, "created" if n in created else "reconfigured" if n in changed else "unchanged") for n in wanted]
 
 
-def _metadata(admin: AdminClient, settings: KafkaSettings) -> dict[str, list[int]]:
-    """Return topic -> replicas of each partition."""
-    try:
-        listed = admin.list_topics(timeout=_TIMEOUT_S)
-    except KafkaException as error:
-        raise BrokerUnavailable(
-            f"no Kafka broker answers at {settings.bootstrap_servers} ({error.args[0].str()}): is it running? "
-            "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-        ) from error
-    return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
+class _Admin:
+    """The requests, with the client's errors translated."""
 
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._servers = settings.bootstrap_servers
+        self._reasons: list[str] = []
+        self._client = _quiet_client(settings, self._reasons)
 
-def _create(admin: AdminClient, missing: list[NewTopic]) -> set[str]:
-    created = set()
-    for name, future in (admin.create_topics(missing) if missing else {}).items():
+    def replicas(self) -> dict[str, list[int]]:
+        """Return topic -> replicas of each partition."""
         try:
-            future.result(timeout=_TIMEOUT_S)
-            created.add(name)
+            listed = self._client.list_topics(timeout=_METADATA_S)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster: fine
-                raise BrokerUnavailable(f"cannot create topic {name}: {error.args[0].str()}") from error
-    return created
+            self._client.poll(0)  # hands over why the connection failed
+            raise self._unavailable(error.args[0].str()) from error
+        return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
+
+    def all_there(self, names: Iterable[str]) -> dict[str, list[int]]:
+        """Return what `replicas` does, once every one of these topics is in it."""
+
+        def ask() -> dict[str, list[int]] | None:
+            found = self.replicas()
+            return found if all(name in found for name in names) else None
+
+        return self._settled("the new topics are not in the metadata", ask)
+
+    def _settled(self, what: str, ask: Callable[[], V | None]) -> V:
+        """Ask until there is an answer: a topic that was just created is not known everywhere at once."""
+        deadline = time.monotonic() + _SETTLED_S
+        while (found := ask()) is None:
+            if time.monotonic() > deadline:
+                raise self._unavailable(f"{what} after {_SETTLED_S:.0f} s")
+            time.sleep(0.05)
+        return found
+
+    def create(self, missing: list[NewTopic]) -> set[str]:
+        """Create them; return those that nobody else had created first."""
+        created = set()
+        for name, future in (self._request(lambda: self._client.create_topics(missing)) if missing else {}).items():
+            try:
+                self._done(f"cannot create topic {name}", future)
+                created.add(name)
+            except _AlreadyThere:
+                continue
+        return created
+
+    def configure(self, topics: dict[str, Topic]) -> set[str]:
+        """Set what differs from the catalogue; return the topics that were changed."""
+        updates = []
+        for name, topic in topics.items():
+            current = self._settled(f"topic {name} is not known", functools.partial(self._described, name))
+            wrong = {
+                k: v for k, v in topic.config().items() if k in current and _normal(current[k].value) != _normal(v)
+            }
+            if wrong:
+                entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in wrong.items()]
+                updates.append(ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries))
+        changed = self._request(lambda: self._client.incremental_alter_configs(updates)) if updates else {}
+        for resource, future in changed.items():
+            self._done(f"cannot configure topic {resource.name}", future)
+        return {update.name for update in updates}
+
+    def _described(self, name: str) -> dict[str, ConfigEntry] | None:
+        """Return a topic's configuration, None where the broker that answers does not know it yet."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        (future,) = self._request(lambda: self._client.describe_configs([resource])).values()
+        try:
+            found: dict[str, ConfigEntry] = self._done(f"cannot read the configuration of topic {name}", future)
+        except _NotThere:
+            return None
+        return found
+
+    def _request(self, send: Callable[[], dict[R, F]]) -> dict[R, F]:
+        try:
+            return send()
+        except KafkaException as error:
+            raise self._unavailable(error.args[0].str()) from error
+
+    def _done(self, what: str, future: concurrent.futures.Future[V]) -> V:
+        try:
+            return future.result(timeout=_TIMEOUT_S)
+        except concurrent.futures.TimeoutError as error:
+            raise self._unavailable(f"{what}: no answer within {_TIMEOUT_S:.0f} s") from error
+        except KafkaException as error:
+            cause: KafkaError = error.args[0]
+            if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _AlreadyThere from error
+            if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise _NotThere(f"{what}: {cause.str()}") from error
+            if cause.code() in _NO_ANSWER:
+                raise self._unavailable(f"{what}: {cause.str()}") from error
+            raise TopicRefused(f"{what}: {cause.str()}") from error
+
+    def _unavailable(self, reason: str) -> BrokerUnavailable:
+        seen = "; ".join(dict.fromkeys([reason, *self._reasons[-3:]]))
+        return BrokerUnavailable(
+            f"no Kafka broker answers at {self._servers} ({seen}): is it running? "
+            "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
+        )
 
 
-def _configure(admin: AdminClient, topics: dict[str, Topic]) -> set[str]:
-    """Set what differs from the catalogue; return the topics that were changed."""
-    if not topics:
-        return set()
-    described = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in topics])
-    updates = []
-    for resource, future in described.items():
-        current = future.result(timeout=_TIMEOUT_S)
-        wrong = {k: v for k, v in topics[resource.name].config().items() if k in current and current[k].value != v}
-        if wrong:
-            entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in wrong.items()]
-            updates.append(ConfigResource(ResourceType.TOPIC, resource.name, incremental_configs=entries))
-    if updates:
-        for future in admin.incremental_alter_configs(updates).values():
-            future.result(timeout=_TIMEOUT_S)
-    return {update.name for update in updates}
+class _AlreadyThere(Exception):
+    """Somebody else was faster."""
+
+
+class _NotThere(TopicRefused):
+    """The broker does not know the topic (any more, or yet)."""
+
+
+def _normal(value: str | None) -> Iterable[str]:
+    """Return the words of a list in any order (`delete,compact` is `compact,delete`)."""
+    return sorted((value or "").split(","))

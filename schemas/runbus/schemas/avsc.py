@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-import fastavro
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_parsing_canonical_form
 
 from runbus.schemas.errors import InvalidValue
 
@@ -22,6 +22,7 @@ _FILES = {
     "Heartbeat": "heartbeat",
 }
 
+_PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, SchemaParseException)
 ParsedSchema = Any  # fastavro's own type: a dict, list or str
 
 
@@ -48,10 +49,13 @@ class AvroSchema:
         try:
             raw = json.loads(text)
             parsed = parse_schema(json.loads(text), _force=True)
-            mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO"))[::-1]
-            name = str(raw["name"]).rpartition(".")[2]
-        except (ValueError, TypeError, KeyError, fastavro.schema.SchemaParseException) as error:
+            # fastavro gives the hex digits of the little-endian bytes already, as Avro's Java does
+            mark = bytes.fromhex(fingerprint(to_parsing_canonical_form(raw), "CRC-64-AVRO"))
+            name, kind = str(raw["name"]).rpartition(".")[2], raw["type"]
+        except _PARSE_ERRORS as error:
             raise InvalidValue(f"not an Avro record schema: {error}") from error
+        if kind != "record" or not isinstance(raw.get("fields"), list):
+            raise InvalidValue(f"not an Avro record schema: {name} is of type {kind}, or has no fields")
         return cls(name, text, mark, parsed)
 
     @property
@@ -60,12 +64,34 @@ class AvroSchema:
         fields: list[dict[str, Any]] = json.loads(self.text)["fields"]
         return fields
 
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """The `dtype` attribute of every column, by path (`reward`, `extras/rows`)."""
+        return dict(_dtypes(json.loads(self.text), ""))
+
     def cut_before(self, field: str) -> AvroSchema:
-        """Return the schema without `field` and what follows: a reader that decodes with it stops there."""
+        """Return the schema without `field` and what follows: a reader that decodes with it stops there.
+
+        Raises:
+            InvalidValue: it has no such field.
+        """
         raw = json.loads(self.text)
         names = [f["name"] for f in raw["fields"]]
+        if field not in names:
+            raise InvalidValue(f"this schema of {self.name} has no field {field}")
         raw["fields"] = raw["fields"][: names.index(field)]
         return AvroSchema.from_json(json.dumps(raw))
+
+
+def _dtypes(node: object, path: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(node, dict):
+        return
+    if "dtype" in node:
+        yield path, str(node["dtype"])
+    for inner in (node.get("type"), node.get("items"), node.get("values")):
+        yield from _dtypes(inner, path)
+    for f in node.get("fields", []):
+        yield from _dtypes(f.get("type"), f"{path}/{f['name']}".lstrip("/"))
 
 
 @cache
@@ -78,8 +104,7 @@ def schema(name: str) -> AvroSchema:
 @cache
 def by_fingerprint() -> dict[bytes, AvroSchema]:
     """Return every schema this package knows, older versions included, by fingerprint."""
-    known = [schema(name) for name in NAMES]
     history = resources.files("runbus.schemas") / "avro" / "history"
-    if history.is_dir():
-        known += [AvroSchema.from_json(f.read_text(encoding="utf-8")) for f in history.iterdir()]
-    return {s.fingerprint: s for s in known}
+    released = [f for f in history.iterdir() if f.name.endswith(".avsc")]
+    known = [AvroSchema.from_json(f.read_text(encoding="utf-8")) for f in released]
+    return {s.fingerprint: s for s in [*known, *(schema(name) for name in NAMES)]}

@@ -5,21 +5,37 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import fastavro
 import numpy as np
 from numpy.typing import NDArray
 
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.errors import InvalidValue
-from runbus.schemas.layout import NONE, Layout, check_layout, unpack
+from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, unpack
+from runbus.schemas.record import read_prefix, read_record, write_record
+from runbus.schemas.topics import check_id
+
+__all__ = [
+    "MAX_COUNT",
+    "NO_SEED",
+    "NO_TICK",
+    "BatchHeader",
+    "Extra",
+    "StepBatch",
+    "StepColumns",
+    "check",
+    "decode",
+    "decode_header",
+    "encode",
+    "read_record",
+]
 
 MAX_COUNT = 1_000_000
+MAX_LONG = 2**63 - 1
 NO_SEED = -(2**63)
 NO_TICK = -1
 
@@ -93,10 +109,12 @@ class StepBatch:
 
 #: field -> (numpy dtype, whether it may be empty), from the `dtype` attribute of the schema
 _COLUMNS: Mapping[str, tuple[np.dtype[Any], bool]] = {
-    f["name"]: (np.dtype(f["type"]["dtype"]), f["name"] in ("tick", "seed"))
-    for f in schema("StepBatch").fields
-    if isinstance(f["type"], dict) and "dtype" in f["type"]
+    path: (np.dtype(dtype), path in ("tick", "seed"))
+    for path, dtype in schema("StepBatch").dtypes.items()
+    if "/" not in path
 }
+_ROWS = np.dtype("<u4")
+_VALUES = np.dtype("<f8")
 
 
 def check(batch: StepBatch) -> None:
@@ -115,6 +133,8 @@ def check(batch: StepBatch) -> None:
             raise InvalidValue(f"column {name} has a value that is neither 0 nor 1")
     if batch.info and len(batch.info) != count:
         raise InvalidValue(f"column info: {len(batch.info)} entries, must be 0 or {count}")
+    if len({extra.name for extra in batch.extras}) != len(batch.extras):
+        raise InvalidValue(f"two extras have the same name: {sorted(extra.name for extra in batch.extras)}")
     for extra in batch.extras:
         _check_extra(extra, count)
     _check_values("action", batch.header.action, batch.action, count)
@@ -125,16 +145,18 @@ def _check_header(header: BatchHeader) -> None:
     if not 1 <= header.count <= MAX_COUNT:
         raise InvalidValue(f"count {header.count}: must be 1 to {MAX_COUNT}")
     for name in ("attempt", "first_seq", "dropped", "sent_at"):
-        if getattr(header, name) < 0:
-            raise InvalidValue(f"{name} {getattr(header, name)} is negative")
-    if not header.run_id or not header.agent_id:
-        raise InvalidValue("run_id or agent_id is empty")
+        if not 0 <= getattr(header, name) <= MAX_LONG - MAX_COUNT:
+            raise InvalidValue(f"{name} {getattr(header, name)} is negative or too large")
+    check_id("run_id", header.run_id)
+    check_id("agent_id", header.agent_id)
     check_layout(header.action)
     check_layout(header.observation)
 
 
 def _check_extra(extra: Extra, count: int) -> None:
     rows = extra.rows
+    if rows.dtype != _ROWS or extra.values.dtype != _VALUES:
+        raise InvalidValue(f"extra {extra.name!r}: rows must be {_ROWS.str} and values {_VALUES.str}")
     if rows.shape != extra.values.shape or rows.ndim != 1:
         raise InvalidValue(f"extra {extra.name!r}: {rows.size} rows and {extra.values.size} values")
     if rows.size and (int(rows[-1]) >= count or bool((rows[1:] <= rows[:-1]).any())):
@@ -143,22 +165,22 @@ def _check_extra(extra: Extra, count: int) -> None:
 
 def _check_values(name: str, layout: Layout, column: bytes, count: int) -> None:
     try:
-        if layout.width > 0 or not layout.recorded:
-            expected = layout.width * count
-            if len(column) != expected:
-                raise InvalidValue(f"{len(column)} bytes, must be {expected}")
-        else:
+        if layout.width == VARIABLE:
             unpack(layout, column, count)
+        elif len(column) != layout.width * count:
+            raise InvalidValue(f"{len(column)} bytes, must be {layout.width * count}")
     except InvalidValue as error:
         raise InvalidValue(f"column {name}: {error}") from error
 
 
 def encode(batch: StepBatch) -> bytes:
-    """Return the Avro body of the batch. Raises InvalidValue where its parts disagree."""
+    """Return the Avro body of the batch.
+
+    Raises:
+        InvalidValue: its parts disagree, or a text has half a surrogate pair in it (UTF-8 cannot say that).
+    """
     check(batch)
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, schema("StepBatch").parsed, _record(batch))
-    return out.getvalue()
+    return write_record(schema("StepBatch"), _record(batch))
 
 
 def _record(batch: StepBatch) -> dict[str, object]:
@@ -171,9 +193,7 @@ def _record(batch: StepBatch) -> dict[str, object]:
         "count": h.count,
         "dropped": h.dropped,
         "sent_at": h.sent_at,
-        "extras": [
-            {"name": e.name, "rows": _bytes(e.rows, "<u4"), "values": _bytes(e.values, "<f8")} for e in batch.extras
-        ],
+        "extras": [{"name": e.name, "rows": e.rows.tobytes(), "values": e.values.tobytes()} for e in batch.extras],
         "info": list(batch.info),
         "action": batch.action,
         "observation": batch.observation,
@@ -186,21 +206,22 @@ def _record(batch: StepBatch) -> dict[str, object]:
     return record
 
 
-def _bytes(array: NDArray[Any], dtype: str) -> bytes:
-    return np.ascontiguousarray(array, dtype).tobytes()
-
-
 def decode(body: bytes, writer: AvroSchema | None = None) -> StepBatch:
     """Return the batch of an Avro body, written with `writer` (default: this package's schema).
+
+    Its arrays are read-only views.
 
     Raises:
         InvalidValue: truncated, trailing bytes, or columns that contradict the header.
     """
-    record = read_record(body, writer or schema("StepBatch"), schema("StepBatch"))
-    count = record["count"]
-    columns: dict[str, Any] = {name: _column(name, record[name], count) for name in _COLUMNS}
+    known = schema("StepBatch")
+    _check_dtypes(writer or known)
+    record = read_record(body, writer or known, known)
+    header = _header(record)
+    _check_header(header)
+    columns: dict[str, Any] = {name: _column(name, record[name], header.count) for name in _COLUMNS}
     batch = StepBatch(
-        header=_header(record),
+        header=header,
         columns=StepColumns(**columns),
         action=record["action"],
         observation=record["observation"],
@@ -212,8 +233,9 @@ def decode(body: bytes, writer: AvroSchema | None = None) -> StepBatch:
 
 
 def decode_header(body: bytes, writer: AvroSchema | None = None) -> BatchHeader:
-    """Return the header only; the columns are neither read nor checked."""
-    header = _header(_read_prefix(body, _header_schema(writer or schema("StepBatch"))))
+    """Return the header only; the columns are neither read nor checked. Raises InvalidValue."""
+    known = schema("StepBatch")
+    header = _header(read_prefix(body, _header_schema(writer or known), _header_schema(known)))
     _check_header(header)
     return header
 
@@ -221,6 +243,15 @@ def decode_header(body: bytes, writer: AvroSchema | None = None) -> BatchHeader:
 @cache
 def _header_schema(writer: AvroSchema) -> AvroSchema:
     return writer.cut_before("env")
+
+
+@cache
+def _check_dtypes(writer: AvroSchema) -> None:
+    """Refuse a schema whose column has another dtype: to Avro both are only `bytes`."""
+    known = schema("StepBatch").dtypes
+    for path, dtype in writer.dtypes.items():
+        if known.get(path, dtype) != dtype:
+            raise InvalidValue(f"{writer.name}: column {path} is {dtype}, this version reads {known[path]}")
 
 
 def _header(record: Mapping[str, Any]) -> BatchHeader:
@@ -253,29 +284,4 @@ def _extra(record: Mapping[str, Any]) -> Extra:
     rows, values = record["rows"], record["values"]
     if len(rows) % 4 or len(values) % 8:
         raise InvalidValue(f"extra {record['name']!r}: a column is cut short")
-    return Extra(record["name"], np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8"))
-
-
-def read_record(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
-    """Decode one whole Avro record. Raises InvalidValue if it is cut short or followed by other bytes."""
-    source = io.BytesIO(body)
-    record = _read(source, writer, reader)
-    if source.tell() != len(body):
-        raise InvalidValue(f"{writer.name}: {len(body) - source.tell()} bytes follow the record")
-    return record
-
-
-def _read_prefix(body: bytes, cut: AvroSchema) -> dict[str, Any]:
-    return _read(io.BytesIO(body), cut, cut)
-
-
-def _read(source: io.BytesIO, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
-    try:
-        same = writer is reader
-        record = fastavro.schemaless_reader(source, writer.parsed, None if same else reader.parsed)
-    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError, StopIteration) as error:
-        raise InvalidValue(f"{writer.name}: not a record of this schema ({type(error).__name__}: {error})") from error
-    except fastavro.read.SchemaResolutionError as error:
-        raise InvalidValue(f"{writer.name}: its writer schema cannot be read by this version: {error}") from error
-    assert isinstance(record, dict)
-    return record
+    return Extra(record["name"], np.frombuffer(rows, _ROWS), np.frombuffer(values, _VALUES))

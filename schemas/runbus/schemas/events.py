@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
-import fastavro
+from fastavro.validation import ValidationError, validate
 
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import read_record
 from runbus.schemas.errors import InvalidValue
+from runbus.schemas.record import read_record, write_record
+from runbus.schemas.topics import check_id
 
 Outcome = Literal["", "completed", "failed", "interrupted"]
 EndReason = Literal["terminated", "truncated", "abandoned", "interrupted"]
@@ -25,19 +25,32 @@ class Event:
 
     def encode(self) -> bytes:
         """Return the Avro body. Raises InvalidValue where a field does not fit the schema."""
-        out = io.BytesIO()
-        try:
-            fastavro.schemaless_writer(out, schema(self.SCHEMA).parsed, _plain(self))
-        except (ValueError, TypeError, OverflowError, AttributeError) as error:
-            raise InvalidValue(f"{self.SCHEMA}: {error}") from error
-        return out.getvalue()
+        record = _plain(self)
+        _check(self.SCHEMA, record)
+        return write_record(schema(self.SCHEMA), record)
 
     @classmethod
     def decode(cls, body: bytes, writer: AvroSchema | None = None) -> Self:
         """Return the event of an Avro body. Raises InvalidValue if it is not exactly one record."""
-        known = schema(cls.SCHEMA)
-        record = read_record(body, writer or known, known)
-        return cls(**{_attribute(name): value for name, value in record.items()})
+        return cls(**{_attribute(name): value for name, value in _fields_of(cls.SCHEMA, body, writer).items()})
+
+
+def _fields_of(name: str, body: bytes, writer: AvroSchema | None) -> dict[str, Any]:
+    known = schema(name)
+    record = read_record(body, writer or known, known)
+    _check(name, record)
+    return record
+
+
+def _check(name: str, record: Mapping[str, object]) -> None:
+    """Check what fastavro's writer and reader do not: ranges of integers, floats where integers belong, and ids."""
+    try:
+        validate(record, schema(name).parsed)
+    except (ValidationError, OverflowError) as error:
+        raise InvalidValue(f"{name}: {error}") from error
+    for field_name in ("run_id", "agent_id"):
+        if field_name in record:
+            check_id(field_name, record[field_name])
 
 
 def _attribute(name: str) -> str:
@@ -148,8 +161,7 @@ class LiveMetrics(Event):
     @classmethod
     def decode(cls, body: bytes, writer: AvroSchema | None = None) -> Self:
         """Return the metrics of an Avro body. Raises InvalidValue if it is not exactly one record."""
-        known = schema(cls.SCHEMA)
-        record: dict[str, Any] = read_record(body, writer or known, known)
+        record = _fields_of(cls.SCHEMA, body, writer)
         return cls(**{**record, "windows": tuple(Window(**w) for w in record["windows"])})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from importlib import resources
 
@@ -12,7 +13,7 @@ from runbus.schemas.avsc import NAMES, AvroSchema, schema
 def history(name: str) -> list[AvroSchema]:
     """Return the released versions of a record's schema, oldest first (avro/history/<Name>.<n>.avsc)."""
     folder = resources.files("runbus.schemas") / "avro" / "history"
-    files = [f for f in folder.iterdir() if f.name.startswith(f"{name}.")] if folder.is_dir() else []
+    files = [f for f in folder.iterdir() if f.name.startswith(f"{name}.") and f.name.endswith(".avsc")]
     ordered = sorted(files, key=lambda f: int(f.name.split(".")[1]))
     return [AvroSchema.from_json(f.read_text(encoding="utf-8")) for f in ordered]
 
@@ -33,21 +34,35 @@ def problems(new: AvroSchema, released: Iterable[AvroSchema]) -> list[str]:
                 make_avsc_object(json.loads(reader.text)), make_avsc_object(json.loads(writer.text))
             )
             if result.compatibility is not SchemaCompatibilityType.compatible:
-                where = ", ".join(sorted(result.locations)) or "/"
+                where = ", ".join(sorted(_named(path, reader) for path in result.locations)) or "/"
                 found.append(f"{new.name} ({way}): {'; '.join(sorted(result.messages))} at {where}")
         found += _moved_columns(new, old)
     return found
 
 
+def _named(location: str, reader: AvroSchema) -> str:
+    """Return `/fields/5/type` with the field's name for its number."""
+    names = [f["name"] for f in reader.fields]
+    return re.sub(r"^/fields/(\d+)", lambda found: f"/{names[int(found[1])]}", location)
+
+
 def _moved_columns(new: AvroSchema, old: AvroSchema) -> list[str]:
-    """A column keeps its dtype: the schema's type is only `bytes`, so Avro's own rules would not notice."""
-    before = {f["name"]: f["type"].get("dtype") for f in old.fields if isinstance(f["type"], dict)}
-    after = {f["name"]: f["type"].get("dtype") for f in new.fields if isinstance(f["type"], dict)}
-    return [
-        f"{new.name}: column {name} changed its dtype from {dtype} to {after[name]}"
-        for name, dtype in before.items()
-        if name in after and after[name] != dtype
+    """Return what Avro's own rules do not notice.
+
+    A column's type is only `bytes`, so its dtype must stay. A reader stops early at a field's place (decode_header),
+    so the fields keep their order; Avro itself resolves them by name.
+    """
+    before, after = old.dtypes, new.dtypes
+    old_order, new_order = ([f["name"] for f in s.fields] for s in (old, new))
+    shared = [name for name in new_order if name in old_order]
+    found = [
+        f"{new.name}: column {path} changed its dtype from {before.get(path)} to {after.get(path)}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path) and path.split("/")[0] in shared
     ]
+    if shared != [name for name in old_order if name in new_order]:
+        found.append(f"{new.name}: the fields are in another order than before; a new field goes to the end")
+    return found
 
 
 def check_all() -> dict[str, list[str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from runbus.config import catalogue
+from runbus.config.address import without_password
 from runbus.config.errors import ConfigError
+from runbus.config.registry import RegistrySettings
+from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec
@@ -16,9 +19,15 @@ from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-T = TypeVar("T")
-_TRANSIENT = (408, 429)
-_TIMEOUT_S = 10  # one request; callers retry later instead of waiting longer
+K = TypeVar("K")
+V = TypeVar("V")
+# What a registry answers where it has no such subject, version or schema. Another 404 is another server's.
+_NOT_FOUND = (40401, 40402, 40403)
+_REFUSED = (409, 422)  # incompatible with the versions before it, or invalid
+# Two attempts, each of at most this long to connect and then to answer: a silent server costs 8 s, not the client's
+# default of no limit. The caller retries later instead of waiting longer: a consumer must poll within its interval.
+_TIMEOUT_S = 4
+_RETRY_AFTER_MS = 200
 
 
 def subject(topic: str) -> str:
@@ -28,74 +37,109 @@ def subject(topic: str) -> str:
 
 def codec(sources: Sources) -> Codec:
     """Return the codec that the settings ask for. Connects to nothing yet."""
-    url = sources.text(catalogue.REGISTRY_URL)
-    return Codec(SchemaRegistry(url) if url else None)
+    return Codec(registry(sources))
+
+
+def registry(sources: Sources) -> SchemaRegistry | None:
+    """Return the registry of the settings, None where SCHEMA_REGISTRY_URL is empty. Connects to nothing yet."""
+    settings = RegistrySettings.load(sources)
+    return SchemaRegistry(settings.url, settings.user, settings.password) if settings.url else None
 
 
 class SchemaRegistry:
     """Looks schemas up and keeps what it found; thread safe. It registers only in `push`.
 
+    What is known already is answered without waiting, also while another thread waits for the network. A request takes
+    at most about 10 s.
+
     Args:
         url: base URL of the Confluent API.
+        user: for basic authentication; empty = none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str = "", password: Secret | None = None) -> None:
         self._url = url
-        self._client = _client(url)
-        self._lock = threading.Lock()
+        self._user_info = f"{user}:{password.reveal() if password else ''}" if user else ""
+        with self._client():  # says now what is wrong with the address
+            pass
+        self._lock = threading.Lock()  # one question at a time; never held to read what is known
         self._ids: dict[tuple[str, bytes], int] = {}
         self._schemas: dict[int, AvroSchema] = {}
 
     def id_of(self, topic: str, schema: AvroSchema) -> int:
         """Return the id of `schema` for a topic. Raises UnknownSchema or RegistryUnavailable."""
         key = (subject(topic), schema.fingerprint)
-        with self._lock:
-            if key not in self._ids:
-                hint = f"{schema.name} is not registered under {key[0]}: run `runbus schema push`"
-                found = self._ask(hint, lambda: self._client.lookup_schema(key[0], _registry_schema(schema)))
-                self._ids[key] = int(found.schema_id or 0)
-            return self._ids[key]
+        return self._known(self._ids, key, lambda: self._find_id(key[0], schema))
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """Return the schema of that id. Raises UnknownSchema or RegistryUnavailable."""
-        with self._lock:
-            if schema_id not in self._schemas:
-                hint = f"schema id {schema_id} is not known to the registry at {self._url}"
-                found = self._ask(hint, lambda: self._client.get_schema(schema_id))
-                self._schemas[schema_id] = AvroSchema.from_json(str(found.schema_str))
-            return self._schemas[schema_id]
+        """Return the schema of that id. Raises UnknownSchema, RegistryUnavailable, or InvalidValue: not Avro."""
+        return self._known(self._schemas, schema_id, lambda: self._find_schema(schema_id))
+
+    def _known(self, cache: dict[K, V], key: K, find: Callable[[], V]) -> V:
+        found = cache.get(key)
+        if found is None:
+            with self._lock:
+                found = cache.get(key)
+                if found is None:
+                    found = cache[key] = find()
+        return found
+
+    def _find_id(self, name: str, schema: AvroSchema) -> int:
+        hint = f"{schema.name} is not registered under {name}: run `runbus schema push`"
+        found = self._ask(hint, lambda client: client.lookup_schema(name, _registry_schema(schema)))
+        if found.schema_id is None:
+            raise self._unavailable("it answers, but not with an id")
+        return found.schema_id
+
+    def _find_schema(self, schema_id: int) -> AvroSchema:
+        hint = f"schema id {schema_id} is not known to the registry at {self._url}"
+        found = self._ask(hint, lambda client: client.get_schema(schema_id))
+        if not found.schema_str:
+            raise self._unavailable("it answers, but not with a schema")
+        return AvroSchema.from_json(found.schema_str)
 
     def push(self, topic: str, schema: AvroSchema) -> int:
         """Register `schema` for a topic and return its id. Raises UnknownSchema where the registry refuses it."""
         hint = f"the registry refuses {schema.name} for {topic}: it does not fit the versions before it"
-        return int(self._ask(hint, lambda: self._client.register_schema(subject(topic), _registry_schema(schema))))
+        name = subject(topic)
+        return int(self._ask(hint, lambda client: client.register_schema(name, _registry_schema(schema))))
 
-    def _ask(self, hint: str, request: Callable[[], T]) -> T:
+    def _client(self) -> SchemaRegistryClient:
+        """Return a client for one question: questions are rare, and an open connection would not survive a fork."""
+        try:
+            from confluent_kafka.schema_registry import SchemaRegistryClient
+        except ImportError as error:
+            raise ConfigError(
+                "SCHEMA_REGISTRY_URL is set: install the extra, `pip install 'runbus[registry]'`"
+            ) from error
+        config = {"url": self._url, "timeout": _TIMEOUT_S, "max.retries": 1, "retries.wait.ms": _RETRY_AFTER_MS}
+        try:
+            return SchemaRegistryClient(config | ({"basic.auth.user.info": self._user_info} if self._user_info else {}))
+        except ValueError as error:
+            raise ConfigError(f"SCHEMA_REGISTRY_URL is not usable: {without_password(str(error))}") from error
+
+    def _ask(self, hint: str, request: Callable[[SchemaRegistryClient], V]) -> V:
         """Translate the client's errors; `hint` is the text where the registry itself says no."""
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+        network: tuple[type[Exception], ...] = (OSError, *_http_errors())
         try:
-            return request()
+            with self._client() as client:
+                return request(client)
         except SchemaRegistryError as error:
-            if 400 <= error.http_status_code < 500 and error.http_status_code not in _TRANSIENT:
+            if error.error_code in _NOT_FOUND or error.http_status_code in _REFUSED:
                 raise UnknownSchema(f"{hint} ({error.error_message})") from error
-            raise self._unavailable(error) from error
-        except (OSError, _http_error()) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(f"HTTP {error.http_status_code}: {error.error_message}") from error
+        except network as error:
+            raise self._unavailable(str(error) or type(error).__name__) from error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise self._unavailable("what answers there is not a schema registry") from error
 
-    def _unavailable(self, error: Exception) -> RegistryUnavailable:
-        return RegistryUnavailable(f"no schema registry answers at {self._url} ({error}): check SCHEMA_REGISTRY_URL")
-
-
-def _client(url: str) -> SchemaRegistryClient:
-    try:
-        from confluent_kafka.schema_registry import SchemaRegistryClient
-    except ImportError as error:
-        raise ConfigError("SCHEMA_REGISTRY_URL is set: install the extra, `pip install 'runbus[registry]'`") from error
-    try:
-        return SchemaRegistryClient({"url": url, "timeout": _TIMEOUT_S, "max.retries": 1})
-    except ValueError as error:
-        raise ConfigError(f"SCHEMA_REGISTRY_URL={url!r} is not usable: {error}") from error
+    def _unavailable(self, reason: str) -> RegistryUnavailable:
+        return RegistryUnavailable(
+            f"no schema registry answers at {self._url} ({reason[:300]}): check SCHEMA_REGISTRY_URL, and "
+            "SCHEMA_REGISTRY_USER if it wants a user"
+        )
 
 
 def _registry_schema(schema: AvroSchema) -> Schema:
@@ -104,7 +148,12 @@ def _registry_schema(schema: AvroSchema) -> Schema:
     return Schema(schema.text, "AVRO")
 
 
-def _http_error() -> type[Exception]:
-    import httpx
-
-    return httpx.HTTPError
+def _http_errors() -> tuple[type[Exception], ...]:
+    """Return the network errors of the HTTP library that confluent-kafka uses: httpx2 where it is installed."""
+    found = []
+    for name in ("httpx2", "httpx"):
+        try:
+            found.append(importlib.import_module(name).HTTPError)
+        except ImportError:
+            continue
+    return tuple(found)

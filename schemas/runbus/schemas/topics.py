@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+from runbus.schemas.errors import InvalidValue
 
 MIB = 1024 * 1024
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 
 MAX_MESSAGE_BYTES = 4 * MIB
+DEAD_LETTER_BYTES = 5 * MIB  # the largest message, and room for the headers that say where it came from
+MAX_ID_BYTES = 255
+
+# "/" separates the parts of a key; control characters and half surrogate pairs break logs, shells and UTF-8.
+_NOT_IN_AN_ID = re.compile(r"[/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +52,57 @@ class Topic:
         }
 
 
+# Only closed segments expire or are compacted: without a short segment a quiet topic would keep seven days.
+_SMALL_SEGMENTS = {"segment.ms": str(10 * MINUTE_MS)}
+
 RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1)
 STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS)
 EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delete", 30 * DAY_MS)
-LIVE_METRICS = Topic("live-metrics", "run_id/agent_id", "LiveMetrics", True, "compact,delete", 60 * MINUTE_MS)
-HEARTBEATS = Topic("heartbeats", "component_id", "Heartbeat", False, "compact,delete", DAY_MS)
-DEAD_LETTERS = Topic("dead-letters", "topic-partition-offset", None, False, "delete", 30 * DAY_MS)
+LIVE_METRICS = Topic(
+    "live-metrics", "run_id/agent_id", "LiveMetrics", True, "compact,delete", 60 * MINUTE_MS, _SMALL_SEGMENTS
+)
+HEARTBEATS = Topic("heartbeats", "component_id", "Heartbeat", False, "compact,delete", DAY_MS, _SMALL_SEGMENTS)
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    "topic-partition-offset",
+    None,
+    False,
+    "delete",
+    30 * DAY_MS,
+    {"max.message.bytes": str(DEAD_LETTER_BYTES)},
+)
 TICKS = Topic("ticks", "(partition)", None, True, "delete", MINUTE_MS, {"segment.ms": str(MINUTE_MS)})
 
 TOPICS: tuple[Topic, ...] = (RUNS, STEPS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, TICKS)
 
 
+def check_id(name: str, value: object) -> None:
+    """Check a run_id or agent_id (`name` says which).
+
+    Raises:
+        InvalidValue: not 1 to 255 bytes of UTF-8, or it has a "/" (two streams could share a key) or a control
+            character in it.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidValue(f"{name} is empty or not text: give it a name")
+    found = _NOT_IN_AN_ID.search(value)
+    if found is not None:
+        raise InvalidValue(f"{name} {value[:100]!r} has {found[0]!r} in it: leave out '/' and control characters")
+    if len(value.encode()) > MAX_ID_BYTES:
+        raise InvalidValue(f"{name} {value[:40]!r}... has {len(value.encode())} bytes: at most {MAX_ID_BYTES}")
+
+
 def stream_key(run_id: str, agent_id: str) -> bytes:
-    """Return the Kafka key of a stream: with murmur2 everywhere, one stream is one partition, in order."""
+    """Return the Kafka key of a stream: with murmur2 everywhere, one stream is one partition, in order.
+
+    Raises:
+        InvalidValue: see `check_id`; without it two streams could have the same key.
+    """
+    check_id("run_id", run_id)
+    check_id("agent_id", agent_id)
     return f"{run_id}/{agent_id}".encode()
 
 
 def run_event_key(run_id: str, agent_id: str, attempt: int) -> bytes:
-    """Return the Kafka key of a RunEvent: compaction keeps the newest per stream and attempt."""
-    return f"{run_id}/{agent_id}/{attempt}".encode()
+    """Return the Kafka key of a RunEvent: compaction keeps the newest per stream and attempt. Raises as above."""
+    return stream_key(run_id, agent_id) + f"/{attempt}".encode()

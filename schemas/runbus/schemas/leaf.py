@@ -1,0 +1,130 @@
+"""One number, array, string or piece of JSON as bytes: the leaves that every layout is made of."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from runbus.schemas.errors import InvalidValue
+
+NUMERIC_DTYPES: frozenset[str] = frozenset(
+    ["|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"]
+)
+TEXT = "text"
+JSON = "json"
+VARIABLE = -1
+MAX_DIMENSIONS = 64  # numpy's own limit; without one, the product of a million lengths takes minutes
+MAX_LENGTH = 2**31 - 1  # an Avro int
+
+Shape = tuple[int, ...]
+
+
+def leaf_width(dtype: str, shape: Shape) -> int:
+    """Return the bytes of one value, VARIABLE for text and JSON, 0 for no value (dtype "").
+
+    Raises:
+        InvalidValue: no such dtype, or no such shape.
+    """
+    if len(shape) > MAX_DIMENSIONS or any(not 0 <= n <= MAX_LENGTH for n in shape):
+        raise InvalidValue(f"shape {list(shape[:8])}: at most {MAX_DIMENSIONS} lengths of 0 to {MAX_LENGTH}")
+    if dtype in NUMERIC_DTYPES:
+        return np.dtype(dtype).itemsize * math.prod(shape)
+    if dtype not in (TEXT, JSON, ""):
+        raise InvalidValue(f"unknown dtype {dtype[:100]!r}")
+    if shape:
+        raise InvalidValue(f"{dtype or 'no value'} has the shape {list(shape)}: must be []")
+    return VARIABLE if dtype else 0
+
+
+def leaf_of(value: object) -> tuple[str, Shape]:
+    """Return the dtype and shape that hold `value`. Raises InvalidValue for a dtype that no layout has."""
+    if value is None:
+        return "", ()
+    if isinstance(value, str):
+        return TEXT, ()
+    array = as_array(value)
+    return (JSON, ()) if array is None else (dtype_name(array.dtype), array.shape)
+
+
+def as_array(value: object) -> np.ndarray[Any, Any] | None:
+    """Return the numeric array that equals `value` exactly, or None if there is none."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    if isinstance(value, (bytes, bytearray)):
+        return np.frombuffer(bytes(value), np.uint8)
+    if isinstance(value, bool):
+        return np.asarray(value)
+    if isinstance(value, float):
+        return np.asarray(value, "<f8")
+    if isinstance(value, int):
+        return _as_integer(value)
+    if isinstance(value, (list, tuple)) and value:
+        kinds = {type(v) for v in value}
+        if kinds in ({bool}, {float}):
+            return np.asarray(value)
+        if kinds == {int} and all(-(2**63) <= v < 2**63 for v in value):
+            return np.asarray(value, "<i8")
+    return None
+
+
+def _as_integer(value: int) -> np.ndarray[Any, Any] | None:
+    if -(2**63) <= value < 2**63:
+        return np.asarray(value, "<i8")
+    return np.asarray(value, "<u8") if 0 <= value < 2**64 else None
+
+
+@lru_cache(maxsize=256)
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the layout's name of a numpy dtype of any byte order. Raises InvalidValue where there is none."""
+    name = dtype.newbyteorder("<").str
+    if name not in NUMERIC_DTYPES:
+        raise InvalidValue(f"dtype {dtype} cannot be recorded; use bool, integers or floats up to 64 bits, or text")
+    return name
+
+
+def encode_leaf(dtype: str, shape: Shape, value: object) -> bytes:
+    """Return the bytes of `value`. Raises InvalidValue where it is not of that dtype and shape: nothing is cast."""
+    if dtype in NUMERIC_DTYPES:
+        return _encode_array(dtype, shape, value)
+    if dtype == JSON:
+        return _json_bytes(value)
+    if dtype == TEXT and isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if dtype == "" and value is None:
+        return b""
+    raise InvalidValue(f"a {type(value).__name__} where {dtype or 'no value'} is expected")
+
+
+def _encode_array(dtype: str, shape: Shape, value: object) -> bytes:
+    array = as_array(value)
+    if array is None or array.shape != shape or dtype_name(array.dtype) != dtype:
+        found = type(value).__name__ if array is None else f"{array.dtype.str}{list(array.shape)}"
+        raise InvalidValue(f"a value {found} where {dtype}{list(shape)} is expected")
+    return array.astype(dtype, copy=False).tobytes()
+
+
+def _json_bytes(value: object) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue(f"a {type(value).__name__} cannot be recorded: {error}") from error
+
+
+def decode_leaf(dtype: str, shape: Shape, raw: bytes) -> Any:  # noqa: ANN401 - any leaf
+    """Return a read-only array of that shape, a str, JSON data, or None. Raises InvalidValue."""
+    if dtype in NUMERIC_DTYPES:
+        width = leaf_width(dtype, shape)
+        if len(raw) != width:
+            raise InvalidValue(f"{len(raw)} bytes for {dtype}{list(shape)}: must be {width}")
+        return np.frombuffer(raw, dtype).reshape(shape)
+    if dtype not in (TEXT, JSON):
+        return None
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+        return text if dtype == TEXT else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidValue(f"not {dtype}: {error}") from error

@@ -1,0 +1,66 @@
+"""One Avro record to bytes and back, whole or not at all; the only place that calls fastavro's reader and writer."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import fastavro
+
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.errors import InvalidValue
+
+# What fastavro's readers and writers let through, compiled or not; all of it means "these bytes are not this record".
+_DATA_ERRORS = (
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    StopIteration,
+    RecursionError,
+    struct.error,
+)
+
+
+def write_record(schema: AvroSchema, record: Mapping[str, object]) -> bytes:
+    """Return the Avro body. Raises InvalidValue where a field does not fit the schema."""
+    out = io.BytesIO()
+    try:
+        fastavro.schemaless_writer(out, schema.parsed, dict(record))
+    except _DATA_ERRORS as error:
+        raise InvalidValue(f"{schema.name}: {error}") from error
+    return out.getvalue()
+
+
+def read_record(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+    """Decode one whole Avro record into the fields of `reader`.
+
+    Raises:
+        InvalidValue: cut short, followed by other bytes, or of a schema that `reader` cannot read.
+    """
+    source = io.BytesIO(body)
+    record = _read(source, writer, reader)
+    if source.tell() != len(body):
+        raise InvalidValue(f"{writer.name}: {len(body) - source.tell()} bytes follow the record")
+    return record
+
+
+def read_prefix(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+    """Decode the record that `body` begins with (see AvroSchema.cut_before). Raises like `read_record`."""
+    return _read(io.BytesIO(body), writer, reader)
+
+
+def _read(source: io.BytesIO, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+    resolve = None if writer.fingerprint == reader.fingerprint else reader.parsed  # resolving costs time
+    try:
+        record: dict[str, Any] = fastavro.schemaless_reader(source, writer.parsed, resolve)  # type: ignore[assignment]
+    except fastavro.read.SchemaResolutionError as error:
+        raise InvalidValue(f"{writer.name}: its writer schema cannot be read by this version: {error}") from error
+    except _DATA_ERRORS as error:
+        raise InvalidValue(f"{writer.name}: not a record of this schema ({type(error).__name__}: {error})") from error
+    return record
