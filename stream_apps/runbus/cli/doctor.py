@@ -19,7 +19,7 @@ from runbus.config.sources import Sources, home
 from runbus.local.java import find_java
 from runbus.schemas.admin import list_topics
 from runbus.schemas.avsc import schema
-from runbus.schemas.registry import SchemaRegistry
+from runbus.schemas.registry import registry
 from runbus.schemas.topics import STEPS
 
 _FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
@@ -92,12 +92,12 @@ def _broker(sources: Sources) -> str:
 
 
 def _registry(sources: Sources) -> str:
-    url = sources.text(catalogue.REGISTRY_URL)
-    if not url:
+    found = registry(sources)
+    if found is None:
         return "not used: values name the schemas of the package"
     topic = KafkaSettings.load(sources).topic_prefix + STEPS.name
-    schema_id = SchemaRegistry(url).id_of(topic, schema("StepBatch"))
-    return f"{url} knows {topic}-value as id {schema_id}"
+    schema_id = found.id_of(topic, schema("StepBatch"))
+    return f"{sources.text(catalogue.REGISTRY_URL)} knows {topic}-value as id {schema_id}"
 
 
 def _clickhouse(sources: Sources) -> str:

@@ -6,11 +6,10 @@ import typer
 
 from runbus.cli.context import settings
 from runbus.cli.output import Json, print_json, print_table
-from runbus.config import catalogue
 from runbus.config.errors import ConfigError
 from runbus.schemas.avsc import NAMES, schema
 from runbus.schemas.evolution import check_all, history
-from runbus.schemas.registry import SchemaRegistry
+from runbus.schemas.registry import registry
 from runbus.schemas.topics import TOPICS
 
 group = typer.Typer(help="The Avro schemas of the log.", no_args_is_help=True)
@@ -37,12 +36,11 @@ def check(as_json: Json = False) -> None:
 def push(context: typer.Context, as_json: Json = False) -> None:
     """Register the schemas with the registry, so that writers find their ids."""
     current = settings(context)
-    url = current.sources.text(catalogue.REGISTRY_URL)
-    if not url:
+    found, prefix = registry(current.sources), current.kafka.topic_prefix
+    if found is None:
         raise ConfigError("no registry is set: give SCHEMA_REGISTRY_URL or --schema-registry-url")
-    registry, prefix = SchemaRegistry(url), current.kafka.topic_prefix
     pushed = [
-        (prefix + topic.name, topic.schema, registry.push(prefix + topic.name, schema(topic.schema)))
+        (prefix + topic.name, topic.schema, found.push(prefix + topic.name, schema(topic.schema)))
         for topic in TOPICS
         if topic.schema is not None
     ]

@@ -39,6 +39,9 @@ LIES: dict[str, tuple[str, dict[str, Any]]] = {
     "negative sent_at": ("sent_at", {"sent_at": -1}),
     "no run": ("run_id", {"run_id": ""}),
     "no agent": ("agent_id", {"agent_id": ""}),
+    "a slash in the run": ("run_id", {"run_id": "a/b"}),
+    "a line break in the agent": ("agent_id", {"agent_id": "a\nb"}),
+    "a run of 256 bytes": ("run_id", {"run_id": "x" * 256}),
     **{
         f"{name} one value short": (name, {name: bytes(2 * width)})
         for name, width in [("env", 4), ("episode", 8), ("step", 4), ("tick", 8), ("ts", 8), ("reward", 8), ("seed", 8)]

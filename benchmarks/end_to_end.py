@@ -1,0 +1,203 @@
+"""Steps a second from agents to rows, with every process on this machine: agents, broker, sink, ClickHouse's engine.
+
+Method: an own stack in a temporary folder; `--agents` processes wait for a common start, record `--steps` steps each as
+fast as they can, and end. The clock runs from the common start until ClickHouse holds every step (asked every 50 ms);
+the figure is steps / that time, and the audit must find nothing missing, doubled or dropped. Shapes, in turn, each
+`--rounds` times, medians printed:
+
+- `vector`: `step_vector` with 64 environments of CartPole's shapes, arrays made beforehand; 2 processes.
+- `single`: `RecordSteps` around an environment that does nothing; 4 processes. What RunBus itself can carry.
+- `cartpole`: `RecordSteps` around CartPole-v1 with actions drawn beforehand; 4 processes. Most of the processor time
+  is the environment's own.
+
+The recorder's queue blocks when it is full (RUNBUS_RECORDER_POLICY=block), so that no drop flatters a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from runbus.audit.run import Sides, audit
+from runbus.clickhouse.client import connect
+from runbus.config.kafka import KafkaSettings
+from runbus.gymnasium import RecordSteps
+from runbus.local.apps import APPS, prepare, sources, wait_for_sink
+from runbus.local.stack import Endpoints, Stack, StackOptions
+from runbus.recorder import Recorder
+from runbus.schemas.registry import codec
+from runbus.sink import SinkSettings
+
+ENVS = 64
+AGENTS = {"vector": 2, "single": 4, "cartpole": 4}
+DEADLINE_S = 300.0
+
+
+class NoOp(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
+    """CartPole's spaces, no physics, an episode of 200 steps."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (4,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self._observation = np.zeros(4, np.float32)
+        self._step = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed, options=options)
+        self._step = 0
+        return self._observation, {}
+
+    def step(self, action: np.int64) -> tuple[np.ndarray[Any, Any], float, bool, bool, dict[str, Any]]:
+        """Do nothing."""
+        del action
+        self._step += 1
+        return self._observation, 1.0, False, self._step == 200, {}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one agent process does."""
+
+    shape: str
+    run: str
+    agent: str
+    steps: int
+    settings: KafkaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One round: all rows (resets included), seconds until all were stored, and when the agents were done."""
+
+    shape: str
+    rows: int
+    seconds: float
+    recorded_seconds: float
+    steps_per_second: float
+
+
+def work(job: Job, start: Barrier, produced: Queue[int]) -> None:
+    """Record and report how many rows; runs in a process of its own."""
+    recorder = Recorder(job.run, job.agent, settings=job.settings)
+    start.wait()
+    if job.shape == "vector":
+        _vector(recorder, job.steps)
+    else:
+        env = NoOp() if job.shape == "single" else gymnasium.make("CartPole-v1")
+        _single(RecordSteps(env, recorder), job.steps)
+    recorder.close()
+    recorder.flush(DEADLINE_S)
+    produced.put(int(str(recorder.stats()["produced"])))
+
+
+def _vector(recorder: Recorder, steps: int) -> None:
+    random = np.random.default_rng(0)
+    observations = random.normal(size=(16, ENVS, 4)).astype(np.float32)
+    actions = random.integers(0, 2, (16, ENVS))
+    rewards, terminated, truncated = np.ones(ENVS), np.zeros(ENVS, bool), np.zeros(ENVS, bool)
+    recorder.reset_vector(observations[0])
+    for i in range(steps // ENVS - 1):
+        recorder.step_vector(actions[i % 16], rewards, terminated, truncated, observations[i % 16])
+
+
+def _single(env: RecordSteps, steps: int) -> None:
+    actions = np.random.default_rng(0).integers(0, 2, 1024)
+    env.reset(seed=0)
+    for i in range(steps):
+        _, _, terminated, truncated, _ = env.step(actions[i % 1024])
+        if terminated or truncated:
+            env.reset()
+
+
+def one_round(endpoints: Endpoints, shape: str, steps: int, run: str) -> Result:
+    """Run all agents of a shape and wait until the last row is stored."""
+    found = sources(endpoints)
+    sink = SinkSettings.load(found)
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(AGENTS[shape] + 1)
+    each = steps // AGENTS[shape]
+    jobs = [Job(shape, run, f"agent-{i}", each, sink.kafka) for i in range(AGENTS[shape])]
+    produced: Queue[int] = context.Queue()
+    processes = [context.Process(target=work, args=(job, start, produced)) for job in jobs]
+    for process in processes:
+        process.start()
+    start.wait()
+    began = time.monotonic()
+    rows = sum(produced.get(timeout=DEADLINE_S) for _ in processes)
+    recorded = time.monotonic() - began
+    _wait_stored(sink, run, rows, began + DEADLINE_S)
+    seconds = time.monotonic() - began
+    for process in processes:
+        process.join(DEADLINE_S)
+    result = audit(Sides(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
+    if not result.sound or result.total.dropped:
+        sys.exit(f"not sound: {result.total}")
+    return Result(shape, result.total.stored, seconds, recorded, result.total.stored / seconds)
+
+
+def _wait_stored(sink: SinkSettings, run: str, rows: int, deadline: float) -> None:
+    client = connect(sink.clickhouse)
+    try:
+        while True:
+            counted = client.query("SELECT count() FROM steps WHERE run_id = {run:String}", parameters={"run": run})
+            stored = int(counted.result_rows[0][0])
+            if stored >= rows:
+                return
+            if time.monotonic() > deadline:
+                sys.exit(f"only {stored:,} of {rows:,} steps were stored in time")
+            time.sleep(0.05)
+    finally:
+        client.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=2_000_000, help="of all agents of a round together")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    os.environ["RUNBUS_RECORDER_POLICY"] = "block"
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), StackOptions(tied=True))
+        began = datetime.now(UTC)
+        endpoints = stack.up(APPS, prepare)
+        try:
+            wait_for_sink(endpoints, began)
+            for number in range(args.rounds):
+                for shape in AGENTS:
+                    results.append(one_round(endpoints, shape, args.steps, f"bench-{shape}-{number}"))
+                    if not args.json:
+                        print(f"{shape:9} {results[-1].steps_per_second:>10,.0f} steps/s", flush=True)
+        finally:
+            stack.down()
+    medians = {s: statistics.median(r.steps_per_second for r in results if r.shape == s) for s in AGENTS}
+    if args.json:
+        print(json.dumps({"medians": medians, "rounds": [asdict(r) for r in results]}))
+        return
+    for shape, median in medians.items():
+        print(f"{shape:9} median {median:>10,.0f} steps/s with {AGENTS[shape]} agent processes")
+
+
+if __name__ == "__main__":
+    main()
