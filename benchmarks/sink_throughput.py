@@ -1,0 +1,242 @@
+"""Steps a second of the sink, all guarantees on, against an unguarded insert of the same containers in the same run.
+
+Method: a topic of `--partitions` partitions is filled with `--steps` steps (records of 256 steps, 4 float32 values an
+observation, lz4) before anything is measured. `sink` is a sink process that starts with that backlog: from its first
+stored row to its last, seen by counting rows ten times a second; its processor time is read
+from the operating system at both ends. `plain` then sends the same values, wrapped in the same containers of the same
+size, by plain inserts (no tokens, no commits, no log) into the same tables, from as many threads. The two take turns
+for `--rounds`; printed are medians and the ratio of each pair. Engines are the local ones, on this machine, so broker,
+engine, sink and this program share its processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.migrate import migrate
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.config.secret import Secret
+from runbus.config.sources import cache
+from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
+from runbus.local.kafka import KafkaOptions, kafka_service
+from runbus.local.ports import free_port
+from runbus.local.service import running
+from runbus.schemas.admin import apply_topics
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
+from runbus.schemas.layout import Layout
+from runbus.schemas.topics import stream_key
+from runbus.sink.container import build
+
+BATCH = 256
+DEADLINE_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One pair: steps a second of both, their ratio, the sink's processor time (microseconds a step)."""
+
+    sink_steps_per_second: float
+    plain_steps_per_second: float
+    ratio: float
+    sink_cpu_us_per_step: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The engines and the size of a run."""
+
+    kafka: KafkaSettings
+    clickhouse: ClickHouseSettings
+    steps: int
+    partitions: int
+    threads: int
+    folder: Path
+
+
+@contextmanager
+def engines(folder: Path) -> Iterator[tuple[KafkaSettings, ClickHouseSettings]]:
+    """Run a broker and an engine."""
+    kafka = KafkaOptions(folder / "kafka", free_port(), free_port(), cache())
+    options = ClickHouseOptions(folder / "clickhouse", free_port(), new_password(), new_password())
+    with running(kafka_service(kafka), folder / "k.log"), running(clickhouse_service(options), folder / "c.log"):
+        settings = ClickHouseSettings(options.url, OWNER, Secret(options.owner_password), "bench")
+        migrate(settings)
+        yield KafkaSettings(kafka.bootstrap_servers), settings
+
+
+def make_batch(run: str, agent: str, first: int) -> StepBatch:
+    """Return 256 steps of a random walk."""
+    rng = np.random.default_rng(first)
+    seq = np.arange(first, first + BATCH)
+    observation = np.cumsum(rng.normal(0, 0.02, (BATCH, 4)), 0).astype("<f4")
+    columns = StepColumns(
+        env=np.zeros(BATCH, "<i4"),
+        episode=(seq // 200).astype("<i8"),
+        step=(seq % 200).astype("<i4"),
+        ts=(1_790_000_000_000_000 + seq * 20_000 + rng.integers(0, 900, BATCH)).astype("<i8"),
+        reward=-np.abs(observation[:, 0]).astype("<f8"),
+        terminated=(seq % 200 == 199).astype("u1"),
+        truncated=np.zeros(BATCH, "u1"),
+    )
+    header = BatchHeader(run, agent, 1, first, BATCH, 0, 1, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
+    return StepBatch(header, columns, rng.integers(0, 2, BATCH).astype("<i8").tobytes(), observation.tobytes())
+
+
+def fill(bench: Bench, run: str) -> None:
+    """Produce the steps, evenly over the partitions."""
+    apply_topics(bench.kafka, partitions=bench.partitions)
+    producer = Producer({**bench.kafka.client_config(), "compression.type": "lz4", "linger.ms": 20})
+    frame, kind = Codec().frame, schema("StepBatch")
+    for number in range(bench.steps // BATCH):
+        agent = f"agent-{number % bench.partitions}"
+        value = frame("steps", kind, encode(make_batch(run, agent, number // bench.partitions * BATCH)))
+        producer.produce(
+            f"{bench.kafka.topic_prefix}steps", key=stream_key(run, agent), value=value,
+            partition=number % bench.partitions,
+        )  # fmt: skip
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def rows(client: Client, run: str) -> int:
+    """Return the number of rows of a run."""
+    found = client.query("SELECT count() FROM steps WHERE run_id = {run:String}", parameters={"run": run})
+    return int(found.result_rows[0][0])
+
+
+def measure_sink(bench: Bench, client: Client, run: str, group: str) -> tuple[float, float]:
+    """Return (steps a second, microseconds of processor time a step) from the sink's first row to its last."""
+    env = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": bench.kafka.bootstrap_servers,
+        "RUNBUS_TOPIC_PREFIX": bench.kafka.topic_prefix,
+        "CLICKHOUSE_URL": bench.clickhouse.url,
+        "CLICKHOUSE_USER": bench.clickhouse.user,
+        "CLICKHOUSE_PASSWORD": bench.clickhouse.password.reveal(),
+        "CLICKHOUSE_DATABASE": bench.clickhouse.database,
+        "RUNBUS_SINK_GROUP": group,
+        "RUNBUS_SINK_PARALLEL_INSERTS": str(bench.threads),
+    }
+    with (bench.folder / f"{group}.log").open("wb") as output:
+        sink = subprocess.Popen([sys.executable, "-m", "runbus.sink"], env=env, stdout=output, stderr=output)
+    try:
+        first = _until(client, run, 1)
+        started, cpu = time.perf_counter(), cpu_seconds(sink.pid)
+        _until(client, run, bench.steps)
+        seconds, cpu = time.perf_counter() - started, cpu_seconds(sink.pid) - cpu
+    finally:
+        sink.send_signal(signal.SIGTERM)
+        sink.wait(30)
+    assert rows(client, run) == bench.steps
+    return (bench.steps - first) / seconds, cpu / (bench.steps - first) * 1e6
+
+
+def _until(client: Client, run: str, count: int) -> int:
+    end = time.monotonic() + DEADLINE_S
+    while (found := rows(client, run)) < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{found} of {count} rows")
+        time.sleep(0.1)
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_plain(bench: Bench, client: Client, run: str) -> float:
+    """Return steps a second of plain inserts of the same values in containers of the same size."""
+    containers = [part for number in range(bench.partitions) for part in read_containers(bench, number)]
+    name = f"{run}-plain"
+
+    def insert(container: memoryview) -> None:
+        client.raw_insert("steps_landing", insert_block=container, fmt="Avro", settings={"async_insert": "0"})  # type: ignore[arg-type]
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(bench.threads) as pool:
+        for _ in pool.map(insert, containers):
+            pass
+    seconds = time.perf_counter() - started
+    assert rows(client, run) == 2 * bench.steps, name
+    return bench.steps / seconds
+
+
+def read_containers(bench: Bench, partition: int) -> list[memoryview]:
+    """Return the values of one partition, as the sink would wrap them."""
+    consumer = Consumer({**bench.kafka.client_config(), "group.id": "plain", "enable.auto.commit": False})
+    topic = f"{bench.kafka.topic_prefix}steps"
+    _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    values: list[tuple[int, bytes, int]] = []
+    while len(values) < high:
+        values += [(int(m.offset() or 0), m.value() or b"", SINGLE_OBJECT_SIZE) for m in consumer.consume(1000, 5)]
+    consumer.close()
+    per_range = 250_000 // BATCH
+    kind = schema("StepBatch")
+    return [build(kind, "plain", partition, values[i : i + per_range]) for i in range(0, len(values), per_range)]
+
+
+def run_pair(bench: Bench, number: int) -> Result:
+    """Measure one pair on a fresh topic."""
+    bench = Bench(
+        KafkaSettings(bench.kafka.bootstrap_servers, topic_prefix=f"bench{number}."),
+        *(bench.clickhouse, bench.steps, bench.partitions, bench.threads, bench.folder),
+    )
+    run = f"run-{number}"
+    fill(bench, run)
+    client = connect(bench.clickhouse)
+    try:
+        sink, cpu = measure_sink(bench, client, run, f"bench-{number}")
+        plain = measure_plain(bench, client, run)
+        client.command("TRUNCATE TABLE steps")
+    finally:
+        client.close()
+    return Result(sink, plain, sink / plain, cpu)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=8_192_000)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=4, help="inserts at the same time, in both")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    steps = args.steps // (BATCH * args.partitions) * BATCH * args.partitions
+    with tempfile.TemporaryDirectory() as name, engines(Path(name)) as (kafka, clickhouse):
+        bench = Bench(kafka, clickhouse, steps, args.partitions, args.threads, Path(name))
+        results = [run_pair(bench, number) for number in range(args.rounds)]
+    median = {key: statistics.median(getattr(r, key) for r in results) for key in asdict(results[0])}
+    if args.json:
+        print(json.dumps({"steps": steps, "rounds": [asdict(r) for r in results], "median": median}))
+        return
+    for key, value in median.items():
+        print(f"{key:26} {value:14,.3f}   rounds: {', '.join(f'{getattr(r, key):,.3f}' for r in results)}")
+
+
+if __name__ == "__main__":
+    main()

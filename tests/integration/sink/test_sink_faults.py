@@ -1,0 +1,301 @@
+"""Real processes are killed, stopped and refused while batches flow: every step is stored once."""
+
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.migrate import migrate
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.config.secret import Secret
+from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
+from runbus.local.ports import free_port
+from runbus.local.service import Running, running, start
+from runbus.schemas.admin import apply_topics
+from runbus.sink.api import Intent
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
+
+
+@contextmanager
+def flowing(feed: Feed) -> Iterator[None]:
+    """Keep producing while the block runs."""
+    stop = threading.Event()
+
+    def produce() -> None:
+        while not stop.is_set():
+            feed.steps(2)
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        feed.flush()
+
+
+def test_a_sink_that_is_killed_again_and_again(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """Five SIGKILLs at random moments while batches flow; the same member comes back each time."""
+    rng = random.Random(5)
+    with flowing(feed):
+        for _ in range(5):
+            process = sinks.start(instance_id="phoenix")
+            seen = tables.steps(feed)
+            until("it stores something", lambda seen=seen: tables.steps(feed) > seen)  # type: ignore[misc]
+            time.sleep(rng.uniform(0.0, 0.6))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    process = sinks.start(instance_id="phoenix")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+
+
+def test_a_zombie_changes_nothing(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """A sink stopped past its session while another takes over goes on, finds itself fenced, and rejoins."""
+    with flowing(feed):
+        zombie = sinks.start(group_protocol="classic", session_seconds="2")
+        until("it stores", lambda: tables.steps(feed) > 0)
+        zombie.send_signal(signal.SIGSTOP)
+        other = sinks.start(group_protocol="classic", session_seconds="2")
+        seen = tables.steps(feed)
+        until("the other one takes over", lambda: tables.steps(feed) > seen + 10_000)
+        zombie.send_signal(signal.SIGCONT)
+        sinks.says("sink.lost", 0)
+    tables.wait(feed)
+    assert sinks.stop(other) == 0
+    assert sinks.stop(zombie) == 0
+    tables.check(feed)
+
+
+@pytest.fixture
+def own_engine(tmp_path: Path) -> ClickHouseOptions:
+    """Return an engine of this test's own, to be killed."""
+    return ClickHouseOptions(tmp_path / "engine", free_port(), new_password(), new_password())
+
+
+def test_an_engine_that_is_killed_again_and_again(
+    feed: Feed, kafka_settings: KafkaSettings, own_engine: ClickHouseOptions, tmp_path: Path
+) -> None:
+    """SIGKILL of ClickHouse three times at random moments: the sink waits, replays, and counts."""
+    settings = ClickHouseSettings(own_engine.url, OWNER, Secret(own_engine.owner_password), "runbus")
+    service, output = clickhouse_service(own_engine), tmp_path / "engine.log"
+    engine: Running = start(service, output)
+    sinks = Sinks(environment(kafka_settings, settings), tmp_path)
+    rng = random.Random(7)
+    try:
+        migrate(settings)
+        process = sinks.start()
+        with flowing(feed):
+            for _ in range(3):
+                tables = Tables(connect(settings))
+                seen = tables.steps(feed)
+                until("it stores", lambda tables=tables, seen=seen: tables.steps(feed) > seen)  # type: ignore[misc]
+                time.sleep(rng.uniform(0.0, 0.5))
+                engine.kill()
+                engine = start(service, output)
+        tables = Tables(connect(settings))
+        tables.wait(feed)
+        assert sinks.stop(process) == 0
+        tables.check(feed)
+    finally:
+        sinks.kill_all()
+        engine.stop()
+
+
+def test_a_sink_that_starts_before_clickhouse_waits_for_it(
+    feed: Feed, kafka_settings: KafkaSettings, own_engine: ClickHouseOptions, tmp_path: Path
+) -> None:
+    """It says so in one line and goes on when the engine is there."""
+    settings = ClickHouseSettings(own_engine.url, OWNER, Secret(own_engine.owner_password), "runbus")
+    service, output = clickhouse_service(own_engine), tmp_path / "engine.log"
+    with running(service, output):
+        migrate(settings)
+    sinks = Sinks(environment(kafka_settings, settings), tmp_path)
+    feed.steps(3)
+    feed.flush()
+    try:
+        process = sinks.start()
+        sinks.says("sink.waiting for ClickHouse")
+        with running(service, output):
+            tables = Tables(connect(settings))
+            tables.wait(feed)
+            assert sinks.stop(process) == 0
+            tables.check(feed)
+    finally:
+        sinks.kill_all()
+
+
+def test_a_missing_table_pauses_and_never_skips(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """While the landing is gone the committed offset stays; once it is back the sink goes on by itself."""
+    feed.steps(3)
+    feed.flush()
+    process = sinks.start()
+    tables.wait(feed)
+    before = committed(feed)
+    tables.client.command("RENAME TABLE steps_landing TO steps_landing_away")
+    try:
+        feed.steps(3)
+        feed.flush()
+        sinks.says("sink.paused")
+        assert "configuration" in sinks.log()
+        until("the range is announced", lambda: any(_pending(part) for part in committed(feed)))
+        assert (
+            sum(p.offset for p in committed(feed) if p.offset > 0) <= sum(p.offset for p in before if p.offset > 0) + 12
+        )
+        for old, new in zip(before, committed(feed), strict=True):
+            assert new.offset <= max(old.offset, 0) or not _pending(new) or new.offset <= 12
+    finally:
+        tables.client.command("RENAME TABLE steps_landing_away TO steps_landing")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+
+
+def _pending(part: TopicPartition) -> bool:
+    intent = Intent.decode(part.metadata)
+    return intent is not None and intent.pending
+
+
+def committed(feed: Feed) -> list[TopicPartition]:
+    """Return what the group committed for the steps topic, by partition."""
+    prefix = feed.settings.topic_prefix
+    asked = [TopicPartition(prefix + "steps", i) for i in range(4)]
+    admin = AdminClient({**feed.settings.client_config()})
+    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f"{prefix}sink", asked)]).values()
+    return sorted(future.result(10).topic_partitions, key=lambda part: part.partition)
+
+
+def test_a_replay_that_the_server_only_claims_is_repaired(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """The rows of an announced range vanish while its token stays: the next owner counts and repairs."""
+    feed.steps(2)
+    feed.flush()
+    process = sinks.start(instance_id="a", range_seconds="0.2")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    announce_again(feed)
+    tables.client.command(
+        "ALTER TABLE steps DELETE WHERE run_id = {run:String}",
+        parameters={"run": feed.run},
+        settings={"mutations_sync": "1"},
+    )
+    assert tables.steps(feed) == 0
+    process = sinks.start(instance_id="a", range_seconds="0.2")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    assert "sink.repair" in sinks.log()
+    tables.check(feed)
+
+
+def announce_again(feed: Feed) -> None:
+    """Commit the intent of the whole log of each partition, as an owner that died after its insert left it."""
+    prefix = feed.settings.topic_prefix
+    consumer = Consumer({**feed.settings.client_config(), "group.id": f"{prefix}sink", "enable.auto.commit": False})
+    for part in committed(feed):
+        intent = Intent.decode(part.metadata)
+        if intent is not None and part.offset > 0:
+            pending = Intent(intent.topic_id, part.offset - 1, "salt")
+            back = TopicPartition(part.topic, part.partition, 0, metadata=pending.encode())
+            consumer.commit(offsets=[back], asynchronous=False)
+    consumer.close()
+
+
+def test_a_topic_that_is_created_again_starts_anew(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """While the sink runs, the topic is deleted and made again: the first new batches are stored, the old ones stay."""
+    process = sinks.start()
+    feed.steps(3)
+    feed.flush()
+    tables.wait(feed)
+    old = dict(feed.produced)
+    name = feed.settings.topic_prefix + "steps"
+    admin = AdminClient({**feed.settings.client_config()})
+    admin.delete_topics([name])[name].result(30)
+    until("it is gone", lambda: name not in admin.list_topics(timeout=10).topics)
+    apply_topics(feed.settings, partitions=4)
+    again = Feed(feed.settings, run=f"again-{uuid.uuid4().hex[:6]}")
+    again.steps(5)
+    again.flush()
+    tables.wait(again)
+    assert sinks.stop(process) == 0
+    tables.check(again)
+    feed.produced = old
+    tables.check(feed)
+
+
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_records_that_retention_deleted_are_counted(feed: Feed, sinks: Sinks, tables: Tables, policy: str) -> None:
+    """The loss is kept in lost_ranges; the sink stops with one clear line, or goes on if it was told to."""
+    feed.steps(4, agents=1)
+    feed.flush()
+    process = sinks.start()
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    (part,) = [p for p in committed(feed) if p.offset > 0]
+    feed.steps(6, agents=1)
+    feed.flush()
+    admin = AdminClient({**feed.settings.client_config()})
+    for future in admin.delete_records([TopicPartition(part.topic, part.partition, 7)]).values():
+        future.result(30)
+    process = sinks.start(lost_range=policy)
+    feed.produced["agent-0"] -= 3 * 256
+    if policy == "continue":
+        tables.wait(feed)
+        assert sinks.stop(process) == 0
+        assert tables.steps(feed) == feed.total
+    else:
+        assert process.wait(60) == 1
+        assert "RUNBUS_SINK_LOST_RANGE=continue" in sinks.log().splitlines()[-1]
+        assert tables.steps(feed) == 4 * 256
+    found = tables.client.query(
+        "SELECT partition, first_offset, last_offset FROM lost_ranges FINAL WHERE topic = {topic:String}",
+        parameters={"topic": part.topic},
+    ).result_rows
+    assert found == [(part.partition, 4, 6)]
+
+
+def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
+    feed: Feed,
+    sinks: Sinks,
+    tables: Tables,
+    kafka_settings: KafkaSettings,
+    tmp_path: Path,
+    own_engine: ClickHouseOptions,
+) -> None:
+    """An engine that is stopped answers nothing: the sink abandons its range, exits 0, and the next one stores it."""
+    settings = ClickHouseSettings(own_engine.url, OWNER, Secret(own_engine.owner_password), "runbus")
+    with running(clickhouse_service(own_engine), tmp_path / "engine.log") as engine:
+        migrate(settings)
+        mine = Sinks(environment(kafka_settings, settings), tmp_path)
+        try:
+            process = mine.start(grace_seconds="1")
+            mine.says("sink.assigned")
+            os.kill(engine.pid, signal.SIGSTOP)
+            feed.steps(3)
+            feed.flush()
+            until("a range is announced", lambda: any(_pending(part) for part in committed(feed)))
+            assert mine.stop(process) == 0
+            assert "sink.abandoned" in mine.log()
+            os.kill(engine.pid, signal.SIGCONT)
+            process = mine.start()
+            own = Tables(connect(settings))
+            own.wait(feed)
+            assert mine.stop(process) == 0
+            own.check(feed)
+        finally:
+            os.kill(engine.pid, signal.SIGCONT)
+            mine.kill_all()

@@ -1,0 +1,83 @@
+"""Values that cannot be stored, on real engines: each becomes a dead letter, everything else is stored."""
+
+import pytest
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from runbus.schemas.avsc import schema
+from runbus.schemas.codec import Codec
+from runbus.schemas.events import RunEvent
+from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
+
+pytestmark = pytest.mark.integration
+
+
+def poison(feed: Feed) -> dict[str, bytes | None]:
+    """Return bad values for the steps topic by what is wrong with them."""
+    good = feed.value(make_batch(feed.run, "poison", 0, 8))
+    other = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
+    length = good.index(b"<f4")  # the layout's dtype: another one makes width and columns contradict each other
+    return {
+        "null": None,
+        "empty": b"",
+        "unframed": b"hello, world",
+        "unknown fingerprint": b"\xc3\x01" + b"\x01" * 8 + good[10:],
+        "registry id without a registry": b"\x00\x00\x00\x00\x09" + good[10:],
+        "another record": Codec().frame("steps", schema("RunEvent"), other.encode()),
+        "truncated": good[:-7],
+        "cut in the header": good[:20],
+        "header only": good[:10],
+        "trailing bytes": good + b"\x00\x00",
+        "dtype flipped": good[:length] + b"<f8" + good[length + 3 :],
+        "negative length": good[:10] + b"\x03" + good[11:],
+        "huge length": good[:10] + b"\xfe\xff\xff\xff\x0f" + good[11:],
+    }
+
+
+def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """All kinds in the middle of good batches of one partition: bytes and reasons are kept, nothing good is lost."""
+    values = poison(feed)
+    key = b"one key"
+    for number, value in enumerate(values.values()):
+        feed.send("steps", key, feed.value(make_batch(feed.run, "good", number * 8, 8)), partition=1)
+        feed.send("steps", key, value, partition=1)
+    feed.produced["good"] = len(values) * 8
+    feed.flush()
+    process = sinks.start()
+    tables.wait(feed)
+    topic = feed.settings.topic_prefix + "steps"
+    query = "SELECT count() FROM dead_letters FINAL WHERE topic = {topic:String}"
+    until("the dead letters are in ClickHouse", lambda: tables.one(query, topic=topic) == len(values))
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+    letters = read_all(feed, "dead-letters")
+    assert {m.key() for m in letters} == {f"{topic}-1-{2 * n + 1}".encode() for n in range(len(values))}
+    by_offset = {int(dict(m.headers() or [])["offset"] or 0): m for m in letters}
+    for number, (name, value) in enumerate(values.items()):
+        letter = by_offset[2 * number + 1]
+        headers = dict(letter.headers() or [])
+        assert letter.value() == value, name
+        assert headers["topic"] == topic.encode(), name
+        assert headers["partition"] == b"1", name
+        assert headers["error"], name
+    stored = tables.client.query(
+        "SELECT offset, value, length(error) > 0 FROM dead_letters FINAL WHERE topic = {topic:String} ORDER BY offset",
+        parameters={"topic": topic},
+        column_formats={"value": "bytes"},
+    ).result_rows
+    assert [row[0] for row in stored] == [2 * n + 1 for n in range(len(values))]
+    assert [row[1] for row in stored] == [value or b"" for value in values.values()]
+
+
+def read_all(feed: Feed, topic: str) -> list[Message]:
+    """Return every record of a topic with one partition."""
+    name = feed.settings.topic_prefix + topic
+    consumer = Consumer({**feed.settings.client_config(), "group.id": "reader", "enable.auto.commit": False})
+    _, high = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
+    consumer.assign([TopicPartition(name, 0, 0)])
+    found: list[Message] = []
+    while len(found) < high:
+        batch = consumer.consume(high - len(found), timeout=10)
+        assert batch, f"{len(found)} of {high}"
+        found += batch
+    consumer.close()
+    return found

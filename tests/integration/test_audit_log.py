@@ -1,0 +1,114 @@
+"""What the audit reads from a real log and a real ClickHouse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from runbus.audit.log import LogReader
+from runbus.audit.report import Logged, Sums
+from runbus.audit.run import Sides, audit
+from runbus.clickhouse.migrate import migrate
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, apply_topics
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.codec import Codec
+from runbus.schemas.events import RunEvent
+from runbus.schemas.topics import RUNS, STEPS, run_event_key, stream_key
+
+pytestmark = pytest.mark.integration
+
+GROUP = "auditor"
+
+
+def _batch(run: str, first_seq: int, count: int, dropped: int = 0) -> bytes:
+    index = np.arange(count)
+    columns = StepColumns(
+        env=np.zeros(count, np.int32),
+        episode=np.zeros(count, np.int64),
+        step=index.astype(np.int32),
+        ts=index.astype(np.int64),
+        reward=np.ones(count),
+        terminated=np.zeros(count, np.uint8),
+        truncated=np.zeros(count, np.uint8),
+    )
+    body = encode(StepBatch(BatchHeader(run, "a", 1, first_seq, count, dropped, 5), columns))
+    return Codec().frame(STEPS.name, schema("StepBatch"), body)
+
+
+def _finished(run: str, produced: int, dropped: int) -> bytes:
+    event = RunEvent(
+        run_id=run,
+        agent_id="a",
+        attempt=1,
+        kind="FINISHED",
+        sent_at=9,
+        started_at=1,
+        produced=produced,
+        dropped=dropped,
+    )
+    return Codec().frame(RUNS.name, schema("RunEvent"), event.encode())
+
+
+def _write(settings: KafkaSettings, records: list[tuple[str, bytes, bytes]]) -> None:
+    producer = Producer({**settings.client_config(), "partitioner": "murmur2"})
+    for topic, key, value in records:
+        producer.produce(settings.topic_prefix + topic, value, key)
+    assert producer.flush(30) == 0
+
+
+def test_headers_and_ends_add_up_by_stream(kafka_settings: KafkaSettings) -> None:
+    """Produced is the highest seq that a header or a FINISHED event names; drops are the highest count named."""
+    apply_topics(kafka_settings, partitions=3)
+    _write(
+        kafka_settings,
+        [
+            (STEPS.name, stream_key("r1", "a"), _batch("r1", 0, 10)),
+            (STEPS.name, stream_key("r1", "a"), _batch("r1", 15, 5, dropped=5)),
+            (STEPS.name, stream_key("r2", "a"), _batch("r2", 0, 7)),
+            (STEPS.name, stream_key("r2", "a"), b"poison"),
+            (RUNS.name, run_event_key("r2", "a", 1), _finished("r2", 9, 2)),
+            (RUNS.name, run_event_key("r3", "a", 1), _finished("r3", 4, 4)),
+        ],
+    )
+    reader = LogReader(kafka_settings, Codec(), GROUP)
+    assert reader.streams({}) == {
+        ("r1", "a", 1): Logged(20, 5, 15),
+        ("r2", "a", 1): Logged(9, 2, 7),
+        ("r3", "a", 1): Logged(4, 4, 0),
+    }
+    assert reader.unreadable == 1
+    assert set(LogReader(kafka_settings, Codec(), GROUP).streams({}, "r1")) == {("r1", "a", 1)}
+
+
+def test_what_is_below_the_cursor_is_not_in_flight(
+    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings
+) -> None:
+    """Ten steps below the committed offset that ClickHouse does not have are missing; five above it are in flight."""
+    apply_topics(kafka_settings, partitions=1)
+    migrate(clickhouse_settings)
+    key = stream_key("r", "a")
+    _write(kafka_settings, [(STEPS.name, key, _batch("r", 0, 10)), (STEPS.name, key, _batch("r", 10, 5))])
+    sides = Sides(kafka_settings, clickhouse_settings, Codec(), GROUP)
+    assert audit(sides).total == Sums(produced=15, in_flight=15)
+    _commit(kafka_settings, 1)
+    assert audit(sides).total == Sums(produced=15, in_flight=5, missing=10)
+    assert audit(sides, "another").total == Sums()
+
+
+def _commit(settings: KafkaSettings, offset: int) -> None:
+    consumer = Consumer({**settings.client_config(), "group.id": GROUP})
+    consumer.commit(offsets=[TopicPartition(settings.topic_prefix + STEPS.name, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+def test_a_log_that_is_not_there_is_told_clearly(kafka_settings: KafkaSettings) -> None:
+    """Without topics the text names the command; without a broker it names the address."""
+    with pytest.raises(TopicMissing, match="runbus topics apply"):
+        LogReader(kafka_settings, Codec(), GROUP).streams({})
+    nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
+        LogReader(nobody, Codec(), GROUP).committed(STEPS)

@@ -1,0 +1,41 @@
+"""The README's snippets, run as they stand against a real broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runbus.audit.log import LogReader
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.admin import apply_topics
+from runbus.schemas.codec import Codec
+
+pytestmark = pytest.mark.integration
+
+README = Path(__file__).parents[2] / "README.md"
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", SNIPPETS, ids=[re.findall(r'run="([\w-]+)"', code)[0] for code in SNIPPETS])
+def test_each_snippet_records_its_run(code: str, kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    """A snippet ends without a word, and all of its steps and its end are in the log."""
+    apply_topics(kafka_settings, partitions=2)
+    environ = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka_settings.bootstrap_servers,
+        "RUNBUS_TOPIC_PREFIX": kafka_settings.topic_prefix,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    streams = LogReader(kafka_settings, Codec(), "readme").streams({})
+    assert [run for run, _, _ in streams] == re.findall(r'run="([\w-]+)"', code)
+    (logged,) = streams.values()
+    assert logged.produced == logged.pending > 0
+    assert logged.dropped == 0

@@ -1,0 +1,340 @@
+"""`Recorder` without Kafka: what it publishes on its bus, and that nothing it meets reaches the loop."""
+
+import copy
+import json
+import logging
+import pickle
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runbus.config.errors import ConfigError
+from runbus.recorder import Recorder, RunBus, Subscription
+from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.schemas.batch import StepBatch, decode, encode
+from runbus.schemas.layout import decode_value, unpack
+
+
+def recorder_on(**options: Any) -> tuple[Recorder, Subscription]:
+    """Return a recorder and a subscription of its bus."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    return Recorder("run-1", bus=bus, kafka=False, **options), subscription
+
+
+def batches(subscription: Subscription) -> list[StepBatch]:
+    """Return the closed batches that wait, each once around through the wire format."""
+    return [decode(encode(e.batch())) for e in subscription.get_many(10_000) if isinstance(e, StepsRecorded)]
+
+
+def values(batch: StepBatch) -> list[Any]:
+    """Return the observations of a batch."""
+    layout = batch.header.observation
+    return [decode_value(layout, raw) for raw in unpack(layout, batch.observation, batch.header.count)]
+
+
+def test_a_stream_is_started_steps_finished() -> None:
+    """The bus carries the start, the batches and the end, in that order, for one attempt."""
+    recorder, subscription = recorder_on(config={"lr": 0.1})
+    with recorder:
+        recorder.reset(0.5, seed=1)
+        recorder.step(1, 1.0, True, False, 0.25)
+    started, steps, finished = subscription.get_many(10)
+    assert isinstance(started, StreamStarted)
+    assert isinstance(steps, StepsRecorded)
+    assert isinstance(finished, StreamFinished)
+    assert json.loads(started.event.config) == {"lr": 0.1}
+    assert {e.tally.id for e in (started, steps, finished)} == {steps.tally.id}
+    assert steps.tally.id.attempt == recorder.attempt
+    event = finished.final(7)
+    assert (event.kind, event.sent_at, event.produced, event.episodes) == ("FINISHED", 7, 2, 1)
+
+
+def test_nothing_is_published_before_the_first_use() -> None:
+    """A recorder that is only built (to be sent to a worker, say) leaves no stream behind."""
+    recorder, subscription = recorder_on()
+    recorder.close()
+    assert subscription.get_many(10) == []
+
+
+def test_a_batch_closes_at_256_steps() -> None:
+    """Sizes are 256 and the rest; seq runs on without a gap."""
+    recorder, subscription = recorder_on()
+    for i in range(600):
+        recorder.step(i, 1.0, False, False, 0.5)
+    recorder.close()
+    found = batches(subscription)
+    assert [(b.header.first_seq, b.header.count) for b in found] == [(0, 256), (256, 256), (512, 88)]
+    assert [n for b in found for n in np.frombuffer(b.action, "<i8").tolist()] == list(range(600))
+
+
+def test_a_batch_closes_at_256_kib() -> None:
+    """Large observations make small batches."""
+    recorder, subscription = recorder_on(observations="all")
+    for _ in range(8):
+        recorder.step(1, 1.0, False, False, np.zeros(100_000, np.uint8))
+    recorder.close()
+    assert [b.header.count for b in batches(subscription)] == [3, 3, 2]
+
+
+def test_a_batch_closes_after_50_ms() -> None:
+    """A slow agent's step does not wait for 255 others."""
+    recorder, subscription = recorder_on()
+    began = time.monotonic()
+    recorder.step(1, 1.0, False, False, 0.5)
+    assert isinstance(subscription.get(5), StreamStarted)
+    steps = subscription.get(5)
+    assert isinstance(steps, StepsRecorded)
+    assert time.monotonic() - began < 2  # generous: the machine may be busy; without the ticker it never comes
+    recorder.close()
+
+
+def test_what_is_kept_is_a_copy() -> None:
+    """Observation and action buffers that the environment re-uses do not change what was recorded."""
+    recorder, subscription = recorder_on()
+    observation, action = np.zeros(3), np.zeros(2, np.float32)
+    for i in range(3):
+        observation[:] = i
+        action[:] = i
+        recorder.step(action, 0.0, False, False, observation)
+    observation[:] = action[:] = 99
+    recorder.close()
+    (batch,) = batches(subscription)
+    assert [v.tolist() for v in values(batch)] == [[0.0] * 3, [1.0] * 3, [2.0] * 3]
+    assert np.frombuffer(batch.action, "<f4").tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_new_layout_begins_a_new_batch() -> None:
+    """Steps of another shape, dtype or kind are recorded exactly, in a batch of their own."""
+    recorder, subscription = recorder_on()
+    shown = [np.zeros(2), np.ones(3), np.ones(3, np.float32), "text", None, {"a": np.ones(1), "b": "x"}]
+    for value in shown:
+        recorder.step(0, 0.0, False, False, value)
+    recorder.close()
+    found = batches(subscription)
+    assert [b.header.first_seq for b in found] == list(range(6))
+    got = [values(b)[0] for b in found]
+    assert [np.asarray(g).tolist() for g in got[:3]] == [[0, 0], [1, 1, 1], [1, 1, 1]]
+    assert got[3:5] == ["text", None]
+    assert got[5]["b"] == "x"
+
+
+def test_a_reset_shares_a_batch_with_any_action() -> None:
+    """The row of a reset has no action; it does not split the batch."""
+    recorder, subscription = recorder_on()
+    for _ in range(3):
+        recorder.reset(0.0)
+        recorder.step("go", 1.0, True, False, 1.0)
+    recorder.close()
+    (batch,) = batches(subscription)
+    assert batch.columns.episode.tolist() == [0, 0, 1, 1, 2, 2]
+    assert unpack(batch.header.action, batch.action, 6) == [b"", b"go"] * 3
+
+
+def test_named_numbers_ride_on_the_next_step_and_end_in_the_summary() -> None:
+    """log() waits for a step, later values win, and the summary keeps the last of each name, NaN included."""
+    recorder, subscription = recorder_on()
+    recorder.log({"loss": 1.0})
+    recorder.reset(0.0)
+    recorder.log({"loss": 2.0, "lr": np.float32(0.5)})
+    recorder.step(0, 0.0, False, False, 0.0)
+    recorder.step(0, 0.0, False, False, 0.0)
+    recorder.log({"loss": float("nan")})
+    recorder.close()
+    _, steps, finished = subscription.get_many(10)
+    extras = {e.name: (e.rows.tolist(), e.values.tolist()) for e in steps.batch().extras}
+    assert extras == {"loss": ([1], [2.0]), "lr": ([1], [0.5])}
+    assert json.loads(finished.summary) == {"loss": "NaN", "lr": 0.5}
+
+
+def test_several_environments_count_for_themselves() -> None:
+    """Episode and step are per env, also where it steps before any reset."""
+    recorder, subscription = recorder_on()
+    recorder.reset(0.0, env=1)
+    recorder.step(0, 0.0, False, False, 0.0, env=1)
+    recorder.step(0, 0.0, False, False, 0.0, env=4)
+    recorder.reset(0.0, env=1)
+    recorder.close()
+    columns = batches(subscription)[0].columns
+    assert columns.env.tolist() == [1, 1, 4, 1]
+    assert columns.episode.tolist() == [0, 0, 0, 1]
+    assert columns.step.tolist() == [0, 1, 1, 0]
+
+
+class Hostile:
+    """A value that fails at every touch."""
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth here")
+
+    def __float__(self) -> float:
+        raise RuntimeError("not a number")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"observation": object()},
+        {"observation": np.array([1 + 2j])},
+        {"observation": np.array([object()])},
+        {"action": {1, 2}},
+        {"reward": None},
+        {"reward": "much"},
+        {"reward": np.zeros(2)},
+        {"reward": Hostile()},
+        {"terminated": Hostile()},
+        {"env": -1},
+        {"env": 2**31},
+        {"env": "left"},
+        {"tick": 2**63},
+        {"tick": "noon"},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_recorded_is_counted_and_said_once(
+    bad: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop sees nothing of it; the step takes a seq and counts as dropped; the steps around it are exact."""
+    recorder, subscription = recorder_on()
+    good: dict[str, Any] = {
+        "action": 1, "reward": 1.0, "terminated": False, "truncated": False, "observation": 0.5, "env": 0
+    }  # fmt: skip
+    for step in (good, {**good, **bad}, {**good, **bad}, good):
+        recorder.step(**step)
+    recorder.close()
+    assert [(b.header.first_seq, b.header.count) for b in batches(subscription)] == [(0, 1), (3, 1)]
+    stats = recorder.stats()
+    assert (stats["produced"], stats["dropped"], stats["in_flight"]) == (4, 2, 2)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "run-1/agent-0 cannot be recorded" in record.getMessage()
+    assert "counts as dropped" in record.getMessage()
+
+
+def test_bad_seeds_logs_and_vectors_do_not_reach_the_loop() -> None:
+    """The other calls keep the same promise, and count every row they could not take."""
+    recorder, subscription = recorder_on()
+    recorder.reset(0.0, seed=2**64)
+    recorder.log({"loss": "high"})  # type: ignore[dict-item]
+    recorder.log(None)  # type: ignore[arg-type]
+    recorder.step_vector(np.zeros(3), [1.0, 2.0], [False] * 2, [False] * 2, np.zeros((2, 1)))
+    recorder.step_vector(np.zeros(2), [1.0, 2.0], [False], [False] * 2, np.zeros((2, 1)))
+    recorder.step_vector(np.zeros(2), Hostile(), [False] * 2, [False] * 2, np.zeros((2, 1)))  # type: ignore[arg-type]
+    recorder.reset_vector(object())
+    recorder.step(1, 1.0, False, False, 0.0)
+    recorder.close()
+    assert recorder.stats()["dropped"] == 1 + 2 + 2 + 1 + 1
+    assert [b.header.first_seq for b in batches(subscription)] == [7]
+
+
+def test_after_close_steps_are_ignored_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A closed stream stays as it ended."""
+    recorder, subscription = recorder_on()
+    recorder.step(1, 1.0, False, False, 0.0)
+    recorder.close()
+    recorder.close("failed", "twice")
+    before = recorder.stats()
+    recorder.step(1, 1.0, False, False, 0.0)
+    recorder.reset(0.0)
+    recorder.log({"a": 1})
+    assert recorder.stats()["produced"] == before["produced"] == 1
+    assert sum(isinstance(e, StreamFinished) for e in subscription.get_many(10)) == 1
+    assert [r.getMessage() for r in caplog.records] == [
+        "recorder run-1/agent-0 is closed: steps after close() are ignored"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "text"),
+    [
+        (ValueError("bad"), "failed", "ValueError: bad"),
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt: "),
+        (SystemExit(0), "completed", ""),
+        (SystemExit(3), "failed", "SystemExit: 3"),
+        (RuntimeError("caf\udce9"), "failed", "RuntimeError: caf?"),
+    ],
+)
+def test_leaving_by_an_exception_is_the_outcome(error: BaseException, outcome: str, text: str) -> None:
+    """The exception itself passes; the end of the stream says what it was."""
+    recorder, subscription = recorder_on()
+    with pytest.raises(type(error)) as caught, recorder:
+        raise error
+    assert caught.value is error
+    finished = subscription.get_many(10)[-1].final(0)
+    assert (finished.outcome, finished.error) == (outcome, text)
+    finished.encode()
+
+
+def test_attempts_are_unique_and_start_times() -> None:
+    """Recorders made in the same microsecond are different streams; each attempt is about now."""
+    before = time.time_ns() // 1000
+    attempts = [Recorder("run-1", kafka=False).attempt for _ in range(200)]
+    assert len(set(attempts)) == 200
+    assert before <= attempts[0]
+    assert attempts == sorted(attempts)
+    assert attempts[-1] <= time.time_ns() // 1000 + 200
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
+def test_a_copy_is_a_new_attempt_of_the_same_agent(copied: Any) -> None:
+    """Deep copies and unpickled recorders share the names and nothing else."""
+    recorder, subscription = recorder_on(config={"lr": 0.1})
+    recorder.step(1, 1.0, False, False, 0.5)
+    other = copied(recorder)
+    assert (other.run, other.agent) == (recorder.run, recorder.agent)
+    assert other.attempt > recorder.attempt
+    assert other.stats()["produced"] == 0
+    seen = other.bus.subscribe("test")
+    other.step(1, 1.0, False, False, 0.5)
+    other.close()
+    assert json.loads(seen.get(0).event.config) == {"lr": 0.1}
+    recorder.close()
+    assert [b.header.attempt for b in batches(subscription)] == [recorder.attempt]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"run": ""}, "run is empty"),
+        ({"run": None}, "run is empty or not text"),
+        ({"run": "ALE/Pong"}, "'/'"),
+        ({"run": "r", "agent": 3}, "agent is empty or not text"),
+        ({"run": "r", "observations": "some"}, "auto, all, none"),
+    ],
+)
+def test_unusable_arguments_are_refused_at_construction(arguments: dict[str, Any], words: str) -> None:
+    """A misspelt option is an error where it is written, not in the loop."""
+    with pytest.raises(ConfigError, match=words):
+        Recorder(**arguments, kafka=False)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "dtype"),
+    [
+        ("auto", np.zeros(256, np.float32), "<f4"),
+        ("auto", np.zeros(257, np.float32), "omitted:<f4"),
+        ("auto", np.zeros((4, 4, 3), np.uint8), "omitted:|u1"),
+        ("auto", np.zeros((4, 4), np.uint8), "|u1"),
+        ("auto", "x" * 5000, "text"),
+        ("all", np.zeros((84, 84, 3), np.uint8), "|u1"),
+        ("none", np.zeros(2), "omitted:<f8"),
+        ("none", "text", "omitted:text"),
+        ("none", None, ""),
+    ],
+)
+def test_large_observations_are_left_out_visibly(mode: Any, value: Any, dtype: str) -> None:
+    """What is not recorded by default still shows its dtype and shape in the log."""
+    recorder, subscription = recorder_on(observations=mode)
+    recorder.reset(value)
+    recorder.step(1, 1.0, False, False, value)
+    recorder.close()
+    (batch,) = batches(subscription)
+    assert batch.header.observation.dtype == dtype
+    if dtype.startswith("omitted"):
+        assert batch.observation == b""
+        assert batch.header.observation.shape == np.shape(value)
