@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--bootstrap-servers", default="", help="a running broker; default: one of its own")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    logging.getLogger("runbus").setLevel(logging.ERROR)
+    logging.getLogger("runbus").setLevel(logging.CRITICAL)
     os.environ["RUNBUS_RECORDER_QUEUE_MB"] = "1024"
     shapes = {"single": single, "vector-8": vector(8), "vector-64": vector(64), "vector-512": vector(512)}
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in shapes}

@@ -1,4 +1,4 @@
-"""The README's snippets, run as they stand against a real broker."""
+"""The README's snippets and the examples, run as they stand against a real broker."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from runbus.schemas.codec import Codec
 pytestmark = pytest.mark.integration
 
 README = Path(__file__).parents[2] / "README.md"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+EXAMPLES = [f.read_text(encoding="utf-8") for f in sorted((README.parent / "examples").glob("*.py"))]
+SNIPPETS = EXAMPLES + re.findall(
+    r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+RUN = re.compile(r'run="([\w-]+)"')
 
 
-@pytest.mark.parametrize("code", SNIPPETS, ids=[re.findall(r'run="([\w-]+)"', code)[0] for code in SNIPPETS])
+@pytest.mark.parametrize("code", SNIPPETS, ids=[RUN.findall(code)[0] for code in SNIPPETS])
 def test_each_snippet_records_its_run(code: str, kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     """A snippet ends without a word, and all of its steps and its end are in the log."""
     apply_topics(kafka_settings, partitions=2)
@@ -35,7 +39,7 @@ def test_each_snippet_records_its_run(code: str, kafka_settings: KafkaSettings, 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     streams = LogReader(kafka_settings, Codec(), "readme").streams({})
-    assert [run for run, _, _ in streams] == re.findall(r'run="([\w-]+)"', code)
+    assert [run for run, _, _ in streams] == RUN.findall(code)
     (logged,) = streams.values()
     assert logged.produced == logged.pending > 0
     assert logged.dropped == 0

@@ -1,0 +1,88 @@
+"""Where each environment of a stream is: its episode and its step in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_EPISODE = -1
+
+
+class Counters:
+    """Episode and step per env. Single steps use a dict; the first vector call moves everything into arrays.
+
+    An episode begins with a reset (step 0). A step before any reset belongs to episode 0.
+    """
+
+    def __init__(self) -> None:
+        self._single: dict[int, list[int]] = {}
+        self._episode: NDArray[np.int64] = np.empty(0, np.int64)
+        self._step: NDArray[np.int32] = np.empty(0, np.int32)
+        self._vector = False
+        self._begun = 0  # every env below it has an episode
+        #: episodes begun, over all envs
+        self.episodes = 0
+
+    def reset(self, env: int) -> tuple[int, int]:
+        """Begin an episode of `env`; return (episode, 0)."""
+        if self._vector:
+            episodes, _ = self.reset_many(np.array([env]))
+            return int(episodes[0]), 0
+        state = self._single.setdefault(env, [NO_EPISODE, 0])
+        state[0] += 1
+        state[1] = 0
+        self.episodes += 1
+        return state[0], 0
+
+    def step(self, env: int) -> tuple[int, int]:
+        """Advance `env` by a step; return (episode, step)."""
+        if self._vector:
+            episodes, steps = self.step_many(np.array([env]))
+            return int(episodes[0]), int(steps[0])
+        state = self._single.get(env)
+        if state is None:
+            self.reset(env)
+            state = self._single[env]
+        state[1] += 1
+        return state[0], state[1]
+
+    def reset_many(self, envs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Begin an episode of each of `envs` (int64, distinct); return their (episode, step) columns, copies."""
+        self._grow(envs)
+        self._episode[envs] += 1
+        self._step[envs] = 0
+        self.episodes += len(envs)
+        return self._episode[envs], self._step[envs]
+
+    def step_many(self, envs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Advance each of `envs` by a step; return their (episode, step) columns, copies."""
+        self._grow(envs)
+        unseen = envs[self._episode[envs] == NO_EPISODE]
+        if unseen.size:
+            self.reset_many(unseen)
+        self._step[envs] += 1
+        return self._episode[envs], self._step[envs]
+
+    def step_all(self, count: int) -> tuple[bytes, bytes]:
+        """Advance env 0 to `count` - 1 by a step; return their (episode, step) columns as bytes: int64, int32."""
+        if self._begun < count:
+            everyone = np.arange(count)
+            self._grow(everyone)
+            unseen = everyone[self._episode[:count] == NO_EPISODE]
+            if unseen.size:
+                self.reset_many(unseen)
+            self._begun = count
+        steps = self._step[:count]
+        steps += 1
+        return self._episode[:count].tobytes(), steps.tobytes()
+
+    def _grow(self, envs: NDArray[np.int64]) -> None:
+        self._vector = True
+        size = max(int(envs.max(initial=-1)) + 1, max(self._single, default=-1) + 1)
+        missing = size - len(self._episode)
+        if missing > 0:
+            self._episode = np.concatenate([self._episode, np.full(missing, NO_EPISODE, np.int64)])
+            self._step = np.concatenate([self._step, np.zeros(missing, np.int32)])
+        for env, (episode, step) in self._single.items():
+            self._episode[env], self._step[env] = episode, step
+        self._single = {}

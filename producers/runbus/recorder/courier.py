@@ -1,0 +1,363 @@
+"""Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it.
+
+Room for a journal: it is another subscription of the same bus (policy `block`), which appends `letters.parcels` to a
+file before this one sees them; nothing here needs to know.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+from confluent_kafka import KafkaError
+
+from runbus.recorder.bus import RunBus
+from runbus.recorder.complaints import Complaints
+from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
+from runbus.recorder.identity import component_id, now_us, version
+from runbus.recorder.letters import DEAD_LETTER_BYTES, Packing, Parcel, framed, parcels
+from runbus.recorder.link import Letter, Link, is_too_large, purpose
+from runbus.recorder.settings import CourierSettings
+from runbus.schemas.codec import Codec
+from runbus.schemas.errors import InvalidValue, RegistryUnavailable, UnknownSchema
+from runbus.schemas.events import Heartbeat, RunEvent
+from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
+
+log = logging.getLogger(__name__)
+
+SUBSCRIPTION = "kafka"
+_HEARTBEAT_S = 1.0
+_IDLE_S = 0.2  # how long an idle courier sleeps; a new event wakes it
+_BUSY_S = 0.02  # the same while deliveries are awaited: their reports come by polling
+_AT_ONCE = 64  # batches written before the client is polled
+_GATHER_S = 0.01  # after waking up: each hand-over of the interpreter lock costs the loop more than a batch does
+_FULL_S = 0.05  # wait for room in the client's buffer
+_MAX_DETAIL_STREAMS = 100  # a heartbeat stays a small record
+
+
+class Courier:
+    """Delivers one bus to one Kafka.
+
+    Every step ends in exactly one count of its stream's tally: delivered (Kafka acknowledged it) or dropped (the
+    queue was full, no record can hold it, or the broker refused it for good).
+    """
+
+    def __init__(self, bus: RunBus, settings: CourierSettings) -> None:
+        self.settings = settings
+        self._bus = bus
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set everything up for this process: at construction, and again in a forked child."""
+        self._link = Link(self.settings)
+        self._complaints = Complaints(log)
+        # here and not in the courier's thread: a fork in the middle of an import leaves its lock held for ever
+        self._codec: Codec = self.settings.make_codec()
+        self._out: deque[Parcel | Letter] = deque()
+        self._held: deque[RecorderEvent] = deque()
+        self._hand = threading.Lock()  # held while an event moves from the queue into `_held`
+        self._finished: list[StreamFinished] = []
+        self._awaited: dict[int, Parcel] = {}
+        self._open_letters = 0
+        self._tallies: dict[int, Tally] = {}
+        self._closed_counts = {"produced": 0, "dropped": 0}
+        self._started_at = now_us()
+        self._component = component_id("recorder")
+        self._next_heartbeat = 0.0
+        self._heartbeat_open = False
+        self._prefix = self.settings.kafka.topic_prefix
+        self._packing = Packing(self._prefix + STEPS.name, self._codec)
+        self._subscription = self._bus.subscribe(
+            SUBSCRIPTION,
+            self.settings.policy,
+            max_events=1_000_000_000,  # bytes are what runs out
+            max_bytes=self.settings.queue_bytes,
+            on_drop=_count_drop,
+        )
+
+    # --- from other threads -----------------------------------------------------------------------------------
+
+    def follow(self, tally: Tally) -> None:
+        """Show a new stream in the heartbeats, and start the thread if it does not run."""
+        with self._lock:
+            self._tallies[id(tally)] = tally
+            if self._thread is None or not self._thread.is_alive():
+                self._stop.clear()
+                self._thread = threading.Thread(target=self._run, name="runbus-courier", daemon=True)
+                self._thread.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not self.idle:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, here, in the queue or in the client."""
+        with self._hand:
+            waiting = self._subscription.stats().depth or self._held
+        return not (waiting or self._out or self._finished or self._awaited or self._open_letters)
+
+    @property
+    def undelivered(self) -> dict[str, int]:
+        """Steps that are neither delivered nor dropped, by stream."""
+        return {str(tally.id): tally.in_flight for tally in list(self._tallies.values()) if tally.in_flight}
+
+    @property
+    def address(self) -> str:
+        """The brokers, as configured."""
+        return self._link.address
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """End the thread and close the client; what is left is given up."""
+        self._stop.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def before_fork(self, timeout: float) -> None:
+        """Wait until the client has connected, at most `timeout` seconds; not if the broker is down.
+
+        While one of its threads is in getaddrinfo, glibc holds a lock that a forked child would inherit, held for ever:
+        the child's own client could then never connect.
+        """
+        deadline = time.monotonic() + timeout
+        while self._link.connecting and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what waited here is the parent's to deliver."""
+        self._link.after_fork()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = None
+        self._begin()
+
+    # --- the thread -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except Exception:  # the courier is the last to give up: log, count, go on
+                log.exception("the courier met an error; it goes on")
+                self._stop.wait(_HEARTBEAT_S)
+        self._link.close()
+
+    def _turn(self) -> None:
+        if self._has_work():
+            if not self._link.ready():
+                self._link.poll(0)
+                self._stop.wait(_BUSY_S)
+                return
+            self._take()
+        if self._link.connected:
+            self._drain()
+            self._heartbeat()
+        self._link.poll(_FULL_S if self._out else 0)
+
+    def _has_work(self) -> bool:
+        """Whether something is in hand, or comes within the time that deliveries can wait to be noticed."""
+        if self._out or self._held:
+            return True
+        if not self._subscription.wait(self._patience()):
+            return False
+        if self._subscription.stats().depth < _AT_ONCE:
+            self._stop.wait(_GATHER_S)
+        return True
+
+    def _take(self) -> None:
+        """Write the next events, several at a time: each pause for another thread costs this one dearly.
+
+        What waits stays in the queue, where it is counted and bounded, until the broker can take it.
+        """
+        if self._out:
+            return
+        if not self._held:
+            with self._hand:
+                self._held.extend(self._subscription.get_many(_AT_ONCE))
+        while self._held:
+            try:
+                self._write(self._held[0])
+            except InvalidValue as error:
+                self._unwritable(self._held[0], error)
+            except (UnknownSchema, RegistryUnavailable) as error:
+                self._complaints.say("schema", "%s; steps wait in memory until then", error)
+                self._stop.wait(_HEARTBEAT_S)
+                return
+            self._held.popleft()
+
+    def _patience(self) -> float:
+        return _BUSY_S if self._awaited or self._open_letters or self._finished else _IDLE_S
+
+    def _write(self, event: RecorderEvent) -> None:
+        if isinstance(event, StepsRecorded):
+            for parcel in parcels(event, self._packing, now_us()):
+                if parcel.too_large:
+                    self._give_up(parcel, f"a step of {len(parcel.value)} bytes: no record can hold it")
+                else:
+                    self._out.append(parcel)
+        elif isinstance(event, StreamStarted):
+            self._out.append(self._run_letter(event.event))
+        else:
+            self._finished.append(event)
+
+    def _drain(self) -> None:
+        """Send what is written, in order, until the client's buffer is full; then the ends of finished streams."""
+        while self._out:
+            if not self._send(self._out[0]):
+                return
+            self._out.popleft()
+        for event in [f for f in self._finished if f.tally.in_flight == 0]:
+            self._finished.remove(event)
+            self._out.append(self._run_letter(event.final(now_us())))
+            self._retire(event.tally)
+
+    def _send(self, parcel: Parcel | Letter) -> bool:
+        if isinstance(parcel, Letter):
+            self._open_letters += 1
+            sent = self._link.send(parcel)
+            self._open_letters -= not sent
+            return sent
+        receipt = replace(parcel, value=b"")
+        self._awaited[id(receipt)] = receipt
+        done = partial(self._parcel_done, receipt)
+        sent = self._link.send(Letter(self._prefix + STEPS.name, parcel.key, parcel.value, done))
+        if not sent:
+            self._awaited.pop(id(receipt), None)
+        return sent
+
+    def _parcel_done(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
+        self._awaited.pop(id(parcel), None)
+        if error is None:
+            parcel.tally.deliver(parcel.count)
+        elif self._stop.is_set():
+            return  # given up at the end of the process, which says so
+        elif is_too_large(error):
+            self._give_up(replace(parcel, value=value), f"{error.str()}: {purpose(error)}")
+        else:
+            parcel.tally.drop(parcel.count)
+            self._complaints.say(
+                f"delivery {error.name()}",
+                "%d steps of %s were not delivered: %s; %s. They count as dropped",
+                parcel.count,
+                parcel.tally.id,
+                error.str(),
+                purpose(error),
+            )
+
+    def _give_up(self, parcel: Parcel, error: str) -> None:
+        """Send the first part of a parcel that no record can hold to the dead letters; it counts as dropped."""
+        parcel.tally.drop(parcel.count)
+        topic = self._prefix + STEPS.name
+        self._complaints.say(
+            "too large",
+            "step %d of %s was dropped: %s. Its first %d bytes are in %s; record smaller observations "
+            "(observations='auto' leaves out what is over 1 KiB)",
+            parcel.first_seq,
+            parcel.tally.id,
+            error,
+            DEAD_LETTER_BYTES,
+            self._prefix + DEAD_LETTERS.name,
+        )
+        self._out.append(
+            Letter(
+                topic=self._prefix + DEAD_LETTERS.name,
+                key=parcel.dead_letter_key(topic),
+                value=parcel.value[:DEAD_LETTER_BYTES],
+                delivered=self._letter_done,
+                headers=parcel.headers(topic, error),
+            )
+        )
+
+    def _unwritable(self, event: RecorderEvent, error: InvalidValue) -> None:
+        if isinstance(event, StepsRecorded):
+            event.tally.drop(event.count)
+        self._complaints.say("encode", "%s could not be written: %s. Its steps count as dropped", event.tally.id, error)
+
+    def _run_letter(self, event: RunEvent) -> Letter:
+        topic = self._prefix + RUNS.name
+        key = run_event_key(event.run_id, event.agent_id, event.attempt)
+        return Letter(topic, key, framed(event, topic, self._codec), self._letter_done)
+
+    def _letter_done(self, error: KafkaError | None, _value: bytes) -> None:
+        self._open_letters -= 1
+        if error is not None and not self._stop.is_set():
+            self._complaints.say(
+                f"letter {error.name()}", "a record was not delivered: %s; %s", error.str(), purpose(error)
+            )
+
+    # --- heartbeats -------------------------------------------------------------------------------------------
+
+    def _retire(self, tally: Tally) -> None:
+        self._tallies.pop(id(tally), None)
+        self._closed_counts["produced"] += tally.produced
+        self._closed_counts["dropped"] += tally.dropped
+
+    def _heartbeat(self) -> None:
+        now = time.monotonic()
+        if now < self._next_heartbeat or self._heartbeat_open:  # one at a time: an outage must not pile them up
+            return
+        self._next_heartbeat = now + _HEARTBEAT_S
+        topic = self._prefix + HEARTBEATS.name
+        value = framed(self.heartbeat(), topic, self._codec)
+        self._heartbeat_open = True
+        if not self._link.send(Letter(topic, self._component.encode(), value, self._heartbeat_done)):
+            self._heartbeat_open = False
+
+    def _heartbeat_done(self, error: KafkaError | None, _value: bytes) -> None:
+        self._heartbeat_open = False
+        if error is not None and not self._stop.is_set():
+            self._complaints.say(f"heartbeat {error.name()}", "no heartbeats: %s; %s", error.str(), purpose(error))
+
+    def heartbeat(self) -> Heartbeat:
+        """Return where this courier stands."""
+        tallies = list(self._tallies.values())
+        streams = {
+            str(t.id): {"produced": t.produced, "delivered": t.delivered, "dropped": t.dropped}
+            for t in tallies[:_MAX_DETAIL_STREAMS]
+        }
+        detail = {
+            "streams": streams,
+            "more_streams": len(tallies) - len(streams),
+            "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
+            "complaints": self._complaints.counts(),
+        }
+        return Heartbeat(
+            component_id=self._component,
+            kind="recorder",
+            sent_at=now_us(),
+            started_at=self._started_at,
+            version=version(),
+            total_events=self._closed_counts["produced"] + sum(t.produced for t in tallies),
+            dropped_events=self._closed_counts["dropped"] + sum(t.dropped for t in tallies),
+            lag_ms=self._lag_ms(),
+            lag_events=sum(t.in_flight for t in tallies),
+            detail=json.dumps(detail, separators=(",", ":")),
+        )
+
+    def _lag_ms(self) -> int:
+        """Return the age of the oldest steps that are not acknowledged, in milliseconds."""
+        oldest = [parcel.oldest for parcel in list(self._awaited.values())[:1]]
+        oldest += [p.oldest for p in list(self._out)[:1] if isinstance(p, Parcel)]
+        oldest += [
+            e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, StepsRecorded)
+        ]
+        return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
+
+
+def _count_drop(event: object) -> None:
+    if isinstance(event, StepsRecorded):
+        event.tally.drop(event.count)

@@ -1,0 +1,92 @@
+"""From what recorders publish to records: framing, splitting to the topic's limit, dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from runbus.recorder.columns import halves, step_batch
+from runbus.recorder.events import StepsRecorded, Tally
+from runbus.recorder.link import MAX_VALUE_BYTES
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import encode
+from runbus.schemas.codec import Codec
+from runbus.schemas.events import Event
+from runbus.schemas.topics import stream_key
+
+DEAD_LETTER_BYTES = 64 * 1024  # enough of an over-large step to see what it was
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How batches become records: the topic, how values are framed, and the most bytes that one may have."""
+
+    topic: str
+    codec: Codec
+    limit: int = MAX_VALUE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One encoded batch on its way: `count` steps from `first_seq`.
+
+    Attributes:
+        oldest: when they were recorded, monotonic seconds.
+        too_large: it is one step that no record can hold.
+    """
+
+    tally: Tally
+    first_seq: int
+    count: int
+    key: bytes
+    value: bytes
+    oldest: float
+    too_large: bool = False
+
+    def headers(self, topic: str, error: str) -> tuple[tuple[str, bytes], ...]:
+        """Return the headers of its dead letter."""
+        id_ = self.tally.id
+        texts = {
+            "topic": topic,
+            "error": error,
+            "run_id": id_.run_id,
+            "agent_id": id_.agent_id,
+            "attempt": str(id_.attempt),
+            "seq": str(self.first_seq),
+            "count": str(self.count),
+        }
+        return tuple((name, text.encode("utf-8", "replace")) for name, text in texts.items())
+
+    def dead_letter_key(self, topic: str) -> bytes:
+        """Return the key of its dead letter; there is no offset, so the stream and seq stand for it."""
+        return f"{topic}-{self.tally.id}-{self.first_seq}".encode("utf-8", "replace")
+
+
+def parcels(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[Parcel]:
+    """Encode a batch, in as many parcels as the topic's limit needs.
+
+    Raises:
+        InvalidValue: it cannot be encoded.
+        UnknownSchema, RegistryUnavailable: not now.
+    """
+    id_ = recorded.tally.id
+    key = stream_key(id_.run_id, id_.agent_id)
+    found: list[Parcel] = []
+    parts = [step_batch(recorded, sent_at=now_us)]
+    lost = 0
+    while parts:
+        part = parts.pop(0)
+        if lost:  # a step before this part is given up: its header says so
+            part = replace(part, header=replace(part.header, dropped=part.header.dropped + lost))
+        value = packing.codec.frame(packing.topic, schema("StepBatch"), encode(part))
+        h, too_large = part.header, len(value) > packing.limit
+        if too_large and h.count > 1:
+            parts[:0] = halves(part)
+            continue
+        lost += too_large
+        found.append(Parcel(recorded.tally, h.first_seq, h.count, key, value, recorded.closed_at, too_large))
+    return found
+
+
+def framed(event: Event, topic: str, codec: Codec) -> bytes:
+    """Return the Kafka value of an event. Raises like `parcels`."""
+    return codec.frame(topic, schema(event.SCHEMA), event.encode())

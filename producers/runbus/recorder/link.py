@@ -1,0 +1,228 @@
+"""The Kafka producer, behind one file: configuration, what its errors mean, and one clear line per outage."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# list_topics imports it; were that in the courier's thread, a fork just then would leave its import lock held for ever
+import confluent_kafka.admin  # noqa: F401
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from runbus.recorder.complaints import Complaints
+from runbus.recorder.settings import CourierSettings
+from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
+
+log = logging.getLogger(__name__)
+
+#: room for one value: the topic's limit less the key, the headers and the record batch around it
+MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
+_METADATA_S = 1.0  # one look at the topics; short, so that stop and heartbeats are not held up
+_RETRY_S = 1.0  # between two looks while the broker or a topic is missing
+_TOPIC_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+
+Delivered = Callable[[KafkaError | None, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record on its way: `delivered` is called once, with None, or with the error and the value."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    delivered: Delivered
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def is_too_large(error: KafkaError) -> bool:
+    """Whether the broker or the client refuses the record for its size."""
+    return error.code() in _TOO_LARGE
+
+
+def purpose(error: KafkaError) -> str:
+    """Return what to do about a failed delivery, in a few words."""
+    if error.code() in _TOPIC_MISSING:
+        return "create the topics with `runbus topics apply`"
+    if is_too_large(error):
+        return f"raise the topic's max.message.bytes to {MAX_MESSAGE_BYTES}"
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return "allow this user to write to the topic"
+    return "see the broker's log"
+
+
+class Link:
+    """One producer, built at first use in this process and rebuilt after a fatal error. One thread uses it."""
+
+    def __init__(self, settings: CourierSettings) -> None:
+        self._settings = settings
+        self._producer: Producer | None = None
+        self._complaints = Complaints(log)
+        self._ready = False
+        self._retry_at = 0.0
+        self._down_since = 0.0
+        self._fatal = False
+        self._acknowledged = False
+
+    @property
+    def address(self) -> str:
+        """The brokers, as configured."""
+        return self._settings.kafka.bootstrap_servers
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Names of the topics that the recorder writes to."""
+        prefix = self._settings.kafka.topic_prefix
+        return tuple(prefix + topic.name for topic in (STEPS, RUNS, HEARTBEATS, DEAD_LETTERS))
+
+    def ready(self) -> bool:
+        """Whether the broker answered and has the topics. Looks at most once a second, for at most a second."""
+        if self._fatal:
+            self._rebuild()
+        if self._ready:
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
+        self._ready = self._look()
+        self._retry_at = time.monotonic() + _RETRY_S
+        return self._ready
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answered and had the topics when last asked."""
+        return self._ready
+
+    @property
+    def connecting(self) -> bool:
+        """Whether the client's threads are looking up and connecting to the broker for the first time."""
+        return self._producer is not None and not self._down_since and not (self._ready and self._acknowledged)
+
+    def send(self, letter: Letter) -> bool:
+        """Hand a letter to the client; False = its buffer is full, try again after `poll`."""
+        try:
+            self._built().produce(
+                letter.topic,
+                value=letter.value,
+                key=letter.key,
+                headers=list(letter.headers),
+                on_delivery=self._reporter(letter.delivered),  # the client keeps the value: not twice in memory
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self._report(letter.delivered, error.args[0], letter.value)
+        return True
+
+    def poll(self, timeout: float) -> None:
+        """Let the client call back: deliveries, errors, its log."""
+        if self._producer is not None:
+            self._producer.poll(timeout)
+
+    def close(self) -> None:
+        """Give up what is left and close the client."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.poll(0.1)
+            self._producer = None
+
+    def after_fork(self) -> None:
+        """Leave the parent's client alone: its threads do not exist here, and its destructor would wait for them."""
+        if self._producer is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+
+    def _built(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._config())
+        return self._producer
+
+    def _config(self) -> dict[str, object]:
+        return {
+            **self._settings.kafka.client_config(),
+            "client.id": "runbus-recorder",
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": self._settings.compression,
+            "partitioner": "murmur2",
+            "linger.ms": 5,
+            "message.timeout.ms": 0,  # a record waits for its broker for ever; only our own queue drops
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "queue.buffering.max.kbytes": self._settings.buffer_bytes // 1024,
+            "queue.buffering.max.messages": 1_000_000,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 2000,  # how long after a broker's return delivery may still wait
+            "error_cb": self._on_error,
+            "logger": _ClientLog(),
+        }
+
+    def _look(self) -> bool:
+        try:
+            listed = self._built().list_topics(timeout=_METADATA_S).topics
+        except KafkaException as error:
+            self._broker_down(error.args[0])
+            return False
+        self._broker_up()
+        missing = [name for name in self.topics if name not in listed or listed[name].error is not None]
+        if missing:
+            self._complaints.say(
+                "topics",
+                "Kafka at %s has no topic %s: create the topics with `runbus topics apply`. Until then steps wait in "
+                "memory (%d MiB); what does not fit is dropped and counted",
+                self.address,
+                ", ".join(missing),
+                self._settings.queue_bytes // 2**20,
+            )
+            return False
+        if self._complaints.settle("topics"):
+            log.warning("Kafka at %s has the topics now: recording goes on", self.address)
+        return True
+
+    def _reporter(self, delivered: Delivered) -> Callable[[KafkaError | None, Message], None]:
+        return lambda error, message: self._report(delivered, error, b"" if error is None else message.value() or b"")
+
+    def _report(self, delivered: Delivered, error: KafkaError | None, value: bytes) -> None:
+        if error is None:
+            self._acknowledged = True
+            self._broker_up()
+        elif error.code() in _TOPIC_MISSING:
+            self._ready = False
+        delivered(error, value)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            log.error("the Kafka client gave up (%s); a new one is started", error.str())
+            self._fatal = True
+        elif error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self._broker_down(error)
+
+    def _broker_down(self, error: KafkaError) -> None:
+        self._down_since = self._down_since or time.monotonic()
+        self._complaints.say(
+            "down",
+            "no Kafka broker answers at %s (%s): is it running? `runbus up` starts a local one; "
+            "KAFKA_BOOTSTRAP_SERVERS names another. The agent goes on; its steps wait in memory (%d MiB), what does "
+            "not fit is dropped and counted",
+            self.address,
+            error.str(),
+            (self._settings.queue_bytes + self._settings.buffer_bytes) // 2**20,
+        )
+
+    def _broker_up(self) -> None:
+        if self._down_since and self._complaints.settle("down"):
+            log.warning("Kafka at %s is back after %.1f s", self.address, time.monotonic() - self._down_since)
+        self._down_since = 0.0
+
+    def _rebuild(self) -> None:
+        self._fatal, self._ready = False, False
+        self.close()
+
+
+class _ClientLog:
+    """Takes librdkafka's own log lines: at debug level, since what matters of them is said once by the link."""
+
+    def log(self, _level: int, message: str, *args: object) -> None:
+        """Write one line of the client."""
+        log.debug(message, *args)

@@ -1,0 +1,250 @@
+"""What a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from runbus.config.errors import ConfigError
+from runbus.recorder.bus import RunBus
+from runbus.recorder.courier import Courier
+from runbus.recorder.identity import Attempts, now_us
+from runbus.recorder.settings import CourierSettings
+from runbus.schemas.events import Outcome
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.025  # a batch is closed at its second tick: at most 50 ms after its first row
+_RETRY_SIGNAL_S = 0.002
+_SETTLE_S = 0.5  # a fork waits so long, at most, for a client that is just connecting (usually 20 ms)
+_PACKAGE = os.path.dirname(__file__)  # noqa: PTH120 - compared with code objects' file names, which are strings
+
+
+class Member(Protocol):
+    """A recorder, as far as the process cares."""
+
+    def tick(self) -> None:
+        """Close what is due."""
+
+    def close_batch(self) -> None:
+        """Publish what is recorded so far."""
+
+    def end(self, outcome: Outcome, error: str) -> None:
+        """Close the stream; nothing if it is closed."""
+
+    def after_fork(self) -> None:
+        """Begin a new attempt in a forked child."""
+
+
+class Process:
+    """The recorders, buses and couriers of this process. One instance, `PROCESS`; everything is built at first use."""
+
+    def __init__(self) -> None:
+        self.attempts = Attempts()
+        self._lock = threading.RLock()
+        self._members: dict[int, weakref.ref[Member]] = {}
+        self._default: dict[CourierSettings, RunBus] = {}
+        self._couriers: dict[int, tuple[RunBus, Courier]] = {}
+        self._ticker: threading.Thread | None = None
+        self._hooked = False
+        self._worker_hooked = False
+        self._terminated = False
+
+    # --- what recorders ask for -------------------------------------------------------------------------------
+
+    def attempt(self) -> int:
+        """Return an attempt that no other recorder of this process has."""
+        return self.attempts.next(now_us())
+
+    def bus(self, settings: CourierSettings) -> RunBus:
+        """Return the default bus for these settings."""
+        with self._lock:
+            return self._default.setdefault(settings, RunBus())
+
+    def courier(self, bus: RunBus, settings: CourierSettings) -> Courier:
+        """Return the courier of `bus`. Raises ConfigError if it delivers to another Kafka."""
+        with self._lock:
+            _, courier = self._couriers.get(id(bus), (bus, None))
+            if courier is None:
+                courier = Courier(bus, settings)
+                self._couriers[id(bus)] = (bus, courier)
+            if courier.settings != settings:
+                raise ConfigError(f"this bus delivers to {courier.address} already: give the recorder a bus of its own")
+            return courier
+
+    def join(self, member: Member) -> None:
+        """Take a recorder that begins its stream: from now on it is ticked, and closed when the process ends."""
+        with self._lock:
+            self._hook()
+            self._members[id(member)] = weakref.ref(member)
+            if self._ticker is None or not self._ticker.is_alive():
+                self._ticker = threading.Thread(target=self._tick, name="runbus-ticker", daemon=True)
+                self._ticker.start()
+
+    def leave(self, member: Member) -> None:
+        """Forget a closed recorder."""
+        self._members.pop(id(member), None)
+
+    def members(self) -> list[Member]:
+        """Return the recorders that are open."""
+        return [member for ref in list(self._members.values()) if (member := ref()) is not None]
+
+    # --- ticking ----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(_TICK_S)
+            with self._lock:
+                self._members = {key: ref for key, ref in self._members.items() if ref() is not None}
+                if not self._members:
+                    self._ticker = None
+                    return
+            for member in self.members():
+                try:
+                    member.tick()
+                except Exception:
+                    log.exception("closing a batch failed")
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def finish(self, outcome: Outcome, error: str) -> None:
+        """Close every stream, deliver what is left within the deadline, and say what could not be delivered."""
+        for member in self.members():
+            member.end(outcome, error)
+        self._deliver()
+
+    def drain(self) -> None:
+        """Deliver what is recorded so far within the deadline; the streams go on."""
+        self._terminated = True
+        for member in self.members():
+            member.close_batch()
+        self._deliver()
+
+    def _deliver(self) -> None:
+        couriers = [courier for _, courier in list(self._couriers.values())]
+        deadline = time.monotonic() + max((c.settings.flush_seconds for c in couriers), default=0.0)
+        for courier in couriers:
+            if not courier.flush(max(0.0, deadline - time.monotonic())):
+                _say_undelivered(courier)
+
+    def _at_exit(self) -> None:
+        self.finish(*(("interrupted", "SIGTERM") if self._terminated else exit_outcome()))
+        for _, courier in list(self._couriers.values()):
+            courier.stop()
+
+    def _hook(self) -> None:
+        """Install the hooks of this process, once. A forked child inherits all but those of multiprocessing."""
+        if not self._worker_hooked:
+            self._worker_hooked = True
+            _at_worker_exit(self._at_exit)
+        if not self._hooked:
+            self._hooked = True
+            atexit.register(self._at_exit)
+            _Sigterm(self).install()
+
+    # --- fork -------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Let the clients come to rest."""
+        for _, courier in list(self._couriers.values()):
+            courier.before_fork(_SETTLE_S)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""
+        members, couriers = self.members(), list(self._couriers.values())
+        self._lock = threading.RLock()
+        self.attempts.after_fork()
+        self._members, self._ticker = {}, None
+        self._worker_hooked = False  # at the first step: multiprocessing clears its list after this
+        for bus in {id(b): b for b in [*self._default.values(), *(bus for bus, _ in couriers)]}.values():
+            bus.after_fork()
+        for _, courier in couriers:
+            courier.after_fork()
+        for member in members:
+            member.after_fork()
+
+
+def _say_undelivered(courier: Courier) -> None:
+    left = courier.undelivered
+    log.warning(
+        "%d steps were not delivered to Kafka at %s within %.1f s: %s. RUNBUS_RECORDER_FLUSH_SECONDS sets how long "
+        "the end of the agent waits",
+        sum(left.values()),
+        courier.address,
+        courier.settings.flush_seconds,
+        ", ".join(f"{stream} {count}" for stream, count in list(left.items())[:10]) or "the end of a run",
+    )
+
+
+def exit_outcome() -> tuple[Outcome, str]:
+    """Return how this process ends: by an exception that nobody caught, or well."""
+    error = sys.exc_info()[1] or getattr(sys, "last_value", None)
+    return ("completed", "") if error is None else outcome_of(error)
+
+
+def outcome_of(error: BaseException) -> tuple[Outcome, str]:
+    """Return the outcome and error text of a stream that this exception ended."""
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return "completed", ""
+    outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    return outcome, f"{type(error).__name__}: {error}"
+
+
+def _at_worker_exit(callback: Callable[[], None]) -> None:
+    """Run `callback` when a multiprocessing worker ends: it leaves by os._exit, which skips atexit."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, callback, exitpriority=100)
+
+
+class _Sigterm:
+    """Delivers what is left when SIGTERM comes, then does what would have been done without it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._previous: Callable[[int, FrameType | None], object] | int | None = None
+
+    def install(self) -> None:
+        """Put the handler in front of the previous one; not possible outside of the main thread: then not."""
+        if threading.current_thread() is not threading.main_thread():
+            log.debug("SIGTERM is not handled: the first recorder started outside of the main thread")
+            return
+        self._previous = signal.getsignal(signal.SIGTERM)
+        if self._previous is None or self._previous is signal.SIG_IGN:  # not Python's to chain to, or not deadly
+            return
+        signal.signal(signal.SIGTERM, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        if _inside(frame):  # the loop may hold a lock of ours: come back when it is out
+            threading.Timer(_RETRY_SIGNAL_S, os.kill, (os.getpid(), number)).start()
+        elif callable(self._previous):  # the program's own handler decides whether this is the end
+            self._process.drain()
+            self._previous(number, frame)
+        else:
+            self._process.finish("interrupted", "SIGTERM")
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+def _inside(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            return True
+        frame = frame.f_back
+    return False
+
+
+PROCESS = Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=PROCESS.before_fork, after_in_child=PROCESS.after_fork)

@@ -1,0 +1,256 @@
+"""One stream's open batch: rows are appended by the loop, closed by size here and by age from the ticker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from runbus.recorder.counters import Counters
+from runbus.recorder.events import FACTS, Block, Rows, StepsRecorded, StreamId, Tally
+from runbus.recorder.text import json_text
+from runbus.recorder.values import Capture, Observations, as_is, chooser, number
+from runbus.schemas.batch import NO_TICK
+from runbus.schemas.errors import InvalidValue
+from runbus.schemas.layout import NONE, Layout
+
+MAX_STEPS = 256
+MAX_BYTES = 256 * 1024
+ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes objects, two list entries
+_ENVS = 2**31
+_pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
+_INT64 = range(-(2**63) + 1, 2**63)
+
+Publish = Callable[[StepsRecorded], None]
+
+
+@dataclass(slots=True)
+class Open:
+    """The batch that is being filled. `action` is None until a row has one: a reset fits any action's layout."""
+
+    observation: Layout = NONE
+    action: Layout | None = None
+    rows: Rows = field(default_factory=Rows)
+    blocks: list[Block] = field(default_factory=list)
+    count: int = 0
+    payload: int = 0
+    seeds: dict[int, int] = field(default_factory=dict)
+    infos: dict[int, str] = field(default_factory=dict)
+    extras: dict[str, dict[int, float]] = field(default_factory=dict)
+
+
+class Stream:
+    """Takes the steps of one (run, agent, attempt) and publishes them in batches, in order.
+
+    The methods raise InvalidValue, TypeError, ValueError or OverflowError for a value that cannot be recorded; nothing
+    is recorded then, and the caller reports it to `refuse`.
+
+    Args:
+        publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+    """
+
+    def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
+        self.tally = Tally(id_)
+        self.counters = Counters()
+        self.lock = threading.RLock()
+        self._publish = publish
+        self.observation = Capture(chooser(observations))
+        self.action = Capture(as_is)
+        self._open = Open()
+        self._first_seq = 0
+        self._seen_by_ticker = -1
+        #: named numbers that wait for the next step
+        self.pending: dict[str, float] = {}
+
+    def step(
+        self,
+        action: Any,  # noqa: ANN401
+        reward: Any,  # noqa: ANN401
+        terminated: Any,  # noqa: ANN401
+        truncated: Any,  # noqa: ANN401
+        observation: Any,  # noqa: ANN401
+        info: Mapping[str, Any] | None,
+        env: int,
+        tick: int | None,
+    ) -> None:
+        """Append one step. See Recorder.step."""
+        with self.lock:
+            seen = self.observation.pack(observation)
+            if seen is None:
+                seen = self.observation.learn(observation)
+            did = self.action.pack(action)
+            if did is None:
+                did = self.action.learn(action)
+            if type(reward) is not float:
+                reward = number(reward)
+            world = NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+            said = None if info is None else json_text(info)
+            if type(env) is not int or not -1 < env < _ENVS:
+                env = _checked(env, range(_ENVS), "env")
+            batch = self._open
+            if self.observation.layout is not batch.observation or self.action.layout is not batch.action:
+                batch = self._batch_for(self.observation.layout, self.action.layout)
+            elif batch.blocks:
+                batch = self._batch_for(batch.observation, batch.action)
+            over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
+            episode, step = self.counters.step(env)
+            if said is not None:
+                batch.infos[batch.count] = said
+            if self.pending:
+                self._attach_pending(batch, batch.count)
+            rows = batch.rows
+            rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, world)
+            rows.actions.append(did)
+            rows.observations.append(seen)
+            batch.count = count = batch.count + 1
+            batch.payload = payload = batch.payload + len(did) + len(seen)
+            if count >= MAX_STEPS or payload >= MAX_BYTES:
+                self.close()
+
+    def reset(
+        self,
+        observation: Any,  # noqa: ANN401
+        seed: int | None,
+        info: Mapping[str, Any] | None,
+        env: int,
+        tick: int | None,
+    ) -> None:
+        """Append the row of a reset. See Recorder.reset."""
+        with self.lock:
+            seen = self.observation.pack(observation)
+            if seen is None:
+                seen = self.observation.learn(observation)
+            world = NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+            said = None if info is None else json_text(info)
+            sown = None if seed is None else _checked(seed, _INT64, "seed")
+            env = _checked(env, range(_ENVS), "env")
+            batch = self._batch_for(self.observation.layout, None)
+            episode, step = self.counters.reset(env)
+            if sown is not None:
+                batch.seeds[batch.count] = sown
+            if said is not None:
+                batch.infos[batch.count] = said
+            batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, world)
+            batch.rows.actions.append(b"")
+            batch.rows.observations.append(seen)
+            self._added(batch, 1, len(seen))
+
+    def refuse(self, env: object, *, reset: bool) -> None:
+        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
+        with self.lock:
+            if isinstance(env, int) and 0 <= env < _ENVS:
+                (self.counters.reset if reset else self.counters.step)(env)
+            self._give_up(1)
+
+    def refuse_many(self, count: int, *, reset: bool) -> None:
+        """Count the rows of a vector call that could not be recorded."""
+        with self.lock:
+            if reset:
+                self.counters.reset_many(np.arange(count))
+            else:
+                self.counters.step_all(count)
+            self._give_up(count)
+
+    def _give_up(self, count: int) -> None:
+        self.close()
+        self._first_seq += count
+        self.tally.produced = self._first_seq
+        self.tally.drop(count)
+
+    def append_block(
+        self, block: Block, action: Layout | None, observation: Layout, seeds: Mapping[int, int] | None = None
+    ) -> None:
+        """Append one call of a vector environment, already in columns; `seeds` by index in the block."""
+        with self.lock:
+            batch = self._batch_for(observation, action, blocks=True)
+            batch.blocks.append(block)
+            if seeds:
+                batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
+            if self.pending and action is not None:
+                self._attach_pending(batch, batch.count)
+            self._added(batch, block.size, len(block.action) + len(block.observation))
+
+    @property
+    def produced(self) -> int:
+        """Steps taken so far: the next seq."""
+        with self.lock:
+            return self._first_seq + self._open.count
+
+    def close(self) -> None:
+        """Publish the open batch, if it has rows."""
+        with self.lock:
+            batch = self._open
+            if batch.count == 0:
+                return
+            first = self._first_seq
+            self._first_seq += batch.count
+            self.tally.produced = self._first_seq
+            self._open = Open(observation=batch.observation, action=batch.action)
+            overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
+            overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            self._publish(
+                StepsRecorded(
+                    tally=self.tally,
+                    first_seq=first,
+                    count=batch.count,
+                    action=batch.action or NONE,
+                    observation=batch.observation,
+                    rows=batch.rows,
+                    blocks=batch.blocks,
+                    seeds=batch.seeds,
+                    infos=batch.infos,
+                    extras=batch.extras,
+                    nbytes=overhead + batch.payload,
+                    closed_at=time.monotonic(),
+                )
+            )
+
+    def close_if_old(self) -> None:
+        """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            if self._open.count and self._seen_by_ticker == self._first_seq:
+                self.close()
+            self._seen_by_ticker = self._first_seq if self._open.count else -1
+        finally:
+            self.lock.release()
+
+    def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> Open:
+        """Return the open batch, or a new one where these layouts cannot share the open one."""
+        batch = self._open
+        if batch.count:
+            same = observation is batch.observation or observation == batch.observation
+            fits = action is None or batch.action is None or action is batch.action or action == batch.action
+            if not (same and fits and blocks == bool(batch.blocks)):
+                self.close()
+                batch = self._open
+                batch.action = action
+        elif action is not None:
+            batch.action = action
+        batch.observation = observation
+        if batch.action is None:
+            batch.action = action
+        return batch
+
+    def _attach_pending(self, batch: Open, index: int) -> None:
+        for name, value in self.pending.items():
+            batch.extras.setdefault(name, {})[index] = value
+        self.pending = {}
+
+    def _added(self, batch: Open, count: int, payload: int) -> None:
+        batch.count += count
+        batch.payload += payload
+        if batch.count >= MAX_STEPS or batch.payload >= MAX_BYTES:
+            self.close()
+
+
+def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer
+    whole = value if type(value) is int else int(value)
+    if whole not in allowed:
+        raise InvalidValue(f"{name} {whole} is out of range")
+    return whole

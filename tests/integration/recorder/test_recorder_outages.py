@@ -1,0 +1,136 @@
+"""The broker dies, is not there, or is the wrong one: the loop goes on, and the counts say what happened."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runbus.config.kafka import KafkaSettings
+from runbus.config.sources import cache
+from runbus.local.kafka import KafkaOptions, kafka_service
+from runbus.local.ports import free_port
+from runbus.local.service import Running, start
+from runbus.recorder import Recorder, RunBus
+from runbus.schemas.admin import apply_topics
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
+    """Yield a broker of this test alone; the test may kill it and append its successor."""
+    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
+    started = [start(kafka_service(options), tmp_path / "kafka.log")]
+    yield options, started
+    started[-1].stop()
+
+
+def test_sigkill_of_the_broker_loses_and_repeats_nothing(
+    broker: tuple[KafkaOptions, list[Running]],
+    tmp_path: Path,
+    read_log: Callable[[KafkaSettings], Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Killed and restarted while steps flow: every step is in the log once, in order, and the outage is said once."""
+    options, started = broker
+    settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
+    apply_topics(settings, partitions=2)
+    recorders = [Recorder("run-1", f"agent-{i}", bus=RunBus(), settings=settings) for i in range(2)]
+    steps = 0
+
+    def record(seconds: float) -> None:
+        nonlocal steps
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for recorder in recorders:
+                recorder.step(steps, 1.0, False, False, np.full(4, steps, np.float32))
+            steps += 1
+            if steps % 100 == 0:
+                time.sleep(0.002)  # an environment that takes its time: the queue must not overflow here
+
+    record(0.5)
+    started[-1].kill()
+    record(1.0)
+    started.append(start(kafka_service(options), tmp_path / "kafka.log"))
+    record(0.5)
+    for recorder in recorders:
+        recorder.close()
+    assert all(recorder.flush(60) for recorder in recorders)
+
+    seqs = read_log(settings).seqs()
+    assert seqs == {("run-1", r.agent, r.attempt): list(range(steps)) for r in recorders}
+    assert [r.stats()["dropped"] for r in recorders] == [0, 0]
+    down = [r.getMessage() for r in caplog.records if "no Kafka broker answers at" in r.getMessage()]
+    back = [r.getMessage() for r in caplog.records if "is back after" in r.getMessage()]
+    assert (len(down), len(back)) == (len(recorders), len(recorders))
+    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 2 * len(recorders)
+
+
+def test_without_a_broker_memory_stays_bounded_and_drops_are_counted(agent: Callable[..., Any]) -> None:
+    """Far more steps than the queue holds: the loop goes on, memory is flat, produced = dropped + waiting."""
+    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    process = agent(
+        nobody,
+        """
+        import json, os
+        from pathlib import Path
+        import numpy as np
+        from runbus.recorder import Recorder
+
+        recorder = Recorder("run-1")
+        observation = np.zeros(64, np.float32)
+
+        def record(count):
+            for i in range(count):
+                recorder.step(i, 1.0, False, False, observation)
+            return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        before = record(100_000)  # 4 MB hold about 9,000 of these
+        after = record(200_000)
+        recorder.flush(3)  # it cannot be; time enough to notice that nobody answers
+        recorder.close()
+        queue = recorder.bus.stats()["kafka"].as_dict()
+        print(json.dumps({"growth": after - before, "stats": recorder.stats(), "queue": queue}))
+        """,
+        RUNBUS_RECORDER_QUEUE_MB="4",
+        RUNBUS_RECORDER_FLUSH_SECONDS="0",
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    stats, queue = found["stats"], found["queue"]
+    assert found["growth"] < 4 * 1024 * 1024
+    assert (stats["produced"], stats["delivered"]) == (300_000, 0)
+    assert queue["waiting_bytes"] <= 4 * 1024 * 1024
+    assert queue["accepted_events"] == 300_000
+    assert queue["accepted_events"] == sum(queue[f"{what}_events"] for what in ("dropped", "delivered", "waiting"))
+    assert stats["dropped"] == queue["dropped_events"] > 250_000
+    down, left = err.splitlines()
+    assert f"no Kafka broker answers at {nobody.bootstrap_servers}" in down
+    assert "`runbus up` starts a local one" in down
+    assert f"{300_000 - stats['dropped']} steps were not delivered" in left
+
+
+def test_a_slow_start_of_the_broker_delivers_what_waited(
+    tmp_path: Path, read_log: Callable[[KafkaSettings], Any]
+) -> None:
+    """Steps recorded before the broker is there arrive, from the first one."""
+    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
+    settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
+    recorder = Recorder("run-1", bus=RunBus(), settings=settings)
+    for i in range(1000):
+        recorder.step(i, 1.0, False, False, 0.5)
+    recorder.close()
+    assert not recorder.flush(0.5)
+    running = start(kafka_service(options), tmp_path / "kafka.log")
+    try:
+        apply_topics(settings, partitions=1)
+        assert recorder.flush(30)
+        assert read_log(settings).seqs() == {("run-1", "agent-0", recorder.attempt): list(range(1000))}
+    finally:
+        running.stop()
