@@ -37,7 +37,7 @@ class Command:
             self.argv(*arguments), env=self.environ, capture_output=True, text=True, timeout=timeout, check=False
         )
 
-    def json(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever the command prints
+    def json(self, *arguments: str) -> Any:
         """Run with --json, expect success and return the document."""
         done = self.run(*arguments, "--json")
         assert done.returncode == 0, done.stdout + done.stderr

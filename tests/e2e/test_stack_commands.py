@@ -51,7 +51,7 @@ def _refusals(runbus: Command) -> None:
         (("--clickhouse-url", "http://127.0.0.1:1", "run", "ls"), 1, "127.0.0.1:1"),
         (("--kafka-bootstrap-servers", "127.0.0.1:1", "topics", "list"), 1, "127.0.0.1:1"),
         (("schema", "push"), 2, "SCHEMA_REGISTRY_URL"),
-        (("topics", "apply", "--partitions", "many"), 2, "many"),
+        (("topics", "apply", "--partitions", "many"), 2, "integer"),
     ):
         done = runbus.run(*arguments)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)

@@ -22,6 +22,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
 from runbus.local.agents.worker import TASKS
 from runbus.local.apps import APPS, prepare, sources, wait_for_sink
+from runbus.local.paths import writable_directory
 from runbus.local.service import Running, Service, last_lines
 from runbus.local.stack import Endpoints, Stack
 from runbus.schemas.registry import codec
@@ -185,7 +186,7 @@ def _only(result: Audit, stamp: str) -> Audit:
 
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    home.mkdir(parents=True, exist_ok=True)
+    writable_directory(home, "RUNBUS_HOME")
     lock = os.open(home / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,9 +44,9 @@ share.coordinator.state.topic.num.partitions=4
 # One machine: waiting for more members only delays a start.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-# New consumer protocol: the broker owns these; a killed member is replaced after 10 s instead of 45 s.
+# New consumer protocol: the broker owns these; a killed member is replaced after 6 s instead of 45 s.
 group.consumer.min.session.timeout.ms=1000
-group.consumer.session.timeout.ms=10000
+group.consumer.session.timeout.ms=6000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=1000
 # After a SIGKILL the broker waits until the controller gives up on its previous life: 3 s instead of 9 s.

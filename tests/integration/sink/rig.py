@@ -122,7 +122,11 @@ class Sinks:
 
     def says(self, text: str, number: int = -1, seconds: float = DEADLINE_S) -> None:
         """Wait until it said that."""
-        until(f"the sink says {text!r}; it said:\n{self.log(number)}", lambda: text in self.log(number), seconds)
+        try:
+            until(f"the sink says {text!r}", lambda: text in self.log(number), seconds)
+        except pytest.fail.Exception as failure:
+            failure.add_note(self.log(number))
+            raise
 
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """SIGTERM; return the exit code."""

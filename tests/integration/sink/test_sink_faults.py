@@ -73,8 +73,9 @@ def test_a_zombie_changes_nothing(feed: Feed, sinks: Sinks, tables: Tables) -> N
         until("it stores", lambda: tables.steps(feed) > 0)
         zombie.send_signal(signal.SIGSTOP)
         other = sinks.start(group_protocol="classic", session_seconds="2")
+        sinks.says("steps:", 1)  # taken over, after the session of the zombie
         seen = tables.steps(feed)
-        until("the other one takes over", lambda: tables.steps(feed) > seen + 10_000)
+        until("the other one stores", lambda: tables.steps(feed) > seen)
         zombie.send_signal(signal.SIGCONT)
         sinks.says("sink.lost", 0)
     tables.wait(feed)
@@ -147,7 +148,6 @@ def test_a_missing_table_pauses_and_never_skips(feed: Feed, sinks: Sinks, tables
     feed.flush()
     process = sinks.start()
     tables.wait(feed)
-    before = committed(feed)
     tables.client.command("RENAME TABLE steps_landing TO steps_landing_away")
     try:
         feed.steps(3)
@@ -155,11 +155,11 @@ def test_a_missing_table_pauses_and_never_skips(feed: Feed, sinks: Sinks, tables
         sinks.says("sink.paused")
         assert "configuration" in sinks.log()
         until("the range is announced", lambda: any(_pending(part) for part in committed(feed)))
-        assert (
-            sum(p.offset for p in committed(feed) if p.offset > 0) <= sum(p.offset for p in before if p.offset > 0) + 12
-        )
-        for old, new in zip(before, committed(feed), strict=True):
-            assert new.offset <= max(old.offset, 0) or not _pending(new) or new.offset <= 12
+        stored = tables.steps(feed)
+        waiting = committed(feed)
+        time.sleep(2.0)  # several attempts
+        assert [part.offset for part in committed(feed)] == [part.offset for part in waiting]
+        assert tables.steps(feed) == stored < feed.total
     finally:
         tables.client.command("RENAME TABLE steps_landing_away TO steps_landing")
     tables.wait(feed)
@@ -185,7 +185,7 @@ def test_a_replay_that_the_server_only_claims_is_repaired(feed: Feed, sinks: Sin
     """The rows of an announced range vanish while its token stays: the next owner counts and repairs."""
     feed.steps(2)
     feed.flush()
-    process = sinks.start(instance_id="a", range_seconds="0.2")
+    process = sinks.start()
     tables.wait(feed)
     assert sinks.stop(process) == 0
     announce_again(feed)
@@ -195,7 +195,7 @@ def test_a_replay_that_the_server_only_claims_is_repaired(feed: Feed, sinks: Sin
         settings={"mutations_sync": "1"},
     )
     assert tables.steps(feed) == 0
-    process = sinks.start(instance_id="a", range_seconds="0.2")
+    process = sinks.start()
     tables.wait(feed)
     assert sinks.stop(process) == 0
     assert "sink.repair" in sinks.log()
@@ -292,6 +292,7 @@ def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
             assert "sink.abandoned" in mine.log()
             os.kill(engine.pid, signal.SIGCONT)
             process = mine.start()
+            mine.says("sink.assigned")
             own = Tables(connect(settings))
             own.wait(feed)
             assert mine.stop(process) == 0

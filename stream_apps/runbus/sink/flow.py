@@ -1,0 +1,156 @@
+"""One partition on its way into the store: what was read waits here, one range at a time is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from runbus.clickhouse.errors import StoreError
+from runbus.sink.api import Fenced, Gone, LostRange, Record, Route
+from runbus.sink.log import KafkaLease, Member
+from runbus.sink.opening import Opening
+from runbus.sink.protocol import World, complete, deliver
+from runbus.sink.ranges import Backlog, RangeLimits
+
+log = logging.getLogger(__name__)
+
+
+class Flow:
+    """The work of one lease, as one task.
+
+    Args:
+        world: what the protocol acts on.
+        member: to pause and resume the partition.
+        lease: the ownership.
+        route: the tables.
+        start: where to begin.
+        limits: of a range; two ranges of bytes are kept at most: one under way, one growing.
+        skip_lost: go on where records are gone.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        member: Member,
+        lease: KafkaLease,
+        route: Route,
+        start: Opening,
+        limits: RangeLimits,
+        *,
+        skip_lost: bool,
+    ) -> None:
+        self._world = world
+        self._member = member
+        self.lease = lease
+        self._route = route
+        self._start = start
+        self._limits = limits
+        self._skip_lost = skip_lost
+        self.backlog = Backlog(limits, start.lo, start.intent.hi if start.intent else None)
+        self.stored = start.lo
+        self._news = asyncio.Event()
+        self._paused = False
+        self._stopping = False
+        self.delivering = False
+        self._under_way_ms: int | None = None
+
+    def add(self, records: list[Record]) -> None:
+        """Take what was read; pause the partition when enough waits."""
+        now = self._world.clock.now()
+        self.lease.read_at = now
+        for record in records:
+            self.backlog.add(record, now)
+        if not self._paused and self.backlog.bytes > self._limits.bytes:
+            self._paused = True
+            self._member.pause(self.lease.position)
+        self._news.set()
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the oldest record that was read and is not stored, or None."""
+        return self._under_way_ms if self.delivering else self.backlog.oldest_ms
+
+    def stop(self) -> None:
+        """Begin no further range."""
+        self._stopping = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver range after range until stopped. Raises Fenced, LostRange."""
+        pending = self._start.intent
+        await self._report_lost()
+        while not self._stopping:
+            span = self.backlog.take(self._world.clock.now())
+            if span is None:
+                await self._idle()
+                continue
+            self._relieve()
+            self.delivering = True
+            self._under_way_ms = span.records[0].timestamp_ms if span.records else None
+            try:
+                await deliver(self._world, self.lease, self._route, span, pending)
+            finally:
+                self.delivering = False
+            pending = None
+            self.stored = span.hi + 1
+
+    async def finish(self) -> None:
+        """Say that everything delivered is delivered, so that the next owner has nothing to replay."""
+        if self.stored > self.lease.committed >= 0 and not self.delivering:
+            with contextlib.suppress(Fenced):
+                await complete(self._world, self.lease, self.stored)
+
+    def _relieve(self) -> None:
+        if self._paused and self.backlog.bytes <= self._limits.bytes // 2:
+            self._paused = False
+            self._member.resume(self.lease.position)
+
+    async def _idle(self) -> None:
+        """Wait for news, or until the waiting records are old enough; a quiet partition is completed."""
+        due = self.backlog.due()
+        wait = self._limits.seconds if due is None else max(0.0, due - self._world.clock.now())
+        self._news.clear()
+        try:
+            await asyncio.wait_for(self._news.wait(), wait)
+        except TimeoutError:
+            if due is None:
+                await self.finish()
+
+    async def _report_lost(self) -> None:
+        """Count and keep what retention deleted before it was stored; go on only if that is configured."""
+        if self._start.gone is None:
+            return
+        lo, hi = self._start.gone
+        at, topic_id = self.lease.position, self.lease.topic_id
+        lo = await self._first_lost(lo, hi)
+        if lo > hi:
+            return
+        self._world.tally.lost_records += hi - lo + 1
+        log.error(
+            "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored", at, lo, hi
+        )
+        gone = Gone(at.topic, topic_id, at.partition, lo, hi)
+        while True:
+            try:
+                await self._world.store.record_lost(gone)
+                break
+            except StoreError as error:
+                log.warning("sink.lost_range is not kept yet: %s", error)
+                await self._world.clock.sleep(1.0)
+        if not self._skip_lost:
+            raise LostRange(
+                f"{at}: offsets {lo} to {hi} were deleted by retention before they were stored (kept in lost_ranges); "
+                "set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
+            )
+
+    async def _first_lost(self, lo: int, hi: int) -> int:
+        """Return where the loss begins: a range that was announced and is stored is not lost."""
+        while True:
+            try:
+                stored = await self._world.store.rows(self._route, self.lease, lo, hi)
+            except StoreError as error:
+                log.warning("sink.lost_range cannot be checked yet: %s", error)
+                await self._world.clock.sleep(1.0)
+            else:
+                return max(stored) + 1 if stored else lo

@@ -1,0 +1,267 @@
+"""Kafka as the protocol's log: a consumer without a thought of its own, and a producer. Its quirks stay here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from runbus.sink.api import Clock, DeadLetter, Fenced, Intent, LogUnavailable, Position, Record
+from runbus.sink.ranges import read
+from runbus.sink.threads import OneThread
+from runbus.sink.topics import TopicIds
+
+T = TypeVar("T")
+# One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
+_TIMEOUT_S = 10.0
+# A revoked partition's commit that is under way: it must be answered before the partition is given away.
+_REVOKE_S = 60.0
+
+# The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
+# is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
+# its partitions without a callback. Whoever has to give a partition up hears it from the callback (the lease is closed
+# first), and whoever was thrown out is UNKNOWN_MEMBER_ID; so that commit is simply made again.
+FENCED = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError._FENCED,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+
+def _call(request: Callable[[], T]) -> T:
+    """Make a request of the client, its errors by what the caller does next."""
+    try:
+        return request()
+    except KafkaException as error:
+        cause = error.args[0]
+        raise (Fenced if cause.code() in FENCED else LogUnavailable)(cause.str()) from error
+
+
+Batch = dict[Position, list[Record]]
+Opened = Callable[[list[Position]], Coroutine[Any, Any, dict[Position, int]]]
+Closed = Callable[[list[Position], bool], Coroutine[Any, Any, None]]
+
+
+class Member:
+    """One member of the consumer group; every call of its consumer is made by one thread.
+
+    Args:
+        consumer: not subscribed yet.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._thread = OneThread("runbus-sink-consumer")
+
+    async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
+        """Join the group.
+
+        Args:
+            topics: full names.
+            opened: coroutine that takes partitions over and returns where to read each from.
+            closed: coroutine that gives partitions away; `lost` = somebody may own them already.
+        """
+
+        def assign(_: Consumer, parts: list[TopicPartition]) -> None:
+            starts = self._thread.wait(opened(_positions(parts)))
+            self._consumer.incremental_assign([TopicPartition(p.topic, p.partition, at) for p, at in starts.items()])
+
+        def give(parts: list[TopicPartition], *, lost: bool) -> None:
+            self._thread.wait(closed(_positions(parts), lost))
+            self._consumer.incremental_unassign(parts)
+
+        await self._thread.call(
+            lambda: self._consumer.subscribe(
+                topics,
+                on_assign=assign,
+                on_revoke=lambda _, parts: give(parts, lost=False),
+                on_lost=lambda _, parts: give(parts, lost=True),
+            )
+        )
+
+    async def read(self, batched: frozenset[str], limit: int, seconds: float) -> tuple[Batch, list[KafkaError]]:
+        """Return what arrives within `seconds`: at most `limit` records by partition, and the client's errors."""
+        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), batched))
+
+    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+        """Commit synchronously. Raises Fenced, LogUnavailable."""
+        part = TopicPartition(position.topic, position.partition, offset, metadata=intent.encode())
+
+        def commit() -> None:
+            answer = _call(lambda: self._consumer.commit(offsets=[part], asynchronous=False))
+            error = answer[0].error if answer else None
+            if error is not None:
+                raise (Fenced if error.code() in FENCED else LogUnavailable)(error.str())
+
+        await self._thread.call(commit)
+
+    def pause(self, position: Position) -> None:
+        """Stop fetching a partition; polling goes on, so the session stays alive."""
+        self._thread.post(lambda: self._consumer.pause([TopicPartition(position.topic, position.partition)]))
+
+    def resume(self, position: Position) -> None:
+        """Fetch it again, from behind the last record that was read."""
+        self._thread.post(lambda: self._consumer.resume([TopicPartition(position.topic, position.partition)]))
+
+    async def ends(self, positions: Iterable[Position]) -> dict[Position, int]:
+        """Return the offset after the last of each log, as the newest fetch saw it; asks nobody."""
+        wanted = list(positions)
+        return await self._thread.call(lambda: {p: self._end(p) for p in wanted})
+
+    def _end(self, position: Position) -> int:
+        try:
+            found = self._consumer.get_watermark_offsets(TopicPartition(*position), cached=True)
+        except KafkaException:  # given away meanwhile
+            return -1
+        return int(found[1])
+
+    async def close(self) -> None:
+        """Leave the group; `closed` is called for what is still owned."""
+        try:
+            await self._thread.call(self._consumer.close)
+        finally:
+            self._thread.end()
+
+
+def _positions(parts: Iterable[TopicPartition]) -> list[Position]:
+    return [Position(part.topic, part.partition) for part in parts]
+
+
+class KafkaLog:
+    """What the sink writes to the log.
+
+    Args:
+        producer: idempotent.
+        dead_letters: full name of their topic.
+    """
+
+    def __init__(self, producer: Producer, dead_letters: str) -> None:
+        self._producer = producer
+        self._dead_letters = dead_letters
+        self._thread = OneThread("runbus-sink-producer")
+
+    async def dead_letter(self, letter: DeadLetter) -> None:
+        """Append a dead letter and wait for the log; see api.Log."""
+        failure: list[KafkaError | None] = []
+
+        def send() -> None:
+            self._producer.produce(
+                self._dead_letters,
+                key=letter.key.encode(),
+                value=letter.record.value,
+                headers={name: value.encode() for name, value in letter.headers.items()},
+                on_delivery=lambda error, _: failure.append(error),
+            )
+            self._producer.flush(_TIMEOUT_S)
+
+        try:
+            await self._thread.call(lambda: _call(send))
+        except BufferError as error:
+            raise LogUnavailable(str(error)) from error
+        if failure != [None]:
+            said = failure[0].str() if failure and failure[0] else "no answer"
+            raise LogUnavailable(f"dead letter {letter.key}: {said}")
+
+    def send(self, topic: str, key: str, value: bytes) -> None:
+        """Append without waiting; what cannot be queued is left out (the next heartbeat says the same, newer)."""
+
+        def send() -> None:
+            self._producer.produce(topic, key=key.encode(), value=value)
+            self._producer.poll(0)
+
+        self._thread.post(send)
+
+    async def close(self, seconds: float) -> None:
+        """Give what was sent that long to arrive."""
+        await self._thread.call(lambda: self._producer.flush(seconds))
+        self._thread.end()
+
+
+def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> tuple[Batch, list[KafkaError]]:
+    batch: Batch = {}
+    errors: list[KafkaError] = []
+    for message in messages:
+        error = message.error()
+        if error is not None:
+            errors.append(error)
+            continue
+        topic = str(message.topic())
+        record = read(
+            int(message.offset() or 0),
+            _raw(message.key()),
+            _raw(message.value()),
+            message.timestamp()[1],
+            batched=topic in batched,
+        )
+        batch.setdefault(Position(topic, int(message.partition() or 0)), []).append(record)
+    return batch, errors
+
+
+def _raw(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+class KafkaLease:
+    """One ownership of one partition; see api.Lease.
+
+    The broker's fence is per member, not per partition: a commit for a partition that this member gave away would be
+    taken, once the member has its new generation. So the lease has a fence of its own, and `close` waits for a commit
+    that is under way.
+
+    Args:
+        member: of the group.
+        position: the partition.
+        topic_id: of its topic when it was assigned.
+        topics: to confirm the id.
+        clock: monotonic.
+    """
+
+    def __init__(self, member: Member, position: Position, topic_id: str, topics: TopicIds, clock: Clock) -> None:
+        self._member = member
+        self._position = position
+        self._topic_id = topic_id
+        self._topics = topics
+        self._clock = clock
+        self._open = True
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.committed = -1
+        self.read_at = 0.0  # when the newest record of this lease was read
+
+    @property
+    def position(self) -> Position:
+        """The partition."""
+        return self._position
+
+    @property
+    def topic_id(self) -> str:
+        """Id of its topic."""
+        return self._topic_id
+
+    async def commit(self, offset: int, intent: Intent) -> None:
+        """Commit synchronously, fenced; see api.Lease."""
+        if not self._open:
+            raise Fenced(f"{self._position} was given away")
+        task = asyncio.create_task(self._commit(offset, intent))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _commit(self, offset: int, intent: Intent) -> None:
+        await self._member.commit(self._position, offset, intent)
+        self.committed = offset
+
+    async def confirm(self) -> None:
+        """Ask for the topic's id, unless somebody did since the newest record was read; see api.Lease."""
+        await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
+
+    async def close(self) -> None:
+        """Refuse further commits; return when the one under way is answered."""
+        self._open = False
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_REVOKE_S)

@@ -1,0 +1,70 @@
+"""What the group committed and what the log has, asked through the admin client.
+
+Not through the consumer: this is asked inside a rebalance callback, for all its partitions at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from runbus.sink.api import Committed, Intent, LogUnavailable, Position
+from runbus.sink.threads import in_thread
+
+T = TypeVar("T")
+_TIMEOUT_S = 10.0  # one request; the caller repeats it
+
+
+class Offsets:
+    """The positions of one group.
+
+    Args:
+        admin: an admin client.
+        group: the consumer group.
+    """
+
+    def __init__(self, admin: AdminClient, group: str) -> None:
+        self._admin = admin
+        self._group = group
+
+    async def committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+        """Return what the group committed for each partition. Raises LogUnavailable."""
+        return await in_thread(lambda: self._committed(positions), "runbus-sink-offsets")
+
+    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+        """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
+        return await in_thread(lambda: self._bounds(positions), "runbus-sink-offsets")
+
+    def _committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(p.topic, p.partition) for p in positions])
+        (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S).values()
+        found: dict[Position, Committed | None] = {}
+        for part in _result(future).topic_partitions:
+            if part.error is not None:
+                raise LogUnavailable(part.error.str())
+            committed = Committed(part.offset, Intent.decode(part.metadata)) if part.offset >= 0 else None
+            found[Position(part.topic, part.partition)] = committed
+        return found
+
+    def _bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+        first = self._ends(positions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        last = self._ends(positions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {position: (first[position], last[position]) for position in positions}
+
+    def _ends(self, positions: Sequence[Position], end: OffsetSpec) -> Mapping[Position, int]:
+        asked = {TopicPartition(p.topic, p.partition): end for p in positions}
+        futures = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S)
+        return {Position(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
+
+
+def _result(future: Future[T]) -> T:
+    try:
+        return future.result(timeout=_TIMEOUT_S + 1)
+    except KafkaException as error:
+        raise LogUnavailable(error.args[0].str()) from error
+    except TimeoutError as error:
+        raise LogUnavailable("the broker did not answer in time") from error

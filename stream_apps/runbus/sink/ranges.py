@@ -1,0 +1,178 @@
+"""Which records make one range: up to a number of steps, of bytes, of seconds; one writer schema."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+
+from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
+from runbus.schemas.errors import InvalidValue
+from runbus.sink.api import Record, Span
+
+#: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
+MAX_RECORDS = 500_000
+#: what a record costs in memory besides its key and value
+RECORD_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLimits:
+    """A range closes when one of these is reached. `seconds` counts from its first record."""
+
+    steps: int = 250_000
+    bytes: int = 16 * 1024 * 1024
+    seconds: float = 1.0
+
+
+def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> Record:
+    """Return a record of the log with what its framing says; decodes nothing."""
+    framing = _framing(value[:5] if value[:1] == CONFLUENT_MARK else value[:SINGLE_OBJECT_SIZE]) if value else None
+    size = len(value or b"") + len(key or b"") + RECORD_BYTES
+    if framing is None or value is None:
+        return Record(offset, key, value, timestamp_ms, size)
+    ref, start = framing
+    return Record(offset, key, value, timestamp_ms, size, ref, start, peek_count(value, start) if batched else 1)
+
+
+@lru_cache(maxsize=1024)
+def _framing(prefix: bytes) -> tuple[SchemaRef, int] | None:
+    """Return schema and start of the body of every value that begins with these bytes: a topic has few beginnings."""
+    try:
+        return split(prefix)
+    except InvalidValue:
+        return None
+
+
+def peek_count(value: bytes, start: int) -> int:
+    """Return `count` of a StepBatch value by skipping the four fields before it; 1 where that makes no sense.
+
+    The header's order is part of the wire format. A liar only makes a range shorter or longer, never wrong.
+    """
+    try:
+        at = start
+        for _ in range(2):  # run_id, agent_id
+            length, at = _varint(value, at)
+            at += length >> 1
+        for _ in range(2):  # attempt, first_seq
+            _, at = _varint(value, at)
+        count, _ = _varint(value, at)
+    except IndexError:
+        return 1
+    return max(1, min(count >> 1, 1_000_000))
+
+
+def _varint(value: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = value[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+
+
+@dataclass(slots=True)
+class _Open:
+    """The range that still grows."""
+
+    count: int = 0
+    steps: int = 0
+    bytes: int = 0
+    writer: SchemaRef | None = None
+
+    def add(self, record: Record) -> None:
+        self.count += 1
+        self.steps += record.steps
+        self.bytes += record.size
+        self.writer = record.ref or self.writer
+
+
+class Backlog:
+    """Records of one partition that were read and not taken yet, in order of offset, cut into ranges as they come.
+
+    Args:
+        limits: when a range is full.
+        lo: the next offset to store.
+        pending: last offset of a range that an owner before announced: the first range is exactly [lo, pending].
+    """
+
+    def __init__(self, limits: RangeLimits, lo: int, pending: int | None = None) -> None:
+        self._limits = limits
+        self._pending = pending
+        self._records: deque[tuple[Record, float]] = deque()
+        self._closed: deque[int] = deque()  # numbers of records of the ranges that are complete
+        self._open = _Open()
+        self.lo = lo
+        self.next_offset = lo
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the oldest record that waits."""
+        return self._records[0][0].timestamp_ms if self._records else None
+
+    def add(self, record: Record, now: float) -> bool:
+        """Keep a record. Returns False for one that is here already (read again after a resume)."""
+        if record.offset < self.next_offset:
+            return False
+        if self._ends_before(record):
+            self._closed.append(self._open.count)
+            self._open = _Open()
+        self._records.append((record, now))
+        self._open.add(record)
+        self.next_offset = record.offset + 1
+        self.bytes += record.size
+        return True
+
+    def take(self, now: float) -> Span | None:
+        """Return the next range once it is full, old enough, or followed by another schema."""
+        if self._pending is not None:
+            return self._take_pending(self._pending)
+        if self._closed:
+            return self._take(self._closed.popleft())
+        due = self.due()
+        if due is None or now < due:
+            return None
+        count, self._open = self._open.count, _Open()
+        return self._take(count)
+
+    def due(self) -> float | None:
+        """Return when `take` will have something even if nothing more is read; None = nothing waits."""
+        if self._pending is not None or not self._records:
+            return None
+        return self._records[0][1] + self._limits.seconds
+
+    def _ends_before(self, record: Record) -> bool:
+        if self._pending is not None and not self._closed:  # it ends where it was announced to end, whatever the limits
+            return record.offset > self._pending
+        part = self._open
+        if not part.count:
+            return False
+        full = (
+            part.steps + record.steps > self._limits.steps
+            or part.bytes + record.size > self._limits.bytes
+            or part.count >= MAX_RECORDS
+        )
+        return full or (part.writer is not None and record.ref is not None and record.ref != part.writer)
+
+    def _take_pending(self, hi: int) -> Span | None:
+        """Compaction may have removed `hi` itself; then a record behind it shows that the range was read."""
+        if self.next_offset <= hi:
+            return None
+        self._pending = None
+        if not self._closed:
+            self._closed.append(self._open.count)
+            self._open = _Open()
+        return self._take(self._closed.popleft(), hi)
+
+    def _take(self, count: int, hi: int | None = None) -> Span:
+        records = tuple(self._records.popleft()[0] for _ in range(count))
+        self.bytes -= sum(record.size for record in records)
+        span = Span(self.lo, records[-1].offset if hi is None else hi, records)
+        self.lo = span.hi + 1
+        return span

@@ -1,0 +1,13 @@
+"""Which topic goes to which tables: all of them by the same mechanism."""
+
+from __future__ import annotations
+
+from runbus.clickhouse.tables import STORED_TOPICS
+from runbus.schemas.batch import StepBatch
+from runbus.sink.api import Route
+
+#: A landing with no other view on it is its own repair landing: the salted token is what lets a repair through.
+ROUTES: tuple[Route, ...] = tuple(
+    Route(t.topic, t.schema, t.landing, t.table, t.repair or t.landing, t.schema == StepBatch.__name__)
+    for t in STORED_TOPICS
+)

@@ -1,0 +1,229 @@
+"""One membership in the consumer group: partitions come and go, each with a flow of its own.
+
+All state lives on the event loop. The consumer's thread waits inside a rebalance callback until the loop has opened or
+closed the partitions, so nothing is ever owned twice inside one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from runbus.config.errors import RunBusError
+from runbus.sink.api import Committed, Fenced, LogUnavailable, Position, Route
+from runbus.sink.flow import Flow
+from runbus.sink.log import KafkaLease, Member
+from runbus.sink.offsets import Offsets
+from runbus.sink.opening import opening
+from runbus.sink.protocol import World
+from runbus.sink.settings import SinkSettings
+from runbus.sink.topics import TopicIds
+
+log = logging.getLogger(__name__)
+_READ_RECORDS = 500
+# Commits queue behind a read, so it is short; librdkafka fetches and heartbeats on its own threads meanwhile.
+_READ_S = 0.02
+# How long a partition that the coordinator refused may stay assigned to us before the member starts anew: the callback
+# that takes it away normally follows within a heartbeat.
+_REFUSED_S = 5.0
+# How often the ids of the topics are looked at while nothing asks for them.
+_TOPICS_S = 3.0
+# Leaving the group; a broker that is away must not hold up the end of the process.
+_CLOSE_S = 10.0
+
+
+class Restart(Exception):
+    """This membership is of no use any more; a new one will find everything it needs in the log."""
+
+
+class Session:
+    """One consumer from subscribe to close.
+
+    Args:
+        settings: of the process.
+        world: what the protocol acts on; its log is this session's member.
+        member: the consumer.
+        topics: ids of the topics.
+        offsets: of the group.
+        routes: full topic name -> tables.
+        stop: set once the process was asked to end.
+    """
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        world: World,
+        member: Member,
+        topics: TopicIds,
+        offsets: Offsets,
+        routes: dict[str, Route],
+        stop: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._world = world
+        self._member = member
+        self._topics = topics
+        self._offsets = offsets
+        self._routes = routes
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[Position, asyncio.Task[None]] = {}
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self.flows: dict[Position, Flow] = {}
+
+    async def run(self) -> None:
+        """Work until stopped. Raises Restart, or RunBusError where a person has to act."""
+        await self._member.subscribe(list(self._routes), self._open, self._give_away)
+        watch = asyncio.create_task(self._watch_topics())
+        try:
+            await self._read()
+            await self._finish()
+        finally:
+            watch.cancel()
+            await self._close()
+
+    async def _read(self) -> None:
+        batched = frozenset(name for name, route in self._routes.items() if route.batched)
+        while not self._stop.is_set():
+            if self._broken.done():
+                self._broken.result()
+            batch, errors = await self._member.read(batched, _READ_RECORDS, _READ_S)
+            for position, records in batch.items():
+                flow = self.flows.get(position)
+                if flow is not None:  # else: read just before it was given away
+                    flow.add(records)
+            for error in errors:
+                self._heed(error)
+
+    def _heed(self, error: KafkaError) -> None:
+        match error.code():
+            case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
+                raise Restart(f"an offset is not in the log any more: {error.str()}")
+            case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
+                raise Restart(f"a topic is gone: {error.str()}")
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
+        if error.fatal():
+            raise Restart(error.str())
+        log.warning("sink.kafka %s", error.str())
+
+    async def _watch_topics(self) -> None:
+        """Notice a topic that was re-created under its name while nothing is read from it."""
+        while True:
+            await asyncio.sleep(_TOPICS_S)
+            try:
+                ids = await self._topics.ids(self._world.clock.now())
+            except LogUnavailable:
+                continue
+            for position, flow in self.flows.items():
+                if ids.get(position.topic) != flow.lease.topic_id:
+                    self._break(Restart(f"topic {position.topic} was deleted or re-created"))
+
+    # --- partitions -----------------------------------------------------------------------------------------------
+
+    async def _open(self, positions: list[Position]) -> dict[Position, int]:
+        """Start a flow for each partition; return where reading starts. A broker that is away is waited for."""
+        if not positions:
+            return {}
+        log.info("sink.assigned %s", ", ".join(map(str, positions)))
+        try:
+            ids = await self._ask(lambda: self._topics.ids(self._world.clock.now()))
+            committed = await self._ask(lambda: self._offsets.committed(positions))
+            bounds = await self._ask(lambda: self._offsets.bounds(positions))
+            return {p: self._start(p, ids.get(p.topic), committed.get(p), bounds[p]) for p in positions}
+        except (RunBusError, Restart) as error:
+            self._break(error)
+            return dict.fromkeys(positions, 0)
+
+    def _start(
+        self, position: Position, topic_id: str | None, committed: Committed | None, bounds: tuple[int, int]
+    ) -> int:
+        """Start the flow of one partition; return where reading starts."""
+        if topic_id is None:
+            raise Restart(f"topic {position.topic} is gone")
+        start = opening(committed, topic_id, *bounds)
+        lease = KafkaLease(self._member, position, topic_id, self._topics, self._world.clock)
+        lease.committed = committed.offset if committed is not None and start.lo == committed.offset else -1
+        flow = Flow(
+            *(self._world, self._member, lease, self._routes[position.topic], start, self._settings.limits),
+            skip_lost=self._settings.skip_lost,
+        )
+        self.flows[position] = flow
+        self._tasks[position] = asyncio.create_task(self._work(position, flow))
+        return start.read_from
+
+    async def _work(self, position: Position, flow: Flow) -> None:
+        try:
+            await flow.run()
+        except Fenced as fenced:
+            self._world.tally.fenced += 1
+            log.warning("sink.fenced partition=%s: %s", position, fenced)
+            await asyncio.sleep(_REFUSED_S)  # cancelled by the callback that takes the partition away
+            self._break(Restart(f"{position} was refused but not taken away"))
+        except RunBusError as error:
+            self._break(error)
+        except Exception as error:
+            log.exception("sink.flow partition=%s", position)
+            self._break(Restart(f"{position}: {error}"))
+
+    async def _give_away(self, positions: list[Position], lost: bool) -> None:
+        """Stop the flows; what they had delivered is committed, what is under way is the next owner's to replay."""
+        if positions:
+            log.info("sink.%s %s", "lost" if lost else "revoked", ", ".join(map(str, positions)))
+        for position in positions:
+            flow, task = self.flows.pop(position, None), self._tasks.pop(position, None)
+            if flow is None or task is None:
+                continue
+            task.cancel()
+            if not lost:
+                await self._complete(flow)
+            await flow.lease.close()
+            self._world.tally.paused.pop(position, None)
+
+    async def _complete(self, flow: Flow) -> None:
+        try:
+            await asyncio.wait_for(flow.finish(), _CLOSE_S)
+        except (TimeoutError, LogUnavailable) as error:
+            log.warning(
+                "sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.position, error
+            )
+
+    async def _ask(self, question: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401 - its own result
+        while True:
+            try:
+                return await question()
+            except LogUnavailable as error:
+                if self._stop.is_set():
+                    raise Restart("stopped") from error
+                log.warning("sink.waiting for the broker: %s", error)
+                await asyncio.sleep(1.0)
+
+    def _break(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        """Let inserts that are under way end, within the grace; begin no other."""
+        for flow in self.flows.values():
+            flow.stop()
+        busy = [task for position, task in self._tasks.items() if self.flows[position].delivering]
+        if busy:
+            _, late = await asyncio.wait(busy, timeout=self._settings.grace_seconds)
+            if late:
+                log.warning("sink.abandoned %d ranges at the end of the grace: the next owner replays them", len(late))
+
+    async def _close(self) -> None:
+        """Leave the group: the callback of the revocation runs inside, and completes what is delivered."""
+        try:
+            await asyncio.wait_for(self._member.close(), _CLOSE_S)
+        except TimeoutError:
+            log.warning("sink.close: the broker did not answer in %.0f s", _CLOSE_S)
+        await self._give_away(list(self.flows), True)
+        if self._broken.done():
+            self._broken.exception()  # retrieved, whoever raised it

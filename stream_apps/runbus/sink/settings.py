@@ -1,0 +1,84 @@
+"""What the sink is told: the RUNBUS_SINK_* settings, read once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from runbus.config import catalogue as c
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import ConfigError
+from runbus.config.kafka import KafkaSettings
+from runbus.config.sources import Sources
+from runbus.sink.ranges import RangeLimits
+
+GroupProtocol = Literal["auto", "consumer", "classic"]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """One sink process. Fields are described in runbus.config.catalogue."""
+
+    kafka: KafkaSettings
+    clickhouse: ClickHouseSettings
+    group: str
+    group_protocol: GroupProtocol = "auto"
+    instance_id: str = ""
+    session_seconds: float = 20.0
+    limits: RangeLimits = field(default_factory=RangeLimits)
+    parallel_inserts: int = 4
+    insert_seconds: int = 120
+    skip_lost: bool = False
+    grace_seconds: float = 8.0
+
+    @classmethod
+    def load(cls, sources: Sources) -> SinkSettings:
+        """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
+        kafka = KafkaSettings.load(sources)
+        limits = RangeLimits(
+            steps=int(_number(sources, c.SINK_RANGE_STEPS, 1, 1_000_000)),
+            bytes=int(_number(sources, c.SINK_RANGE_MB, 1, 256)) * 1024 * 1024,
+            seconds=_number(sources, c.SINK_RANGE_SECONDS, 0.01, 3600),
+        )
+        return cls(
+            kafka=kafka,
+            clickhouse=ClickHouseSettings.load(sources),
+            group=sources.text(c.SINK_GROUP) or f"{kafka.topic_prefix}sink",
+            group_protocol=_group_protocol(sources),
+            instance_id=sources.text(c.SINK_INSTANCE_ID),
+            session_seconds=_number(sources, c.SINK_SESSION_SECONDS, 1, 1800),
+            limits=limits,
+            parallel_inserts=int(_number(sources, c.SINK_PARALLEL_INSERTS, 1, 64)),
+            insert_seconds=int(_number(sources, c.SINK_INSERT_SECONDS, 1, 3600)),
+            skip_lost=_choice(sources, c.SINK_LOST_RANGE, ("stop", "continue")) == "continue",
+            grace_seconds=_number(sources, c.SINK_GRACE_SECONDS, 0, 600),
+        )
+
+
+def _number(sources: Sources, setting: c.Setting, least: float, most: float) -> float:
+    text = sources.text(setting)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise ConfigError(f"{setting.env}={text!r} is not a number from {least:g} to {most:g}")
+    return number
+
+
+def _choice(sources: Sources, setting: c.Setting, choices: tuple[str, ...]) -> str:
+    text = sources.text(setting)
+    if text not in choices:
+        raise ConfigError(f"{setting.env}={text!r} is not one of {', '.join(choices)}")
+    return text
+
+
+def _group_protocol(sources: Sources) -> GroupProtocol:
+    match _choice(sources, c.SINK_GROUP_PROTOCOL, ("auto", "consumer", "classic")):
+        case "consumer":
+            return "consumer"
+        case "classic":
+            return "classic"
+        case _:
+            return "auto"

@@ -1,0 +1,107 @@
+"""ClickHouse as the protocol's store: clickhouse-connect over HTTP, each request in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from clickhouse_connect.driver.client import Client
+
+from runbus.clickhouse.deduplication import insert_settings
+from runbus.clickhouse.errors import translated
+from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
+from runbus.sink.api import DeadLetter, Gone, Lease, Route
+from runbus.sink.threads import in_thread
+
+T = TypeVar("T")
+_WHERE = (
+    "WHERE kafka_topic_id = {topic_id:String} AND kafka_partition = {partition:Int32} "
+    "AND kafka_offset BETWEEN {lo:Int64} AND {hi:Int64}"
+)
+# Counting after a write must see it on every replica (ignored by a single server).
+_READ = {"select_sequential_consistency": "1"}
+
+
+class ClickHouseStore:
+    """The tables of one database. Safe for many tasks of one event loop.
+
+    Args:
+        client: connected; used by several threads at once.
+        group: the consumer group, for `lost_ranges`.
+        component_id: who writes, for `dead_letters`.
+        parallel: inserts at the same time.
+    """
+
+    def __init__(self, client: Client, group: str, component_id: str, parallel: int = 4) -> None:
+        self._client = client
+        self._group = group
+        self._component_id = component_id
+        self._inserts = asyncio.Semaphore(parallel)
+
+    async def insert(self, table: str, container: memoryview, token: str) -> None:
+        """Insert one container as one block; see api.Store."""
+        settings = insert_settings(self._client, token)
+
+        def insert() -> None:
+            # A memoryview, not bytes: the driver sends bytes a second time by itself after a lost connection, and that
+            # hidden second attempt could be acknowledged from the token's log without the rows being there.
+            self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings)  # type: ignore[arg-type]
+
+        async with self._inserts:
+            await self._call(insert)
+
+    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+        """Return offset -> stored rows; see api.Store."""
+        query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
+        found = await self._query(query, lease, lo, hi)
+        return {int(offset): int(count) for offset, count in found}
+
+    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+        """Return the stored `seq` of one record; see api.Store."""
+        query = f"SELECT seq FROM {route.target} {_WHERE}"  # noqa: S608 - the name is a constant of the package
+        return {int(row[0]) for row in await self._query(query, lease, offset, offset)}
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Insert into `dead_letters`: its key is the source position, so a second row of one letter merges away."""
+        now = _now_us()
+        rows = [
+            [
+                *(x.topic, x.topic_id, x.partition, x.record.offset),
+                *(x.record.key or b"", x.record.value or b"", x.headers, x.schema_id, self._component_id, x.error, now),
+            ]
+            for x in letters
+        ]
+        columns = (
+            *("topic", "topic_id", "partition", "offset"),
+            *("key", "value", "headers", "schema_id", "component_id", "error", "failed_at"),
+        )
+        await self._insert_rows(DEAD_LETTERS, rows, columns)
+
+    async def record_lost(self, gone: Gone) -> None:
+        """Insert into `lost_ranges`: its key is the position, so a second row of one loss merges away."""
+        row = [gone.topic, gone.topic_id, gone.partition, gone.lo, gone.hi, self._group, gone.reason, _now_us()]
+        columns = (
+            *("topic", "topic_id", "partition", "first_offset", "last_offset"),
+            *("consumer_group", "reason", "detected_at"),
+        )
+        await self._insert_rows(LOST_RANGES, [row], columns)
+
+    async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
+        await self._call(lambda: self._client.insert(table, rows, column_names=columns, settings={"async_insert": "0"}))
+
+    async def _query(self, query: str, lease: Lease, lo: int, hi: int) -> Sequence[Sequence[int]]:
+        parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
+        return await self._call(lambda: self._client.query(query, parameters=parameters, settings=_READ).result_rows)
+
+    async def _call(self, request: Callable[[], T]) -> T:
+        def work() -> T:
+            with translated():
+                return request()
+
+        return await in_thread(work, "runbus-sink-store")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

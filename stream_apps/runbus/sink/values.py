@@ -1,0 +1,83 @@
+"""What a value says about itself: how many rows it makes, whether it can be stored at all, which rows are missing.
+
+Everything here decodes; the normal path never comes here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.batch import Extra, StepBatch, StepColumns, decode, decode_header, encode
+from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
+from runbus.schemas.layout import pack, unpack
+from runbus.sink.api import Record, Route
+
+_EVENTS: Mapping[str, type[Event]] = {kind.SCHEMA: kind for kind in (RunEvent, EpisodeFinalized, Heartbeat)}
+
+
+def body(record: Record) -> bytes:
+    """Return the Avro body of a framed record."""
+    assert record.value is not None
+    return record.value[record.start :]
+
+
+def rows(route: Route, record: Record, writer: AvroSchema) -> int:
+    """Return how many rows the record makes in the target table. Raises InvalidValue."""
+    return decode_header(body(record), writer).count if route.batched else 1
+
+
+def check(route: Route, record: Record, writer: AvroSchema) -> None:
+    """Raise InvalidValue unless the whole value is what its schema and the wire format say."""
+    if route.batched:
+        decode(body(record), writer)
+    else:
+        _EVENTS[route.schema].decode(body(record), writer)
+
+
+def without(record: Record, writer: AvroSchema, present: set[int]) -> list[bytes]:
+    """Return bodies (this package's StepBatch schema) with the steps of a record whose `seq` is not in `present`.
+
+    A record that spans two months is two parts on disk, and one of them can be lost alone.
+    """
+    batch = decode(body(record), writer)
+    h = batch.header
+    absent = [i for i in range(h.count) if h.first_seq + i not in present]
+    runs: list[list[int]] = []
+    for i in absent:
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return [encode(_cut(batch, run[0], run[-1] + 1)) for run in runs]
+
+
+def _cut(batch: StepBatch, start: int, stop: int) -> StepBatch:
+    """Return the steps [start, stop) of a batch."""
+    h = batch.header
+    return dataclasses.replace(
+        batch,
+        header=dataclasses.replace(h, first_seq=h.first_seq + start, count=stop - start),
+        columns=_cut_columns(batch.columns, start, stop),
+        action=pack(h.action, unpack(h.action, batch.action, h.count)[start:stop]),
+        observation=pack(h.observation, unpack(h.observation, batch.observation, h.count)[start:stop]),
+        extras=tuple(_cut_extra(extra, start, stop) for extra in batch.extras),
+        info=batch.info[start:stop],
+    )
+
+
+def _cut_columns(columns: StepColumns, start: int, stop: int) -> StepColumns:
+    cut: dict[str, Any] = {}
+    for field in dataclasses.fields(columns):
+        column = getattr(columns, field.name)
+        cut[field.name] = None if column is None else column[start:stop]
+    return StepColumns(**cut)
+
+
+def _cut_extra(extra: Extra, start: int, stop: int) -> Extra:
+    inside = (extra.rows >= start) & (extra.rows < stop)
+    return Extra(extra.name, (extra.rows[inside] - np.uint32(start)).astype("<u4"), extra.values[inside])

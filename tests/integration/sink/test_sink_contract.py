@@ -1,0 +1,124 @@
+"""One contract, two stores: what the protocol relies on holds in memory and in ClickHouse."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.errors import Configuration, DataError
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import encode
+from runbus.sink.api import DeadLetter, Gone, Lease, Position, Record, Store
+from runbus.sink.container import build
+from runbus.sink.memory import MemoryLog, MemoryStore
+from runbus.sink.routes import ROUTES
+from runbus.sink.store import ClickHouseStore
+from tests.integration.sink.rig import make_batch
+
+pytestmark = pytest.mark.integration
+STEPS = next(route for route in ROUTES if route.topic == "steps")
+Use = Callable[[Callable[[Store], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture(params=["memory", "clickhouse"])
+def use(request: pytest.FixtureRequest) -> Use:
+    """Return a runner that hands a store to a coroutine."""
+    if request.param == "memory":
+        return lambda work: asyncio.run(work(MemoryStore(ROUTES)))
+    settings: ClickHouseSettings = request.getfixturevalue("migrated")
+
+    def real(work: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+        async def scene() -> None:
+            client = connect(settings)
+            try:
+                await work(ClickHouseStore(client, "group", "test"))
+            finally:
+                client.close()
+
+        asyncio.run(scene())
+
+    return real
+
+
+@pytest.fixture
+def lease() -> Lease:
+    """Return a lease of a topic that no other test has."""
+    log = MemoryLog()
+    log.topic_ids["steps"] = uuid.uuid4().hex
+    return log.lease(Position("steps", 2))
+
+
+def container(lease: Lease, *first: int, cut: int = 0) -> memoryview:
+    """Return records of 10 steps; record n starts at seq `first[n]` and has offset n."""
+    bodies = [encode(make_batch("contract", "a", at, 10)) for at in first]
+    framed = [(offset, body[: len(body) - cut], 0) for offset, body in enumerate(bodies)]
+    return build(schema("StepBatch"), lease.topic_id, lease.position.partition, framed)
+
+
+def test_the_same_token_stores_once(use: Use, lease: Lease) -> None:
+    """Twice the same insert is one, another token is another one, and rows are counted per offset."""
+
+    async def work(store: Store) -> None:
+        token = f"{lease.topic_id}:2:0-1"
+        assert await store.rows(STEPS, lease, 0, 99) == {}
+        for _ in range(2):
+            await store.insert(STEPS.landing, container(lease, 0, 10), token)
+        assert await store.rows(STEPS, lease, 0, 99) == {0: 10, 1: 10}
+        assert await store.rows(STEPS, lease, 1, 1) == {1: 10}
+        assert await store.sequence(STEPS, lease, 1) == set(range(10, 20))
+
+    use(work)
+
+
+def test_the_repair_landing_takes_a_salted_token(use: Use, lease: Lease) -> None:
+    """What goes through the repair landing is stored in the target, once per token."""
+
+    async def work(store: Store) -> None:
+        for _ in range(2):
+            await store.insert(STEPS.repair, container(lease, 0), f"{lease.topic_id}:2:0-0#salt")
+        assert await store.rows(STEPS, lease, 0, 0) == {0: 10}
+
+    use(work)
+
+
+def test_a_bad_record_refuses_the_whole_insert_and_leaves_the_token_unused(use: Use, lease: Lease) -> None:
+    """After a data error nothing is stored, and the rest goes in under the same token."""
+
+    async def work(store: Store) -> None:
+        token = f"{lease.topic_id}:2:0-1"
+        with pytest.raises(DataError):
+            await store.insert(STEPS.landing, container(lease, 0, 10, cut=3), token)
+        assert await store.rows(STEPS, lease, 0, 99) == {}
+        await store.insert(STEPS.landing, container(lease, 0), token)
+        assert await store.rows(STEPS, lease, 0, 99) == {0: 10}
+
+    use(work)
+
+
+def test_an_unknown_table_is_configuration(use: Use, lease: Lease) -> None:
+    """A table that is not there is a person's to mend, never data."""
+
+    async def work(store: Store) -> None:
+        with pytest.raises(Configuration):
+            await store.insert("nowhere_landing", container(lease, 0), "t")
+
+    use(work)
+
+
+def test_dead_letters_and_losses_can_be_said_twice(use: Use, lease: Lease) -> None:
+    """Both are kept by position; values may be null or any bytes."""
+
+    async def work(store: Store) -> None:
+        letters = [
+            DeadLetter("steps", lease.topic_id, 2, Record(offset, None, value, 0), "bad", "")
+            for offset, value in enumerate((None, b"\xff\x00"))
+        ]
+        for _ in range(2):
+            await store.record_dead_letters(letters)
+            await store.record_lost(Gone("steps", lease.topic_id, 2, 5, 9))
+
+    use(work)
