@@ -10,6 +10,7 @@ the figure is steps / that time, and the audit must find nothing missing, double
 - `cartpole`: `RecordSteps` around CartPole-v1 with actions drawn beforehand; 4 processes. Most of the processor time
   is the environment's own.
 
+Also printed: processor time a step of each process; an agent's includes its start, its environment and its loop.
 The recorder's queue blocks when it is full (RUNBUS_RECORDER_POLICY=block), so that no drop flatters a figure.
 """
 
@@ -19,6 +20,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -93,6 +95,7 @@ class Result:
     seconds: float
     recorded_seconds: float
     steps_per_second: float
+    cpu_us_per_step: dict[str, float]
 
 
 def work(job: Job, start: Barrier, produced: Queue[int]) -> None:
@@ -128,8 +131,20 @@ def _single(env: RecordSteps, steps: int) -> None:
             env.reset()
 
 
-def one_round(endpoints: Endpoints, shape: str, steps: int, run: str) -> Result:
+def cpu_seconds(stack: Stack) -> dict[str, float]:
+    """Return the processor time so far of each process of the stack, and of all agents that ended (Linux)."""
+    tick = os.sysconf("SC_CLK_TCK")
+    found = {}
+    for name, process in stack.supervisor.processes().items():
+        fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        found[name] = (int(fields[11]) + int(fields[12])) / tick
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {**found, "agents": children.ru_utime + children.ru_stime}
+
+
+def one_round(stack: Stack, endpoints: Endpoints, shape: str, steps: int, run: str) -> Result:
     """Run all agents of a shape and wait until the last row is stored."""
+    cpu = cpu_seconds(stack)
     found = sources(endpoints)
     sink = SinkSettings.load(found)
     context = multiprocessing.get_context("spawn")
@@ -148,10 +163,11 @@ def one_round(endpoints: Endpoints, shape: str, steps: int, run: str) -> Result:
     seconds = time.monotonic() - began
     for process in processes:
         process.join(DEADLINE_S)
+    spent = {name: (after - cpu[name]) * 1e6 / rows for name, after in cpu_seconds(stack).items()}
     result = audit(Sides(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
     if not result.sound or result.total.dropped:
         sys.exit(f"not sound: {result.total}")
-    return Result(shape, result.total.stored, seconds, recorded, result.total.stored / seconds)
+    return Result(shape, result.total.stored, seconds, recorded, result.total.stored / seconds, spent)
 
 
 def _wait_stored(sink: SinkSettings, run: str, rows: int, deadline: float) -> None:
@@ -174,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2_000_000, help="of all agents of a round together")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shapes", nargs="+", choices=list(AGENTS), default=list(AGENTS))
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     os.environ["RUNBUS_RECORDER_POLICY"] = "block"
@@ -185,13 +202,17 @@ def main() -> None:
         try:
             wait_for_sink(endpoints, began)
             for number in range(args.rounds):
-                for shape in AGENTS:
-                    results.append(one_round(endpoints, shape, args.steps, f"bench-{shape}-{number}"))
+                for shape in args.shapes:
+                    results.append(one_round(stack, endpoints, shape, args.steps, f"bench-{shape}-{number}"))
                     if not args.json:
-                        print(f"{shape:9} {results[-1].steps_per_second:>10,.0f} steps/s", flush=True)
+                        spent = "  ".join(f"{k} {v:.2f}" for k, v in results[-1].cpu_us_per_step.items())
+                        print(
+                            f"{shape:9} {results[-1].steps_per_second:>10,.0f} steps/s  CPU us/step: {spent}",
+                            flush=True,
+                        )
         finally:
             stack.down()
-    medians = {s: statistics.median(r.steps_per_second for r in results if r.shape == s) for s in AGENTS}
+    medians = {s: statistics.median(r.steps_per_second for r in results if r.shape == s) for s in args.shapes}
     if args.json:
         print(json.dumps({"medians": medians, "rounds": [asdict(r) for r in results]}))
         return

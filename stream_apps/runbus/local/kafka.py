@@ -98,7 +98,14 @@ def kafka_service(options: KafkaOptions) -> Service:
     options.home.mkdir(parents=True, exist_ok=True)
     properties = _write_configuration(options)
     command = (
-        *(java, f"-Xmx{options.heap_mb}m", "-Xms128m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"),
+        *(
+            java,
+            f"-Xmx{options.heap_mb}m",
+            "-Xms128m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Djava.awt.headless=true",
+        ),
         f"-Dlog4j2.configurationFile={options.home / 'log4j2.properties'}",
         *("-cp", ":".join(str(jar) for jar in jars)),
     )
