@@ -81,7 +81,7 @@ def test_every_dtype_in_both_framings_through_kafka(kafka_settings: KafkaSetting
             _assert_same(decode_value(found.header.observation, one), value)
 
 
-def _assert_same(found: Any, value: Any) -> None:  # noqa: ANN401 - whatever was put in
+def _assert_same(found: Any, value: Any) -> None:
     if isinstance(value, (np.ndarray, np.generic)):
         assert (found.dtype, found.shape, found.tobytes()) == (value.dtype, value.shape, value.tobytes())
     elif isinstance(value, dict) and "position" in value:

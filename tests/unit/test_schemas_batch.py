@@ -99,7 +99,7 @@ def _assert_equal(left: StepBatch, right: StepBatch) -> None:
 def _batches(draw: st.DrawFn) -> StepBatch:
     count = draw(st.integers(1, 5))
 
-    def column(name: str) -> Any:  # noqa: ANN401
+    def column(name: str) -> Any:
         elements = st.integers(0, 1) if COLUMNS[name] == "|u1" else None
         return draw(hnp.arrays(np.dtype(COLUMNS[name]), count, elements=elements))
 

@@ -70,7 +70,7 @@ HEARTBEAT = Heartbeat(component_id="sink-0", kind="sink", sent_at=1, started_at=
 EVENTS: list[Event] = [RUN_EVENT, EPISODE, METRICS, HEARTBEAT]
 
 
-def _changed(event: Event, **fields: Any) -> Event:  # noqa: ANN401 - wrong on purpose
+def _changed(event: Event, **fields: Any) -> Event:
     return dataclasses.replace(event, **fields)  # type: ignore[type-var]  # every event is a dataclass
 
 

@@ -31,7 +31,7 @@ quick = settings(max_examples=60, deadline=None, derandomize=True)
 BIG_ENDIAN = [name.replace("<", ">") for name in sorted(NUMERIC_DTYPES) if name.startswith("<")]
 
 
-def _there_and_back(value: object) -> Any:  # noqa: ANN401 - whatever was put in
+def _there_and_back(value: object) -> Any:
     layout = layout_of(value)
     check_layout(layout)
     column = pack(layout, [encode_value(layout, value), encode_value(layout, value)])
@@ -46,7 +46,7 @@ def _bits(value: object) -> bytes:
     return raw
 
 
-def assert_same(found: Any, value: Any) -> None:  # noqa: ANN401 - whatever was put in
+def assert_same(found: Any, value: Any) -> None:
     """Compare as the wire means it: same dtype (little-endian), shape and bits; tuples for lists in a struct."""
     if isinstance(value, Mapping):
         assert list(found) == [str(key) for key in value]
