@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runbus.local.agents.learner import CrossEntropy, CrossEntropySettings, PendulumPolicy
-from runbus.local.agents.worker import TASKS
+from runbus.local.agents.tasks import TASKS
 
 
 def test_the_search_finds_the_top_of_a_hill() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from runbus.cli import audit, config, data, schema, services, stack, topics
 from runbus.cli.context import Settings
+from runbus.cli.output import say
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError, RunBusError
 
@@ -31,6 +33,12 @@ def _option(setting: c.Setting, name: str) -> typer.models.OptionInfo:
     return option
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(metadata.version("runbus"))
+        raise typer.Exit
+
+
 _FLAGS = {
     "kafka_bootstrap_servers": c.BOOTSTRAP_SERVERS,
     "topic_prefix": c.TOPIC_PREFIX,
@@ -42,7 +50,7 @@ _FLAGS = {
 
 
 @app.callback()
-def root(
+def root(  # noqa: PLR0913, PLR0917 - one parameter an option
     context: typer.Context,
     kafka_bootstrap_servers: Annotated[str | None, _option(c.BOOTSTRAP_SERVERS, "--kafka-bootstrap-servers")] = None,
     topic_prefix: Annotated[str | None, _option(c.TOPIC_PREFIX, "--topic-prefix")] = None,
@@ -53,6 +61,9 @@ def root(
     log_level: Annotated[
         str, typer.Option(envvar="RUNBUS_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "warning",
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Every option stands before the command; `runbus config show` tells where each value comes from."""
     flags = {
@@ -94,6 +105,11 @@ def run() -> None:
         sys.exit(_complain(error, 2))
     except RunBusError as error:
         sys.exit(_complain(error, 1))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "runbus":
+            raise
+        missing = RunBusError(f"this command needs the package {error.name}: pip install 'runbus[all]'")
+        sys.exit(_complain(missing, 1))
 
 
 def _complain(error: RunBusError, code: int) -> int:

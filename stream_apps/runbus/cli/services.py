@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from runbus.cli.context import settings
@@ -30,4 +32,7 @@ def migrate_(context: typer.Context, as_json: Json = False) -> None:
 
 def sink(context: typer.Context) -> None:
     """Store runs, steps, episodes and heartbeats in ClickHouse, exactly once; runs until it is stopped."""
+    level = context.find_root().get_parameter_source("log_level")
+    if level is not None and level.name == "DEFAULT":
+        logging.getLogger("runbus").setLevel(logging.INFO)  # a process says what it does; a question only what fails
     run(settings(context).sources)

@@ -26,7 +26,7 @@ LOCAL_PARTITIONS = 4
 #: A sink is ready in 2-3 s; a machine that is busy with other things takes longer.
 _SINK_START_S = 60.0
 
-APPS: tuple[App, ...] = (App("sink", (sys.executable, "-m", "runbus.cli", "--log-level", "info", "sink")),)
+APPS: tuple[App, ...] = (App("sink", (sys.executable, "-m", "runbus.cli", "sink")),)
 
 
 def sources(endpoints: Endpoints) -> Sources:

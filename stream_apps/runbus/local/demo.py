@@ -20,7 +20,7 @@ from runbus.clickhouse.queries import query
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.local.agents.worker import TASKS
+from runbus.local.agents.tasks import TASKS
 from runbus.local.apps import APPS, prepare, sources, wait_for_sink
 from runbus.local.paths import writable_directory
 from runbus.local.service import Running, Service, last_lines

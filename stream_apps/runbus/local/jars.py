@@ -91,6 +91,8 @@ def _locked(cache: Path, what: str) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield
+        except ModuleNotFoundError:
+            raise  # jgo itself is missing: not the network's fault
         except Exception as error:
             # jgo lets the errors of requests and the XML parser through, and RuntimeErrors of its own.
             raise RunBusError(

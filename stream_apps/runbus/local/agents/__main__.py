@@ -6,7 +6,8 @@ import argparse
 import logging
 import os
 
-from runbus.local.agents.worker import TASKS, Budget, train
+from runbus.local.agents.tasks import TASKS
+from runbus.local.agents.worker import Budget, train
 
 
 def main() -> None:

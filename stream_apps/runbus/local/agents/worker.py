@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import gymnasium
 
 from runbus.gymnasium import RecordSteps
-from runbus.local.agents.learner import CartPolePolicy, CrossEntropy, CrossEntropySettings, PendulumPolicy, Vector
+from runbus.local.agents.learner import CrossEntropy, Vector
+from runbus.local.agents.tasks import Task
 
 
 class Policy(Protocol):
@@ -19,25 +20,6 @@ class Policy(Protocol):
 
     def act(self, parameters: Vector, observation: Any) -> Any:  # noqa: ANN401 - as the environment's spaces say
         """Return the action for one observation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """An environment, the policy that can solve it, and how the search goes."""
-
-    env_id: str
-    policy: type[CartPolePolicy] | type[PendulumPolicy]
-    search: CrossEntropySettings
-
-
-TASKS: dict[str, Task] = {
-    "cartpole": Task("CartPole-v1", CartPolePolicy, CrossEntropySettings(extra_std=0.3)),
-    "pendulum": Task(
-        "Pendulum-v1",
-        PendulumPolicy,
-        CrossEntropySettings(population=40, elites=10, first_std=3.0, extra_std=1.0),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""What the demo's agents learn: an environment, the policy that can solve it, and how the search goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbus.local.agents.learner import CartPolePolicy, CrossEntropySettings, PendulumPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One environment and its learner."""
+
+    env_id: str
+    policy: type[CartPolePolicy] | type[PendulumPolicy]
+    search: CrossEntropySettings
+
+
+TASKS: dict[str, Task] = {
+    "cartpole": Task("CartPole-v1", CartPolePolicy, CrossEntropySettings(extra_std=0.3)),
+    "pendulum": Task(
+        "Pendulum-v1",
+        PendulumPolicy,
+        CrossEntropySettings(population=40, elites=10, first_std=3.0, extra_std=1.0),
+    ),
+}
