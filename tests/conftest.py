@@ -7,6 +7,7 @@ Tests stay apart by a random topic prefix and database. RUNBUS_TEST_REQUIRE=1 tu
 import dataclasses
 import gc
 import os
+import signal
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,11 @@ from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.registry import RegistryOptions, registry_service
 from runbus.local.service import running
+
+# A shell that runs the tests in the background makes them ignore Ctrl-C, and every process that they start too. The
+# tests send it to their own processes, so it must mean what it means in a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

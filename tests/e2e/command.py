@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class Command:
     """`runbus` with a home of its own."""
 
     home: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -45,9 +46,11 @@ class Command:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and return at once; both outputs go to one pipe."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.argv(*arguments), env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        self.started.append(process)
+        return process
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

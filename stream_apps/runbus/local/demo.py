@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+
+from clickhouse_connect.driver.client import Client
 
 from runbus.audit.report import Audit
 from runbus.audit.run import Sides, audit
@@ -77,27 +81,64 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> Audit:
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")
         stamp = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        try:
-            _train(stack, endpoints, stamp, options, _Watch(endpoints, stamp, say, began))
-        except KeyboardInterrupt:
-            say("stopping the agents ...")
-        return _settled(endpoints, stamp, say)
+        with _asked_to_stop() as asked:
+            with closing(_Watch(endpoints, stamp, say, began)) as watch:
+                _train(stack, endpoints, _Plan(stamp, options, asked), watch)
+            return _settled(endpoints, stamp, say)
 
 
-def _train(stack: Stack, endpoints: Endpoints, stamp: str, options: DemoOptions, watch: _Watch) -> None:
-    with _agents(stack, endpoints, stamp, options) as running:
-        while any(agent.process.poll() is None for agent in running):
-            watch.look()
+@dataclass(slots=True)
+class _Asked:
+    """Whether the user asked to stop; set by a signal's handler, so nothing that locks."""
+
+    to_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One training: the prefix of its runs, how long, and whether the user asked to stop."""
+
+    stamp: str
+    options: DemoOptions
+    asked: _Asked
+
+
+def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> None:
+    with _agents(stack, endpoints, plan) as running:
+        while any(agent.process.poll() is None for agent in running) and not plan.asked.to_stop:
+            if not watch.look() and not stack.supervisor.is_running():
+                raise RunBusError(f"the stack of {stack.home} was stopped under the demo")
             time.sleep(_LOOK_EVERY_S)
-        watch.finish()
+        watch.look()
         for agent in running:
-            if agent.process.returncode != 0:
+            if agent.process.poll() not in (0, None):
                 raise RunBusError(f"{agent.service.name} failed.{last_lines(agent.log_path)}")
 
 
 @contextmanager
-def _agents(stack: Stack, endpoints: Endpoints, stamp: str, options: DemoOptions) -> Iterator[list[Running]]:
-    services = [_agent(endpoints, stamp, index, options) for index in range(options.agents)]
+def _asked_to_stop() -> Iterator[_Asked]:
+    """Yield a flag that the first Ctrl-C or SIGTERM sets; the second interrupts.
+
+    A flag and not KeyboardInterrupt: that is lost without a trace where it hits a finaliser or a callback from C.
+    """
+    asked = _Asked()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if asked.to_stop:
+            raise KeyboardInterrupt
+        asked.to_stop = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[Running]]:
+    services = [_agent(endpoints, plan.stamp, index, plan.options) for index in range(plan.options.agents)]
     running: list[Running] = []
     try:
         for service in services:
@@ -125,26 +166,24 @@ class _Watch:
 
     def __init__(self, endpoints: Endpoints, prefix: str, say: Say, began: float) -> None:
         self._settings = ClickHouseSettings.load(sources(endpoints))
+        self._client: Client | None = None
         self._prefix, self._say, self._began = prefix, say, began
         self._first_seen = False
         self._said_at, self._said_steps = began, 0
 
-    def look(self) -> None:
-        """Ask once; a server that does not answer now is asked again at the next look."""
+    def look(self) -> bool:
+        """Ask once and return whether there was an answer; a server that is away is asked again at the next look."""
         try:
             rows = self._read()
         except StoreError:
-            return
+            return False
         now = time.monotonic()
         if rows and not self._first_seen:
             self._first_seen = True
             self._say(f"first step visible by SQL {now - self._began:.1f} s after the start")
         if rows and now - self._said_at >= _SAY_EVERY_S:
             self._tell(rows, now)
-
-    def finish(self) -> None:
-        """Say how the agents stand at the end."""
-        self.look()
+        return True
 
     def _tell(self, rows: Sequence[Progress], now: float) -> None:
         steps = sum(r.steps for r in rows)
@@ -157,13 +196,20 @@ class _Watch:
         self._said_at, self._said_steps = now, steps
 
     def _read(self) -> list[Progress]:
-        client = connect(self._settings)
+        self._client = self._client or connect(self._settings)
         try:
             with translated():
-                found = client.query(query("agent_progress"), parameters={"prefix": self._prefix})
+                found = self._client.query(query("agent_progress"), parameters={"prefix": self._prefix})
                 return [Progress(*row) for row in found.result_rows]
-        finally:
-            client.close()
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection; the next look opens another."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def _settled(endpoints: Endpoints, stamp: str, say: Say) -> Audit:
