@@ -9,9 +9,9 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, Extra, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
+from tests.unit.sink.rig import MakeValue, Rig
 
 MakeBatch = Callable[..., StepBatch]
-MakeValue = Callable[..., bytes]
 
 
 @pytest.fixture
@@ -47,3 +47,9 @@ def make_value(make_batch: MakeBatch) -> MakeValue:
         return Codec().frame("steps", schema("StepBatch"), encode(make_batch(first, count, run, agent)))
 
     return make
+
+
+@pytest.fixture
+def rig(make_value: MakeValue) -> Rig:
+    """Return five batches of five steps: three ranges."""
+    return Rig([make_value(i * 5, 5) for i in range(5)])
