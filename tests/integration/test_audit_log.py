@@ -12,6 +12,7 @@ from runbus.audit.run import Sides, audit
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
+from runbus.recorder import Recorder, RunBus
 from runbus.schemas.admin import BrokerUnavailable, TopicMissing, apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
@@ -77,8 +78,8 @@ def test_headers_and_ends_add_up_by_stream(kafka_settings: KafkaSettings) -> Non
     reader = LogReader(kafka_settings, Codec(), GROUP)
     assert reader.streams({}) == {
         ("r1", "a", 1): Logged(20, 5, 15),
-        ("r2", "a", 1): Logged(9, 2, 7),
-        ("r3", "a", 1): Logged(4, 4, 0),
+        ("r2", "a", 1): Logged(9, 2, 7, finished=True),
+        ("r3", "a", 1): Logged(4, 4, 0, finished=True),
     }
     assert reader.unreadable == 1
     assert set(LogReader(kafka_settings, Codec(), GROUP).streams({}, "r1")) == {("r1", "a", 1)}
@@ -97,6 +98,32 @@ def test_what_is_below_the_cursor_is_not_in_flight(
     _commit(kafka_settings, 1)
     assert audit(sides).total == Sums(produced=15, in_flight=5, missing=10)
     assert audit(sides, "another").total == Sums()
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+def test_what_a_full_queue_dropped_is_in_the_audit(
+    kafka_settings: KafkaSettings,
+    clickhouse_settings: ClickHouseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str,
+) -> None:
+    """A recorder that overfills its queue loses nothing silently: produced = in flight + dropped, missing = 0."""
+    apply_topics(kafka_settings, partitions=1)
+    migrate(clickhouse_settings)
+    monkeypatch.setenv("RUNBUS_RECORDER_QUEUE_MB", "1")
+    monkeypatch.setenv("RUNBUS_RECORDER_POLICY", policy)
+    recorder = Recorder("r", "a", bus=RunBus(), settings=kafka_settings, observations="all")
+    large = np.zeros(100_000)
+    recorder.reset(large)
+    for _ in range(199):
+        recorder.step(0, 1.0, False, False, large)
+    recorder.close()
+    assert recorder.flush(60)
+    dropped = recorder.stats()["dropped"]
+    total = audit(Sides(kafka_settings, clickhouse_settings, Codec(), GROUP)).total
+    assert isinstance(dropped, int)
+    assert 0 < dropped < 200
+    assert total == Sums(produced=200, dropped=dropped, in_flight=200 - dropped)
 
 
 def _commit(settings: KafkaSettings, offset: int) -> None:

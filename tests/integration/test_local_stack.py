@@ -1,5 +1,6 @@
 """The whole stack: up, down, status, restarts, crashes, two at once, and what a user can get wrong."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import clickhouse_connect
@@ -17,12 +19,26 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from runbus.config.errors import RunBusError
+from runbus.local.apps import APPS, prepare, sources, wait_for_sink
 from runbus.local.ports import free_port, is_free, listen
+from runbus.local.service import Service, running
 from runbus.local.stack import App, Endpoints, Stack, StackOptions
+from runbus.schemas.avsc import schema
+from runbus.schemas.registry import registry
 
 pytestmark = pytest.mark.integration
 
 TICKER = App("ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)"))
+
+DUMP = (sys.executable, "-c", "import json, os, time; print(json.dumps(dict(os.environ)), flush=True); time.sleep(600)")
+ELSEWHERE = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "CLICKHOUSE_URL": "http://127.0.0.1:1",
+    "CLICKHOUSE_PASSWORD_FILE": "/none",
+    "RUNBUS_TOPIC_PREFIX": "other.",
+    "RUNBUS_SINK_GROUP": "x",
+    "RUNBUS_CONFIG": "/none/runbus.toml",
+}
 
 
 @pytest.fixture
@@ -236,6 +252,49 @@ def test_fixed_ports_and_the_registry(home: Path) -> None:
     assert tomllib.loads((home / "runbus.toml").read_text())["registry"]["url"] == endpoints.registry_url
     assert [status.ready for status in Stack(home).status().processes] == [True, True, True]
     assert not is_free(kafka)
+
+
+def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of another installation reach neither supervised apps nor children; the sink serves this stack."""
+    for name, value in {**ELSEWHERE, "RUNBUS_SINK_RANGE_STEPS": "1000"}.items():
+        monkeypatch.setenv(name, value)
+    stack, began = Stack(home), datetime.now(UTC)
+    endpoints = stack.up([*APPS, App("dump", DUMP)], prepare)
+    wait_for_sink(endpoints, began)
+    child = home / "logs" / "child.log"
+    with running(Service("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
+        pass
+    output = stack.supervisor.log_path("dump")
+    assert eventually(lambda: output.read_text().endswith("\n"))
+    for seen in (json.loads(output.read_text()), json.loads(child.read_text())):
+        assert not {name for name, value in ELSEWHERE.items() if seen.get(name) == value}
+        assert seen["RUNBUS_SINK_RANGE_STEPS"] == "1000"
+    assert json.loads(output.read_text())["RUNBUS_CONFIG"] == str(home / "runbus.toml")
+
+
+def test_registry_of_a_new_stack_knows_the_schemas_and_stays(home: Path) -> None:
+    """The sink of a new stack with a registry works at once; a later up without the option changes nothing."""
+    began = datetime.now(UTC)
+    first = Stack(home, StackOptions(registry=True)).up(APPS, prepare)
+    wait_for_sink(first, began)
+    schemas = registry(sources(first))
+    assert schemas is not None
+    assert schemas.id_of("runbus.steps", schema("StepBatch")) > 0
+    text = (home / "runbus.toml").read_text()
+    second = Stack(home).up(APPS, prepare)
+    assert (second.started, second.registry_url) == ((), first.registry_url)
+    assert (home / "runbus.toml").read_text() == text
+    assert tomllib.loads(text)["registry"]["url"] == first.registry_url
+
+
+def test_registry_for_a_stack_that_runs_without_is_one_error(home: Path) -> None:
+    """Its apps have read that there is none: the error says what to do, and the stack goes on as it was."""
+    Stack(home).up()
+    text = (home / "runbus.toml").read_text()
+    with pytest.raises(RunBusError, match="runs without a schema registry: run `runbus down` first"):
+        Stack(home, StackOptions(registry=True)).up()
+    assert (home / "runbus.toml").read_text() == text
+    assert [status.ready for status in Stack(home).status().processes] == [True, True]
 
 
 def test_home_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from runbus.audit.log import LogReader
+from runbus.clickhouse.client import connect
+from runbus.clickhouse.migrate import migrate
+from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import Codec
@@ -43,3 +46,14 @@ def test_each_snippet_records_its_run(code: str, kafka_settings: KafkaSettings, 
     (logged,) = streams.values()
     assert logged.produced == logged.pending > 0
     assert logged.dropped == 0
+
+
+def test_each_query_of_the_readme_runs(clickhouse_settings: ClickHouseSettings) -> None:
+    """The SQL of the README fits the tables."""
+    migrate(clickhouse_settings)
+    found = re.findall(r'^runbus query "(.*)"$', README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(found) >= 3
+    client = connect(clickhouse_settings)
+    for sql in found:
+        client.query(sql, settings={"readonly": 1})
+    client.close()

@@ -27,6 +27,12 @@ STREAM = ("run", "agent", 1)
         pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), Sums(100, 101, duplicates=1), id="twice"),
         pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), Sums(100, missing=100), id="nothing stored"),
         pytest.param(Logged(), Stored(50, 50, 50), Sums(50, 50), id="retention removed the log"),
+        pytest.param(
+            Logged(),
+            Stored(45, 45, 50, dropped=5),
+            Sums(50, 45, dropped=5),
+            id="and with it what the log said of drops",
+        ),
     ],
 )
 def test_each_fate_is_counted_once(logged: Logged, stored: Stored, expected: Sums) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from runbus.config.catalogue import SETTINGS
 from runbus.config.errors import RunBusError
 from runbus.local.child import wrap
+from runbus.local.env import stack_environment
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import java_version
 from runbus.local.paths import enough_space, writable_directory
@@ -207,6 +209,20 @@ def test_supervisor_that_never_ran(tmp_path: Path) -> None:
     assert (supervisor.is_running(), supervisor.is_stale(), supervisor.pid()) == (False, False, None)
     assert supervisor.processes() == {}
     assert supervisor.stop(1) is False
+
+
+def test_environment_of_a_stack_names_no_other_installation() -> None:
+    """Addresses, credentials, their files, the prefix and the group are removed; tuning and the rest stay."""
+    settings = {setting.env: "x" for setting in SETTINGS}
+    files = {f"{setting.env}_FILE": "x" for setting in SETTINGS if setting.secret}
+    others = {"PATH": "/bin", "JAVA_HOME": "/java", "KAFKA_HEAP_OPTS": "-Xmx1g", "RUNBUS_HOME": "/home"}
+    environ = {**settings, **files, "RUNBUS_CONFIG": "/other.toml", **others}
+    kept = stack_environment(environ)
+    assert "KAFKA_BOOTSTRAP_SERVERS" in environ
+    assert {n for n in kept if n.startswith(("KAFKA_", "CLICKHOUSE_", "SCHEMA_REGISTRY_"))} == {"KAFKA_HEAP_OPTS"}
+    assert not {"RUNBUS_TOPIC_PREFIX", "RUNBUS_SINK_GROUP", "RUNBUS_SINK_INSTANCE_ID", "RUNBUS_CONFIG"} & set(kept)
+    tuning = {s.env for s in SETTINGS if s.env.startswith(("RUNBUS_RECORDER_", "RUNBUS_SINK_"))}
+    assert set(kept) == set(others) | tuning - {"RUNBUS_SINK_GROUP", "RUNBUS_SINK_INSTANCE_ID"}
 
 
 def test_command_is_wrapped_by_this_interpreter() -> None:

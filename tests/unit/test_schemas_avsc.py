@@ -114,4 +114,4 @@ def test_the_wheel_carries_schemas_history_and_typing(tmp_path: Path) -> None:
     folder = ROOT / "schemas" / "runbus" / "schemas"
     sources = [p.relative_to(ROOT / "schemas").as_posix() for p in folder.rglob("*.avsc")]
     assert len(sources) >= 2 * len(NAMES)
-    assert {*sources, "runbus/schemas/py.typed"} <= names
+    assert {*sources, "runbus/py.typed"} <= names

@@ -70,7 +70,8 @@ class LogReader:
         before = found.get(stream, Logged())
         partition, offset = _place(message)
         waits = offset >= committed.get(partition, 0)
-        found[stream] = Logged(
+        found[stream] = replace(
+            before,
             produced=max(before.produced, header.next_seq),
             dropped=max(before.dropped, header.dropped),
             pending=before.pending + (header.count if waits else 0),
@@ -88,7 +89,10 @@ class LogReader:
         stream = (event.run_id, event.agent_id, event.attempt)
         before = found.get(stream, Logged())
         found[stream] = replace(
-            before, produced=max(before.produced, event.produced), dropped=max(before.dropped, event.dropped)
+            before,
+            produced=max(before.produced, event.produced),
+            dropped=max(before.dropped, event.dropped),
+            finished=before.finished or event.kind == "FINISHED",
         )
 
     def _records(self, topic: Topic) -> Iterator[Message]:
@@ -115,6 +119,8 @@ class LogReader:
 
     def _partitions(self, consumer: Consumer, name: str) -> list[int]:
         found = consumer.list_topics(name, timeout=_REQUEST_S).topics[name]
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(found.error)
         if found.error is not None:
             raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`")
         return sorted(found.partitions)

@@ -16,20 +16,23 @@ class Logged:
         produced: steps the recorder accepted (the next seq), from batch headers and the FINISHED event.
         dropped: steps it gave up, cumulative.
         pending: steps in records at or above the sink's committed offset.
+        finished: whether its FINISHED event is there; without it, what never reached the log is unknown.
     """
 
     produced: int = 0
     dropped: int = 0
     pending: int = 0
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What ClickHouse holds of one stream: `rows`, how many of them have a seq of their own, and the next seq."""
+    """What ClickHouse holds of one stream: `rows`, how many of them have a seq of their own, the next seq, drops."""
 
     rows: int = 0
     distinct: int = 0
     next_seq: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,11 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Every stream's sums, and how many records of the log could not be read at all."""
+    """Every stream's sums, how many records of the log could not be read at all, and who has not said its end."""
 
     streams: Mapping[StreamId, Sums]
     unreadable: int = 0
+    unfinished: frozenset[StreamId] = frozenset()
 
     @property
     def total(self) -> Sums:
@@ -79,7 +83,7 @@ class Audit:
             {"run_id": run, "agent_id": agent, "attempt": attempt, **sums.as_dict()}
             for (run, agent, attempt), sums in sorted(self.streams.items())
         ]
-        return {"streams": streams, "total": self.total.as_dict(), "unreadable": self.unreadable}
+        return {"streams": streams, "total": self.total.as_dict()}
 
 
 def reconcile(logged: Mapping[StreamId, Logged], stored: Mapping[StreamId, Stored], unreadable: int = 0) -> Audit:
@@ -89,17 +93,19 @@ def reconcile(logged: Mapping[StreamId, Logged], stored: Mapping[StreamId, Store
     committed offset that is not stored is missing, and what is above it is in flight at most.
     """
     ids: Iterable[StreamId] = logged.keys() | stored.keys()
-    return Audit({i: _sums(logged.get(i, Logged()), stored.get(i, Stored())) for i in ids}, unreadable)
+    unfinished = frozenset(i for i, log in logged.items() if not log.finished)
+    return Audit({i: _sums(logged.get(i, Logged()), stored.get(i, Stored())) for i in ids}, unreadable, unfinished)
 
 
 def _sums(log: Logged, store: Stored) -> Sums:
-    produced = max(log.produced, store.next_seq)  # retention may have removed the log's part of a stored stream
-    gap = produced - log.dropped - store.distinct
+    # Retention may have removed the log's part of a stored stream: the rows know its seq and its drops too.
+    produced, dropped = max(log.produced, store.next_seq), max(log.dropped, store.dropped)
+    gap = produced - dropped - store.distinct
     in_flight = min(max(gap, 0), log.pending)
     return Sums(
         produced=produced,
         stored=store.rows,
-        dropped=log.dropped,
+        dropped=dropped,
         in_flight=in_flight,
         missing=max(gap, 0) - in_flight,
         duplicates=store.rows - store.distinct,

@@ -45,7 +45,9 @@ def _stored(settings: ClickHouseSettings, run: str | None) -> dict[StreamId, Sto
         with translated():
             rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
             return {
-                (r["run_id"], r["agent_id"], r["attempt"]): Stored(r["stored"], r["distinct_seq"], r["last_seq"] + 1)
+                (r["run_id"], r["agent_id"], r["attempt"]): Stored(
+                    r["stored"], r["distinct_seq"], r["last_seq"] + 1, r["dropped"]
+                )
                 for r in rows
             }
     finally:

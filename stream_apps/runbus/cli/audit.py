@@ -9,7 +9,7 @@ import typer
 from runbus.audit.report import Audit
 from runbus.audit.run import Sides, audit
 from runbus.cli.context import settings
-from runbus.cli.output import Json, print_json, print_table, say
+from runbus.cli.output import Json, complain, print_json, print_table
 from runbus.sink import SinkSettings
 
 
@@ -31,6 +31,8 @@ def command(
         print_json(result.as_json())
     else:
         print_audit(result)
+    if result.unreadable:
+        complain(f"{result.unreadable} records of the log could not be read: what they held is not in these sums")
     raise typer.Exit(0 if result.sound else 1)
 
 
@@ -42,5 +44,3 @@ def print_audit(result: Audit) -> None:
         for (run, agent, attempt), sums in sorted(result.streams.items())
     ]
     print_table(columns, [*rows, ("total", *result.total.as_dict().values())])
-    if result.unreadable:
-        say(f"{result.unreadable} records of the log could not be read")

@@ -15,7 +15,7 @@ import typer
 
 from runbus.cli import audit, config, data, schema, services, stack, topics
 from runbus.cli.context import Settings
-from runbus.cli.output import say
+from runbus.cli.output import complain, say
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError, RunBusError
 
@@ -102,16 +102,13 @@ def run() -> None:
     try:
         app(standalone_mode=True)
     except ConfigError as error:
-        sys.exit(_complain(error, 2))
+        complain(str(error))
+        sys.exit(2)
     except RunBusError as error:
-        sys.exit(_complain(error, 1))
+        complain(str(error))
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "runbus":
             raise
-        missing = RunBusError(f"this command needs the package {error.name}: pip install 'runbus[all]'")
-        sys.exit(_complain(missing, 1))
-
-
-def _complain(error: RunBusError, code: int) -> int:
-    sys.stderr.write(f"runbus: {error}\n")
-    return code
+        complain(f"this command needs the package {error.name}: pip install 'runbus[all]'")
+        sys.exit(1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _PIPED_WIDTH = 200  # a file or a pipe has no width of its own
 
@@ -17,8 +19,16 @@ Json = Annotated[bool, typer.Option("--json", envvar="RUNBUS_JSON", help="Print 
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    """Print one JSON document on standard output; JSON has no NaN and no infinities, so they are strings."""
+    sys.stdout.write(json.dumps(_plain(value), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
@@ -29,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         numeric = any(isinstance(row[index], (int, float)) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))  # Text: a value is no markup
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
     Console(width=width).print(table)
 
@@ -38,6 +48,11 @@ def say(text: str) -> None:
     """Print one line on standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error."""
+    sys.stderr.write(f"runbus: {text}\n")
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,7 @@ import typer
 from runbus.cli.audit import print_audit
 from runbus.cli.context import settings
 from runbus.cli.doctor import diagnose
-from runbus.cli.output import Json, print_json, print_table, say
+from runbus.cli.output import Json, complain, print_json, print_table, say
 from runbus.config.sources import home
 from runbus.local.apps import APPS, prepare, wait_for_sink
 from runbus.local.demo import DemoOptions
@@ -45,27 +45,24 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: end the agents, audit, stop the stack
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the stack starts, both mean: stop it again
     folder = home() / "demo"
     result = run_demo(
         folder, Stack(folder, StackOptions(tied=True)), DemoOptions(seconds, steps, agents), _quiet if as_json else say
     )
     if as_json:
-        print_json(result.as_json())
+        print_json(result.audit.as_json())
     else:
-        print_audit(result)
-        say(_verdict(sound=result.sound, settled=result.settled))
-    raise typer.Exit(0 if result.sound and result.settled else 1)
+        print_audit(result.audit)
+    for problem in result.problems:
+        complain(problem)
+    if not result.problems and not as_json:
+        say(result.verdict)
+    raise typer.Exit(1 if result.problems else 0)
 
 
 def _quiet(_: str) -> None:
     """Say nothing: the JSON document is all that scripts read."""
-
-
-def _verdict(*, sound: bool, settled: bool) -> str:
-    if not sound:
-        return "NOT SOUND: steps are missing or stored twice"
-    return "every step is stored exactly once" if settled else "NOT SETTLED: steps are still in flight"
 
 
 def up(

@@ -1,4 +1,4 @@
-"""What runs on the engines of a local stack, and what they need first: topics and tables."""
+"""What runs on the engines of a local stack, and what they need first: topics, tables, schemas."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from runbus.config.sources import Sources, read_sources
 from runbus.local.service import last_lines
 from runbus.local.stack import App, Endpoints
 from runbus.schemas.admin import apply_topics
+from runbus.schemas.avsc import schema
+from runbus.schemas.registry import registry
+from runbus.schemas.topics import TOPICS
 
 #: Enough that several consumers can share a topic; few enough for one small machine.
 LOCAL_PARTITIONS = 4
@@ -62,7 +65,13 @@ def _heard(client: Client, began: datetime) -> bool:
 
 
 def prepare(endpoints: Endpoints) -> None:
-    """Create the topics and the tables; safe to repeat."""
+    """Create the topics and the tables, and register the schemas where the stack has a registry; safe to repeat."""
     found = sources(endpoints)
-    apply_topics(KafkaSettings.load(found), LOCAL_PARTITIONS)
+    kafka = KafkaSettings.load(found)
+    apply_topics(kafka, LOCAL_PARTITIONS)
     migrate(ClickHouseSettings.load(found))
+    schemas = registry(found)
+    if schemas is not None:
+        for topic in TOPICS:
+            if topic.schema is not None:
+                schemas.push(kafka.topic_prefix + topic.name, schema(topic.schema))

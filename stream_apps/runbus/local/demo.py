@@ -34,6 +34,8 @@ from runbus.sink import SinkSettings
 
 _LOOK_EVERY_S = 0.2
 _SAY_EVERY_S = 2.0
+#: A finished agent; one that was told to stop delivers its steps and then ends by the signal.
+_ENDED_WELL = (0, -signal.SIGTERM)
 _SETTLE_S = 60.0  # the sink stores what is left in a second or two; after a restart of an engine in ten
 
 Say = Callable[[str], None]
@@ -50,6 +52,36 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DemoResult:
+    """How a demo ended: the audit of its runs, and what failed while it ran (a line each)."""
+
+    audit: Audit
+    failures: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it should be, in words; an empty list is a success."""
+        total, found = self.audit.total, list(self.failures)
+        if not self.audit.sound:
+            found.append(f"NOT SOUND: {total.missing:,} steps are missing, {total.duplicates:,} are stored twice")
+        if not self.audit.settled:
+            found.append(f"NOT SETTLED: {total.in_flight:,} steps are still in flight")
+        found += [
+            f"{run}/{agent} never said its end: what it could not deliver is unknown, its log may tell"
+            for run, agent, _ in sorted(self.audit.unfinished)
+        ]
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """The last line of a success."""
+        drops = self.audit.total.dropped
+        return "every step is stored exactly once" + (
+            f", but for {drops:,} that were dropped and counted" if drops else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What ClickHouse holds of one agent now; `age_ms` is how old its newest step is."""
 
@@ -61,13 +93,13 @@ class Progress:
     age_ms: int
 
 
-def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> Audit:
-    """Run the demo in `stack` (whose home is `home`) and return the audit of its runs.
+def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult:
+    """Run the demo in `stack` (whose home is `home`) and return how it ended.
 
     Ctrl-C ends the agents, not the audit. A stack that ran before goes on running.
 
     Raises:
-        RunBusError: something could not be started, or an agent failed.
+        RunBusError: something could not be started, or the stack was stopped under the demo.
     """
     began = time.monotonic()
     with _only_one(home), ExitStack() as cleanup:
@@ -83,8 +115,8 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> Audit:
         stamp = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         with _asked_to_stop() as asked:
             with closing(_Watch(endpoints, stamp, say, began)) as watch:
-                _train(stack, endpoints, _Plan(stamp, options, asked), watch)
-            return _settled(endpoints, stamp, say)
+                failures = _train(stack, endpoints, _Plan(stamp, options, asked), watch)
+            return DemoResult(_settled(endpoints, stamp, say), tuple(failures))
 
 
 @dataclass(slots=True)
@@ -103,16 +135,25 @@ class _Plan:
     asked: _Asked
 
 
-def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> None:
+def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> list[str]:
+    """Let the agents learn until they are done, one fails, or the user asks to stop; return what failed."""
     with _agents(stack, endpoints, plan) as running:
-        while any(agent.process.poll() is None for agent in running) and not plan.asked.to_stop:
+        while _all_well(running) and not plan.asked.to_stop:
             if not watch.look() and not stack.supervisor.is_running():
                 raise RunBusError(f"the stack of {stack.home} was stopped under the demo")
             time.sleep(_LOOK_EVERY_S)
         watch.look()
-        for agent in running:
-            if agent.process.poll() not in (0, None):
-                raise RunBusError(f"{agent.service.name} failed.{last_lines(agent.log_path)}")
+    return [
+        f"{agent.service.name} failed with exit code {agent.process.returncode}.{last_lines(agent.log_path)}"
+        for agent in running
+        if agent.process.returncode not in _ENDED_WELL
+    ]
+
+
+def _all_well(running: Sequence[Running]) -> bool:
+    """Return whether somebody still learns and nobody failed."""
+    codes = [agent.process.poll() for agent in running]
+    return None in codes and not any(code not in (0, None) for code in codes)
 
 
 @contextmanager
@@ -223,11 +264,12 @@ def _settled(endpoints: Endpoints, stamp: str, say: Say) -> Audit:
         result = _only(audit(sides), stamp)
         if result.settled or time.monotonic() > deadline:
             return result
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_SAY_EVERY_S)
 
 
 def _only(result: Audit, stamp: str) -> Audit:
-    return Audit({i: sums for i, sums in result.streams.items() if i[0].startswith(stamp)}, result.unreadable)
+    mine = {i: sums for i, sums in result.streams.items() if i[0].startswith(stamp)}
+    return Audit(mine, unfinished=result.unfinished & mine.keys())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runbus.config.errors import RunBusError
 from runbus.local.child import PARENT_VARIABLE, wrap
+from runbus.local.env import stack_environment
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _JAVA_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process to run.
+    """One process to run. ``env`` is added to ``stack_environment`` of its starter.
 
     ``probe`` returns True when the service answers; it takes at most about two seconds and never raises.
     """
@@ -49,7 +50,7 @@ class Running:
         with log_path.open("ab") as output:
             self.process = subprocess.Popen(
                 wrap(service.argv),
-                env={**os.environ, **service.env, PARENT_VARIABLE: str(os.getpid())},
+                env={**stack_environment(os.environ), **service.env, PARENT_VARIABLE: str(os.getpid())},
                 cwd=service.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

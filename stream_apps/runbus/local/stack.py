@@ -144,7 +144,8 @@ class Stack:
             self._wait_for_remains(state)
             state = self._choose_ports(state)
             save_state(self._state_file, state)
-        engines = self._engines(state)
+        registry = self._has_registry(fresh=fresh)
+        engines = self._engines(state, registry=registry)
         services = [(engine, _ENGINE_PRIORITY) for engine in engines]
         services += [(self._app(app), _APP_PRIORITY) for app in apps]
         if fresh:
@@ -155,12 +156,22 @@ class Stack:
         started = [engine.name for engine in engines if self.supervisor.launch(engine.name)]
         for engine in engines:
             wait_ready(engine, self.supervisor.log_path(engine.name), partial(self._is_alive, engine.name))
-        endpoints = self._endpoints(state, registry=self.options.registry)
+        endpoints = self._endpoints(state, registry=registry)
         save_private(self.config_file, _config_text(endpoints))
         if prepare is not None:
             prepare(endpoints)
         started += [app.name for app in apps if self.supervisor.launch(app.name)]
         return replace(endpoints, started=tuple(started))
+
+    def _has_registry(self, *, fresh: bool) -> bool:
+        """A running stack keeps what it was started with: its apps read once whether there is a registry."""
+        if fresh:
+            return self.options.registry
+        runs = "registry" in self.supervisor.processes()
+        if self.options.registry and not runs:
+            text = f"the stack of {self.home} runs without a schema registry: run `runbus down` first."
+            raise RunBusError(text)
+        return runs
 
     def _stop(self) -> bool:
         # All apps at once; supervisord would stop them one after the other.
@@ -184,14 +195,14 @@ class Stack:
             registry_port=registry_port or state.registry_port,
         )
 
-    def _engines(self, state: StackState) -> list[Service]:
+    def _engines(self, state: StackState, *, registry: bool) -> list[Service]:
         data, jars = self.home / "data", self.options.cache or cache()
         kafka = KafkaOptions(data / "kafka", state.kafka_port, state.controller_port, jars)
         clickhouse = ClickHouseOptions(
             data / "clickhouse", state.clickhouse_port, state.owner_password, state.reader_password
         )
         services = [kafka_service(kafka), clickhouse_service(clickhouse)]
-        if self.options.registry:
+        if registry:
             services.append(registry_service(RegistryOptions(data / "registry", state.registry_port, jars)))
         return services
 

@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from runbus.config.errors import RunBusError
 from runbus.local.child import PARENT_VARIABLE, wrap
+from runbus.local.env import stack_environment
 from runbus.local.paths import save_private
 from runbus.local.service import Service, last_lines
 
@@ -118,7 +119,8 @@ class Supervisor:
         """Start supervisord with ``(service, priority)`` pairs, none of them started yet.
 
         ``tied``: it dies with this process, however that ends (call it from the main thread). Otherwise it outlives
-        this process and its terminal. Raises RunBusError when it does not come up.
+        this process and its terminal. Its processes inherit ``stack_environment`` and what their service adds.
+        Raises RunBusError when it does not come up.
         """
         self.configure(services)
         self.socket.unlink(missing_ok=True)
@@ -127,7 +129,7 @@ class Supervisor:
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 wrap(argv) if tied else argv,
-                env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+                env={**stack_environment(os.environ), PARENT_VARIABLE: str(os.getpid())},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

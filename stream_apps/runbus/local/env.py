@@ -1,0 +1,18 @@
+"""The environment of the processes of a local stack: its runbus.toml says where they connect, nothing else does."""
+
+from collections.abc import Mapping
+
+from runbus.config.catalogue import CONFIG_FILE_ENV, SETTINGS, SINK_GROUP, SINK_INSTANCE_ID
+
+_ADDRESS_SECTIONS = frozenset({"kafka", "registry", "clickhouse"})
+_OF_THE_STACK = tuple(s.env for s in SETTINGS if s.section in _ADDRESS_SECTIONS or s in (SINK_GROUP, SINK_INSTANCE_ID))
+_REMOVED = frozenset({CONFIG_FILE_ENV, *_OF_THE_STACK, *(f"{name}_FILE" for name in _OF_THE_STACK)})
+
+
+def stack_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of ``environ`` without what names another broker, registry, ClickHouse, file or consumer group.
+
+    Those variables beat the configuration file, and a user may have set them for another installation. Variables
+    that tune (memory, batch sizes, time limits) stay.
+    """
+    return {name: value for name, value in environ.items() if name not in _REMOVED}
