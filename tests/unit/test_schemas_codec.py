@@ -4,7 +4,7 @@ import pytest
 
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.codec import Codec, Fingerprint, Registry, RegistryId, split
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
 
 BODY = b"\x01\x02body"
 
@@ -102,7 +102,8 @@ def test_an_unknown_fingerprint_says_to_upgrade() -> None:
 
 
 def test_an_id_without_a_registry_says_what_to_set() -> None:
-    """Confluent framing cannot be read without a registry: the error names the variable."""
-    with pytest.raises(UnknownSchema, match="schema id 7: set SCHEMA_REGISTRY_URL"):
+    """Confluent framing cannot be read without a registry: a setting is missing, and the error names it."""
+    with pytest.raises(RegistryMissing, match=r"no registry is set: .* schema id 7; set SCHEMA_REGISTRY_URL"):
         Codec().open(b"\x00\x00\x00\x00\x07" + BODY, "StepBatch")
     assert str(RegistryId(7)) == "schema id 7"
+    assert not issubclass(RegistryMissing, UnknownSchema | InvalidValue)  # readers skip those, never this one

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runbus.schemas.avsc import AvroSchema, by_fingerprint
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
 
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 CONFLUENT_MARK = b"\x00"
@@ -98,12 +98,15 @@ class Codec:
         """Return the writer schema that `ref` names.
 
         Raises:
-            UnknownSchema: nobody here knows it; upgrade RunBus, or set SCHEMA_REGISTRY_URL.
+            UnknownSchema: nobody here knows it; upgrade RunBus.
+            RegistryMissing: it is a registry's id; set SCHEMA_REGISTRY_URL.
             RegistryUnavailable: no answer; try again later.
         """
         if isinstance(ref, RegistryId):
             if self._registry is None:
-                raise UnknownSchema(f"{ref}: set SCHEMA_REGISTRY_URL to the registry that knows it")
+                raise RegistryMissing(
+                    f"no registry is set: a value names {ref}; set SCHEMA_REGISTRY_URL and start again"
+                )
             return self._registry.schema(ref.id)
         known = by_fingerprint().get(ref.mark)
         if known is None:
@@ -115,7 +118,7 @@ class Codec:
 
         Raises:
             InvalidValue: not framed, or another record.
-            UnknownSchema, RegistryUnavailable: as `resolve`.
+            UnknownSchema, RegistryMissing, RegistryUnavailable: as `resolve`.
         """
         ref, start = split(value)
         assert value is not None

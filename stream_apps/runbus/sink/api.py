@@ -256,4 +256,4 @@ class Schemas(Protocol):
     """Finds the schema that wrote a value."""
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema. May ask a registry. Raises UnknownSchema, RegistryUnavailable."""
+        """Return the writer schema. May ask a registry. Raises like `Codec.resolve`."""

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, StoreError
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.errors import InvalidValue, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
 from runbus.sink.api import (
     Clock,
@@ -162,7 +162,7 @@ class _Delivery:
         self.announced_at = self.world.clock.now()
 
     async def sort(self) -> tuple[list[_Group], list[DeadLetter]]:
-        """Return the records by writer schema, and the ones that have none. Waits for a registry that is away."""
+        """Return the records by writer schema, and the ones that have none. Waits while no registry can be asked."""
         groups: dict[object, _Group] = {}
         letters: list[DeadLetter] = []
         for record in self.span.records:
@@ -189,6 +189,10 @@ class _Delivery:
             except RegistryUnavailable as error:
                 attempt += 1
                 await _pause(self.world, self.lease, "registry", CAPACITY, attempt, error)
+            except RegistryMissing as error:
+                # the settings are wrong, not the value: it waits until a sink that has a registry takes over
+                attempt += 1
+                await _pause(self.world, self.lease, "configuration", STUCK, attempt, error)
             else:
                 break
         if writer.name != self.route.schema:

@@ -4,8 +4,10 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from runbus.schemas.avsc import schema
+from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from runbus.schemas.registry import SchemaRegistry
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
 
 pytestmark = pytest.mark.integration
@@ -21,7 +23,8 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
         "empty": b"",
         "unframed": b"hello, world",
         "unknown fingerprint": b"\xc3\x01" + b"\x01" * 8 + good[10:],
-        "registry id without a registry": b"\x00\x00\x00\x00\x09" + good[10:],
+        "unknown schema id": b"\x00\x77\x35\x94\x00" + good[10:],
+        "half a schema id": b"\x00\x00\x00\x09",
         "another record": Codec().frame("steps", schema("RunEvent"), other.encode()),
         "truncated": good[:-7],
         "cut in the header": good[:20],
@@ -33,7 +36,9 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
     }
 
 
-def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(
+    feed: Feed, sinks: Sinks, tables: Tables, registry: str
+) -> None:
     """All kinds in the middle of good batches of one partition: bytes and reasons are kept, nothing good is lost."""
     values = poison(feed)
     key = b"one key"
@@ -42,6 +47,7 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(feed: Feed,
         feed.send("steps", key, value, partition=1)
     feed.produced["good"] = len(values) * 8
     feed.flush()
+    sinks.env["SCHEMA_REGISTRY_URL"] = registry  # without one, an id is a question of settings and not of the value
     process = sinks.start()
     tables.wait(feed)
     topic = feed.settings.topic_prefix + "steps"
@@ -66,6 +72,31 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(feed: Feed,
     ).result_rows
     assert [row[0] for row in stored] == [2 * n + 1 for n in range(len(values))]
     assert [row[1] for row in stored] == [value or b"" for value in values.values()]
+
+
+def test_schema_ids_without_a_registry_wait_for_the_setting(
+    feed: Feed, sinks: Sinks, tables: Tables, registry: str
+) -> None:
+    """A sink that lacks SCHEMA_REGISTRY_URL pauses, says so once and ends at SIGTERM; one that has it stores all."""
+    topic = feed.settings.topic_prefix + "steps"
+    known = SchemaRegistry(registry)
+    known.push(topic, schema("StepBatch"))
+    for first in range(0, 40, 8):
+        value = Codec(known).frame(topic, schema("StepBatch"), encode(make_batch(feed.run, "framed", first, 8)))
+        feed.send("steps", b"one key", value, partition=1)
+    feed.produced["framed"] = 40
+    feed.flush()
+    process = sinks.start()
+    sinks.says("reason=configuration: no registry is set")
+    assert sinks.stop(process) == 0
+    assert sinks.log().count("sink.paused") == 1
+    assert tables.steps(feed) == 0
+    sinks.env["SCHEMA_REGISTRY_URL"] = registry
+    process = sinks.start()
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+    assert read_all(feed, "dead-letters") == []
 
 
 def read_all(feed: Feed, topic: str) -> list[Message]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import logging
+from collections.abc import Callable
 
 import pytest
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, Unknown
-from runbus.schemas.avsc import AvroSchema
-from runbus.schemas.codec import SchemaRef
-from runbus.schemas.errors import RegistryUnavailable
+from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.batch import StepBatch, encode
+from runbus.schemas.codec import Codec, SchemaRef
+from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Record, Span
 from runbus.sink.memory import LocalSchemas, MemoryStore, Script, no_faults
 from runbus.sink.protocol import FENCE_S, deliver
@@ -236,14 +239,30 @@ POISON = {
     "empty": b"",
     "unframed": b"hello",
     "unknown schema": b"\xc3\x01" + b"?" * 8 + b"body",
-    "unknown id": b"\x00\x00\x00\x00\x07body",
+    "unknown id": b"\x00\x00\x00\x00\x09body",
+    "half a schema id": b"\x00\x00\x00\x07",
 }
+
+
+class OneSchema:
+    """A registry that knows StepBatch as 7."""
+
+    def id_of(self, topic: str, schema: AvroSchema) -> int:
+        """Return 7."""
+        return {("steps", "StepBatch"): 7}[topic, schema.name]
+
+    def schema(self, schema_id: int) -> AvroSchema:
+        """Return StepBatch, for 7 only."""
+        if schema_id != 7:
+            raise UnknownSchema(f"schema id {schema_id} is not known")
+        return schema("StepBatch")
 
 
 @pytest.mark.parametrize("name", POISON)
 def test_a_value_that_nobody_can_read_is_a_dead_letter(make_value: MakeValue, name: str) -> None:
     """It goes to the dead letters with its bytes, and the rest of its range is stored."""
     rig = Rig([make_value(0, 2), POISON[name], make_value(2, 2)])
+    rig.schemas = LocalSchemas(Codec(OneSchema()))
     run(rig.sink(rig.world()))
     assert rig.stored() == dict.fromkeys(range(4), 1)
     (letter,) = rig.log.dead_letters
@@ -323,6 +342,37 @@ def test_a_registry_that_does_not_answer_is_waited_for(rig: Rig) -> None:
     assert rig.stored() == EXACT
     assert rig.log.dead_letters == []
     assert world.tally.retries["registry"] == 3
+
+
+def test_schema_ids_without_a_registry_pause_until_a_sink_that_has_one(
+    make_batch: Callable[..., StepBatch], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A missing setting is no fault of the values: none is skipped, none judged; a sink with the setting stores all."""
+    codec = Codec(OneSchema())
+    rig = Rig([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
+    world = rig.world()
+
+    async def scene() -> None:
+        sink = asyncio.create_task(rig.sink(world))
+        for _ in range(500):  # time is the rig's: many times as many turns as a delivery without a pause takes
+            await asyncio.sleep(0)
+        assert world.tally.retries["configuration"] > 100
+        sink.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sink
+
+    with caplog.at_level(logging.WARNING):
+        run(scene())
+    reason = "configuration: no registry is set: a value names schema id 7; set SCHEMA_REGISTRY_URL and start again"
+    assert world.tally.paused == {AT: reason}
+    assert [record.getMessage() for record in caplog.records] == [f"sink.paused partition={AT} reason={reason}"]
+    assert rig.log.committed[AT].offset == 0
+    assert (rig.stored(), rig.log.dead_letters, rig.store.dead_letters) == ({}, [], {})
+    rig.schemas = LocalSchemas(codec)
+    configured = rig.world()
+    run(rig.sink(configured))
+    assert (rig.stored(), rig.log.dead_letters, configured.tally.replays) == (EXACT, [], 1)
+    assert rig.log.committed[AT] == Committed(5, Intent("id-1"))
 
 
 def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
