@@ -67,3 +67,19 @@ def test_the_outcome_of_a_process_is_that_of_its_last_exception(monkeypatch: pyt
     assert outcome_of(KeyboardInterrupt()) == ("interrupted", "KeyboardInterrupt: ")
     assert outcome_of(SystemExit(0)) == ("completed", "")
     assert outcome_of(SystemExit("bad")) == ("failed", "SystemExit: bad")
+
+
+def test_the_end_bounds_what_block_waits_for() -> None:
+    """A publisher that waits for room goes on at the deadline; its event counts as dropped."""
+    bus, lost = RunBus(), list[str]()
+    subscription = bus.subscribe("test", "block", max_events=1, on_drop=lost.append)
+    bus.publish("first")
+    thread = threading.Thread(target=bus.publish, args=("second",), daemon=True)
+    thread.start()
+    bus.block_until(0.0)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (lost, subscription.stats().dropped_events) == (["second"], 1)
+    assert subscription.get(0) == "first"
+    bus.publish("third")  # there is room: nothing is dropped
+    assert subscription.get(0) == "third"

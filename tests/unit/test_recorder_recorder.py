@@ -338,3 +338,20 @@ def test_large_observations_are_left_out_visibly(mode: Any, value: Any, dtype: s
     if dtype.startswith("omitted"):
         assert batch.observation == b""
         assert batch.header.observation.shape == np.shape(value)
+
+
+def test_a_hopeless_config_is_a_config_error() -> None:
+    """What contains itself, or whose text cannot be had, is refused where it is given."""
+
+    class Unspeakable:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    cyclic: dict[str, Any] = {}
+    cyclic["self"] = cyclic
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for config in (cyclic, {"deep": deep}, {"object": Unspeakable()}):
+        with pytest.raises(ConfigError, match="config= cannot be recorded"):
+            Recorder("run-1", config=config, kafka=False)

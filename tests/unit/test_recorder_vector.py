@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runbus.recorder import Recorder, RunBus
+from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
 from runbus.schemas.batch import StepBatch, decode, encode
 from runbus.schemas.layout import decode_value, unpack
@@ -119,3 +119,110 @@ def test_single_and_vector_calls_share_their_counters() -> None:
     found = [e.batch().columns for e in subscription.get_many(100) if isinstance(e, StepsRecorded)]
     positions = [p for c in found for p in zip(c.env.tolist(), c.episode.tolist(), c.step.tolist(), strict=True)]
     assert positions == [(0, 0, 0), (1, 0, 0), (0, 0, 1), (1, 0, 1), (0, 1, 0), (1, 0, 2), (1, 1, 0)]
+
+
+def recorder_on() -> tuple[Recorder, Subscription]:
+    """Return a recorder and a subscription of its bus."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    return Recorder("run-1", bus=bus, kafka=False), subscription
+
+
+def recorded(recorder: Recorder, subscription: Subscription) -> list[StepBatch]:
+    """Close the stream and return its batches."""
+    recorder.close()
+    return [decode(encode(e.batch())) for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]
+
+
+def shown(batches: list[StepBatch]) -> list[tuple[int, str]]:
+    """Return env and observation of every row."""
+    return [(row[1], row[-1]) for row in rows(batches)]
+
+
+@pytest.mark.parametrize("seeds", [[1, 2**63], [1, "x"]], ids=["too large", "text"])
+@pytest.mark.parametrize("observations", [np.zeros((2, 1)), ["a", "b"]], ids=["array", "text"])
+def test_a_bad_seed_is_refused_at_the_call(seeds: Any, observations: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What no int64 holds is dropped and said once; the calls after it are recorded."""
+    recorder, subscription = recorder_on()
+    for _ in range(2):
+        recorder.reset_vector(observations, seeds=seeds)
+    recorder.step_vector(np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, observations)
+    refused = 4 if isinstance(observations, np.ndarray) else 2  # one by one, the good seed's row is recorded
+    found = recorded(recorder, subscription)
+    stats = recorder.stats()
+    assert (stats["produced"], stats["dropped"]) == (6, refused)
+    assert sum(batch.header.count for batch in found) == 6 - refused
+    assert found[-1].columns.episode.tolist() == [1, 1]
+    assert len([r for r in caplog.records if "cannot be recorded" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("tick", [2**63, "x"], ids=["too large", "text"])
+def test_a_bad_tick_is_refused_at_the_call(tick: Any) -> None:
+    """Reset and step count their rows as dropped, and the counters advance once."""
+    recorder, subscription = recorder_on()
+    step = (np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, np.zeros((2, 1)))
+    recorder.reset_vector(np.zeros((2, 1)), tick=tick)
+    recorder.step_vector(*step, tick=tick)
+    recorder.step_vector(*step, tick=7)
+    (batch,) = recorded(recorder, subscription)
+    assert recorder.stats()["dropped"] == 4
+    assert (batch.header.first_seq, batch.header.dropped) == (4, 4)
+    assert (batch.columns.episode.tolist(), batch.columns.step.tolist()) == ([0, 0], [2, 2])
+
+
+@pytest.mark.parametrize(
+    "observations",
+    [
+        np.array([[0.0], [1.0], [2.0]]),
+        [0.0, 1.0, 2.0],
+        [np.array([0.0]), np.array([1.0]), np.array([2.0])],
+        {"a": np.array([[0], [1], [2]]), "b": np.array([[0.5], [1.5], [2.5]])},
+        (np.array([[0], [1], [2]]), np.array([[0.5], [1.5], [2.5]])),
+        ["zero", "one", "two"],
+        ("zero", "one", "two"),
+    ],
+    ids=["array", "numbers", "arrays", "dict", "tuple", "list of text", "tuple of text"],
+)
+def test_masked_resets_record_the_rows_of_the_mask(observations: Any) -> None:
+    """The rows of the mask are those of the same reset without one, whatever the observations are."""
+    whole, some = recorder_on(), recorder_on()
+    whole[0].reset_vector(observations)
+    some[0].reset_vector(observations, mask=[True, False, True])
+    everything = shown(recorded(*whole))
+    assert len(everything) == 3
+    assert shown(recorded(*some)) == [everything[0], everything[2]]
+    assert (some[0].stats()["produced"], some[0].stats()["dropped"]) == (2, 0)
+
+
+def test_only_the_rows_of_the_mask_are_refused() -> None:
+    """A masked reset that cannot be recorded drops its own rows, not those of the other envs."""
+    recorder, _ = recorder_on()
+    recorder.reset_vector(np.zeros((3, 1)), seeds=[2**63, None, None], mask=[True, False, False])
+    assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (1, 1)
+    assert recorder.stats()["episodes"] == 1
+
+
+def test_a_failing_row_counts_once() -> None:
+    """Rows that are recorded one by one go on after one that cannot be."""
+    recorder, subscription = recorder_on()
+    recorder.step_vector(np.zeros(3), np.zeros(3), [False] * 3, [False] * 3, ["a", object(), "c"])
+    recorder.reset_vector(["a", object(), "c"])
+    found = recorded(recorder, subscription)
+    stats = recorder.stats()
+    assert (stats["produced"], stats["dropped"]) == (6, 2)
+    assert shown(found) == [(0, "'a'"), (2, "'c'")] * 2
+
+
+def test_a_call_without_rows_is_ignored() -> None:
+    """No environment, no row: neither counts nor the row after it change."""
+    recorder, subscription = recorder_on()
+    recorder.step_vector(np.zeros(0), np.zeros(0), [], [], np.zeros((0, 4)))
+    recorder.step_vector([], [], [], [], [])
+    recorder.reset_vector(np.zeros((0, 4)))
+    recorder.reset_vector(np.zeros((2, 1)), mask=[False, False])
+    recorder.log({"loss": 0.5})
+    recorder.step(1, 1.0, False, False, 0.5)
+    (batch,) = recorded(recorder, subscription)
+    assert (batch.header.first_seq, batch.header.count) == (0, 1)
+    assert [(e.name, e.rows.tolist()) for e in batch.extras] == [("loss", [0])]
+    assert recorder.stats()["complaints"] == {}

@@ -64,6 +64,11 @@ class RunBus:
             if outcome := subscription.offer(item):
                 subscription.tell(outcome)
 
+    def block_until(self, deadline: float | None) -> None:
+        """Bound how long policy `block` makes publishers wait, in every subscription: see Subscription."""
+        for subscription in self._subscriptions:
+            subscription.block_until(deadline)
+
     @property
     def position(self) -> int:
         """How many events were published."""

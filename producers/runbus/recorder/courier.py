@@ -24,7 +24,7 @@ from runbus.recorder.letters import DEAD_LETTER_BYTES, Packing, Parcel, framed, 
 from runbus.recorder.link import Letter, Link, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 
@@ -65,6 +65,7 @@ class Courier:
         self._held: deque[RecorderEvent] = deque()
         self._hand = threading.Lock()  # held while an event moves from the queue into `_held`
         self._finished: list[StreamFinished] = []
+        self._released = False
         self._awaited: dict[int, Parcel] = {}
         self._open_letters = 0
         self._tallies: dict[int, Tally] = {}
@@ -98,17 +99,22 @@ class Courier:
         """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not self.idle:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or self._released:
                 return False
             time.sleep(0.005)
         return True
+
+    def release(self, released: bool) -> None:
+        """Let everyone go who waits in `flush`, and let nobody wait there, as long as this is set."""
+        self._released = released
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits, here, in the queue or in the client."""
         with self._hand:
             waiting = self._subscription.stats().depth or self._held
-        return not (waiting or self._out or self._finished or self._awaited or self._open_letters)
+        # in the order in which things move on, so that nothing passes unseen: a refused step becomes a letter in _out
+        return not (waiting or self._finished or self._out or self._awaited or self._out or self._open_letters)
 
     @property
     def undelivered(self) -> dict[str, int]:
@@ -191,12 +197,12 @@ class Courier:
         while self._held:
             try:
                 self._write(self._held[0])
-            except InvalidValue as error:
-                self._unwritable(self._held[0], error)
             except (UnknownSchema, RegistryUnavailable) as error:
-                self._complaints.say("schema", "%s; steps wait in memory until then", error)
+                self._no_schema(error)
                 self._stop.wait(_HEARTBEAT_S)
                 return
+            except Exception as error:  # noqa: BLE001 - one event that cannot be written must not hold up the others
+                self._unwritable(self._held[0], error)
             self._held.popleft()
 
     def _patience(self) -> float:
@@ -221,8 +227,15 @@ class Courier:
                 return
             self._out.popleft()
         for event in [f for f in self._finished if f.tally.in_flight == 0]:
-            self._finished.remove(event)
-            self._out.append(self._run_letter(event.final(now_us())))
+            try:
+                self._out.append(self._run_letter(event.final(now_us())))
+            except (UnknownSchema, RegistryUnavailable) as error:
+                self._no_schema(error)
+                self._stop.wait(_HEARTBEAT_S)
+                return
+            except Exception as error:  # noqa: BLE001 - as above
+                self._unwritable(event, error)
+            self._finished.remove(event)  # after it is in _out: in between, `idle` must not be true
             self._retire(event.tally)
 
     def _send(self, parcel: Parcel | Letter) -> bool:
@@ -240,7 +253,12 @@ class Courier:
         return sent
 
     def _parcel_done(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
-        self._awaited.pop(id(parcel), None)
+        try:
+            self._settle(parcel, error, value)
+        finally:
+            self._awaited.pop(id(parcel), None)  # last: a dead letter is in _out by now
+
+    def _settle(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
         if error is None:
             parcel.tally.deliver(parcel.count)
         elif self._stop.is_set():
@@ -282,7 +300,10 @@ class Courier:
             )
         )
 
-    def _unwritable(self, event: RecorderEvent, error: InvalidValue) -> None:
+    def _no_schema(self, error: Exception) -> None:
+        self._complaints.say("schema", "%s; steps wait in memory until then", error)
+
+    def _unwritable(self, event: RecorderEvent, error: Exception) -> None:
         if isinstance(event, StepsRecorded):
             event.tally.drop(event.count)
         self._complaints.say("encode", "%s could not be written: %s. Its steps count as dropped", event.tally.id, error)
@@ -312,7 +333,11 @@ class Courier:
             return
         self._next_heartbeat = now + _HEARTBEAT_S
         topic = self._prefix + HEARTBEATS.name
-        value = framed(self.heartbeat(), topic, self._codec)
+        try:
+            value = framed(self.heartbeat(), topic, self._codec)
+        except (UnknownSchema, RegistryUnavailable) as error:
+            self._no_schema(error)
+            return
         self._heartbeat_open = True
         if not self._link.send(Letter(topic, self._component.encode(), value, self._heartbeat_done)):
             self._heartbeat_open = False

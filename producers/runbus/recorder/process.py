@@ -25,12 +25,18 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.025  # a batch is closed at its second tick: at most 50 ms after its first row
 _RETRY_SIGNAL_S = 0.002
+_PATIENCE_S = 0.1  # a signal that found the loop inside of the recorder for so long found it waiting: it is let go
+_END_S = 5.0  # how long the end waits for readers of a bus that no courier reads
 _SETTLE_S = 0.5  # a fork waits so long, at most, for a client that is just connecting (usually 20 ms)
 _PACKAGE = os.path.dirname(__file__)  # noqa: PTH120 - compared with code objects' file names, which are strings
 
 
 class Member(Protocol):
     """A recorder, as far as the process cares."""
+
+    @property
+    def bus(self) -> RunBus:
+        """Where it publishes."""
 
     def tick(self) -> None:
         """Close what is due."""
@@ -58,6 +64,7 @@ class Process:
         self._hooked = False
         self._worker_hooked = False
         self._terminated = False
+        self._ending = False
 
     # --- what recorders ask for -------------------------------------------------------------------------------
 
@@ -118,21 +125,49 @@ class Process:
 
     def finish(self, outcome: Outcome, error: str) -> None:
         """Close every stream, deliver what is left within the deadline, and say what could not be delivered."""
+        self._ending = True
+        deadline = self._bounded()
         for member in self.members():
             member.end(outcome, error)
-        self._deliver()
+        self._deliver(deadline)
 
     def drain(self) -> None:
         """Deliver what is recorded so far within the deadline; the streams go on."""
-        self._terminated = True
+        self._terminated = self._ending = True
+        deadline = self._bounded()
         for member in self.members():
             member.close_batch()
-        self._deliver()
+        self._deliver(deadline)
+        self._block_until(None)
+        self._ending = False
 
-    def _deliver(self) -> None:
-        couriers = [courier for _, courier in list(self._couriers.values())]
-        deadline = time.monotonic() + max((c.settings.flush_seconds for c in couriers), default=0.0)
-        for courier in couriers:
+    def release(self) -> None:
+        """Let go who waits inside of the recorder for room or for a delivery, unless the end is under way already.
+
+        Takes locks: not for a signal handler.
+        """
+        if self._ending:
+            return
+        self._block_until(0.0)
+        for _, courier in list(self._couriers.values()):
+            courier.release(True)
+
+    def _bounded(self) -> float:
+        """Return the deadline of the end; no publisher waits beyond it."""
+        for _, courier in list(self._couriers.values()):
+            courier.release(False)
+        seconds = max((c.settings.flush_seconds for _, c in list(self._couriers.values())), default=_END_S)
+        deadline = time.monotonic() + seconds
+        self._block_until(deadline)
+        return deadline
+
+    def _block_until(self, deadline: float | None) -> None:
+        buses = [bus for bus, _ in list(self._couriers.values())] + [member.bus for member in self.members()]
+        for bus in {id(bus): bus for bus in buses}.values():
+            bus.block_until(deadline)
+
+    def _deliver(self, deadline: float) -> None:
+        for _, courier in list(self._couriers.values()):
             if not courier.flush(max(0.0, deadline - time.monotonic())):
                 _say_undelivered(courier)
 
@@ -164,6 +199,7 @@ class Process:
         self._lock = threading.RLock()
         self.attempts.after_fork()
         self._members, self._ticker = {}, None
+        self._ending = False
         self._worker_hooked = False  # at the first step: multiprocessing clears its list after this
         for bus in {id(b): b for b in [*self._default.values(), *(bus for bus, _ in couriers)]}.values():
             bus.after_fork()
@@ -213,6 +249,7 @@ class _Sigterm:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._previous: Callable[[int, FrameType | None], object] | int | None = None
+        self._deferred_at: float | None = None
 
     def install(self) -> None:
         """Put the handler in front of the previous one; not possible outside of the main thread: then not."""
@@ -227,14 +264,24 @@ class _Sigterm:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle the signal."""
         if _inside(frame):  # the loop may hold a lock of ours: come back when it is out
-            threading.Timer(_RETRY_SIGNAL_S, os.kill, (os.getpid(), number)).start()
-        elif callable(self._previous):  # the program's own handler decides whether this is the end
+            if self._deferred_at is None:
+                self._deferred_at = time.monotonic()
+            threading.Timer(_RETRY_SIGNAL_S, self._again, (number, self._deferred_at)).start()
+            return
+        self._deferred_at = None
+        if callable(self._previous):  # the program's own handler decides whether this is the end
             self._process.drain()
             self._previous(number, frame)
         else:
             self._process.finish("interrupted", "SIGTERM")
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+    def _again(self, number: int, since: float) -> None:
+        """Send the signal once more, on a thread of its own: the loop may be waiting, and then must be let go first."""
+        if time.monotonic() - since > _PATIENCE_S:
+            self._process.release()
+        os.kill(os.getpid(), number)
 
 
 def _inside(frame: FrameType | None) -> bool:

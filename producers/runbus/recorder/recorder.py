@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import ConfigError
 from runbus.config.kafka import KafkaSettings
@@ -25,7 +25,7 @@ from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import Stream
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Observations, chooser, number, plain_number
-from runbus.recorder.vector import VectorRows, VectorStep
+from runbus.recorder.vector import VectorRows, VectorStep, row_count
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.topics import check_id
@@ -53,7 +53,7 @@ class Recorder:
         kafka: False = only the bus's own subscribers see the steps.
 
     Raises:
-        ConfigError: a name is empty or has a '/' in it, or a setting is unusable.
+        ConfigError: a name is empty or has a '/' in it, `config` cannot become JSON, or a setting is unusable.
     """
 
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
@@ -77,7 +77,7 @@ class Recorder:
         chooser(observations)  # raises for a word that it does not know
         self.run = run
         self.agent = agent
-        self._config = json_text(config or {})
+        self._config = _config_text(config)
         self._spaces = (observation_space or "", action_space or "")
         self._observations = observations
         self._settings = settings
@@ -172,7 +172,7 @@ class Recorder:
             if stream is not None and self._vector is not None:
                 self._vector.step(VectorStep(actions, rewards, terminated, truncated, observations, resets, tick))
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_length(rewards), reset=False))
+            self._refuse(error, lambda stream: stream.refuse_many(_envs(rewards), reset=False))
 
     def reset_vector(
         self,
@@ -188,7 +188,7 @@ class Recorder:
             if stream is not None and self._vector is not None:
                 self._vector.reset(observations, seeds, mask, tick)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_length(observations), reset=True))
+            self._refuse(error, lambda stream: stream.refuse_many(_envs(observations), reset=True))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
         """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
@@ -275,7 +275,7 @@ class Recorder:
                 return None
             if self._stream is None:
                 stream = Stream(self._id(), self._observations, self._publish)
-                self._vector = VectorRows(stream)
+                self._vector = VectorRows(stream, self._complain)
                 if self._courier_settings is not None:
                     self._courier = PROCESS.courier(self._bus, self._courier_settings)
                     self._courier.follow(stream.tally)
@@ -289,6 +289,14 @@ class Recorder:
 
     def _refuse(self, error: Exception, count: Callable[[Stream], None]) -> None:
         """Count what could not be recorded, and say so once."""
+        self._complain(error)
+        try:
+            if self._stream is not None:
+                count(self._stream)
+        except Exception:
+            log.exception("counting a refused step failed")
+
+    def _complain(self, error: Exception) -> None:
         self._complaints.say(
             f"refused {type(error).__name__}",
             "a step of %s/%s cannot be recorded: %s. It counts as dropped; pass numbers, arrays, text, or dicts and "
@@ -297,11 +305,6 @@ class Recorder:
             self.agent,
             error,
         )
-        try:
-            if self._stream is not None:
-                count(self._stream)
-        except Exception:
-            log.exception("counting a refused step failed")
 
     def _id(self) -> StreamId:
         return StreamId(self.run, self.agent, self._attempt)
@@ -362,8 +365,15 @@ class Recorder:
         self._prepare()
 
 
-def _length(values: object) -> int:
+def _config_text(config: object) -> str:
     try:
-        return len(values)  # type: ignore[arg-type]  # anything may come here
+        return json_text({} if config is None else config)
+    except Exception as error:  # objects of the user's make their own text: anything may come
+        raise ConfigError(f"config= cannot be recorded: {error}. Give plain values: numbers, text, dicts") from error
+
+
+def _envs(values: object) -> NDArray[np.int64]:
+    try:
+        return np.arange(row_count(values))
     except Exception:  # noqa: BLE001 - without a length it was one call
-        return 1
+        return np.arange(1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbus.recorder.counters import Counters
 from runbus.recorder.events import FACTS, Block, Rows, StepsRecorded, StreamId, Tally
@@ -87,7 +88,7 @@ class Stream:
                 did = self.action.learn(action)
             if type(reward) is not float:
                 reward = number(reward)
-            world = NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+            world = checked_tick(tick)
             said = None if info is None else json_text(info)
             if type(env) is not int or not -1 < env < _ENVS:
                 env = _checked(env, range(_ENVS), "env")
@@ -124,9 +125,9 @@ class Stream:
             seen = self.observation.pack(observation)
             if seen is None:
                 seen = self.observation.learn(observation)
-            world = NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+            world = checked_tick(tick)
             said = None if info is None else json_text(info)
-            sown = None if seed is None else _checked(seed, _INT64, "seed")
+            sown = None if seed is None else checked_seed(seed)
             env = _checked(env, range(_ENVS), "env")
             batch = self._batch_for(self.observation.layout, None)
             episode, step = self.counters.reset(env)
@@ -146,14 +147,11 @@ class Stream:
                 (self.counters.reset if reset else self.counters.step)(env)
             self._give_up(1)
 
-    def refuse_many(self, count: int, *, reset: bool) -> None:
-        """Count the rows of a vector call that could not be recorded."""
+    def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
+        """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
         with self.lock:
-            if reset:
-                self.counters.reset_many(np.arange(count))
-            else:
-                self.counters.step_all(count)
-            self._give_up(count)
+            (self.counters.reset_many if reset else self.counters.step_many)(envs)
+            self._give_up(len(envs))
 
     def _give_up(self, count: int) -> None:
         self.close()
@@ -247,6 +245,16 @@ class Stream:
         batch.payload += payload
         if batch.count >= MAX_STEPS or batch.payload >= MAX_BYTES:
             self.close()
+
+
+def checked_tick(tick: int | None) -> int:
+    """Return the tick as it is stored. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
+    return NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+
+
+def checked_seed(seed: int) -> int:
+    """Return the seed. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
+    return _checked(seed, _INT64, "seed")
 
 
 def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer

@@ -6,6 +6,7 @@ For every subscription, at every moment: accepted = delivered + dropped + waitin
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass
@@ -117,6 +118,7 @@ class Subscription:
         self._accepted, self._delivered, self._dropped, self._waiting = _Amount(), _Amount(), _Amount(), _Amount()
         self._position = 0
         self._closed = False
+        self._block_until: float | None = None
 
     def get(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - the bus carries any event
         """Return the next event, or None: nothing came in `timeout` seconds (None = wait), or closed and empty."""
@@ -242,14 +244,27 @@ class Subscription:
             case "drop_newest":
                 return not self._fits(item), []
             case "block":
-                self._changed.wait_for(lambda: self._closed or self._fits(item))
-                return self._closed, []
+                return not self._wait_for_room(item), []
             case "conflate":
                 replaced = self._items.get(self._key(item))
                 gone = [] if replaced is None else [self._give_up(replaced)]
                 return False, gone + self._drop_oldest(item)
             case _:
                 return False, self._drop_oldest(item)
+
+    def block_until(self, deadline: float | None) -> None:
+        """Let publishers wait for room until `deadline` (monotonic seconds), then drop; None = as long as it takes."""
+        with self._changed:
+            self._block_until = deadline
+            self._changed.notify_all()
+
+    def _wait_for_room(self, item: Item) -> bool:
+        while not (self._closed or self._fits(item)):
+            left = None if self._block_until is None else self._block_until - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._changed.wait(left)
+        return not self._closed
 
     def _fits(self, item: Item) -> bool:
         events, nbytes = self._waiting.events + item.events, self._waiting.nbytes + item.nbytes

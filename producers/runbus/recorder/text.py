@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 
 from runbus.recorder.values import plain_number
+from runbus.schemas.errors import InvalidValue
 
 
 def json_text(value: object) -> str:
-    """Return strict JSON of `value`: arrays as lists, NaN and infinities as strings, unknown objects by `str`."""
+    """Return strict JSON of `value`: arrays as lists, NaN and infinities as strings, unknown objects by `str`.
+
+    Raises:
+        InvalidValue: it contains itself, or is nested too deep.
+    """
     try:
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
-    except (ValueError, TypeError):  # NaN inside, or keys that are no strings
-        return json.dumps(_strict(value), default=str, allow_nan=False, separators=(",", ":"))
+        try:
+            return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        except (ValueError, TypeError):  # NaN inside, or keys that are no strings
+            return json.dumps(_strict(value), default=str, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise InvalidValue("it cannot become JSON: it contains itself, or is nested too deep") from None
 
 
 def _plain(value: Any) -> object:  # noqa: ANN401 - whatever json does not know

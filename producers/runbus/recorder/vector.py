@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from runbus.recorder.counters import Counters
 from runbus.recorder.events import Block
-from runbus.recorder.stream import Stream
+from runbus.recorder.stream import Stream, checked_seed, checked_tick
 from runbus.recorder.values import Capture, as_recordable
-from runbus.schemas.batch import NO_TICK
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NUMERIC_DTYPES, Layout
 
@@ -31,10 +31,15 @@ class VectorStep(NamedTuple):
 
 
 class VectorRows:
-    """Turns calls of n environments into blocks of one stream. Env indices are `first_env` and up."""
+    """Turns calls of n environments into blocks of one stream.
 
-    def __init__(self, stream: Stream) -> None:
+    Args:
+        complain: is told why rows could not be recorded; they are counted already.
+    """
+
+    def __init__(self, stream: Stream, complain: Callable[[Exception], None]) -> None:
         self._stream = stream
+        self._complain = complain
         self._action = _Column(stream.action)
         self._observation = _Column(stream.observation)
         self._env_columns: dict[int, bytes] = {}
@@ -45,6 +50,9 @@ class VectorRows:
         if rewards.ndim != 1:
             raise InvalidValue(f"rewards have shape {list(rewards.shape)}: one number per environment is needed")
         count = len(rewards)
+        if not count:
+            return
+        world = checked_tick(call.tick)
         with self._stream.lock:
             seen = self._observation.take(call.observations, count)
             did = self._action.take(call.actions, count)
@@ -62,7 +70,7 @@ class VectorRows:
             block = Block(
                 size=count,
                 ts=time.time_ns(),
-                tick=NO_TICK if call.tick is None else int(call.tick),
+                tick=world,
                 env=self._env_column(count),
                 episode=episode,
                 step=step,
@@ -81,24 +89,40 @@ class VectorRows:
         mask: ArrayLike | None,
         tick: int | None,
     ) -> None:
-        """Append the row of a reset for each env (of `mask`, if given)."""
-        count = len(_rows(observations))
-        chosen = np.arange(count) if mask is None else np.flatnonzero(np.asarray(mask, bool))
+        """Append the row of a reset for each env (of `mask`, if given).
+
+        Raises InvalidValue, TypeError or ValueError where it cannot be told which envs those are.
+        """
+        chosen = _chosen(row_count(observations), mask)
         if not chosen.size:
             return
+        try:
+            self._reset(observations, seeds, chosen, tick)
+        except Exception as error:  # noqa: BLE001 - whatever it is, these rows and no others were not recorded
+            self._stream.refuse_many(chosen, reset=True)
+            self._complain(error)
+
+    def _reset(
+        self,
+        observations: Any,  # noqa: ANN401
+        seeds: Sequence[int | None] | None,
+        chosen: NDArray[np.int64],
+        tick: int | None,
+    ) -> None:
         with self._stream.lock:
-            picked = observations if mask is None else _rows(observations)[chosen]
-            seen = self._observation.take(picked, len(chosen))
+            seen = self._observation.take(_picked(observations, chosen), len(chosen))
             if seen is None:
                 for i in chosen.tolist():
-                    self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
+                    with self._counted(i, reset=True):
+                        self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
                 return
+            world, sown = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
             episode, step = self._stream.counters.reset_many(chosen)
             zeros = np.zeros(len(chosen))
             block = Block(
                 size=len(chosen),
                 ts=time.time_ns(),
-                tick=NO_TICK if tick is None else int(tick),
+                tick=world,
                 env=chosen.astype(np.int32).tobytes(),
                 episode=episode.tobytes(),
                 step=step.tobytes(),
@@ -108,18 +132,30 @@ class VectorRows:
                 action=b"",
                 observation=seen,
             )
-            self._stream.append_block(block, None, self._observation.layout, _chosen_seeds(seeds, chosen))
+            self._stream.append_block(block, None, self._observation.layout, sown)
 
     def _one_by_one(self, call: VectorStep, count: int) -> None:
         """Record rows whose values are no plain arrays (dicts, text) with the single-step path."""
         rewards, over, cut = (np.asarray(v) for v in (call.rewards, call.terminated, call.truncated))
         reset = np.zeros(count, bool) if call.resets is None else np.asarray(call.resets, bool)
+        if reset.shape != (count,):
+            raise InvalidValue(f"resets have shape {list(reset.shape)}, must be [{count}]")
         for i in range(count):
-            seen = _row(call.observations, i)
-            if reset[i]:
-                self._stream.reset(seen, None, None, i, call.tick)
-            else:
-                self._stream.step(_row(call.actions, i), rewards[i], over[i], cut[i], seen, None, i, call.tick)
+            with self._counted(i, reset=bool(reset[i])):
+                seen = _row(call.observations, i)
+                if reset[i]:
+                    self._stream.reset(seen, None, None, i, call.tick)
+                else:
+                    self._stream.step(_row(call.actions, i), rewards[i], over[i], cut[i], seen, None, i, call.tick)
+
+    @contextmanager
+    def _counted(self, env: int, *, reset: bool) -> Iterator[None]:
+        """Count the row of `env` as refused if it fails; the others go on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - one row's value, whatever it is
+            self._stream.refuse(env, reset=reset)
+            self._complain(error)
 
     def _env_column(self, count: int) -> bytes:
         column = self._env_columns.get(count)
@@ -139,9 +175,7 @@ class _Column:
 
     def take(self, values: Any, count: int) -> bytes | None:  # noqa: ANN401
         """Return the bytes of `count` values, or None where they are not one numeric array."""
-        values = as_recordable(values)
-        if type(values) is not np.ndarray:
-            values = np.asarray(values) if isinstance(values, list) and values and _is_number(values[0]) else None
+        values = _array(values)
         if values is None or values.dtype.str not in NUMERIC_DTYPES or not values.ndim:
             return None
         if values.dtype is not self._dtype or values.shape[1:] != self._shape:
@@ -157,6 +191,35 @@ class _Column:
         self._capture.learn(np.zeros(values.shape[1:], values.dtype))
         self.layout = self._capture.layout
         self._dtype, self._shape = values.dtype, values.shape[1:]
+
+
+def _array(values: Any) -> NDArray[Any] | None:  # noqa: ANN401
+    """Return the array that these values are, or a list of numbers makes; else None."""
+    values = as_recordable(values)
+    if type(values) is np.ndarray:
+        return values
+    return np.asarray(values) if isinstance(values, list) and values and _is_number(values[0]) else None
+
+
+def _picked(values: Any, chosen: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    """Return the rows of these envs where the values are one array; else the values."""
+    array = _array(values)
+    return values if array is None else array[chosen]
+
+
+def row_count(values: Any) -> int:  # noqa: ANN401
+    """Return how many envs these values are of. Raises TypeError where they are of none."""
+    return len(_rows(values))
+
+
+def _chosen(count: int, mask: ArrayLike | None) -> NDArray[np.int64]:
+    """Return the indices of the envs of `mask`, ascending: all without one."""
+    if mask is None:
+        return np.arange(count)
+    flags = np.asarray(mask, bool)
+    if flags.shape != (count,):
+        raise InvalidValue(f"mask has shape {list(flags.shape)}, must be [{count}]")
+    return np.flatnonzero(flags)
 
 
 def _is_number(value: object) -> bool:
@@ -215,4 +278,4 @@ def _chosen_seeds(seeds: Sequence[int | None] | None, chosen: NDArray[np.int64])
     if seeds is None:
         return {}
     picked = [(row, seeds[env]) for row, env in enumerate(chosen.tolist())]
-    return {row: int(seed) for row, seed in picked if seed is not None}
+    return {row: checked_seed(seed) for row, seed in picked if seed is not None}

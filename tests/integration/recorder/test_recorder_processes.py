@@ -139,6 +139,44 @@ def test_the_deadline_of_the_end_is_kept_and_what_is_left_is_said(kafka_settings
     assert nobody.bootstrap_servers in err
 
 
+BLOCKED = """
+    import numpy as np
+    from runbus.recorder import Recorder
+    recorder = Recorder("run-1", observations="all")
+    print("recording", flush=True)
+    while True:
+        recorder.step(0, 1.0, False, False, np.zeros(100_000, np.uint8))
+"""
+FLUSHING = """
+    from runbus.recorder import Recorder
+    recorder = Recorder("run-1")
+    recorder.step(0, 1.0, False, False, 0.5)
+    print("recording", flush=True)
+    while True:
+        recorder.flush(600)
+"""
+
+
+@pytest.mark.parametrize("script", [BLOCKED, FLUSHING], ids=["publish", "flush"])
+def test_sigterm_ends_a_process_that_waits_for_a_broker_that_is_down(script: str, agent: Agent) -> None:
+    """Policy block waits for room for ever, and flush(600) for ten minutes: SIGTERM still ends both in time."""
+    process = agent(
+        KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"),
+        script,
+        RUNBUS_RECORDER_POLICY="block",
+        RUNBUS_RECORDER_QUEUE_MB="1",
+        RUNBUS_RECORDER_FLUSH_SECONDS="1",
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "recording\n"
+    with pytest.raises(subprocess.TimeoutExpired):  # by now it waits: it fills 1 MiB in milliseconds
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=1 + 2) == -signal.SIGTERM
+    assert process.stderr is not None
+    assert "steps were not delivered" in process.stderr.read()
+
+
 WORKERS = """
     import multiprocessing, os, sys
     from runbus.recorder import Recorder
