@@ -12,9 +12,10 @@ from runbus.config.errors import ConfigError
 from runbus.config.registry import RegistrySettings
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
-from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
+from runbus.schemas.topics import TOPICS
 
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -103,6 +104,14 @@ class SchemaRegistry:
         hint = f"the registry refuses {schema.name} for {topic}: it does not fit the versions before it"
         name = subject(topic)
         return int(self._ask(hint, lambda client: client.register_schema(name, _registry_schema(schema))))
+
+    def push_all(self, prefix: str) -> list[tuple[str, str, int]]:
+        """Register the schema of each topic that has one; return (topic, record name, id). Raises like `push`."""
+        return [
+            (prefix + topic.name, topic.schema, self.push(prefix + topic.name, schema(topic.schema)))
+            for topic in TOPICS
+            if topic.schema is not None
+        ]
 
     def _client(self) -> SchemaRegistryClient:
         """Return a client for one question: questions are rare, and an open connection would not survive a fork."""

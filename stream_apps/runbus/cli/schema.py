@@ -10,7 +10,6 @@ from runbus.config.errors import ConfigError
 from runbus.schemas.avsc import NAMES, schema
 from runbus.schemas.evolution import check_all, history
 from runbus.schemas.registry import registry
-from runbus.schemas.topics import TOPICS
 
 group = typer.Typer(help="The Avro schemas of the log.", no_args_is_help=True)
 
@@ -36,14 +35,10 @@ def check(as_json: Json = False) -> None:
 def push(context: typer.Context, as_json: Json = False) -> None:
     """Register the schemas with the registry, so that writers find their ids."""
     current = settings(context)
-    found, prefix = registry(current.sources), current.kafka.topic_prefix
+    found = registry(current.sources)
     if found is None:
         raise ConfigError("no registry is set: give SCHEMA_REGISTRY_URL or --schema-registry-url")
-    pushed = [
-        (prefix + topic.name, topic.schema, found.push(prefix + topic.name, schema(topic.schema)))
-        for topic in TOPICS
-        if topic.schema is not None
-    ]
+    pushed = found.push_all(current.kafka.topic_prefix)
     if as_json:
         print_json([{"topic": topic, "schema": name, "id": schema_id} for topic, name, schema_id in pushed])
     else:

@@ -19,9 +19,7 @@ from runbus.config.sources import Sources, read_sources
 from runbus.local.service import last_lines
 from runbus.local.stack import App, Endpoints
 from runbus.schemas.admin import apply_topics
-from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
-from runbus.schemas.topics import TOPICS
 
 #: Enough that several consumers can share a topic; few enough for one small machine.
 LOCAL_PARTITIONS = 4
@@ -72,6 +70,4 @@ def prepare(endpoints: Endpoints) -> None:
     migrate(ClickHouseSettings.load(found))
     schemas = registry(found)
     if schemas is not None:
-        for topic in TOPICS:
-            if topic.schema is not None:
-                schemas.push(kafka.topic_prefix + topic.name, schema(topic.schema))
+        schemas.push_all(kafka.topic_prefix)
