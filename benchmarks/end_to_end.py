@@ -1,16 +1,18 @@
 """Steps a second from agents to rows, with every process on this machine: agents, broker, sink, ClickHouse's engine.
 
-Method: an own stack in a temporary folder; `--agents` processes wait for a common start, record `--steps` steps each as
-fast as they can, and end. The clock runs from the common start until ClickHouse holds every step (asked every 50 ms);
-the figure is steps / that time, and the audit must find nothing missing, doubled or dropped. Shapes, in turn, each
-`--rounds` times, medians printed:
+Method: an own stack in a temporary folder; the agents' processes wait for a common start, record `STEPS` of the shape
+(times `--scale`) between them as fast as they can, and end. The clock runs from the common start until ClickHouse
+holds every step (asked every 50 ms); the figure is steps / that time, and the audit must find nothing missing, doubled
+or dropped. Shapes, in turn, each `--rounds` times, medians printed; one round of each before them is not counted,
+because the broker's Java compiles itself and ClickHouse allocates its memory during it (it is printed):
 
-- `vector`: `step_vector` with 64 environments of CartPole's shapes, arrays made beforehand; 2 processes.
+- `vector`: `step_vector` with 64 environments of CartPole's shapes, arrays made beforehand; 4 processes.
 - `single`: `RecordSteps` around an environment that does nothing; 4 processes. What RunBus itself can carry.
 - `cartpole`: `RecordSteps` around CartPole-v1 with actions drawn beforehand; 4 processes. Most of the processor time
   is the environment's own.
 
-Also printed: processor time a step of each process; an agent's includes its start, its environment and its loop.
+Also printed: processor time a step of each process; an agent's counts from the common start, its environment and its
+loop included.
 The recorder's queue blocks when it is full (RUNBUS_RECORDER_POLICY=block), so that no drop flatters a figure.
 """
 
@@ -20,7 +22,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -46,7 +47,8 @@ from runbus.schemas.registry import codec
 from runbus.sink import SinkSettings
 
 ENVS = 64
-AGENTS = {"vector": 2, "single": 4, "cartpole": 4}
+AGENTS = {"vector": 4, "single": 4, "cartpole": 4}
+STEPS = {"vector": 8_000_000, "single": 3_000_000, "cartpole": 1_500_000}  # 10 to 20 s: longer than the last flush
 DEADLINE_S = 300.0
 
 
@@ -98,10 +100,11 @@ class Result:
     cpu_us_per_step: dict[str, float]
 
 
-def work(job: Job, start: Barrier, produced: Queue[int]) -> None:
-    """Record and report how many rows; runs in a process of its own."""
+def work(job: Job, start: Barrier, produced: Queue[tuple[int, float]]) -> None:
+    """Record and report how many rows and seconds of processor time; runs in a process of its own."""
     recorder = Recorder(job.run, job.agent, settings=job.settings)
     start.wait()
+    began = time.process_time()
     if job.shape == "vector":
         _vector(recorder, job.steps)
     else:
@@ -109,7 +112,7 @@ def work(job: Job, start: Barrier, produced: Queue[int]) -> None:
         _single(RecordSteps(env, recorder), job.steps)
     recorder.close()
     recorder.flush(DEADLINE_S)
-    produced.put(int(str(recorder.stats()["produced"])))
+    produced.put((int(str(recorder.stats()["produced"])), time.process_time() - began))
 
 
 def _vector(recorder: Recorder, steps: int) -> None:
@@ -132,38 +135,39 @@ def _single(env: RecordSteps, steps: int) -> None:
 
 
 def cpu_seconds(stack: Stack) -> dict[str, float]:
-    """Return the processor time so far of each process of the stack, and of all agents that ended (Linux)."""
+    """Return the processor time so far of each process of the stack (Linux)."""
     tick = os.sysconf("SC_CLK_TCK")
     found = {}
     for name, process in stack.supervisor.processes().items():
         fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         found[name] = (int(fields[11]) + int(fields[12])) / tick
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {**found, "agents": children.ru_utime + children.ru_stime}
+    return found
 
 
-def one_round(stack: Stack, endpoints: Endpoints, shape: str, steps: int, run: str) -> Result:
+def one_round(stack: Stack, endpoints: Endpoints, shape: str, scale: float, number: int) -> Result:
     """Run all agents of a shape and wait until the last row is stored."""
     cpu = cpu_seconds(stack)
     found = sources(endpoints)
     sink = SinkSettings.load(found)
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(AGENTS[shape] + 1)
-    each = steps // AGENTS[shape]
+    run, each = f"bench-{shape}-{number}", int(STEPS[shape] * scale) // AGENTS[shape]
     jobs = [Job(shape, run, f"agent-{i}", each, sink.kafka) for i in range(AGENTS[shape])]
-    produced: Queue[int] = context.Queue()
+    produced: Queue[tuple[int, float]] = context.Queue()
     processes = [context.Process(target=work, args=(job, start, produced)) for job in jobs]
     for process in processes:
         process.start()
     start.wait()
     began = time.monotonic()
-    rows = sum(produced.get(timeout=DEADLINE_S) for _ in processes)
+    counts, agents = zip(*(produced.get(timeout=DEADLINE_S) for _ in processes), strict=True)
+    rows = sum(counts)
     recorded = time.monotonic() - began
     _wait_stored(sink, run, rows, began + DEADLINE_S)
     seconds = time.monotonic() - began
     for process in processes:
         process.join(DEADLINE_S)
     spent = {name: (after - cpu[name]) * 1e6 / rows for name, after in cpu_seconds(stack).items()}
+    spent["agents"] = sum(agents) * 1e6 / rows
     result = audit(Sides(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
     if not result.sound or result.total.dropped:
         sys.exit(f"not sound: {result.total}")
@@ -188,7 +192,7 @@ def _wait_stored(sink: SinkSettings, run: str, rows: int, deadline: float) -> No
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2_000_000, help="of all agents of a round together")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the steps of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shapes", nargs="+", choices=list(AGENTS), default=list(AGENTS))
     parser.add_argument("--json", action="store_true")
@@ -201,13 +205,16 @@ def main() -> None:
         endpoints = stack.up(APPS, prepare)
         try:
             wait_for_sink(endpoints, began)
-            for number in range(args.rounds):
+            for number in range(args.rounds + 1):
                 for shape in args.shapes:
-                    results.append(one_round(stack, endpoints, shape, args.steps, f"bench-{shape}-{number}"))
+                    result = one_round(stack, endpoints, shape, args.scale, number)
+                    if number:
+                        results.append(result)
                     if not args.json:
-                        spent = "  ".join(f"{k} {v:.2f}" for k, v in results[-1].cpu_us_per_step.items())
+                        spent = "  ".join(f"{k} {v:.2f}" for k, v in result.cpu_us_per_step.items())
+                        note = "" if number else "  (warming up, not counted)"
                         print(
-                            f"{shape:9} {results[-1].steps_per_second:>10,.0f} steps/s  CPU us/step: {spent}",
+                            f"{shape:9} {result.steps_per_second:>10,.0f} steps/s  CPU us/step: {spent}{note}",
                             flush=True,
                         )
         finally:

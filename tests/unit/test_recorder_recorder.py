@@ -194,7 +194,7 @@ class Hostile:
         {"tick": 2**63},
         {"tick": "noon"},
     ],
-    ids=str,
+    ids=lambda call: "-".join(f"{key}={type(value).__name__}" for key, value in call.items()),
 )
 def test_a_value_that_cannot_be_recorded_is_counted_and_said_once(
     bad: dict[str, Any], caplog: pytest.LogCaptureFixture

@@ -1,39 +1,40 @@
 -- One row a step, exactly as it was recorded. Described column by column in docs/sql.md.
 --
--- ORDER BY is the identity of a step, so one stream is contiguous on disk. Delta codecs where values walk, ZSTD
--- everywhere; never Gorilla (it loses to ZSTD on these columns and costs more). `action_raw` and `observation_raw`
+-- ORDER BY is the identity of a step, so one stream is contiguous on disk. Delta codecs where values walk; never
+-- Gorilla. New parts have the server's default codec (LZ4, unless configured), a week later the TTL writes them anew
+-- with ZSTD; merges wait for ten parts (docs/decisions/0007). `action_raw` and `observation_raw`
 -- hold the bytes of one value, little-endian, C order; the ALIAS columns read them.
 --
 -- Each ALIAS branch reads an empty string unless the dtype is its own, so it is total: it does not depend on
 -- short-circuit evaluation, and a branch never meets bytes of another width.
 CREATE TABLE IF NOT EXISTS steps
 (
-    run_id LowCardinality(String) CODEC(ZSTD(1)),
-    agent_id LowCardinality(String) CODEC(ZSTD(1)),
-    attempt Int64 CODEC(Delta, ZSTD(1)),
-    seq Int64 CODEC(DoubleDelta, ZSTD(1)),
-    env Int32 CODEC(ZSTD(1)),
-    episode Int64 CODEC(DoubleDelta, ZSTD(1)),
-    step Int32 CODEC(Delta, ZSTD(1)),
-    tick Int64 CODEC(Delta, ZSTD(1)),
-    ts DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    reward Float64 CODEC(ZSTD(1)),
-    terminated Bool CODEC(ZSTD(1)),
-    truncated Bool CODEC(ZSTD(1)),
-    seed Nullable(Int64) CODEC(ZSTD(1)),
-    extras Map(LowCardinality(String), Float64) CODEC(ZSTD(1)),
-    info String CODEC(ZSTD(1)),
-    action_dtype LowCardinality(String) CODEC(ZSTD(1)),
-    action_shape Array(UInt32) CODEC(ZSTD(1)),
-    action_raw String CODEC(ZSTD(1)),
-    observation_dtype LowCardinality(String) CODEC(ZSTD(1)),
-    observation_shape Array(UInt32) CODEC(ZSTD(1)),
-    observation_raw String CODEC(ZSTD(1)),
-    dropped Int64 CODEC(Delta, ZSTD(1)),
-    sent_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-    kafka_topic_id LowCardinality(String) CODEC(ZSTD(1)),
-    kafka_partition Int32 CODEC(ZSTD(1)),
-    kafka_offset Int64 CODEC(DoubleDelta, ZSTD(1)),
+    run_id LowCardinality(String) CODEC(Default),
+    agent_id LowCardinality(String) CODEC(Default),
+    attempt Int64 CODEC(Delta, Default),
+    seq Int64 CODEC(DoubleDelta, Default),
+    env Int32 CODEC(Default),
+    episode Int64 CODEC(DoubleDelta, Default),
+    step Int32 CODEC(Delta, Default),
+    tick Int64 CODEC(Delta, Default),
+    ts DateTime64(6, 'UTC') CODEC(Delta, Default),
+    reward Float64 CODEC(Default),
+    terminated Bool CODEC(Default),
+    truncated Bool CODEC(Default),
+    seed Nullable(Int64) CODEC(Default),
+    extras Map(LowCardinality(String), Float64) CODEC(Default),
+    info String CODEC(Default),
+    action_dtype LowCardinality(String) CODEC(Default),
+    action_shape Array(UInt32) CODEC(Default),
+    action_raw String CODEC(Default),
+    observation_dtype LowCardinality(String) CODEC(Default),
+    observation_shape Array(UInt32) CODEC(Default),
+    observation_raw String CODEC(Default),
+    dropped Int64 CODEC(Delta, Default),
+    sent_at DateTime64(6, 'UTC') CODEC(Delta, Default),
+    kafka_topic_id LowCardinality(String) CODEC(Default),
+    kafka_partition Int32 CODEC(Default),
+    kafka_offset Int64 CODEC(DoubleDelta, Default),
     action Array(Float64) ALIAS arrayConcat(
         CAST(reinterpret(if(action_dtype IN ('|b1', '|u1'), action_raw, ''), 'Array(UInt8)') AS Array(Float64)),
         CAST(reinterpret(if(action_dtype = '|i1', action_raw, ''), 'Array(Int8)') AS Array(Float64)),
@@ -127,7 +128,10 @@ CREATE TABLE IF NOT EXISTS steps
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts)
 ORDER BY (run_id, agent_id, attempt, seq)
+TTL toDateTime(ts) + INTERVAL 7 DAY RECOMPRESS CODEC(ZSTD(3))
 SETTINGS
+    min_parts_to_merge_at_once = 10,
+    auto_statistics_types = '',
     non_replicated_deduplication_window = 10000,
     replicated_deduplication_window = 10000,
     replicated_deduplication_window_seconds = 604800;
