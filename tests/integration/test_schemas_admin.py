@@ -5,7 +5,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -87,6 +95,30 @@ def test_a_configuration_that_drifted_is_corrected(kafka_settings: KafkaSettings
     assert {n for n, change in apply_topics(kafka_settings, 1) if change == "reconfigured"} == {name}
     _config(admin, name, retention_ms=str(7 * 24 * 3600 * 1000), min_cleanable_dirty_ratio="0.25")
     assert _changes(kafka_settings, 1) == {"unchanged"}
+
+
+def test_a_topic_with_the_producers_time_gets_the_brokers(kafka_settings: KafkaSettings, admin: AdminClient) -> None:
+    """Apply sets LogAppendTime on a steps topic that was created without; later records have the broker's time."""
+    name = f"{kafka_settings.topic_prefix}steps"
+    before = NewTopic(name, num_partitions=1, replication_factor=1, config={"message.timestamp.type": "CreateTime"})
+    admin.create_topics([before])[name].result(15)
+    _config(admin, name, message_timestamp_type="CreateTime")
+    producer = Producer(kafka_settings.client_config())
+    producer.produce(name, b"before", timestamp=1_000)
+    assert producer.flush(15) == 0
+    assert dict(apply_topics(kafka_settings, 1))[name] == "reconfigured"
+    _config(admin, name, message_timestamp_type="LogAppendTime")
+    sent_ms = int(time.time() * 1000)
+    producer.produce(name, b"after", timestamp=sent_ms + 2 * 3_600_000)  # the agent's clock is two hours ahead
+    assert producer.flush(15) == 0
+    consumer = Consumer({**kafka_settings.client_config(), "group.id": name})
+    consumer.assign([TopicPartition(name, 0, 0)])
+    first, second = consumer.consume(2, timeout=15)
+    consumer.close()
+    assert first.timestamp() == (TIMESTAMP_CREATE_TIME, 1_000)
+    kind, at_ms = second.timestamp()
+    assert kind == TIMESTAMP_LOG_APPEND_TIME
+    assert sent_ms - 1_000 <= at_ms <= sent_ms + 60_000
 
 
 def test_another_number_of_partitions_is_refused_and_nothing_changes(

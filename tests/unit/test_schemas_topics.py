@@ -8,12 +8,14 @@ from runbus.schemas.avsc import NAMES
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.topics import (
     DEAD_LETTERS,
+    EPISODES_STATE,
     HEARTBEATS,
+    LIVE_METRICS_STATE,
     MAX_MESSAGE_BYTES,
     RUNS,
     STEPS,
-    TICKS,
     TOPICS,
+    Topic,
     check_id,
     run_event_key,
     stream_key,
@@ -29,7 +31,8 @@ def test_the_names_and_cleanup_are_the_contract() -> None:
         "live-metrics": ("compact,delete", True),
         "heartbeats": ("compact,delete", False),
         "dead-letters": ("delete", False),
-        "ticks": ("delete", True),
+        "episodes-state-changelog": ("compact", True),
+        "live-metrics-state-changelog": ("compact", True),
     }
 
 
@@ -50,7 +53,22 @@ def test_short_retention_has_short_segments() -> None:
         if 0 < topic.retention_ms <= HEARTBEATS.retention_ms:
             assert int(topic.config()["segment.ms"]) <= topic.retention_ms
     assert RUNS.config()["retention.ms"] == "-1"
-    assert TICKS.config()["retention.ms"] == "60000"
+
+
+def test_what_stream_time_is_read_from_has_the_brokers_clock() -> None:
+    """The broker dates steps, runs and state, whatever an agent's clock says; the other topics keep their writer's."""
+    dated = {t.name for t in TOPICS if t.config()["message.timestamp.type"] == "LogAppendTime"}
+    assert dated == {"steps", "runs", "episodes-state-changelog", "live-metrics-state-changelog"}
+
+
+@pytest.mark.parametrize("topic", [EPISODES_STATE, LIVE_METRICS_STATE], ids=lambda t: t.name)
+def test_state_is_compacted_early_and_kept(topic: Topic) -> None:
+    """A changelog never expires, closes small segments soon, and lets a reader see a tombstone for ten minutes."""
+    config = topic.config()
+    assert (config["retention.ms"], config["cleanup.policy"]) == ("-1", "compact")
+    assert int(config["segment.bytes"]) == 16 * 1024 * 1024
+    assert int(config["segment.ms"]) == int(config["delete.retention.ms"]) == 600_000
+    assert float(config["min.cleanable.dirty.ratio"]) <= 0.1
 
 
 def test_the_keys() -> None:

@@ -18,7 +18,7 @@ def topics_table() -> str:
         (
             f"`{t.name}`",
             f"`{t.key}`",
-            t.schema or "original bytes" if t.name != "ticks" else "none",
+            t.schema or ("state" if t.cleanup == "compact" else "original bytes"),
             "as asked for" if t.partitioned else "1",
             t.cleanup,
             _duration(t.retention_ms),

@@ -26,7 +26,7 @@ class Topic:
     Attributes:
         name: without the prefix.
         key: what its key is, in words.
-        schema: record name of its values, or None (dead letters keep the original bytes).
+        schema: record name of its values, or None (dead letters keep the original bytes, changelogs an app's state).
         partitioned: has as many partitions as steps; else one.
         cleanup: Kafka's cleanup.policy.
         retention_ms: -1 = for ever.
@@ -55,8 +55,26 @@ class Topic:
 # Only closed segments expire or are compacted: without a short segment a quiet topic would keep seven days.
 _SMALL_SEGMENTS = {"segment.ms": str(10 * MINUTE_MS)}
 
-RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1)
-STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS)
+# Stream time is the broker's clock. With the producer's, one agent whose clock is an hour ahead would let the open
+# episodes of all others in its partition go idle; and the broker would refuse its records (more than an hour ahead,
+# log.message.timestamp.after.max.ms) or delete them too early or too late. A step's own time is in the batch (`ts`).
+_BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+
+# How long a restart takes follows the number of records in the changelog, not the number of keys: small segments
+# close early, and a tenth of stale records is enough to compact. Tombstones stay for ten minutes, a bound for reading
+# the topic from its start: a reader that is slower may have read a value and miss that it was deleted. The entries of
+# a partition of steps are in the partition of the same number, whatever their keys: the app names the partition.
+_STATE = {
+    **_BROKER_TIME,
+    **_SMALL_SEGMENTS,
+    "segment.bytes": str(16 * MIB),
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": str(10 * MINUTE_MS),
+}
+_STATE_KEY = "run_id/agent_id/attempt or a reserved key"
+
+RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1, _BROKER_TIME)
+STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS, _BROKER_TIME)
 EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delete", 30 * DAY_MS)
 LIVE_METRICS = Topic(
     "live-metrics", "run_id/agent_id", "LiveMetrics", True, "compact,delete", 60 * MINUTE_MS, _SMALL_SEGMENTS
@@ -71,9 +89,19 @@ DEAD_LETTERS = Topic(
     30 * DAY_MS,
     {"max.message.bytes": str(DEAD_LETTER_BYTES)},
 )
-TICKS = Topic("ticks", "(partition)", None, True, "delete", MINUTE_MS, {"segment.ms": str(MINUTE_MS)})
+EPISODES_STATE = Topic("episodes-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
+LIVE_METRICS_STATE = Topic("live-metrics-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
 
-TOPICS: tuple[Topic, ...] = (RUNS, STEPS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, TICKS)
+TOPICS: tuple[Topic, ...] = (
+    RUNS,
+    STEPS,
+    EPISODES,
+    LIVE_METRICS,
+    HEARTBEATS,
+    DEAD_LETTERS,
+    EPISODES_STATE,
+    LIVE_METRICS_STATE,
+)
 
 
 def check_id(name: str, value: object) -> None:
