@@ -103,10 +103,20 @@ def filled(store: Store) -> Store:
         "missing_from": [],
         "missing_to": [],
         "extras_sum": {},
-        **dict.fromkeys(("revision", "env", "episode", "length", "first_seq", "last_seq", "first_ts", "last_ts"), 0),
-        **dict.fromkeys(("return", "min_reward", "max_reward"), 0.0),
+        "revision": 1,
+        **dict.fromkeys(("env", "episode", "first_seq", "first_ts", "last_ts"), 0),
+        **dict.fromkeys(("return", "length", "last_seq", "min_reward", "max_reward"), 9),
     }
-    store.insert(EPISODES, records(EPISODES, episode))
+    cut = {
+        "id": "f",
+        "episode": 1,
+        "complete": False,
+        "missing_from": [12],
+        "missing_to": [14],
+        "length": 6,
+        "return": 6,
+    }
+    store.insert(EPISODES, records(EPISODES, episode, episode | cut, episode | {"revision": 2}))
     beat = {
         "component_id": "c",
         "kind": "sink",

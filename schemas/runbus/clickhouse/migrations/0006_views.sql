@@ -1,11 +1,75 @@
 -- What people read first. Views only: a cascaded table could drift after a server kill (docs/sql.md).
 
--- The newest revision of each finalised episode.
+-- The newest revision of each finalised episode. LIMIT BY the sorting key and not by id, which says the same: a filter
+-- on the run, the agent or the attempt passes through it to the primary key, and through id it does not.
 CREATE VIEW IF NOT EXISTS episodes_latest AS
 SELECT *
 FROM episodes
-ORDER BY revision DESC
-LIMIT 1 BY id;
+ORDER BY run_id, agent_id, attempt, env, episode, revision DESC
+LIMIT 1 BY run_id, agent_id, attempt, env, episode;
+
+-- One row a world episode: what its agents have together. Only the newest attempt of each agent counts, so a team that
+-- was started again does not mix with its earlier life.
+CREATE VIEW IF NOT EXISTS team_episodes AS
+SELECT
+    run_id,
+    env,
+    episode,
+    count() AS agents,
+    sumMap(map(toString(e.reason), toUInt64(1))) AS reasons,
+    sum(e.`return`) AS team_return,
+    avg(e.`return`) AS mean_return,
+    min(e.`return`) AS min_return,
+    max(e.`return`) AS max_return,
+    max(e.length) AS length,
+    min(e.complete) AS complete,
+    min(e.first_ts) AS first_ts,
+    max(e.last_ts) AS last_ts
+FROM
+(
+    SELECT *, max(l.attempt) OVER (PARTITION BY run_id, agent_id) AS newest_attempt
+    FROM episodes_latest AS l
+) AS e
+WHERE e.attempt = e.newest_attempt
+GROUP BY run_id, env, episode;
+
+-- Each finalised episode beside what its stored steps say. Two sums of the same numbers in another order differ by
+-- rounding: as many units of 1e-12 of the largest reward as there are steps are the same.
+CREATE VIEW IF NOT EXISTS episode_check AS
+SELECT
+    run_id,
+    agent_id,
+    attempt,
+    env,
+    episode,
+    e.revision AS revision,
+    e.complete AS complete,
+    e.`return` AS `return`,
+    s.steps_return AS stored_return,
+    e.length AS length,
+    s.steps_length AS stored_length,
+    s.rows_twice AS duplicate_rows,
+    1e-12 * e.length * greatest(abs(e.min_reward), abs(e.max_reward)) AS rounding,
+    e.length = s.steps_length AND multiIf(
+        isNaN(e.`return`) OR isNaN(s.steps_return), isNaN(e.`return`) AND isNaN(s.steps_return),
+        e.`return` = s.steps_return, true,
+        isFinite(rounding) AND abs(e.`return` - s.steps_return) <= rounding
+    ) AS same
+FROM episodes_latest AS e
+LEFT JOIN
+(
+    SELECT
+        run_id,
+        agent_id,
+        attempt,
+        env,
+        episode,
+        sumIf(reward, step > 0) AS steps_return,
+        toInt64(countIf(step > 0)) AS steps_length,
+        toInt64(count()) - toInt64(groupBitmap(toUInt64(seq))) AS rows_twice
+    FROM steps
+    GROUP BY run_id, agent_id, attempt, env, episode
+) AS s USING (run_id, agent_id, attempt, env, episode);
 
 -- One row an episode, from the raw steps, finished or not. Answered by the projection by_episode.
 CREATE VIEW IF NOT EXISTS episode_returns AS

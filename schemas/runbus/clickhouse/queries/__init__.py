@@ -6,7 +6,9 @@ from functools import cache
 from importlib import resources
 from typing import Literal, get_args
 
-QueryName = Literal["agent_progress", "audit_streams", "missing_ranges", "rows_per_offset", "run_list", "run_show"]
+QueryName = Literal[
+    "agent_progress", "audit_streams", "finalised_episodes", "missing_ranges", "rows_per_offset", "run_list", "run_show"
+]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)
 
