@@ -143,7 +143,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
             "[kafka]\nbootstrap_server = 'a:1'\n",
             r"unknown key kafka.bootstrap_server; this section has: bootstrap_serv",
         ),
-        ("[kafak]\nbootstrap_servers = 'a:1'\n", "unknown section kafak; there are: clickhouse, kafka"),
+        ("[kafak]\nbootstrap_servers = 'a:1'\n", "unknown section kafak; there are: clickhouse, episodes, kafka"),
         ("bootstrap_servers = 'a:1'\n", "unknown section bootstrap_servers"),
         ("kafka = 'a:1'\n", "unknown section kafka"),
         ("[kafka.ssl]\nca = 'x'\n", "unknown key kafka.ssl"),

@@ -133,6 +133,92 @@ SINK_GRACE_SECONDS = Setting(
     "At SIGTERM: how long inserts under way may take; what is left is replayed by the next owner.",
 )
 
+# --- stream apps and probes ---
+STREAMS_INSTANCE_ID = Setting(
+    "RUNBUS_STREAMS_INSTANCE_ID",
+    "streams",
+    "instance_id",
+    "",
+    "Name of a worker of a stream app, unique in its group: after a restart it takes over at once. Empty = none.",
+)
+STREAMS_SESSION_SECONDS = Setting(
+    "RUNBUS_STREAMS_SESSION_SECONDS",
+    "streams",
+    "session_seconds",
+    "20",
+    "A worker that is silent this long loses its partitions.",
+)
+STREAMS_COMMIT_SECONDS = Setting(
+    "RUNBUS_STREAMS_COMMIT_SECONDS",
+    "streams",
+    "commit_seconds",
+    "",
+    "Longest time between two commits of a partition; empty = the app's own: 0.2 for episodes, 1 for live-metrics.",
+)
+STREAMS_BATCH_RECORDS = Setting(
+    "RUNBUS_STREAMS_BATCH_RECORDS",
+    "streams",
+    "batch_records",
+    "200",
+    "Records that are processed before commits and heartbeats have their turn.",
+)
+STREAMS_GRACE_SECONDS = Setting(
+    "RUNBUS_STREAMS_GRACE_SECONDS",
+    "streams",
+    "grace_seconds",
+    "8",
+    "At SIGTERM: how long the last commit may take; what is left is done again by the next owner.",
+)
+EPISODES_IDLE_SECONDS = Setting(
+    "RUNBUS_EPISODES_IDLE_SECONDS",
+    "episodes",
+    "idle_seconds",
+    "3600",
+    "An open episode that is silent this long (by the broker's clock) is closed as abandoned.",
+)
+EPISODES_GRACE_SECONDS = Setting(
+    "RUNBUS_EPISODES_GRACE_SECONDS",
+    "episodes",
+    "grace_seconds",
+    "60",
+    "Steps that come this late still make a new revision of an incomplete episode; later ones are dead letters.",
+)
+EPISODES_REMEMBER_HOURS = Setting(
+    "RUNBUS_EPISODES_REMEMBER_HOURS",
+    "episodes",
+    "remember_hours",
+    "168",
+    "How long a silent stream is known, so that steps sent again open nothing anew; at least the retention of steps.",
+)
+LIVE_METRICS_INTERVAL_MS = Setting(
+    "RUNBUS_LIVE_METRICS_INTERVAL_MS",
+    "live_metrics",
+    "interval_ms",
+    "250",
+    "Shortest time between two LiveMetrics of a stream, milliseconds.",
+)
+LIVE_METRICS_STREAMS = Setting(
+    "RUNBUS_LIVE_METRICS_STREAMS",
+    "live_metrics",
+    "streams",
+    "10000",
+    "Most streams that a partition keeps; the longest silent one gives way.",
+)
+PROBES_ADDRESS = Setting(
+    "RUNBUS_PROBES_ADDRESS",
+    "probes",
+    "address",
+    "",
+    "host:port of /live, /ready and /metrics of a process; empty = off, port 0 = a free one.",
+)
+READY_LAG_SECONDS = Setting(
+    "RUNBUS_READY_LAG_SECONDS",
+    "probes",
+    "ready_lag_seconds",
+    "30",
+    "A process that is further behind says on /ready that it is not.",
+)
+
 SETTINGS: tuple[Setting, ...] = (
     BOOTSTRAP_SERVERS,
     SECURITY_PROTOCOL,
@@ -166,6 +252,18 @@ SETTINGS: tuple[Setting, ...] = (
     SINK_INSERT_SECONDS,
     SINK_LOST_RANGE,
     SINK_GRACE_SECONDS,
+    STREAMS_INSTANCE_ID,
+    STREAMS_SESSION_SECONDS,
+    STREAMS_COMMIT_SECONDS,
+    STREAMS_BATCH_RECORDS,
+    STREAMS_GRACE_SECONDS,
+    EPISODES_IDLE_SECONDS,
+    EPISODES_GRACE_SECONDS,
+    EPISODES_REMEMBER_HOURS,
+    LIVE_METRICS_INTERVAL_MS,
+    LIVE_METRICS_STREAMS,
+    PROBES_ADDRESS,
+    READY_LAG_SECONDS,
 )
 
 CONFIG_FILE_ENV = "RUNBUS_CONFIG"

@@ -1,0 +1,125 @@
+"""Every metric of RunBus, once: its name, its kind, its labels, its unit, what it means.
+
+docs/metrics.md is made from this table. A name is a contract: dashboards and alarms use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from runbus.probes.durations import Durations
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Sample(NamedTuple):
+    """One value of a metric, now; `labels` are the values of its labels."""
+
+    metric: Metric
+    value: float | Durations
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: in full. A counter's ends in `_total`.
+        kind: a counter only grows while its process lives; a histogram takes `Durations`.
+        doc: what it means, one sentence.
+        unit: of its values; empty = a number of things.
+        labels: names of its labels.
+        of: the processes that have it.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+    of: tuple[str, ...] = ("sink", "episodes", "live-metrics")
+
+    def now(self, value: float | Durations, *labels: str) -> Sample:
+        """Return its value at this moment, with the values of its labels. Raises ValueError where they do not fit."""
+        if len(labels) != len(self.labels):
+            raise ValueError(f"{self.name} has the labels {self.labels}, not {labels}")
+        if isinstance(value, Durations) is not (self.kind == "histogram"):
+            raise ValueError(f"{self.name} is a {self.kind}: {value!r} is none")
+        return Sample(self, value, labels)
+
+
+_SINK = ("sink",)
+_APPS = ("episodes", "live-metrics")
+
+BUILD_INFO = Metric(
+    "runbus_build_info", "gauge", "Which process of which version this is; always 1.", "", ("kind", "version")
+)
+READY = Metric("runbus_ready", "gauge", "1 while /ready says yes, else 0.")
+RECORDS = Metric("runbus_records_total", "counter", "Records of the log that were processed; in the sink: stored.")
+STEPS = Metric("runbus_steps_total", "counter", "Steps that were processed; in the sink: stored.")
+EMITTED = Metric("runbus_emitted_total", "counter", "Events that the app wrote, by topic.", "", ("topic",), _APPS)
+DEAD_LETTERS = Metric("runbus_dead_letters_total", "counter", "Records that went to the dead letters.")
+REFUSED_STEPS = Metric(
+    "runbus_refused_steps_total", "counter", "Steps of records that could not be used, whole or in part.", "", (), _APPS
+)
+SKIPPED_OFFSETS = Metric(
+    "runbus_skipped_offsets_total", "counter", "Offsets that were deleted from the log before they were processed."
+)
+COMMITS = Metric("runbus_commits_total", "counter", "Commits that the broker answered.")
+COMMIT_SECONDS = Metric("runbus_commit_seconds", "histogram", "How long a commit took.", "seconds")
+INSERTS = Metric("runbus_inserts_total", "counter", "Inserts that ClickHouse acknowledged.", "", (), _SINK)
+INSERTED_STEPS = Metric(
+    "runbus_inserted_steps_total",
+    "counter",
+    "Steps of acknowledged inserts; those of a replay count again.",
+    "",
+    (),
+    _SINK,
+)
+INSERT_SECONDS = Metric("runbus_insert_seconds", "histogram", "How long an insert took.", "seconds", (), _SINK)
+RETRIES = Metric(
+    "runbus_retries_total", "counter", "Calls that had to be made again, by reason.", "", ("reason",), _SINK
+)
+REPAIRED_ROWS = Metric(
+    "runbus_repaired_rows_total", "counter", "Rows that were acknowledged, found missing, and inserted.", "", (), _SINK
+)
+PAUSED = Metric("runbus_partitions_paused", "gauge", "Partitions that wait for something to be mended.", "", (), _SINK)
+PARTITIONS = Metric("runbus_partitions_owned", "gauge", "Partitions that the process owns now.")
+RECOVERING = Metric(
+    "runbus_partitions_recovering", "gauge", "Owned partitions whose state, or unfinished range, is still read back."
+)
+LAG_EVENTS = Metric(
+    "runbus_lag_events", "gauge", "Offsets of a partition that are readable and not done.", "", ("topic", "partition")
+)
+LAG_SECONDS = Metric(
+    "runbus_lag_seconds", "gauge", "Age of the oldest event that is not done; it grows while nothing moves.", "seconds"
+)
+STATE_ENTRIES = Metric(
+    "runbus_state_entries", "gauge", "What the app holds in memory, or gave up, by name.", "", ("what",), _APPS
+)
+
+METRICS: tuple[Metric, ...] = (
+    BUILD_INFO,
+    READY,
+    RECORDS,
+    STEPS,
+    EMITTED,
+    DEAD_LETTERS,
+    REFUSED_STEPS,
+    SKIPPED_OFFSETS,
+    COMMITS,
+    COMMIT_SECONDS,
+    INSERTS,
+    INSERTED_STEPS,
+    INSERT_SECONDS,
+    RETRIES,
+    REPAIRED_ROWS,
+    PAUSED,
+    PARTITIONS,
+    RECOVERING,
+    LAG_EVENTS,
+    LAG_SECONDS,
+    STATE_ENTRIES,
+)
