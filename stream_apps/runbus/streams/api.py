@@ -1,0 +1,169 @@
+"""The contract between a stream app's core and the shell that runs it.
+
+An app is a **core** per partition of `steps`: pure, synchronous, without Kafka, Faust, clocks or threads. The shell
+(`shard.py`, `engine.py`) reads the log, calls the core, and writes what it says in one Kafka transaction: the state
+changes, the emissions, the dead letters and the offset. A core that is called with the same records in the same order
+is in the same state and says the same things, whatever was killed in between.
+
+Obligations of a core:
+
+- No call may block, read a clock or keep what it was given (arrays are read-only views of the record).
+- No call raises for what stands in a record: a record that cannot be used is `Effects.refused`, whole or in part.
+- State is bounded; what is given up to stay within the bound is counted.
+- Everything that must survive a crash is in what `changes` returned; `restore` takes exactly that back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from runbus.schemas.batch import StepBatch
+from runbus.schemas.events import Event, RunEvent
+from runbus.schemas.topics import Topic
+
+
+class StreamId(NamedTuple):
+    """One stream: what one recorder instance sends. `seq` counts its steps."""
+
+    run_id: str
+    agent_id: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.agent_id}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """When something reaches a core.
+
+    Attributes:
+        offset: of the record in its partition; on a tick the next offset to come.
+        watermark_ms: stream time of the partition, milliseconds since the epoch by the **broker's** clock: the newest
+            append time that was read. While nothing is left to read it advances with real time; while the app is
+            behind it stands still, so a backlog is never taken for silence. It never goes back.
+        now_us: the app's wall clock, microseconds since the epoch; only for what people read (`sent_at`).
+    """
+
+    offset: int
+    watermark_ms: int
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One event for the topic, under the key of its stream."""
+
+    topic: Topic
+    key: bytes
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key of the state; `value` None deletes it."""
+
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a call to a core leads to.
+
+    Attributes:
+        emissions: in order.
+        refused: why this record, or steps of it, could not be used: the record goes to the dead letters with this text
+            as its error. Empty = all of it was used.
+        refused_steps: how many steps that concerns.
+    """
+
+    emissions: tuple[Emission, ...] = ()
+    refused: str = ""
+    refused_steps: int = 0
+
+
+NOTHING = Effects()
+
+
+class Core(Protocol):
+    """What one app knows of one partition of `steps`."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take one entry of the state back, before any other call. Raises ValueError if it is not one."""
+
+    def apply(self, batch: StepBatch, at: At) -> Effects:
+        """Take one record; its columns agree with its header (`runbus.schemas.batch.decode` checked that)."""
+
+    def end(self, event: RunEvent, appended_ms: int, at: At) -> Effects:
+        """Take a FINISHED event of a stream of this partition.
+
+        It comes from another topic, so it may come before the stream's steps, after them, and again after a restart.
+
+        Args:
+            appended_ms: when the broker took it. The recorder sends it after its last step was acknowledged: once the
+                watermark is past this time (and a second for brokers whose clocks differ), no more steps will come.
+        """
+
+    def tick(self, at: At) -> Effects:
+        """Let time pass: called several times a second, and before `apply` whenever the watermark moved."""
+
+    def changes(self) -> list[Change]:
+        """Return the entries of the state that differ from what was returned before, and forget that they do."""
+
+    def size(self) -> dict[str, int]:
+        """Return how much is held and was given up, by name (`streams`, `open_episodes`, ...): for the metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One stream app.
+
+    Attributes:
+        kind: of its heartbeats, and its name everywhere.
+        new_core: makes the core of a partition.
+        outbox: "transaction" = emissions become visible with the offset, exactly once; "at once" = they are sent when
+            they are made and may be repeated after a crash.
+        commit_seconds: the longest time between two commits of a partition that has something to commit.
+    """
+
+    kind: Literal["episodes", "live-metrics"]
+    new_core: CoreMaker
+    outbox: Literal["transaction", "at once"]
+    commit_seconds: float
+
+
+class CoreMaker(Protocol):
+    """Makes the core of a partition."""
+
+    def __call__(self, source: str) -> Core:
+        """Return an empty core; `source` is the partition as people read it, `runbus.steps:3`."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one process did since it started; shown by heartbeats and metrics."""
+
+    records: int = 0
+    steps: int = 0
+    emitted: int = 0
+    dead_letters: int = 0
+    refused_steps: int = 0
+    commits: int = 0
+    skipped_offsets: int = 0
+    by_reason: dict[str, int] = field(default_factory=dict)
+
+
+__all__ = [
+    "NOTHING",
+    "App",
+    "At",
+    "Change",
+    "Core",
+    "CoreMaker",
+    "Counters",
+    "Effects",
+    "Emission",
+    "StreamId",
+]

@@ -1,0 +1,21 @@
+"""How a stream app is started by its module's name: logs, exit code, one sentence for a mistake."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from runbus.config.errors import RunBusError
+from runbus.config.sources import Sources, read_sources
+
+
+def main(run: Callable[[Sources], None]) -> int:
+    """Run an app with the settings of the environment and the file; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        run(read_sources())
+    except RunBusError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0

@@ -1,0 +1,103 @@
+"""Run a core on one partition without Kafka: records and time in, emissions and state out. For tests, ours and yours.
+
+    driver = Driver(lambda source: EpisodesCore(Policy(idle_ms=1000)))
+    driver.send(batch)               # appends it at the next offset and feeds it
+    driver.advance(1500)             # nothing is left to read and 1.5 s of broker time pass
+    driver.commit()
+    driver.emitted                   # what consumers of the topic see: committed emissions, in order
+    driver.crash()                   # what was not committed is gone; a new core goes on from the committed state
+
+The same `Shard` as in production decides what a record is, what was taken already and what becomes a dead letter; only
+Kafka is replaced, by a list, a dict and a number.
+"""
+
+from __future__ import annotations
+
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import StepBatch, encode
+from runbus.schemas.codec import Codec
+from runbus.schemas.events import RunEvent
+from runbus.streams.api import Core, CoreMaker, Counters, Emission
+from runbus.streams.shard import DeadLetter, Record, Schemas, Shard, Source
+
+START_MS = 1_800_000_000_000
+
+
+class Driver:
+    """One app on one partition.
+
+    Args:
+        new_core: makes the core.
+        start_ms: broker time of the first record, milliseconds since the epoch.
+    """
+
+    def __init__(self, new_core: CoreMaker, *, start_ms: int = START_MS) -> None:
+        self.now_ms = start_ms
+        self.log: list[Record] = []
+        self.ends: list[tuple[RunEvent, int]] = []
+        self.state: dict[bytes, bytes] = {}
+        self.emitted: list[Emission] = []
+        self.letters: list[DeadLetter] = []
+        self.counters = Counters()
+        self._codec = Codec()
+        self._new_core = new_core
+        self._shard = self._new_shard()
+
+    @property
+    def core(self) -> Core:
+        """The core that runs now."""
+        return self._shard.core
+
+    def send(self, value: StepBatch | bytes | None) -> None:
+        """Append a batch, or the raw bytes of a record, at the next offset, and feed it."""
+        if isinstance(value, StepBatch):
+            value = self._codec.frame("steps", schema("StepBatch"), encode(value))
+        self.log.append(Record(len(self.log), self.now_ms, value))
+        self._shard.feed(self.log[-1:])
+
+    def end(self, event: RunEvent) -> None:
+        """Let a FINISHED event arrive."""
+        self.ends.append((event, self.now_ms))
+        self._shard.end(event, self.now_ms)
+
+    def advance(self, milliseconds: int) -> None:
+        """Let broker time pass while nothing is left to read."""
+        self.now_ms += milliseconds
+        self._shard.tick(self.now_ms)
+
+    def wait(self, milliseconds: int) -> None:
+        """Let time pass without saying that nothing is left to read: a backlog waits."""
+        self.now_ms += milliseconds
+        self._shard.tick(None)
+
+    def commit(self) -> None:
+        """Commit everything since the last commit, as one."""
+        work = self._shard.collect()
+        for change in work.changes:
+            if change.value is None:
+                self.state.pop(change.key, None)
+            else:
+                self.state[change.key] = change.value
+        self.emitted.extend(work.emissions)
+        self.letters.extend(work.letters)
+
+    def crash(self) -> None:
+        """Lose what was not committed, restore, and read the log on from the committed offset."""
+        self._shard = self._new_shard()
+        for event, appended_ms in self.ends:
+            self._shard.end(event, appended_ms)
+        self._shard.feed(self.log[self._shard.next_offset :])
+
+    def _new_shard(self) -> Shard:
+        source = Source("steps", "topic-1", 0)
+        shard = Shard(
+            source,
+            self._new_core(str(source)),
+            Schemas(self._codec),
+            self.counters,
+            app="driver",
+            clock_us=lambda: self.now_ms * 1000,
+        )
+        shard.begin(self.state)
+        shard.next_offset = max(shard.next_offset, 0)
+        return shard

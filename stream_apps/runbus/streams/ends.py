@@ -1,0 +1,90 @@
+"""Which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
+
+`runs` is keyed by stream and attempt, so it is not partitioned as `steps` is; it is small, and compacted. What a core
+does with an end depends neither on when it comes nor on how often, so reading it needs no cursor.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.codec import Codec
+from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
+from runbus.schemas.events import RunEvent
+from runbus.schemas.partitioner import partition_of
+from runbus.schemas.topics import DAY_MS, RUNS, stream_key
+from runbus.streams.api import StreamId
+from runbus.streams.kafka import TopicPartition, reader
+
+log = logging.getLogger(__name__)
+_REMEMBERED = 100_000
+# Steps are kept for a week, so the end of a stream that is older has no steps that are still to be read.
+_DAYS = 7
+
+
+class Ends:
+    """Follows the topic `runs`.
+
+    Args:
+        settings: of the broker.
+        codec: of the values.
+        partitions: of `steps`, and so of `runs`.
+        on_end: is told each end: (partition of steps, event, append time in milliseconds).
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, partitions: int, on_end: Callable[[int, RunEvent, int], None]
+    ) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._partitions = partitions
+        self._on_end = on_end
+        self._known: OrderedDict[StreamId, tuple[int, RunEvent, int]] = OrderedDict()
+
+    def of(self, partition: int) -> Iterator[tuple[RunEvent, int]]:
+        """Yield the ends of the streams of one partition that were read so far."""
+        for place, event, appended_ms in list(self._known.values()):
+            if place == partition:
+                yield event, appended_ms
+
+    async def run(self) -> None:
+        """Read on until cancelled."""
+        topic = self._settings.topic_prefix + RUNS.name
+        consumer = reader(self._settings)
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic, p) for p in range(self._partitions)]
+            consumer.assign(places)
+            since = int(time.time() * 1000) - _DAYS * DAY_MS
+            for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since))).items():
+                if found is None:
+                    await consumer.seek_to_end(place)
+                else:
+                    consumer.seek(place, found.offset)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                    for record in records:
+                        self._take(record.value, record.timestamp)
+        finally:
+            await consumer.stop()
+
+    def _take(self, value: bytes | None, appended_ms: int) -> None:
+        try:
+            writer, body = self._codec.open(value, "RunEvent")
+            event = RunEvent.decode(body, writer)
+        except (InvalidValue, UnknownSchema, RegistryMissing, RegistryUnavailable) as error:
+            log.warning("streams.run_event is not understood: %s", error)  # the sink keeps it as a dead letter
+            return
+        if event.kind != "FINISHED":
+            return
+        id_ = StreamId(event.run_id, event.agent_id, event.attempt)
+        partition = partition_of(stream_key(id_.run_id, id_.agent_id), self._partitions)
+        self._known[id_] = (partition, event, appended_ms)
+        self._known.move_to_end(id_)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        self._on_end(partition, event, appended_ms)

@@ -1,0 +1,342 @@
+"""A stream app on Kafka: reads `steps` as a member of a group, gives records to the cores, commits what they say.
+
+One event loop. Per partition: taken over (its state read back), fed, committed, given up. The loop never waits for one
+partition's commit or recovery; a crash at any point loses nothing, because nothing counts before its transaction does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
+
+from runbus.config.errors import RunBusError
+from runbus.probes import Durations
+from runbus.schemas.codec import Codec
+from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
+from runbus.schemas.events import RunEvent
+from runbus.streams.api import App, Counters
+from runbus.streams.ends import Ends
+from runbus.streams.kafka import (
+    Consumer,
+    Fenced,
+    KafkaError,
+    Listener,
+    StateLog,
+    TopicPartition,
+    Transactions,
+    member,
+    sender,
+)
+from runbus.streams.outbox import Outbox
+from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
+from runbus.streams.settings import StreamSettings
+from runbus.streams.shard import Record, SchemaNeeded, Schemas, Shard, Source
+from runbus.streams.start import SourceTopic, check_topics, state_topic
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.05  # how often time passes for the cores, and how long a read waits for records
+_REGISTRY_S = 1.0  # between two questions to a registry that does not answer
+_TOPIC_S = 5.0  # how often it is looked whether the topic is still the same
+# Stream time stays behind the last answer of the broker by this much: a record that was appended just before it may
+# have been answered after it.
+_MARGIN_MS = 100
+_SETTLE_S = 2.0
+# An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
+_SILENT_MS = 5_000
+# A partition that the broker refused to us is normally taken away within a heartbeat.
+_REFUSED_S = 60.0
+
+
+class Lag(NamedTuple):
+    """Records that are in the log and not processed, and the time since the newest that is, milliseconds."""
+
+    events: int
+    milliseconds: int
+
+
+class Restart(RunBusError):
+    """The process cannot go on as it is; a new one will find everything it needs in the log."""
+
+
+class Engine:
+    """Runs one app.
+
+    Args:
+        app: what to run.
+        settings: of the process.
+        codec: of the values.
+    """
+
+    def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
+        self.app = app
+        self.settings = settings
+        self.group = settings.kafka.topic_prefix + app.kind
+        self.counters = Counters()
+        self.partitions: dict[TopicPartition, Partition] = {}
+        self.commit_seconds = Durations()
+        self.turned_at = time.monotonic()
+        self.joined = False
+        self.waits_for: dict[str, str] = {}
+        self.outbox = Outbox(sender(settings.kafka))
+        self.clock = BrokerClock()
+        self.codec = codec
+        self._schemas = Schemas(codec)
+        self._names = Names(settings.kafka.topic_prefix, codec)
+        self._commit_s = settings.commit_seconds or app.commit_seconds
+        self._consumer: Consumer = member(settings.kafka, self.group, settings.instance_id, settings.session_seconds)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._failure: asyncio.Future[None] | None = None
+        self._topic: SourceTopic | None = None
+        self._ends: Ends | None = None
+
+    @property
+    def component_id(self) -> str:
+        """Its name in heartbeats and logs."""
+        return self.settings.instance_id or f"{self.app.kind}-{self._consumer._client._client_id}"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises RunBusError where a person has to act, Restart where a new start helps."""
+        loop = asyncio.get_running_loop()
+        self._failure = loop.create_future()
+        self._topic = await check_topics(self.settings.kafka, self.app, stop)
+        self._ends = Ends(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
+        background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run(), self._watch_topic())]
+        for task in background:
+            task.add_done_callback(self._note)
+        try:
+            await self._consumer.start()
+            self._consumer.subscribe([self._topic.name], listener=Listener(self.assigned, self.revoked))
+            log.info("streams.started app=%s group=%s", self.app.kind, self.group)
+            while not stop.is_set():
+                await self._turn()
+            await self._give_up(set(self.partitions))
+            await self._settled()
+        finally:
+            for task in [*background, *self._opening.values(), *self._tasks]:
+                task.cancel()
+            await asyncio.gather(*background, *self._opening.values(), *self._tasks, return_exceptions=True)
+            await self._close()
+        log.info("streams.stopped app=%s", self.app.kind)
+
+    async def _close(self) -> None:
+        """Leave the group and drop the clients; a broker that is away must not hold up the end."""
+        closing = [self._consumer.stop(), *(p.close() for p in self.partitions.values())]
+        try:
+            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), self.settings.grace_seconds)
+        except TimeoutError:
+            log.warning("streams.not_left: the broker did not answer")
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        assert self._failure is not None
+        if self._failure.done():
+            self._failure.result()
+        read = await self._consumer.getmany(timeout_ms=int(_TICK_S * 1000), max_records=self.settings.batch_records)
+        for place, records in read.items():
+            partition = self.partitions.get(place)
+            if partition is not None and partition.opened:
+                self._feed(partition, [Record(r.offset, r.timestamp, r.value, r.key) for r in records])
+                await asyncio.sleep(0)  # heartbeats and commits have their turn
+        self.turned_at = now = time.monotonic()
+        for partition in list(self.partitions.values()):
+            if partition.opened and not partition.given_up:
+                partition.shard.tick(self._read_up_to(partition))
+                self._send_at_once(partition)
+            if partition.due(now, self._commit_s):
+                self._start(self._commit(partition))
+
+    def _feed(self, partition: Partition, records: list[Record]) -> None:
+        try:
+            partition.feed(records)
+        except SchemaNeeded as needed:
+            self._consumer.pause(partition.place)
+            self._start(self._learn(partition, needed))
+        except ReadAgain as again:
+            log.warning("streams.read_again partition=%s offset=%d", partition.shard.source, again.offset)
+            self._consumer.seek(partition.place, again.offset)
+        self._send_at_once(partition)
+
+    def _send_at_once(self, partition: Partition) -> None:
+        if self.app.outbox == "at once":
+            for emission in partition.shard.take_emissions():
+                self.outbox.put(self._names.message(emission))
+
+    def _read_up_to(self, partition: Partition) -> int | None:
+        """Return a broker time up to which everything of the partition was read, None where something is left."""
+        place, consumer = partition.place, self._consumer
+        if not self.clock.known or partition.waits or place not in consumer.assignment():
+            return None
+        end, answered_ms = consumer.highwater(place), consumer.last_poll_timestamp(place)
+        if end is None or answered_ms is None:
+            return None
+        asked_ms = partition.asked_after(int(answered_ms))
+        if asked_ms is None or partition.shard.next_offset < end:
+            return None
+        return self.clock.of(asked_ms) - _MARGIN_MS
+
+    async def _commit(self, partition: Partition) -> None:
+        began = time.monotonic()
+        try:
+            work = await partition.commit(self._settled)
+        except Fenced as fenced:
+            await self._refused(partition, fenced)
+            return
+        if work is not None:
+            self.counters.commits += 1
+            self.commit_seconds.observe(time.monotonic() - began)
+
+    async def _settled(self) -> None:
+        """Wait until live metrics that were made so far are out; not for long, they are not worth a halt."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.outbox.settled(), _SETTLE_S)
+
+    async def _refused(self, partition: Partition, fenced: Fenced) -> None:
+        """Stop working on a partition that has another owner; the group takes it away, or we start anew."""
+        partition.given_up = True
+        log.warning("streams.fenced partition=%s: %s", partition.shard.source, fenced)
+        await asyncio.sleep(_REFUSED_S)
+        if self.partitions.get(partition.place) is partition:
+            raise Restart(f"{partition.shard.source} was refused but not taken away") from fenced
+
+    async def _learn(self, partition: Partition, needed: SchemaNeeded) -> None:
+        """Ask the registry until it answers; only this partition waits."""
+        while True:
+            try:
+                await asyncio.to_thread(self._schemas.learn, needed.ref)
+                break
+            except (RegistryMissing, RegistryUnavailable) as error:
+                self.waits_for[str(partition.shard.source)] = str(error)
+                log.warning("streams.waiting partition=%s: %s", partition.shard.source, error)
+                await asyncio.sleep(_REGISTRY_S)
+        self.waits_for.pop(str(partition.shard.source), None)
+        if not partition.given_up:
+            self._consumer.resume(partition.place)
+            self._feed(partition, [])
+
+    def _ended(self, number: int, event: RunEvent, appended_ms: int) -> None:
+        assert self._topic is not None
+        partition = self.partitions.get(TopicPartition(self._topic.name, number))
+        if partition is not None and partition.opened and not partition.given_up:
+            partition.shard.end(event, appended_ms)
+
+    async def _watch_topic(self) -> None:
+        assert self._topic is not None
+        while True:
+            await asyncio.sleep(_TOPIC_S)
+            if not await self._topic.unchanged():
+                raise Restart(f"topic {self._topic.name} was deleted or re-created")
+
+    # --- what it says of itself ------------------------------------------------------------------------------------
+
+    def lags(self) -> dict[str, Lag]:
+        """Return how far behind each partition is; the age grows while nothing moves."""
+        local_ms = time.time_ns() // 1_000_000
+        assigned = self._consumer.assignment()
+        found = {}
+        for place, partition in self.partitions.items():
+            asked_ms = self._consumer.last_poll_timestamp(place) if place in assigned else None
+            end = self._consumer.highwater(place) if place in assigned else None
+            events = max(0, (end or 0) - max(0, partition.shard.next_offset))
+            watermark_ms = partition.shard.watermark_ms
+            age = max(0, self.clock.of(local_ms) - watermark_ms) if events and watermark_ms else 0
+            if asked_ms is not None and local_ms - asked_ms > _SILENT_MS:  # nobody knows what is in the log
+                age = max(age, local_ms - int(asked_ms))
+            found[str(partition.shard.source)] = Lag(events, age)
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        """Return what the cores hold, added up."""
+        total: dict[str, int] = {}
+        for partition in self.partitions.values():
+            for name, number in partition.shard.core.size().items():
+                total[name] = total.get(name, 0) + number
+        return total
+
+    # --- partitions -----------------------------------------------------------------------------------------------
+
+    def assigned(self, places: set[TopicPartition]) -> None:
+        """Begin to take partitions over; nothing is read from them until that is done."""
+        self.joined = True
+        for place in places:
+            self._consumer.pause(place)
+            partition = self._new_partition(place)
+            self.partitions[place] = partition
+            task = asyncio.get_running_loop().create_task(self._open(partition))
+            task.add_done_callback(self._note)
+            self._opening[place] = task
+
+    async def revoked(self, places: set[TopicPartition]) -> None:
+        """Commit what was done and give the partitions away."""
+        self.joined = False
+        await self._give_up(places)
+
+    async def _give_up(self, places: set[TopicPartition]) -> None:
+        for place in places:
+            if (task := self._opening.pop(place, None)) is not None:
+                task.cancel()
+        owned = [self.partitions.pop(place) for place in places if place in self.partitions]
+        await asyncio.gather(*(self._leave(partition) for partition in owned))
+        if owned:
+            log.info("streams.revoked %s", ", ".join(str(p.shard.source) for p in owned))
+
+    async def _leave(self, partition: Partition) -> None:
+        try:
+            await asyncio.wait_for(partition.commit(self._settled), self.settings.grace_seconds)
+        except (Fenced, KafkaError, TimeoutError) as error:
+            log.warning("streams.not_committed partition=%s: %s", partition.shard.source, error)
+        await partition.close()
+
+    def _new_partition(self, place: TopicPartition) -> Partition:
+        assert self._topic is not None
+        source = Source(place.topic, self._topic.id, place.partition)
+        shard = Shard(source, self.app.new_core(str(source)), self._schemas, self.counters, app=self.app.kind)
+        state = StateLog(
+            self.settings.kafka, self.settings.kafka.topic_prefix + state_topic(self.app).name, place.partition
+        )
+        return Partition(place, shard, state, Transactions(self.settings.kafka, self.group, place), self._names)
+
+    async def _open(self, partition: Partition) -> None:
+        began = time.monotonic()
+        place, shard = partition.place, partition.shard
+        try:
+            same_topic = await partition.open(self.clock)
+        except Fenced as fenced:
+            await self._refused(partition, fenced)
+            return
+        if shard.next_offset < 0:
+            committed = await self._consumer.committed(place) if same_topic else 0
+            beginning = (await self._consumer.beginning_offsets([place]))[place]
+            shard.skip_to(max(beginning, committed or 0))
+        assert self._ends is not None
+        partition.opened = True
+        for event, appended_ms in self._ends.of(place.partition):
+            shard.end(event, appended_ms)
+        if self.partitions.get(place) is partition:
+            self._consumer.seek(place, shard.next_offset)
+            self._consumer.resume(place)
+        log.info(
+            "streams.opened partition=%s offset=%d seconds=%.2f %s",
+            *(shard.source, shard.next_offset, time.monotonic() - began, shard.core.size()),
+        )
+
+    # --- tasks ----------------------------------------------------------------------------------------------------
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note)
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """Let what a task raised end the loop."""
+        if task.cancelled() or self._failure is None or self._failure.done():
+            return
+        if (error := task.exception()) is not None:
+            self._failure.set_exception(error)

@@ -1,0 +1,217 @@
+"""aiokafka, the client that Faust brings: the only file that makes its clients and knows its errors."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import OffsetAndMetadata
+
+from runbus.config.kafka import KafkaSettings
+from runbus.streams.shard import FENCE_KEY
+
+__all__ = ["Consumer", "Fenced", "KafkaError", "Listener", "Producer", "StateLog", "TopicPartition", "Transactions"]
+
+Consumer: TypeAlias = AIOKafkaConsumer
+Producer: TypeAlias = AIOKafkaProducer
+
+# An idle fetch waits at most this long at the broker: what stream time knows of a quiet partition is that old.
+_FETCH_WAIT_MS = 200
+_FETCH_BYTES = 8 * 1024 * 1024
+# A transaction that nobody ends is ended by the broker after this; until then readers of committed records wait. A new
+# owner ends it at once.
+_TRANSACTION_MS = 30_000
+_REQUEST_MS = 20_000
+_RETRY_MS = 20  # the usual reason passes within milliseconds: the transaction before is being ended
+_CLOSE_S = 5.0
+
+
+class Fenced(Exception):
+    """Another process owns the partition now: nothing that this one does there can become visible."""
+
+
+def _options(settings: KafkaSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "security_protocol": settings.security_protocol,
+        "request_timeout_ms": _REQUEST_MS,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.reveal(),
+        }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = create_ssl_context(
+            cafile=settings.ssl_ca_location or None,
+            certfile=settings.ssl_certificate_location or None,
+            keyfile=settings.ssl_key_location or None,
+        )
+    return options
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    """What the group says; aiokafka waits for both calls before it goes on."""
+
+    def __init__(
+        self,
+        assigned: Callable[[set[TopicPartition]], None],
+        revoked: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._assigned = assigned
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Partitions are taken away."""
+        await self._revoked(set(revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Partitions are given."""
+        self._assigned(set(assigned))
+
+
+def reader(settings: KafkaSettings) -> Consumer:
+    """Return a consumer without a group, to be assigned by hand; it reads what is committed."""
+    return AIOKafkaConsumer(
+        **_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+
+
+def member(settings: KafkaSettings, group: str, instance_id: str, session_seconds: float) -> Consumer:
+    """Return a consumer of a group. Nothing is committed by it: offsets travel in the transactions."""
+    return AIOKafkaConsumer(
+        **_options(settings),
+        group_id=group,
+        group_instance_id=instance_id or None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        session_timeout_ms=int(session_seconds * 1000),
+        heartbeat_interval_ms=int(min(3.0, session_seconds / 4) * 1000),
+        max_poll_interval_ms=300_000,
+        rebalance_timeout_ms=30_000,
+    )
+
+
+def sender(settings: KafkaSettings) -> Producer:
+    """Return a producer for what may repeat or be lost: live metrics and heartbeats."""
+    return AIOKafkaProducer(
+        **_options(settings), acks=1, linger_ms=5, compression_type="lz4", max_request_size=_FETCH_BYTES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record to write; `partition` None = by its key (murmur2, as everywhere)."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Transactions:
+    """Everything that one partition writes, each commit a transaction.
+
+    The transactional id belongs to the partition, not to the process: `open` makes the broker abort what a former
+    owner has under way and refuse everything that it sends from then on.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str, source: TopicPartition) -> None:
+        self._group = group
+        self._source = source
+        self._producer = AIOKafkaProducer(
+            **_options(settings),
+            transactional_id=f"{group}-{source.topic}-{source.partition}",
+            transaction_timeout_ms=_TRANSACTION_MS,
+            acks="all",
+            retry_backoff_ms=_RETRY_MS,
+            compression_type="lz4",
+            max_request_size=_FETCH_BYTES,
+        )
+
+    async def open(self) -> None:
+        """Become the owner. Raises Fenced if another one did since."""
+        await self._translated(self._producer.start())
+
+    async def commit(self, messages: Iterable[Message], next_offset: int | None) -> int:
+        """Write the messages and the offset, all or nothing; return the broker's time of the last one, milliseconds.
+
+        Raises:
+            Fenced: another process owns the partition; nothing was written.
+            KafkaError: anything else; whether it was written is not known, the process has to end.
+        """
+        written_ms: int = await self._translated(self._commit(messages, next_offset))
+        return written_ms
+
+    async def _commit(self, messages: Iterable[Message], next_offset: int | None) -> int:
+        producer = self._producer
+        await producer.begin_transaction()
+        sent = [await producer.send(m.topic, m.value, m.key, m.partition, headers=list(m.headers)) for m in messages]
+        if next_offset is not None:
+            offsets = {self._source: OffsetAndMetadata(next_offset, "")}
+            await producer.send_offsets_to_transaction(offsets, self._group)
+        written = await asyncio.gather(*sent)
+        await producer.commit_transaction()
+        return max((int(w.timestamp) for w in written), default=0)
+
+    async def close(self) -> None:
+        """Give the client up; an open transaction is aborted by the next owner."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), _CLOSE_S)
+        except (KafkaError, TimeoutError):
+            return
+
+    async def _translated(self, call: Any) -> Any:  # noqa: ANN401 - its own result
+        try:
+            return await call
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced(f"{self._source.topic}:{self._source.partition} has another owner") from error
+
+
+class StateLog:
+    """The compacted topic that holds the state of one app; partition p belongs to partition p of the source."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int) -> None:
+        self._settings = settings
+        self.topic = topic
+        self.partition = partition
+
+    async def take_over(self, transactions: Transactions) -> tuple[list[tuple[bytes, bytes | None]], int]:
+        """Read everything that was committed; return it and the broker's time, milliseconds.
+
+        A token is written first, by the new owner, in a transaction of its own: when it comes by, everything before it
+        was read, and nothing of a former owner can follow it.
+        """
+        token = uuid.uuid4().bytes
+        fence = Message(self.topic, FENCE_KEY, token, self.partition)
+        now_ms = await transactions.commit([fence], None)
+        consumer = reader(self._settings)
+        await consumer.start()
+        try:
+            place = TopicPartition(self.topic, self.partition)
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            entries: list[tuple[bytes, bytes | None]] = []
+            while True:
+                for record in (await consumer.getmany(timeout_ms=1000)).get(place, []):
+                    if record.key == FENCE_KEY and record.value == token:
+                        return entries, now_ms
+                    entries.append((record.key, record.value))
+        finally:
+            await consumer.stop()

@@ -1,0 +1,190 @@
+"""One partition that this process owns: taken over, fed, committed, given up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from runbus.config.errors import RunBusError
+from runbus.schemas.avsc import schema
+from runbus.schemas.codec import Codec
+from runbus.schemas.topics import DEAD_LETTERS
+from runbus.streams.api import Emission
+from runbus.streams.kafka import Message, StateLog, TopicPartition, Transactions
+from runbus.streams.shard import Jump, Record, SchemaNeeded, Shard, Work, latest
+
+log = logging.getLogger(__name__)
+
+
+class ReadAgain(Exception):
+    """Records from `offset` on did not come: ask the log for them once more."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"offset {offset} did not come")
+        self.offset = offset
+
+
+@dataclass(slots=True)
+class Names:
+    """Topic names of one app, and how its events become values."""
+
+    prefix: str
+    codec: Codec
+
+    def message(self, emission: Emission) -> Message:
+        """Return an emission as the record to write."""
+        topic, event = self.prefix + emission.topic.name, emission.event
+        return Message(topic, emission.key, self.codec.frame(topic, schema(event.SCHEMA), event.encode()))
+
+    def messages(self, work: Work, changelog: str, partition: int) -> Iterable[Message]:
+        """Return everything of a commit as the records to write."""
+        yield from map(self.message, work.emissions)
+        for letter in work.letters:
+            headers = tuple(letter.headers)
+            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, letter.record.value, headers=headers)
+        for change in work.changes:
+            yield Message(changelog, change.key, change.value, partition)
+
+
+@dataclass(slots=True)
+class BrokerClock:
+    """The broker's time, as an offset to ours: stream time must not depend on this machine's clock being right."""
+
+    ahead_ms: int = 0
+    known: bool = False
+
+    def set(self, broker_ms: int) -> None:
+        """Learn it from the append time of something just written."""
+        if broker_ms > 0:
+            self.ahead_ms = broker_ms - time.time_ns() // 1_000_000
+            self.known = True
+
+    def of(self, local_ms: int) -> int:
+        """Return the broker's time at a time of ours."""
+        return local_ms + self.ahead_ms
+
+
+class Partition:
+    """See the module's text.
+
+    Args:
+        place: of the source.
+        shard: its records and its core.
+        state: where its state is kept.
+        transactions: its way to write.
+        names: of topics.
+    """
+
+    def __init__(
+        self, place: TopicPartition, shard: Shard, state: StateLog, transactions: Transactions, names: Names
+    ) -> None:
+        self.place = place
+        self.shard = shard
+        self.committed = -1
+        self.last_commit = 0.0  # monotonic seconds
+        self.opened = False
+        self.given_up = False
+        self._state = state
+        self._transactions = transactions
+        self._names = names
+        self._waiting: list[Record] = []
+        self._asked_again = -1
+        self._answers: tuple[int | None, int | None] = (None, None)
+        self._committing = asyncio.Lock()
+
+    async def open(self, clock: BrokerClock) -> bool:
+        """Become the owner and take the state back; return False where it belongs to a topic that is gone.
+
+        Raises Fenced if somebody else became the owner meanwhile.
+        """
+        await self._transactions.open()
+        entries, now_ms = await self._state.take_over(self._transactions)
+        clock.set(now_ms)
+        try:
+            same_topic = self.shard.begin(latest(entries))
+        except (ValueError, KeyError) as error:
+            raise RunBusError(
+                f"the state in {self._state.topic} cannot be read by this version ({error}); delete that topic and run "
+                "`runbus topics apply`: the app then starts anew from the log"
+            ) from error
+        if not same_topic:
+            log.warning("streams.topic_replaced partition=%s: state of the deleted topic is dropped", self.shard.source)
+        self.committed = self.shard.next_offset
+        return same_topic
+
+    def feed(self, records: list[Record]) -> None:
+        """Take records. Raises SchemaNeeded: they wait here; call again with none once the schema is known.
+
+        Raises ReadAgain where offsets are missing that the log may still have.
+        """
+        waiting, self._waiting = [*self._waiting, *records], []
+        while True:
+            try:
+                return self.shard.feed(waiting)
+            except SchemaNeeded:
+                self._waiting = waiting
+                raise
+            except Jump as jump:
+                if jump.expected != self._asked_again:
+                    self._asked_again = jump.expected
+                    raise ReadAgain(jump.expected) from jump
+                log.warning(
+                    "streams.skipped partition=%s first=%d last=%d: not in the log any more",
+                    *(self.shard.source, jump.expected, jump.found - 1),
+                )
+                self.shard.skip_to(jump.found)
+
+    def asked_after(self, answered_ms: int) -> int | None:
+        """Return a time after which the broker was asked for the answer that came at `answered_ms`.
+
+        An answer may have waited long to be read (a stopped process, a busy loop) and knows nothing of what was
+        appended meanwhile. But its request was sent after the answer before it was read, so that is when it counts.
+        """
+        if answered_ms != self._answers[1]:
+            self._answers = (self._answers[1], answered_ms)
+        return self._answers[0]
+
+    @property
+    def waits(self) -> bool:
+        """Whether records wait here for a schema."""
+        return bool(self._waiting)
+
+    def due(self, now: float, seconds: float) -> bool:
+        """Whether it is time to commit, and no commit is under way."""
+        if not self.opened or self.given_up or self._committing.locked():
+            return False
+        return self.shard.behind_commit and now - self.last_commit >= seconds
+
+    async def commit(self, settled: Callable[[], Awaitable[None]]) -> Work | None:
+        """Commit everything so far, as one; return what it was, None where there was nothing.
+
+        Args:
+            settled: awaited before the commit: what was sent outside of the transaction has to be out before the state
+                says that it was, or a crash in between would swallow it.
+
+        Raises:
+            Fenced: another process owns the partition; it has, or will have, done the same from the last commit on.
+            KafkaError: whether it was committed is not known: the process has to end.
+        """
+        async with self._committing:
+            if self.given_up or not self.opened or not self.shard.behind_commit:
+                return None
+            self.last_commit = time.monotonic()
+            work = self.shard.collect()
+            for letter in work.letters:
+                log.error(
+                    "streams.dead_letter partition=%s offset=%d: %s", letter.source, letter.record.offset, letter.error
+                )
+            await settled()
+            messages = self._names.messages(work, self._state.topic, self._state.partition)
+            await self._transactions.commit(messages, work.next_offset)
+            self.committed = work.next_offset
+            return work
+
+    async def close(self) -> None:
+        """Give it up; what is not committed is the next owner's to do again."""
+        self.given_up = True
+        await self._transactions.close()

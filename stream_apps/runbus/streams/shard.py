@@ -1,0 +1,291 @@
+"""One partition of `steps` on its way through an app, without Kafka: raw records in, what to commit out.
+
+    begin(entries)           the state as the changelog holds it; says where to read on
+    feed(records)            decode, skip what is known, check that no offset is missing, call the core
+    end(event), tick(...)    the other two things that reach a core
+    collect()                everything since the last `collect`, to be committed as one
+
+Exactness rests on two rules that are checked here: a record below `next_offset` has been taken already, and a record
+above it means that something is missing (`Jump`), whoever lost it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.batch import StepBatch, decode
+from runbus.schemas.codec import Codec, RegistryId, SchemaRef, split
+from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.events import RunEvent
+from runbus.streams.api import At, Change, Core, Counters, Effects, Emission
+
+#: Keys of the changelog that are no stream's: a stream's key has no control character.
+POSITION_KEY = b"\x00position"
+FENCE_KEY = b"\x00fence"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The partition. `topic_id` tells a topic from one that is re-created under its name."""
+
+    topic: str
+    topic_id: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of the log; `timestamp_ms` is when the broker took it."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes | None
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, whole or in part, as it was, and why."""
+
+    source: Source
+    record: Record
+    error: str
+    schema_id: str
+    app: str
+
+    @property
+    def key(self) -> bytes:
+        """Its own key: the source position, as the sink's."""
+        return f"{self.source.topic}-{self.source.partition}-{self.record.offset}".encode()
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        """What it says about its source."""
+        texts = {
+            "topic": self.source.topic,
+            "topic_id": self.source.topic_id,
+            "partition": str(self.source.partition),
+            "offset": str(self.record.offset),
+            "error": self.error,
+            "schema_id": self.schema_id,
+            "component": self.app,
+        }
+        return [(name, text.encode("utf-8", "replace")) for name, text in texts.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be committed as one."""
+
+    next_offset: int
+    changes: list[Change]
+    emissions: list[Emission]
+    letters: list[DeadLetter]
+
+
+class Jump(Exception):
+    """Offsets `expected` to `found - 1` did not come."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"offset {found} came where {expected} was expected")
+        self.expected = expected
+        self.found = found
+
+
+class SchemaNeeded(Exception):
+    """The registry has to be asked for a schema; then feed the rest of the records again."""
+
+    def __init__(self, ref: RegistryId) -> None:
+        super().__init__(f"{ref} is not known yet")
+        self.ref = ref
+
+
+@dataclass(slots=True)
+class Schemas:
+    """The writer schemas that were met so far, by reference; a text where there is none."""
+
+    codec: Codec
+    known: dict[SchemaRef, AvroSchema | str] = field(default_factory=dict)
+
+    def find(self, ref: SchemaRef) -> AvroSchema:
+        """Return the schema. Raises SchemaNeeded, UnknownSchema."""
+        found = self.known.get(ref)
+        if found is None:
+            if isinstance(ref, RegistryId):
+                raise SchemaNeeded(ref)
+            found = self.learn(ref)
+        if isinstance(found, str):
+            raise UnknownSchema(found)
+        return found
+
+    def learn(self, ref: SchemaRef) -> AvroSchema | str:
+        """Ask the codec, which may block. Raises RegistryMissing, RegistryUnavailable."""
+        try:
+            found: AvroSchema | str = self.codec.resolve(ref)
+        except UnknownSchema as error:
+            found = str(error)
+        self.known[ref] = found
+        return found
+
+
+class Shard:
+    """See the module's text.
+
+    Args:
+        source: the partition.
+        core: of this partition, empty.
+        schemas: shared by the partitions of a process.
+        counters: of the process.
+        app: name for dead letters.
+        clock_us: wall clock, microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        core: Core,
+        schemas: Schemas,
+        counters: Counters,
+        *,
+        app: str,
+        clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.source = source
+        self.core = core
+        self.next_offset = -1  # not known: the first record decides
+        self.watermark_ms = 0
+        self._schemas = schemas
+        self._counters = counters
+        self._app = app
+        self._clock_us = clock_us
+        self._emissions: list[Emission] = []
+        self._letters: list[DeadLetter] = []
+        self._changes: list[Change] = []
+        self._collected = -1
+
+    def begin(self, entries: Mapping[bytes, bytes]) -> bool:
+        """Take the state back; return whether it belongs to this topic.
+
+        State of a topic that was deleted and created anew is given up: its offsets mean nothing here.
+        """
+        position = entries.get(POSITION_KEY)
+        if position is None:
+            return True
+        saved = json.loads(position)
+        if saved["topic_id"] != self.source.topic_id:
+            self._changes = [Change(key, None) for key in entries if key not in (POSITION_KEY, FENCE_KEY)]
+            return False
+        self.next_offset = self._collected = saved["next_offset"]
+        self.watermark_ms = saved["watermark_ms"]
+        for key, value in entries.items():
+            if key not in (POSITION_KEY, FENCE_KEY):
+                self.core.restore(key, value)
+        return True
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """Take records in order. Raises Jump, SchemaNeeded; what came before is taken, the rest can be fed again."""
+        for record in records:
+            if record.offset < self.next_offset:
+                continue
+            if record.offset > self.next_offset >= 0:
+                raise Jump(self.next_offset, record.offset)
+            self._take(record)
+            self.next_offset = record.offset + 1
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at `offset`: what is before it is not in the log any more."""
+        self._counters.skipped_offsets += max(0, offset - self.next_offset) if self.next_offset >= 0 else 0
+        self.next_offset = offset
+
+    def end(self, event: RunEvent, appended_ms: int) -> None:
+        """Take the end of a stream."""
+        self._effects(self.core.end(event, appended_ms, self._at()), None, "")
+
+    def tick(self, caught_up_ms: int | None = None) -> None:
+        """Let time pass.
+
+        Args:
+            caught_up_ms: where nothing is left to read: a broker time up to which everything was read.
+        """
+        if caught_up_ms is not None:
+            self.watermark_ms = max(self.watermark_ms, caught_up_ms)
+        self._effects(self.core.tick(self._at()), None, "")
+
+    def take_emissions(self) -> list[Emission]:
+        """Return what was emitted since the last call of this or of `collect`."""
+        emissions, self._emissions = self._emissions, []
+        return emissions
+
+    @property
+    def behind_commit(self) -> bool:
+        """Whether there is something to collect."""
+        return bool(self.next_offset != self._collected or self._emissions or self._letters or self._changes)
+
+    def collect(self) -> Work:
+        """Return everything since the last call; it must be committed, or the process must end."""
+        changes = [*self._changes, *self.core.changes()]
+        saved = {
+            "topic_id": self.source.topic_id,
+            "next_offset": self.next_offset,
+            "watermark_ms": self.watermark_ms,
+        }
+        changes.append(Change(POSITION_KEY, json.dumps(saved).encode()))
+        work = Work(self.next_offset, changes, self.take_emissions(), self._letters)
+        self._letters, self._changes, self._collected = [], [], self.next_offset
+        self._counters.dead_letters += len(work.letters)
+        return work
+
+    # --- one record -----------------------------------------------------------------------------------------------
+
+    def _take(self, record: Record) -> None:
+        ref: SchemaRef | None = None
+        try:
+            ref, _ = split(record.value)
+            batch = self._decode(record.value or b"", ref)
+        except (InvalidValue, UnknownSchema) as error:
+            self._letters.append(self._letter(record, str(error), ref))
+            return
+        self._counters.records += 1
+        self._counters.steps += batch.header.count
+        if record.timestamp_ms > self.watermark_ms:
+            self.watermark_ms = record.timestamp_ms
+            self._effects(self.core.tick(self._at(record.offset)), None, "")
+        self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
+
+    def _decode(self, value: bytes, ref: SchemaRef) -> StepBatch:
+        writer = self._schemas.find(ref)
+        if writer.name != "StepBatch":
+            raise InvalidValue(f"a {writer.name} where a StepBatch is expected")
+        return decode(value[split(value)[1] :], writer)
+
+    def _effects(self, effects: Effects, record: Record | None, schema_id: str) -> None:
+        if effects.emissions:
+            self._emissions.extend(effects.emissions)
+            self._counters.emitted += len(effects.emissions)
+        if effects.refused and record is not None:
+            self._counters.refused_steps += effects.refused_steps
+            self._letters.append(DeadLetter(self.source, record, effects.refused, schema_id, self._app))
+
+    def _letter(self, record: Record, error: str, ref: SchemaRef | None) -> DeadLetter:
+        return DeadLetter(self.source, record, error, "" if ref is None else str(ref), self._app)
+
+    def _at(self, offset: int | None = None) -> At:
+        return At(self.next_offset if offset is None else offset, self.watermark_ms, self._clock_us())
+
+
+def latest(entries: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:
+    """Return the newest value of each key of a changelog, as compaction would leave them."""
+    state: dict[bytes, bytes] = {}
+    for key, value in entries:
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = value
+    return state

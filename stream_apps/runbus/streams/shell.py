@@ -1,0 +1,122 @@
+"""Faust, as the shell of a stream app: its App and Worker run our engine as a service. The only file that knows Faust.
+
+What Faust brings here: the worker (signals, ordered start and stop, supervision of services), its service framework,
+its client library (aiokafka) and uvloop. What it does not do here: its consumer, streams and tables are switched off,
+because their results are not exact under SIGKILL, SIGSTOP and rebalances (docs/decisions/0008).
+
+Rules found by running it:
+
+- An exception inside a `Service.task` makes the worker stop and exit with 1; SIGTERM and SIGINT let `on_stop` run and
+  exit with 0.
+- uvloop's policy must be set before `faust` is imported.
+- Without `override_logging=False`, `redirect_stdouts=False` and `quiet=True` the worker takes over logging and stdout;
+  without `autodiscover=False` it imports modules that it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from runbus.config.errors import RunBusError
+from runbus.streams.engine import Engine
+from runbus.streams.report import reported
+
+log = logging.getLogger(__name__)
+
+# They tell each start and stop, each request that had to be repeated, and a crash with its whole stack once more. The
+# sender's repetitions are normal: a broker of Kafka 4 answers "not enough replicas" to a record that comes while it
+# still ends the transaction before (KIP-890, for clients as old as aiokafka's requests).
+_LEVELS = {
+    "aiokafka": logging.WARNING,
+    "aiokafka.producer.sender": logging.ERROR,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "faust.worker": logging.CRITICAL + 1,
+}
+
+
+def run(make_engine: Callable[[], Engine]) -> None:
+    """Run an engine under Faust until SIGTERM or SIGINT.
+
+    Args:
+        make_engine: called once the event loop runs.
+
+    Raises:
+        RunBusError: one sentence for the person who has to act.
+    """
+    with contextlib.suppress(ImportError):  # not on every platform
+        asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its imports
+        faust: Any = importlib.import_module("faust")
+        strategy: Any = importlib.import_module("faust.app.base").BootStrategy
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
+    failures: list[Exception] = []
+    app = _app(faust, strategy, make_engine, failures)
+    worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
+    code: Any = 0
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        code = end.code
+    for failure in failures:
+        if isinstance(failure, RunBusError):
+            raise failure
+        raise RunBusError(f"{type(failure).__name__}: {failure}; start it again") from failure
+    if code:
+        raise RunBusError(f"Faust's worker ended with {code}; its log says why")
+
+
+def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures: list[Exception]) -> Any:  # noqa: ANN401
+    """Return a Faust app whose only service is the engine; what ends it is put into `failures`."""
+
+    class NoKafka(strategy):  # type: ignore[misc]  # Faust is not typed
+        """Start services only: the engine has its own clients."""
+
+        enable_kafka = False
+        enable_web = False
+
+    class Shell(faust.App):  # type: ignore[misc]
+        """An app of services."""
+
+        BootStrategy = NoKafka
+
+    app = Shell("runbus", autodiscover=False, store="memory://", web_enabled=False)
+
+    @app.service
+    class Runner(faust.Service):  # type: ignore[misc]
+        """The engine as a service."""
+
+        async def on_start(self) -> None:
+            self.asked = asyncio.Event()
+            self.done = asyncio.Event()
+
+        async def on_stop(self) -> None:
+            self.asked.set()
+            await self.done.wait()
+
+        @faust.Service.task  # type: ignore[untyped-decorator]
+        async def _work(self) -> None:
+            try:
+                await _serve(make_engine(), self.asked)
+            except Exception as error:
+                if not isinstance(error, RunBusError):
+                    log.exception("streams.crash")
+                failures.append(error)
+                raise
+            finally:
+                self.done.set()
+
+    return app
+
+
+async def _serve(engine: Engine, asked: asyncio.Event) -> None:
+    async with reported(engine):
+        await engine.run(asked)
