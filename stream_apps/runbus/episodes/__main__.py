@@ -1,0 +1,11 @@
+"""`python -m runbus.episodes`: the app with settings from the environment and the file."""
+
+from __future__ import annotations
+
+import sys
+
+from runbus.episodes.process import run
+from runbus.streams.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(run))
