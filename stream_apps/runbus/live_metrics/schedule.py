@@ -1,0 +1,99 @@
+"""When which stream is due, without looking at all of them: an ordered queue for each reason."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+
+from runbus.live_metrics.stream import Stream
+from runbus.streams.api import StreamId
+
+
+class Pace:
+    """Emissions at a limited rate: a stream that changed is due at once, or an interval after its last emission.
+
+    Args:
+        interval_us: least time between two emissions of a stream, by the wall clock.
+    """
+
+    def __init__(self, interval_us: int) -> None:
+        self._interval_us = interval_us
+        self._queue: list[tuple[int, int, Stream]] = []
+        self._entries = 0
+        self._now_us = 0
+
+    def may_go(self, stream: Stream, now_us: int) -> bool:
+        """Return whether a stream that changed is due now; if not, it is queued for when it will be."""
+        self._now_us = max(self._now_us, now_us)
+        if stream.queued:
+            return False
+        if stream.sent_us is None or not stream.sent_us <= now_us < stream.sent_us + self._interval_us:
+            return True
+        self.put(stream, stream.sent_us + self._interval_us)
+        return False
+
+    def put(self, stream: Stream, due_us: int) -> None:
+        """Queue a stream that is not queued."""
+        stream.queued = True
+        self._entries += 1
+        heapq.heappush(self._queue, (due_us, self._entries, stream))
+
+    def due(self, now_us: int) -> Iterator[Stream]:
+        """Yield what is due, and take it off the queue."""
+        if now_us < self._now_us:  # the wall clock was set back: waiting for it to come back would be hours of silence
+            self._queue = [(now_us, number, stream) for _, number, stream in self._queue]
+            heapq.heapify(self._queue)
+        self._now_us = now_us
+        while self._queue and self._queue[0][0] <= now_us:
+            stream = heapq.heappop(self._queue)[2]
+            stream.queued = False
+            yield stream
+
+
+class Ends:
+    """FINISHED events that wait until no more steps of their stream can come.
+
+    They come again after a restart, so they are not state.
+
+    Args:
+        limit: so many wait; beyond it the oldest is forgotten.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.forgotten = 0
+        self._limit = limit
+        self._queue: list[tuple[int, StreamId]] = []
+
+    def put(self, id_: StreamId, from_ms: int) -> None:
+        """Let a stream end once stream time is past `from_ms`."""
+        heapq.heappush(self._queue, (from_ms, id_))
+        if len(self._queue) > self._limit:
+            heapq.heappop(self._queue)
+            self.forgotten += 1
+
+    def due(self, watermark_ms: int) -> Iterator[StreamId]:
+        """Yield what is due, and take it off the queue."""
+        while self._queue and self._queue[0][0] < watermark_ms:
+            yield heapq.heappop(self._queue)[1]
+
+
+class Finished:
+    """Finished streams, until they are forgotten.
+
+    Args:
+        keep_ms: stream time.
+    """
+
+    def __init__(self, keep_ms: int) -> None:
+        self._keep_ms = keep_ms
+        self._queue: deque[Stream] = deque()
+
+    def put(self, stream: Stream) -> None:
+        """Take a stream that has finished; they come in the order of `finished_ms`."""
+        self._queue.append(stream)
+
+    def due(self, watermark_ms: int) -> Iterator[Stream]:
+        """Yield the streams whose time is over."""
+        while self._queue and self._queue[0].finished_ms + self._keep_ms < watermark_ms:
+            yield self._queue.popleft()
