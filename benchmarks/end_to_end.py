@@ -1,5 +1,7 @@
 """Steps a second from agents to rows, with every process on this machine: agents, broker, sink, ClickHouse's engine.
 
+This is the durable path; the stream apps do not run.
+
 Method: an own stack in a temporary folder; the agents' processes wait for a common start, record `STEPS` of the shape
 (times `--scale`) between them as fast as they can, and end. The clock runs from the common start until ClickHouse
 holds every step (asked every 50 ms); the figure is steps / that time, and the audit must find nothing missing, doubled
@@ -40,7 +42,7 @@ from runbus.audit.run import Sides, audit
 from runbus.clickhouse.client import connect
 from runbus.config.kafka import KafkaSettings
 from runbus.gymnasium import RecordSteps
-from runbus.local.apps import APPS, prepare, sources, wait_for_sink
+from runbus.local.apps import SINK, prepare, sources, wait_for_apps
 from runbus.local.stack import Endpoints, Stack, StackOptions
 from runbus.recorder import Recorder
 from runbus.schemas.registry import codec
@@ -202,9 +204,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder), StackOptions(tied=True))
         began = datetime.now(UTC)
-        endpoints = stack.up(APPS, prepare)
+        endpoints = stack.up([SINK], prepare)
         try:
-            wait_for_sink(endpoints, began)
+            wait_for_apps(endpoints, began, [SINK])
             for number in range(args.rounds + 1):
                 for shape in args.shapes:
                     result = one_round(stack, endpoints, shape, args.scale, number)

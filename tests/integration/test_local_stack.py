@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from runbus.config.errors import RunBusError
-from runbus.local.apps import APPS, prepare, sources, wait_for_sink
+from runbus.local.apps import APPS, prepare, sources, wait_for_apps
 from runbus.local.ports import free_port, is_free, listen
 from runbus.local.service import Service, running
 from runbus.local.stack import App, Endpoints, Stack, StackOptions
@@ -260,7 +260,7 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
         monkeypatch.setenv(name, value)
     stack, began = Stack(home), datetime.now(UTC)
     endpoints = stack.up([*APPS, App("dump", DUMP)], prepare)
-    wait_for_sink(endpoints, began)
+    wait_for_apps(endpoints, began)
     child = home / "logs" / "child.log"
     with running(Service("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
         pass
@@ -276,7 +276,7 @@ def test_registry_of_a_new_stack_knows_the_schemas_and_stays(home: Path) -> None
     """The sink of a new stack with a registry works at once; a later up without the option changes nothing."""
     began = datetime.now(UTC)
     first = Stack(home, StackOptions(registry=True)).up(APPS, prepare)
-    wait_for_sink(first, began)
+    wait_for_apps(first, began)
     schemas = registry(sources(first))
     assert schemas is not None
     assert schemas.id_of("runbus.steps", schema("StepBatch")) > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
-from runbus.local.demo import DemoResult
+from runbus.local.demo import DemoResult, Episodes
 
 STREAM = ("demo-1-cartpole", "agent-0", 1)
 
@@ -24,6 +24,14 @@ def test_drops_are_told_beside_the_success() -> None:
     assert "2 that were dropped" in result.verdict
 
 
+def test_finalised_episodes_are_told_beside_the_success() -> None:
+    """The last line says how many episodes there were."""
+    audit = reconcile({STREAM: Logged(9, 0, 0, finished=True)}, {STREAM: Stored(9, 9, 9)})
+    result = DemoResult(audit, episodes=Episodes(3, 3, 0))
+    assert result.problems == []
+    assert result.verdict.endswith("; all 3 episodes are finalised")
+
+
 @pytest.mark.parametrize(
     ("result", "text"),
     [
@@ -32,6 +40,8 @@ def test_drops_are_told_beside_the_success() -> None:
         (DemoResult(Audit({STREAM: Sums(9, 8, in_flight=1)})), "1 steps are still in flight"),
         (DemoResult(Audit({}), ("agent-0 failed",)), "agent-0 failed"),
         (DemoResult(reconcile({STREAM: Logged(9)}, {STREAM: Stored(9, 9, 9)})), "never said its end"),
+        (DemoResult(Audit({}), episodes=Episodes(3, 2, 0)), "3 have ended, 2 are finalised"),
+        (DemoResult(Audit({}), episodes=Episodes(3, 3, 1)), "1 of those do not agree"),
     ],
 )
 def test_whatever_is_wrong_is_a_problem(result: DemoResult, text: str) -> None:

@@ -220,9 +220,15 @@ def test_environment_of_a_stack_names_no_other_installation() -> None:
     kept = stack_environment(environ)
     assert "KAFKA_BOOTSTRAP_SERVERS" in environ
     assert {n for n in kept if n.startswith(("KAFKA_", "CLICKHOUSE_", "SCHEMA_REGISTRY_"))} == {"KAFKA_HEAP_OPTS"}
-    assert not {"RUNBUS_TOPIC_PREFIX", "RUNBUS_SINK_GROUP", "RUNBUS_SINK_INSTANCE_ID", "RUNBUS_CONFIG"} & set(kept)
-    tuning = {s.env for s in SETTINGS if s.env.startswith(("RUNBUS_RECORDER_", "RUNBUS_SINK_"))}
-    assert set(kept) == set(others) | tuning - {"RUNBUS_SINK_GROUP", "RUNBUS_SINK_INSTANCE_ID"}
+    one_process = {
+        "RUNBUS_SINK_GROUP",
+        "RUNBUS_SINK_INSTANCE_ID",
+        "RUNBUS_STREAMS_INSTANCE_ID",
+        "RUNBUS_PROBES_ADDRESS",
+    }
+    assert not {"RUNBUS_TOPIC_PREFIX", "RUNBUS_CONFIG", *one_process} & set(kept)
+    tuning = {s.env for s in SETTINGS if s.section not in ("kafka", "registry", "clickhouse")}
+    assert set(kept) == set(others) | tuning - one_process
 
 
 def test_command_is_wrapped_by_this_interpreter() -> None:

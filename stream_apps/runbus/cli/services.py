@@ -1,4 +1,4 @@
-"""`runbus migrate` and `runbus sink`: what runs beside the broker and ClickHouse."""
+"""`runbus migrate`, `sink`, `episodes` and `live-metrics`: what runs beside the broker and ClickHouse."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import typer
 from runbus.cli.context import settings
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.clickhouse.migrate import migrate
-from runbus.sink import run
+from runbus.sink import run as run_sink
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("migrate")(migrate_)
     app.command("sink")(sink)
+    app.command("episodes")(episodes)
+    app.command("live-metrics")(live_metrics)
 
 
 def migrate_(context: typer.Context, as_json: Json = False) -> None:
@@ -32,7 +34,28 @@ def migrate_(context: typer.Context, as_json: Json = False) -> None:
 
 def sink(context: typer.Context) -> None:
     """Store runs, steps, episodes and heartbeats in ClickHouse, exactly once; runs until it is stopped."""
+    _say_what_it_does(context)
+    run_sink(settings(context).sources)
+
+
+def episodes(context: typer.Context) -> None:
+    """Finalise each episode of the log, once per revision; runs until it is stopped."""
+    from runbus.episodes.process import run
+
+    _say_what_it_does(context)
+    run(settings(context).sources)
+
+
+def live_metrics(context: typer.Context) -> None:
+    """Compute what each stream does now, for pages and alarms; runs until it is stopped."""
+    from runbus.live_metrics.process import run
+
+    _say_what_it_does(context)
+    run(settings(context).sources)
+
+
+def _say_what_it_does(context: typer.Context) -> None:
+    """Log from info on, unless the level was chosen: a process says what it does, a question only what fails."""
     level = context.find_root().get_parameter_source("log_level")
     if level is not None and level.name == "DEFAULT":
-        logging.getLogger("runbus").setLevel(logging.INFO)  # a process says what it does; a question only what fails
-    run(settings(context).sources)
+        logging.getLogger("runbus").setLevel(logging.INFO)

@@ -13,7 +13,7 @@ from runbus.cli.context import settings
 from runbus.cli.doctor import diagnose
 from runbus.cli.output import Json, complain, print_json, print_table, say
 from runbus.config.sources import home
-from runbus.local.apps import APPS, prepare, wait_for_sink
+from runbus.local.apps import APPS, prepare, wait_for_apps
 from runbus.local.demo import DemoOptions
 from runbus.local.demo import demo as run_demo
 from runbus.local.stack import Stack, StackOptions
@@ -78,7 +78,7 @@ def up(
     stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
     running, began = stack.status().running, datetime.now(UTC)
     found = stack.up(APPS, prepare)
-    wait_for_sink(found, began)
+    wait_for_apps(found, began)
     addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
     if as_json:
         print_json({"already_running": running, **addresses, "config_file": str(found.config_file)})

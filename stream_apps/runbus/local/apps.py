@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from clickhouse_connect.driver.client import Client
@@ -24,10 +25,22 @@ from runbus.schemas.registry import registry
 #: Enough that several consumers can share a topic; few enough for one small machine.
 LOCAL_PARTITIONS = 4
 
-#: A sink is ready in 2-3 s; a machine that is busy with other things takes longer.
-_SINK_START_S = 60.0
+#: An app is ready in 2-5 s; a machine that is busy with other things takes longer.
+_START_S = 60.0
 
-APPS: tuple[App, ...] = (App("sink", (sys.executable, "-m", "runbus.cli", "sink")),)
+
+def _app(name: str, **environment: str) -> App:
+    """Return a command as an app; its log says on which port its probes are."""
+    return App(
+        name, (sys.executable, "-m", "runbus.cli", name), {"RUNBUS_PROBES_ADDRESS": "127.0.0.1:0", **environment}
+    )
+
+
+SINK = _app("sink")
+#: One worker of each; a fixed instance id, so that a restart after a crash takes over at once.
+EPISODES = _app("episodes", RUNBUS_STREAMS_INSTANCE_ID="episodes-local")
+LIVE_METRICS = _app("live-metrics", RUNBUS_STREAMS_INSTANCE_ID="live-metrics-local")
+APPS: tuple[App, ...] = (SINK, EPISODES, LIVE_METRICS)
 
 
 def sources(endpoints: Endpoints) -> Sources:
@@ -35,31 +48,32 @@ def sources(endpoints: Endpoints) -> Sources:
     return read_sources(environ={CONFIG_FILE_ENV: str(endpoints.config_file)})
 
 
-def wait_for_sink(endpoints: Endpoints, began: datetime) -> None:
-    """Return once a heartbeat that the sink sent after `began` (UTC) is stored: the whole path works.
+def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[App] = APPS) -> None:
+    """Return once a heartbeat that each app sent after `began` (UTC) is stored: the whole path works.
 
-    Raises RunBusError, naming the sink's log, when that takes longer than a start should.
+    Raises RunBusError, naming the log, when that takes longer than a start should.
     """
     settings = ClickHouseSettings.load(sources(endpoints))
-    deadline = time.monotonic() + _SINK_START_S
+    deadline = time.monotonic() + _START_S
     client = connect(settings)
     try:
-        while not _heard(client, began):
+        while silent := {app.name for app in apps} - _heard(client, began):
             if time.monotonic() > deadline:
-                log = endpoints.config_file.parent / "logs" / "sink.log"
-                raise RunBusError(f"the sink stored nothing within {_SINK_START_S:.0f} s.{last_lines(log)}")
+                name = SINK.name if SINK.name in silent else min(silent)  # without the sink nobody is heard
+                log = endpoints.config_file.parent / "logs" / f"{name}.log"
+                raise RunBusError(f"nothing was heard of {name} within {_START_S:.0f} s.{last_lines(log)}")
             time.sleep(0.1)
     finally:
         client.close()
 
 
-def _heard(client: Client, began: datetime) -> bool:
+def _heard(client: Client, began: datetime) -> set[str]:
     with translated():
         found = client.query(
-            "SELECT count() > 0 FROM heartbeats WHERE kind = 'sink' AND sent_at >= {began:DateTime64(6, 'UTC')}",
+            "SELECT DISTINCT kind FROM heartbeats WHERE sent_at >= {began:DateTime64(6, 'UTC')}",
             parameters={"began": began},
         )
-    return bool(found.result_rows[0][0])
+    return {str(kind) for (kind,) in found.result_rows}
 
 
 def prepare(endpoints: Endpoints) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -25,7 +26,7 @@ from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
 from runbus.local.agents.tasks import TASKS
-from runbus.local.apps import APPS, prepare, sources, wait_for_sink
+from runbus.local.apps import APPS, SINK, prepare, sources, wait_for_apps
 from runbus.local.paths import writable_directory
 from runbus.local.service import Running, Service, last_lines
 from runbus.local.stack import Endpoints, Stack
@@ -51,12 +52,24 @@ class DemoOptions:
     seed: int = 0
 
 
+class Episodes(NamedTuple):
+    """Episodes that ended in the stored steps, those of them that are finalised, and finalised ones that differ."""
+
+    ended: int
+    finalised: int
+    different: int
+
+
+NO_EPISODES = Episodes(0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """How a demo ended: the audit of its runs, and what failed while it ran (a line each)."""
+    """How a demo ended: the audit of its runs, what failed while it ran (a line each), and the finalised episodes."""
 
     audit: Audit
     failures: tuple[str, ...] = ()
+    episodes: Episodes = NO_EPISODES
 
     @property
     def problems(self) -> list[str]:
@@ -66,6 +79,12 @@ class DemoResult:
             found.append(f"NOT SOUND: {total.missing:,} steps are missing, {total.duplicates:,} are stored twice")
         if not self.audit.settled:
             found.append(f"NOT SETTLED: {total.in_flight:,} steps are still in flight")
+        ended, finalised, different = self.episodes
+        if finalised != ended or different:
+            found.append(
+                f"EPISODES DIFFER: {ended:,} have ended, {finalised:,} are finalised, "
+                f"{different:,} of those do not agree with their steps"
+            )
         found += [
             f"{run}/{agent} never said its end: what it could not deliver is unknown, its log may tell"
             for run, agent, _ in sorted(self.audit.unfinished)
@@ -76,8 +95,10 @@ class DemoResult:
     def verdict(self) -> str:
         """The last line of a success."""
         drops = self.audit.total.dropped
-        return "every step is stored exactly once" + (
-            f", but for {drops:,} that were dropped and counted" if drops else ""
+        return (
+            "every step is stored exactly once"
+            + (f", but for {drops:,} that were dropped and counted" if drops else "")
+            + (f"; all {self.episodes.ended:,} episodes are finalised" if self.episodes.ended else "")
         )
 
 
@@ -105,10 +126,10 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult
     with _only_one(home), ExitStack() as cleanup:
         if not stack.status().running:
             cleanup.callback(stack.down)
-        say("starting Kafka, ClickHouse and the sink ...")
+        say("starting Kafka, ClickHouse, the sink and the stream apps ...")
         start = datetime.now(UTC)
         endpoints = stack.up(APPS, prepare)
-        wait_for_sink(endpoints, start)
+        wait_for_apps(endpoints, start, [SINK])
         say(f"Kafka        {endpoints.bootstrap_servers}")
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")
@@ -116,7 +137,8 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult
         with _asked_to_stop() as asked:
             with closing(_Watch(endpoints, stamp, say, began)) as watch:
                 failures = _train(stack, endpoints, _Plan(stamp, options, asked), watch)
-            return DemoResult(_settled(endpoints, stamp, say), tuple(failures))
+            found, episodes = _settled(endpoints, stamp, say)
+            return DemoResult(found, tuple(failures), episodes)
 
 
 @dataclass(slots=True)
@@ -253,18 +275,22 @@ class _Watch:
             self._client = None
 
 
-def _settled(endpoints: Endpoints, stamp: str, say: Say) -> Audit:
-    """Wait until nothing is in flight and return the audit of the demo's runs."""
+def _settled(endpoints: Endpoints, stamp: str, say: Say) -> tuple[Audit, Episodes]:
+    """Wait until nothing is in flight; return the audit of the demo's runs and their finalised episodes."""
     found = sources(endpoints)
     settings = SinkSettings.load(found)
     sides = Sides(settings.kafka, settings.clickhouse, codec(found), settings.group)
     say("reading the log and ClickHouse for the audit ...")
     deadline = time.monotonic() + _SETTLE_S
-    while True:
-        result = _only(audit(sides), stamp)
-        if result.settled or time.monotonic() > deadline:
-            return result
-        time.sleep(_SAY_EVERY_S)
+    with closing(connect(settings.clickhouse)) as client:
+        while True:
+            result = _only(audit(sides), stamp)
+            with translated():
+                rows = client.query(query("finalised_episodes"), parameters={"prefix": stamp}).result_rows
+            episodes = Episodes(*rows[0])
+            if (result.settled and episodes.ended == episodes.finalised) or time.monotonic() > deadline:
+                return result, episodes
+            time.sleep(_SAY_EVERY_S)
 
 
 def _only(result: Audit, stamp: str) -> Audit:

@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping
 
-from runbus.config.catalogue import CONFIG_FILE_ENV, SETTINGS, SINK_GROUP, SINK_INSTANCE_ID
+from runbus.config.catalogue import (
+    CONFIG_FILE_ENV,
+    PROBES_ADDRESS,
+    SETTINGS,
+    SINK_GROUP,
+    SINK_INSTANCE_ID,
+    STREAMS_INSTANCE_ID,
+)
 
 _ADDRESS_SECTIONS = frozenset({"kafka", "registry", "clickhouse"})
-_OF_THE_STACK = tuple(s.env for s in SETTINGS if s.section in _ADDRESS_SECTIONS or s in (SINK_GROUP, SINK_INSTANCE_ID))
+_ONE_PROCESS_ONLY = (SINK_GROUP, SINK_INSTANCE_ID, STREAMS_INSTANCE_ID, PROBES_ADDRESS)
+_OF_THE_STACK = tuple(s.env for s in SETTINGS if s.section in _ADDRESS_SECTIONS or s in _ONE_PROCESS_ONLY)
 _REMOVED = frozenset({CONFIG_FILE_ENV, *_OF_THE_STACK, *(f"{name}_FILE" for name in _OF_THE_STACK)})
 
 
 def stack_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of ``environ`` without what names another broker, registry, ClickHouse, file or consumer group.
+    """Return ``environ`` without what names another broker, registry, ClickHouse, file, consumer group or probe.
 
     Those variables beat the configuration file, and a user may have set them for another installation. Variables
     that tune (memory, batch sizes, time limits) stay.

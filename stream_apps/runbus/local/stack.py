@@ -6,9 +6,9 @@ Order of a start: engines, until they answer; then the caller's preparation (top
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -46,10 +46,14 @@ class StackOptions:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A process of RunBus that runs on the stack, for example ``App("sink", (sys.executable, "-m", ..., "sink"))``."""
+    """A process of RunBus that runs on the stack, for example ``App("sink", (sys.executable, "-m", ..., "sink"))``.
+
+    ``environment`` is added to what every process of the stack gets.
+    """
 
     name: str
     argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 20.0
 
 
@@ -208,6 +212,7 @@ class Stack:
 
     def _app(self, app: App) -> Service:
         environment = {"RUNBUS_HOME": str(self.home), "RUNBUS_CONFIG": str(self.config_file), "PYTHONUNBUFFERED": "1"}
+        environment |= app.environment
         return Service(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
 
     def _endpoints(self, state: StackState, *, registry: bool) -> Endpoints:
