@@ -27,6 +27,13 @@ def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
         "enable.auto.offset.store": False,
         # a reset would move a partition without a word: ours are explicit (opening.py)
         "auto.offset.reset": "error",
+        # `episodes` is written in transactions: what was aborted is nobody's to store. It is the default; the promise
+        # "once per revision" rests on it.
+        "isolation.level": "read_committed",
+        # Markers of transactions and aborted records hold offsets that are never delivered. "The end is reached at
+        # offset n" is how the sink learns that it is past them: else its lag would stay above 0, and retention that
+        # deletes a marker would look like a loss.
+        "enable.partition.eof": True,
         "check.crcs": True,
         "queued.max.messages.kbytes": _READ_AHEAD_KB,
         "fetch.wait.max.ms": 100,

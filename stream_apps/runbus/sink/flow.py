@@ -52,6 +52,8 @@ class Flow:
         self._news = asyncio.Event()
         self._paused = False
         self._stopping = False
+        self._pending = start.intent
+        self._owed = False  # a range was taken from the backlog that is not known to be stored
         self.delivering = False
         self._under_way_ms: int | None = None
 
@@ -66,6 +68,24 @@ class Flow:
             self._member.pause(self.lease.position)
         self._news.set()
 
+    def reached(self, offset: int) -> None:
+        """Take note that the log was read up to `offset`, whether or not a record stands right before it."""
+        self.backlog.reached(offset)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Move `stored` to where the next range begins: all that can be read before it is stored.
+
+        Never after a delivery that failed: the backlog is past its range, the store may not be.
+        """
+        if not self._owed:
+            self.stored = self.backlog.lo
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the range that an owner before announced is not stored yet."""
+        return self._pending is not None
+
     @property
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record that was read and is not stored, or None."""
@@ -78,7 +98,6 @@ class Flow:
 
     async def run(self) -> None:
         """Deliver range after range until stopped. Raises Fenced, LostRange."""
-        pending = self._start.intent
         await self._report_lost()
         while not self._stopping:
             span = self.backlog.take(self._world.clock.now())
@@ -86,14 +105,14 @@ class Flow:
                 await self._idle()
                 continue
             self._relieve()
-            self.delivering = True
+            self._owed = self.delivering = True
             self._under_way_ms = span.records[0].timestamp_ms if span.records else None
             try:
-                await deliver(self._world, self.lease, self._route, span, pending)
+                await deliver(self._world, self.lease, self._route, span, self._pending)
             finally:
                 self.delivering = False
-            pending = None
-            self.stored = span.hi + 1
+            self._pending, self._owed = None, False
+            self._advance()
 
     async def finish(self) -> None:
         """Say that everything delivered is delivered, so that the next owner has nothing to replay."""

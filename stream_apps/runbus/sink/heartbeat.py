@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from importlib import metadata
+from typing import NamedTuple
 
 from runbus.schemas.events import Heartbeat
 from runbus.sink.api import Position
@@ -13,6 +14,18 @@ from runbus.sink.flow import Flow
 from runbus.sink.tally import Tally
 
 VERSION = metadata.version("runbus")
+
+
+class Lag(NamedTuple):
+    """How far behind a partition is.
+
+    Attributes:
+        events: offsets that can be read and are not stored.
+        milliseconds: age of the oldest record that is not stored; it grows while nothing moves.
+    """
+
+    events: int
+    milliseconds: int
 
 
 class Pulse:
@@ -28,37 +41,40 @@ class Pulse:
         self._started_at = started_at
         self._caught_up_ms: dict[Position, int] = {}
 
-    def beat(self, flows: Mapping[Position, Flow], ends: Mapping[Position, int], tally: Tally) -> Heartbeat:
-        """Return where the sink stands now. `dropped_events` are records that retention deleted first.
+    def lags(self, flows: Mapping[Position, Flow], ends: Mapping[Position, int]) -> dict[Position, Lag]:
+        """Return the lag of each partition.
 
         Args:
-            flows: the partitions it owns.
-            ends: offset after the last of each log, -1 = not known.
-            tally: the counters.
+            flows: the partitions that the process owns.
+            ends: offset up to which each log can be read; absent = not known.
         """
         now_ms = time.time_ns() // 1_000_000
-        lags = [self._lag(position, flow, ends.get(position, -1), now_ms) for position, flow in flows.items()]
+        self._caught_up_ms = {at: since for at, since in self._caught_up_ms.items() if at in flows}
+        return {at: self._lag(at, flow, ends.get(at, -1), now_ms) for at, flow in flows.items()}
+
+    def beat(self, flows: Mapping[Position, Flow], ends: Mapping[Position, int], tally: Tally) -> Heartbeat:
+        """Return where the sink stands now. `dropped_events` are records that retention deleted first."""
+        lags = self.lags(flows, ends).values()
         return Heartbeat(
             component_id=self._component_id,
             kind="sink",
-            sent_at=now_ms * 1000,
+            sent_at=time.time_ns() // 1000,
             started_at=self._started_at,
             version=VERSION,
-            total_events=tally.steps,
+            total_events=tally.events,
             dropped_events=tally.lost_records,
-            lag_ms=max((age for _, age in lags), default=0),
-            lag_events=sum(count for count, _ in lags),
+            lag_ms=max((lag.milliseconds for lag in lags), default=0),
+            lag_events=sum(lag.events for lag in lags),
             last_seq_id={str(position): flow.stored for position, flow in flows.items()},
             committed={str(position): flow.lease.committed for position, flow in flows.items()},
             detail=json.dumps(tally.detail()),
         )
 
-    def _lag(self, position: Position, flow: Flow, end: int, now_ms: int) -> tuple[int, int]:
-        """Return (records not stored, age of the oldest in milliseconds); the age grows while nothing moves."""
+    def _lag(self, position: Position, flow: Flow, end: int, now_ms: int) -> Lag:
         behind = max(0, end - flow.stored, len(flow.backlog))
         if not behind:
             self._caught_up_ms[position] = now_ms
-            return 0, 0
+            return Lag(0, 0)
         oldest = flow.oldest_ms
         since = self._caught_up_ms.setdefault(position, now_ms) if oldest is None else oldest
-        return behind, max(0, now_ms - since)
+        return Lag(behind, max(0, now_ms - since))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -43,7 +44,22 @@ def _call(request: Callable[[], T]) -> T:
         raise (Fenced if cause.code() in FENCED else LogUnavailable)(cause.str()) from error
 
 
-Batch = dict[Position, list[Record]]
+@dataclass(slots=True)
+class Batch:
+    """What one read brought.
+
+    Attributes:
+        records: by partition, in order of offset.
+        reached: partition -> offset up to which everything that can be read was read. Offsets of transaction markers
+            and of aborted records are never delivered, so it may be past the last record.
+        errors: of the client.
+    """
+
+    records: dict[Position, list[Record]] = field(default_factory=dict)
+    reached: dict[Position, int] = field(default_factory=dict)
+    errors: list[KafkaError] = field(default_factory=list)
+
+
 Opened = Callable[[list[Position]], Coroutine[Any, Any, dict[Position, int]]]
 Closed = Callable[[list[Position], bool], Coroutine[Any, Any, None]]
 
@@ -85,8 +101,12 @@ class Member:
             )
         )
 
-    async def read(self, batched: frozenset[str], limit: int, seconds: float) -> tuple[Batch, list[KafkaError]]:
-        """Return what arrives within `seconds`: at most `limit` records by partition, and the client's errors."""
+    async def read(self, batched: frozenset[str], limit: int, seconds: float) -> Batch:
+        """Return what arrives within `seconds`, at most `limit` messages.
+
+        Nothing in it is of an assignment that ended meanwhile: librdkafka takes such messages, and its "end of the
+        partition", out of the batch when partitions change hands inside the call.
+        """
         return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), batched))
 
     async def commit(self, position: Position, offset: int, intent: Intent) -> None:
@@ -108,18 +128,6 @@ class Member:
     def resume(self, position: Position) -> None:
         """Fetch it again, from behind the last record that was read."""
         self._thread.post(lambda: self._consumer.resume([TopicPartition(position.topic, position.partition)]))
-
-    async def ends(self, positions: Iterable[Position]) -> dict[Position, int]:
-        """Return the offset after the last of each log, as the newest fetch saw it; asks nobody."""
-        wanted = list(positions)
-        return await self._thread.call(lambda: {p: self._end(p) for p in wanted})
-
-    def _end(self, position: Position) -> int:
-        try:
-            found = self._consumer.get_watermark_offsets(TopicPartition(*position), cached=True)
-        except KafkaException:  # given away meanwhile
-            return -1
-        return int(found[1])
 
     async def close(self) -> None:
         """Leave the group; `closed` is called for what is still owned."""
@@ -183,15 +191,17 @@ class KafkaLog:
         self._thread.end()
 
 
-def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> tuple[Batch, list[KafkaError]]:
-    batch: Batch = {}
-    errors: list[KafkaError] = []
+def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
+    batch = Batch()
     for message in messages:
         error = message.error()
-        if error is not None:
-            errors.append(error)
-            continue
         topic = str(message.topic())
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            batch.reached[Position(topic, int(message.partition() or 0))] = int(message.offset() or 0)
+            continue
+        if error is not None:
+            batch.errors.append(error)
+            continue
         record = read(
             int(message.offset() or 0),
             _raw(message.key()),
@@ -199,8 +209,8 @@ def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> tuple[Batch
             message.timestamp()[1],
             batched=topic in batched,
         )
-        batch.setdefault(Position(topic, int(message.partition() or 0)), []).append(record)
-    return batch, errors
+        batch.records.setdefault(Position(topic, int(message.partition() or 0)), []).append(record)
+    return batch
 
 
 def _raw(value: bytes | str | None) -> bytes | None:

@@ -5,11 +5,11 @@ Not through the consumer: this is asked inside a rebalance callback, for all its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from runbus.sink.api import Committed, Intent, LogUnavailable, Position
@@ -17,6 +17,7 @@ from runbus.sink.threads import in_thread
 
 T = TypeVar("T")
 _TIMEOUT_S = 10.0  # one request; the caller repeats it
+_LOOK_S = 3.0  # the same, where the answer is only shown: heartbeats do not wait for it
 
 
 class Offsets:
@@ -39,6 +40,18 @@ class Offsets:
         """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
         return await in_thread(lambda: self._bounds(positions), "runbus-sink-offsets")
 
+    async def ends(self, positions: Sequence[Position]) -> dict[Position, int]:
+        """Return where reading ends for each partition. Raises LogUnavailable.
+
+        It is the last stable offset: what stands behind it belongs to a transaction that is open, and nobody can be
+        late in storing it. The broker is asked, because a partition that is paused is not fetched, so the consumer's
+        own watermark stands still just when the lag matters.
+        """
+        return await in_thread(
+            lambda: self._ends(positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S),  # type: ignore[no-untyped-call]
+            "runbus-sink-offsets",
+        )
+
     def _committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
         asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(p.topic, p.partition) for p in positions])
         (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S).values()
@@ -55,9 +68,17 @@ class Offsets:
         last = self._ends(positions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {position: (first[position], last[position]) for position in positions}
 
-    def _ends(self, positions: Sequence[Position], end: OffsetSpec) -> Mapping[Position, int]:
+    def _ends(
+        self,
+        positions: Sequence[Position],
+        end: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+        seconds: float = _TIMEOUT_S,
+    ) -> dict[Position, int]:
+        if not positions:
+            return {}
         asked = {TopicPartition(p.topic, p.partition): end for p in positions}
-        futures = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S)
+        futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
         return {Position(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
 
 

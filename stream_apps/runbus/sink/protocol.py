@@ -101,12 +101,22 @@ async def deliver(world: World, lease: Lease, route: Route, span: Span, pending:
     await delivery.bury(letters)  # 6. dead letters are in the log before any commit passes them
     world.tally.ranges += 1
     world.tally.records += len(span.records)
-    world.tally.steps += span.steps
+    world.tally.events += span.steps
+    world.tally.steps += span.steps if route.batched else 0
 
 
 async def complete(world: World, lease: Lease, offset: int) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
-    await retrying_log(world, lease, lambda: lease.commit(offset, Intent(lease.topic_id)))
+    await _commit(world, lease, offset, Intent(lease.topic_id))
+
+
+async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> None:
+    async def commit() -> None:
+        began = world.clock.now()
+        await lease.commit(offset, intent)
+        world.tally.commits.observe(world.clock.now() - began)
+
+    await retrying_log(world, lease, commit)
 
 
 async def retrying_log(world: World, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
@@ -158,7 +168,7 @@ class _Delivery:
         await retrying_log(self.world, self.lease, self.lease.confirm)
 
     async def announce(self) -> None:
-        await retrying_log(self.world, self.lease, lambda: self.lease.commit(self.span.lo, self.intent))
+        await _commit(self.world, self.lease, self.span.lo, self.intent)
         self.announced_at = self.world.clock.now()
 
     async def sort(self) -> tuple[list[_Group], list[DeadLetter]]:
@@ -208,6 +218,8 @@ class _Delivery:
         while group.records:
             try:
                 doubtful |= await self._insert(self.route.landing, group.writer, _framed(group.records), group.token)
+                if self.route.batched:
+                    self.world.tally.inserted_steps += sum(record.steps for record in group.records)
                 break
             except DataError as error:
                 doubtful = True
@@ -223,7 +235,9 @@ class _Delivery:
         container = build(writer, self.lease.topic_id, self.lease.position.partition, framed)
 
         async def insert() -> None:
+            began = self.world.clock.now()
             await self.world.store.insert(table, container, token)
+            self.world.tally.inserts.observe(self.world.clock.now() - began)
 
         return await self._persist(insert)
 

@@ -111,6 +111,21 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._records)
 
+    def reached(self, offset: int) -> None:
+        """Take note that everything below `offset` was read that can be read.
+
+        Offsets of transaction markers and of aborted records are never delivered, so the last record alone does not
+        say how far the log was read.
+        """
+        self.next_offset = max(self.next_offset, offset)
+        if self._pending is None:
+            self._skip_unreadable()
+
+    def _skip_unreadable(self) -> None:
+        """Where nothing waits, the next range begins at the next offset that may hold a record."""
+        if not self._records:
+            self.lo = self.next_offset
+
     @property
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record that waits."""
@@ -161,7 +176,7 @@ class Backlog:
         return full or (part.writer is not None and record.ref is not None and record.ref != part.writer)
 
     def _take_pending(self, hi: int) -> Span | None:
-        """Compaction may have removed `hi` itself; then a record behind it shows that the range was read."""
+        """Compaction may have removed `hi` itself; then what comes behind it shows that the range was read."""
         if self.next_offset <= hi:
             return None
         self._pending = None
@@ -175,4 +190,5 @@ class Backlog:
         self.bytes -= sum(record.size for record in records)
         span = Span(self.lo, records[-1].offset if hi is None else hi, records)
         self.lo = span.hi + 1
+        self._skip_unreadable()
         return span

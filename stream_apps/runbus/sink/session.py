@@ -74,6 +74,8 @@ class Session:
         self._tasks: dict[Position, asyncio.Task[None]] = {}
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self.flows: dict[Position, Flow] = {}
+        self.joined = False  # the group said which partitions are ours, be it none
+        self.turned_at = world.clock.now()
 
     async def run(self) -> None:
         """Work until stopped. Raises Restart, or RunBusError where a person has to act."""
@@ -91,12 +93,17 @@ class Session:
         while not self._stop.is_set():
             if self._broken.done():
                 self._broken.result()
-            batch, errors = await self._member.read(batched, _READ_RECORDS, _READ_S)
-            for position, records in batch.items():
+            batch = await self._member.read(batched, _READ_RECORDS, _READ_S)
+            self.turned_at = self._world.clock.now()
+            for position, records in batch.records.items():
                 flow = self.flows.get(position)
                 if flow is not None:  # else: read just before it was given away
                     flow.add(records)
-            for error in errors:
+            for position, offset in batch.reached.items():  # after the records, which stand before it
+                flow = self.flows.get(position)
+                if flow is not None:
+                    flow.reached(offset)
+            for error in batch.errors:
                 self._heed(error)
 
     def _heed(self, error: KafkaError) -> None:
@@ -128,16 +135,19 @@ class Session:
     async def _open(self, positions: list[Position]) -> dict[Position, int]:
         """Start a flow for each partition; return where reading starts. A broker that is away is waited for."""
         if not positions:
+            self.joined = True
             return {}
         log.info("sink.assigned %s", ", ".join(map(str, positions)))
         try:
             ids = await self._ask(lambda: self._topics.ids(self._world.clock.now()))
             committed = await self._ask(lambda: self._offsets.committed(positions))
             bounds = await self._ask(lambda: self._offsets.bounds(positions))
-            return {p: self._start(p, ids.get(p.topic), committed.get(p), bounds[p]) for p in positions}
+            starts = {p: self._start(p, ids.get(p.topic), committed.get(p), bounds[p]) for p in positions}
         except (RunBusError, Restart) as error:
             self._break(error)
             return dict.fromkeys(positions, 0)
+        self.joined = True
+        return starts
 
     def _start(
         self, position: Position, topic_id: str | None, committed: Committed | None, bounds: tuple[int, int]
@@ -172,6 +182,7 @@ class Session:
 
     async def _give_away(self, positions: list[Position], lost: bool) -> None:
         """Stop the flows; what they had delivered is committed, what is under way is the next owner's to replay."""
+        self.joined &= not lost
         if positions:
             log.info("sink.%s %s", "lost" if lost else "revoked", ", ".join(map(str, positions)))
         for position in positions:
@@ -199,6 +210,7 @@ class Session:
             except LogUnavailable as error:
                 if self._stop.is_set():
                     raise Restart("stopped") from error
+                self.turned_at = self._world.clock.now()  # it is the broker that does not move
                 log.warning("sink.waiting for the broker: %s", error)
                 await asyncio.sleep(1.0)
 

@@ -11,6 +11,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
 from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.probes import probes_address
 from runbus.sink.ranges import RangeLimits
 
 GroupProtocol = Literal["auto", "consumer", "classic"]
@@ -31,6 +32,8 @@ class SinkSettings:
     insert_seconds: int = 120
     skip_lost: bool = False
     grace_seconds: float = 8.0
+    probes_address: str = ""
+    ready_lag_seconds: float = 30.0
 
     @classmethod
     def load(cls, sources: Sources) -> SinkSettings:
@@ -53,6 +56,8 @@ class SinkSettings:
             insert_seconds=int(_number(sources, c.SINK_INSERT_SECONDS, 1, 3600)),
             skip_lost=_choice(sources, c.SINK_LOST_RANGE, ("stop", "continue")) == "continue",
             grace_seconds=_number(sources, c.SINK_GRACE_SECONDS, 0, 600),
+            probes_address=_probes_address(sources),
+            ready_lag_seconds=_number(sources, c.READY_LAG_SECONDS, 0.1, 86_400),
         )
 
 
@@ -71,6 +76,12 @@ def _choice(sources: Sources, setting: c.Setting, choices: tuple[str, ...]) -> s
     text = sources.text(setting)
     if text not in choices:
         raise ConfigError(f"{setting.env}={text!r} is not one of {', '.join(choices)}")
+    return text
+
+
+def _probes_address(sources: Sources) -> str:
+    text = sources.text(c.PROBES_ADDRESS)
+    probes_address(text)  # what is no address is said now, not when the broker is there
     return text
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
+import time
 from collections.abc import Sequence
 
 from clickhouse_connect.driver.client import Client
@@ -23,6 +26,9 @@ log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience.
 BROKER_S = 30.0
 _ASK_S = 5.0
+# Between two questions, and between two log lines that say the same.
+_AGAIN_S = 1.0
+_SAY_S = 10.0
 
 
 class TopicsMissing(RunBusError):
@@ -33,10 +39,29 @@ class NotExactlyOnce(RunBusError):
     """The tables are not there, or would keep a repeated insert."""
 
 
-async def check_topics(settings: SinkSettings, admin: AdminClient, names: Sequence[str]) -> None:
-    """Return when the broker answers and has the topics. Raises BrokerUnavailable, TopicsMissing."""
+class _Said:
+    """Says the same at once, and then every ten seconds."""
+
+    def __init__(self) -> None:
+        self._at = -math.inf
+
+    def warn(self, text: str, *values: object) -> None:
+        now = time.monotonic()
+        if now - self._at >= _SAY_S:
+            self._at = now
+            log.warning(text, *values)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def check_topics(settings: SinkSettings, admin: AdminClient, names: Sequence[str], stop: asyncio.Event) -> None:
+    """Return when the broker answers and has the topics, or where stopped. Raises BrokerUnavailable, TopicsMissing."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_S
+    said_so = _Said()
     while True:
         try:
             listed = await in_thread(lambda: admin.list_topics(timeout=_ASK_S), "runbus-sink-start")
@@ -48,8 +73,10 @@ async def check_topics(settings: SinkSettings, admin: AdminClient, names: Sequen
                     f"no Kafka broker answers at {settings.kafka.bootstrap_servers} ({said}): is it running? "
                     "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
                 ) from error
-            log.warning("sink.waiting for Kafka at %s: %s", settings.kafka.bootstrap_servers, said)
-            await asyncio.sleep(1.0)
+            said_so.warn("sink.waiting for Kafka at %s: %s", settings.kafka.bootstrap_servers, said)
+            await _wait(stop, _AGAIN_S)
+            if stop.is_set():
+                return
     missing = [name for name in names if name not in listed.topics]
     if missing:
         raise TopicsMissing(
@@ -64,15 +91,13 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
     Raises:
         NotExactlyOnce: wrong user, no database, no tables, or tables without deduplication.
     """
-    waited = 0
+    said_so = _Said()
     while not stop.is_set():
         try:
             return await in_thread(lambda: _open(settings), "runbus-sink-start")
         except (Ambiguous, Capacity) as error:
-            if waited % 10 == 0:
-                log.warning("sink.waiting for ClickHouse at %s: %s", settings.clickhouse.url, error.text)
-            waited += 1
-            await asyncio.sleep(1.0)
+            said_so.warn("sink.waiting for ClickHouse at %s: %s", settings.clickhouse.url, error.text)
+            await _wait(stop, _AGAIN_S)
         except Configuration as error:
             where = f"{settings.clickhouse.url}, database {settings.clickhouse.database}"
             raise NotExactlyOnce(f"ClickHouse at {where}: {error}") from error

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from runbus.probes import Durations
 from runbus.sink.api import Position
+
+# A person has to act; other pauses end by themselves, and the lag says how long they take.
+_ALARMS = ("configuration", "refused", "unknown")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counters of one process. All are cumulative, except `paused`: why a partition does not move now."""
+    """Counters of one process. All are cumulative, except `paused`: why a partition does not move now.
 
+    `events` are steps, and the records of the topics that hold one event a record; `steps` are those of `steps`.
+    """
+
+    events: int = 0
     steps: int = 0
+    inserted_steps: int = 0
     records: int = 0
     ranges: int = 0
     replays: int = 0
@@ -23,8 +32,14 @@ class Tally:
     lost_records: int = 0
     fenced: int = 0
     sessions: int = 0
+    commits: Durations = field(default_factory=Durations)
+    inserts: Durations = field(default_factory=Durations)
     retries: Counter[str] = field(default_factory=Counter)
     paused: dict[Position, str] = field(default_factory=dict)
+
+    def alarms(self) -> dict[str, str]:
+        """Return partition -> reason for those that wait for a person."""
+        return {str(at): why for at, why in self.paused.items() if why.partition(":")[0] in _ALARMS}
 
     def detail(self) -> dict[str, object]:
         """Return what a heartbeat carries as JSON."""

@@ -26,6 +26,8 @@ def test_defaults() -> None:
         ("RUNBUS_SINK_GROUP_PROTOCOL", "new"),
         ("RUNBUS_SINK_LOST_RANGE", "skip"),
         ("RUNBUS_SINK_GRACE_SECONDS", "-1"),
+        ("RUNBUS_PROBES_ADDRESS", "nowhere"),
+        ("RUNBUS_READY_LAG_SECONDS", "0"),
     ],
 )
 def test_a_bad_value_is_named(variable: str, value: str) -> None:
