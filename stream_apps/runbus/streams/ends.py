@@ -6,6 +6,7 @@ does with an end depends neither on when it comes nor on how often, so reading i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -43,6 +44,9 @@ class Ends:
         self._codec = codec
         self._partitions = partitions
         self._on_end = on_end
+        #: Set once all that was there at the start is read. An app that was away for long would take streams that ended
+        #: for silent ones otherwise.
+        self.read = asyncio.Event()
         self._known: OrderedDict[StreamId, tuple[int, RunEvent, int]] = OrderedDict()
 
     def of(self, partition: int) -> Iterator[tuple[RunEvent, int]]:
@@ -59,13 +63,15 @@ class Ends:
         try:
             places = [TopicPartition(topic, p) for p in range(self._partitions)]
             consumer.assign(places)
+            ends = await consumer.end_offsets(places)  # asked first: what is appended from now on is read
             since = int(time.time() * 1000) - _DAYS * DAY_MS
             for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since))).items():
-                if found is None:
-                    await consumer.seek_to_end(place)
-                else:
-                    consumer.seek(place, found.offset)
+                consumer.seek(place, ends[place] if found is None else found.offset)
             while True:
+                if not self.read.is_set():
+                    positions = [await consumer.position(place) for place in places]
+                    if all(at >= ends[place] for place, at in zip(places, positions, strict=True)):
+                        self.read.set()
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
                     for record in records:
                         self._take(record.value, record.timestamp)

@@ -315,6 +315,7 @@ class Engine:
             beginning = (await self._consumer.beginning_offsets([place]))[place]
             shard.skip_to(max(beginning, committed or 0))
         assert self._ends is not None
+        await self._ends.read.wait()
         partition.opened = True
         for event, appended_ms in self._ends.of(place.partition):
             shard.end(event, appended_ms)

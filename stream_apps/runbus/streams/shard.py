@@ -174,9 +174,13 @@ class Shard:
         """Take the state back; return whether it belongs to this topic.
 
         State of a topic that was deleted and created anew is given up: its offsets mean nothing here.
+
+        Raises ValueError: it is no state of this version.
         """
         position = entries.get(POSITION_KEY)
         if position is None:
+            if entries.keys() - {FENCE_KEY}:
+                raise ValueError("there is state and no position")
             return True
         saved = json.loads(position)
         if saved["topic_id"] != self.source.topic_id:

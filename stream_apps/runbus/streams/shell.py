@@ -38,6 +38,7 @@ _LEVELS = {
     "faust": logging.WARNING,
     "mode": logging.WARNING,
     "faust.worker": logging.CRITICAL + 1,
+    "faust.services": logging.CRITICAL + 1,  # ours; mode would give them this module's logger
 }
 
 
@@ -114,6 +115,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
             finally:
                 self.done.set()
 
+    Shell.logger = Runner.logger = logging.getLogger("faust.services")
     return app
 
 

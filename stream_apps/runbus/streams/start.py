@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience.
 _BROKER_S = 30.0
 _ASK_S = 5.0
+_SAY_S = 10.0
 
 
 def state_topic(app: App) -> Topic:
@@ -92,7 +93,7 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
 async def _listed(settings: KafkaSettings, admin: AdminClient, stop: asyncio.Event) -> dict[str, int]:
     """Return topic -> partitions."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _BROKER_S
+    deadline, say_at = loop.time() + _BROKER_S, 0.0
     while True:
         try:
             found = await asyncio.to_thread(lambda: admin.list_topics(timeout=_ASK_S))
@@ -104,5 +105,7 @@ async def _listed(settings: KafkaSettings, admin: AdminClient, stop: asyncio.Eve
                     f"no Kafka broker answers at {settings.bootstrap_servers} ({said}): is it running? "
                     "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
                 ) from error
-            log.warning("streams.waiting for Kafka at %s: %s", settings.bootstrap_servers, said)
+            if loop.time() >= say_at:
+                say_at = loop.time() + _SAY_S
+                log.warning("streams.waiting for Kafka at %s: %s", settings.bootstrap_servers, said)
             await asyncio.sleep(1.0)

@@ -217,6 +217,13 @@ def test_state_of_a_deleted_topic_is_given_up() -> None:
     assert Change(b"a", None) in other.collect().changes
 
 
+def test_state_without_a_position_is_refused() -> None:
+    """Nobody knows where to read on: better to say so than to count twice."""
+    shard, _ = new_shard()
+    with pytest.raises(ValueError, match="no position"):
+        shard.begin({b"a": b"1"})
+
+
 def test_the_end_of_a_stream_reaches_the_core_again_after_a_crash() -> None:
     """Ends come from another topic, so they are told anew to a core that was restored."""
     driver = Driver(Steps)
