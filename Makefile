@@ -9,7 +9,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit lint types layers fmt check bench lock build clean
+.PHONY: help demo test test-unit test-faults lint types layers fmt check bench lock build clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## All tests, on real engines
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
 	$(BIN)/pytest tests/unit $(ARGS)
+
+test-faults: $(VENV)/.dev ## The long fault suites: many SIGKILLs under load, with their kill counts
+	RUNBUS_TEST_FAULTS=long $(BIN)/pytest tests/faults $(ARGS)
 
 lint: $(VENV)/.dev ## Style, without writing
 	$(BIN)/ruff check $(SOURCES)

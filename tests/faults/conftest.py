@@ -1,0 +1,31 @@
+"""The long fault suites run for many minutes: `make test-faults` asks for them, `make test` has their short forms."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.admin import apply_topics
+from tests.faults.rig import PARTITIONS
+
+LONG = "RUNBUS_TEST_FAULTS"
+collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py"]
+
+
+@pytest.fixture
+def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
+    """Return a broker that has this test's topics."""
+    apply_topics(kafka_settings, partitions=PARTITIONS)
+    return kafka_settings
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Return what prints a line whatever pytest captures: the kill counts are the report of these suites."""
+
+    def print_it(line: str) -> None:
+        with capsys.disabled():
+            print(line, flush=True)
+
+    return print_it

@@ -1,0 +1,215 @@
+"""What is done to the apps while steps flow. Each scenario ends when the app has taken the whole log."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from runbus.config.kafka import KafkaSettings
+from tests.faults.load import make_load
+from tests.faults.results import settle
+from tests.faults.rig import SESSION_S, Cursor, Feed, Workers, until
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much: steps in the log, SIGKILLs, over how many seconds the steps are sent at least, and what counts as idle.
+
+    An episode must not go idle because a test waits with sending: how it ends would depend on the machine's load.
+    """
+
+    steps: int
+    kills: int
+    seconds: float
+    idle_seconds: float
+
+
+SHORT = Size(40_000, 4, 8.0, 8.0)
+LONG = Size(300_000, 20, 60.0, 20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The app, the broker with its topics, and a folder for the logs of processes."""
+
+    kind: str
+    settings: KafkaSettings
+    folder: Path
+
+
+class Stage:
+    """One app, one log that is being written, one or two workers."""
+
+    def __init__(self, place: Place, seed: int, size: Size) -> None:
+        self.place = place
+        self.load = make_load(seed, size.steps)
+        self.workers = Workers(
+            place.kind, place.settings, place.folder, RUNBUS_EPISODES_IDLE_SECONDS=str(size.idle_seconds)
+        )
+        self.feed = Feed(place.settings, self.load.records, size.seconds)
+        self.cursor = Cursor(place.settings, self.workers.group)
+
+    def __enter__(self) -> Stage:
+        self.feed.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.feed.abandon()
+        self.workers.kill_all()
+        self.cursor.close()
+
+    def moves(self) -> None:
+        """Wait until the app commits something."""
+        seen = self.cursor.total()
+        until(f"{self.place.kind} commits beyond {seen}", lambda: self.cursor.total() > seen or self.nothing_left())
+
+    def goes_on(self, seen: int, seconds: float = 2.0) -> bool:
+        """Return whether the app commits something beyond `seen`, or has nothing to do, within that time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.cursor.total() > seen or self.nothing_left():
+                return True
+            time.sleep(0.05)
+        return False
+
+    def nothing_left(self) -> bool:
+        """Return whether the app has taken all that was sent."""
+        return self.feed.idle and self.cursor.at_end()
+
+    def finish(self) -> None:
+        """Wait until everything is taken and what is open has closed; check the result; stop what runs."""
+        self.feed.finish()
+        until(f"{self.place.kind} takes the whole log", self.cursor.at_end)
+        settle(self.place.kind, self.place.settings, self.load)
+        for process in self.workers.started:
+            if process.poll() is None:
+                self.workers.stop(process)
+        settle(self.place.kind, self.place.settings, self.load)
+
+
+def killed_at_random(place: Place, seed: int, size: Size) -> int:
+    """SIGKILL workers at random moments, a second one joining and leaving; return the number of kills."""
+    rng = random.Random(seed)
+    with Stage(place, seed, size) as stage:
+        running: dict[str, subprocess.Popen[bytes]] = {"one": stage.workers.start("one")}
+        while stage.workers.kills < size.kills:
+            stage.feed.allow((stage.workers.kills + 1) / (size.kills + 1))
+            if "two" not in running and rng.random() < 0.5:
+                running["two"] = stage.workers.start("two")
+            elif "two" in running and rng.random() < 0.25:
+                stage.workers.stop(running.pop("two"))
+            if rng.random() < 0.7:
+                stage.moves()
+                time.sleep(rng.uniform(0.0, 0.5))  # the moment is random, that is the point
+            else:
+                time.sleep(rng.uniform(0.5, 3.0))  # likewise, while one starts, joins or recovers
+            name = rng.choice(sorted(running))
+            stage.workers.kill(running.pop(name))
+            if name == "one":
+                running["one"] = stage.workers.start("one")
+        stage.finish()
+        return stage.workers.kills
+
+
+def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
+    """Let a worker kill itself at a point, once for each count in `times`; return the number of kills.
+
+    At a rebalance another worker joins while it runs.
+    """
+    size = replace(SHORT, idle_seconds=LONG.idle_seconds)  # sending waits for a worker to come to the point
+    with Stage(place, sum(map(ord, point)), size) as stage:
+        for number, nth in enumerate(times):
+            stage.feed.allow((number + 1) / len(times))
+            doomed = stage.workers.start("one", die_at=point, nth=nth)
+            if point in ("revoking", "revoked"):
+                stage.moves()
+                other = stage.workers.start("two")
+                stage.workers.dies(doomed)
+                stage.workers.stop(other)
+            else:
+                stage.workers.dies(doomed)
+        stage.workers.start("one")
+        stage.finish()
+        return stage.workers.kills
+
+
+def stopped_beyond_its_session(place: Place, seed: int, times: int) -> None:
+    """SIGSTOP a worker, let another one take over, SIGCONT: the former must not be able to write any more."""
+    with Stage(place, seed, SHORT) as stage:
+        zombie, other = stage.workers.start("one"), stage.workers.start("two")
+        for number in range(times):
+            stage.feed.allow((number + 0.5) / times)
+            stage.moves()
+            zombie.send_signal(signal.SIGSTOP)
+            stopped, before = time.monotonic(), stage.cursor.committed()
+            stage.feed.allow((number + 1) / times)
+            until("the other one has taken over", partial(_taken_over, stage, before))
+            assert time.monotonic() - stopped >= SESSION_S / 2, "the group did not wait for the session"
+            zombie.send_signal(signal.SIGCONT)
+            zombie, other = other, zombie
+        stage.finish()
+
+
+def stopped_within_its_session(place: Place, seed: int) -> None:
+    """SIGSTOP a worker for less than its session while streams end: what it hears first afterwards is old news."""
+    with Stage(place, seed, Size(SHORT.steps, 0, 0.5, SHORT.idle_seconds)) as stage:
+        worker = stage.workers.start()
+        stage.feed.allow(0.7)
+        stage.moves()
+        until("it has caught up", stage.nothing_left)
+        worker.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        stage.feed.finish()
+        time.sleep(max(0.0, stopped + 0.7 * SESSION_S - time.monotonic()))  # ends of streams are acted upon after 1 s
+        worker.send_signal(signal.SIGCONT)
+        until("it takes the rest", stage.nothing_left)
+        assert "streams.revoked" not in stage.workers.log(worker), "it was stopped for too long to show anything"
+        stage.finish()
+
+
+def _taken_over(stage: Stage, before: dict[int, int]) -> bool:
+    """Return whether each partition went on, and all that may be sent is taken."""
+    now = stage.cursor.committed()
+    return stage.feed.idle and stage.cursor.at_end() and all(now[p] > before.get(p, 0) for p in now)
+
+
+def without_broker(place: Place, times: int, kill_it: Callable[[], None]) -> int:
+    """Let the broker be killed and started anew under a worker; return how often the worker was started again.
+
+    A worker may end when it cannot know whether a commit took place; whoever supervises it starts it again.
+    """
+    rng, restarts = random.Random(times), 0
+    with Stage(place, times, SHORT) as stage:
+        worker = stage.workers.start()
+        for number in range(times):
+            stage.feed.allow((number + 1) / times)
+            stage.moves()
+            time.sleep(rng.uniform(0.0, 0.5))  # the moment is random, that is the point
+            kill_it()
+            seen = stage.cursor.total()
+            stage.feed.allow((number + 1.5) / times)
+            while not stage.goes_on(seen):
+                if worker.poll() is not None:
+                    worker, restarts = stage.workers.start(), restarts + 1
+        stage.finish()
+        return restarts
+
+
+__all__ = [
+    "LONG",
+    "SHORT",
+    "Place",
+    "Size",
+    "Stage",
+    "killed_at",
+    "killed_at_random",
+    "stopped_beyond_its_session",
+    "stopped_within_its_session",
+    "without_broker",
+]

@@ -1,0 +1,78 @@
+"""The stream apps under 20 SIGKILLs a seed, at named points, stopped beyond their session, and without their broker."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runbus.config.kafka import KafkaSettings
+from runbus.config.sources import cache
+from runbus.local.kafka import KafkaOptions, kafka_service
+from runbus.local.ports import free_port
+from runbus.local.service import Running, start
+from runbus.schemas.admin import apply_topics
+from tests.faults.killing import POINTS
+from tests.faults.rig import KINDS, PARTITIONS
+from tests.faults.scenarios import LONG, Place, killed_at, killed_at_random, stopped_beyond_its_session, without_broker
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
+Say = Callable[[str], None]
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_at_random_moments_change_nothing(
+    kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say
+) -> None:
+    """300,000 steps, 20 SIGKILLs, a second worker joining and leaving: what comes out equals the reference."""
+    kills = killed_at_random(Place(kind, settings, tmp_path), seed, LONG)
+    say(f"\n{kind}: seed {seed}, {kills} kills, {LONG.steps:,} steps: exact")
+    assert kills == LONG.kills
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_at_named_points_change_nothing(
+    kind: str, point: str, settings: KafkaSettings, tmp_path: Path, say: Say
+) -> None:
+    """A worker dies exactly there, again and again: what comes out equals the reference."""
+    if POINTS[point].only not in ("", kind):
+        pytest.skip(f"{kind} never comes to {point}")
+    times = POINTS[point].times
+    kills = killed_at(Place(kind, settings, tmp_path), point, times)
+    say(f"\n{kind}: {kills} kills at {point!r}: exact")
+    assert kills == len(times)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("kind", KINDS)
+def test_zombies_are_fenced(kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say) -> None:
+    """Two workers in turn are stopped beyond their session and go on when the other one has their partitions."""
+    stopped_beyond_its_session(Place(kind, settings, tmp_path), seed, 4)
+    say(f"\n{kind}: seed {seed}, stopped beyond its session 4 times: exact")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
+    """Yield a broker of this test alone; the test may kill it and append its successor."""
+    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
+    started = [start(kafka_service(options), tmp_path / "kafka.log")]
+    yield options, started
+    started[-1].stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_of_the_broker_change_nothing(
+    kind: str, broker: tuple[KafkaOptions, list[Running]], tmp_path: Path, say: Say
+) -> None:
+    """The broker is killed and started again under the running app, five times: what comes out equals the reference."""
+    options, started = broker
+    settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
+    apply_topics(settings, partitions=PARTITIONS)
+
+    def kill_it() -> None:
+        started[-1].kill()
+        started.append(start(kafka_service(options), tmp_path / "kafka.log"))
+
+    restarts = without_broker(Place(kind, settings, tmp_path), 5, kill_it)
+    say(f"\n{kind}: 5 kills of the broker, {restarts} restarts of the app: exact")
