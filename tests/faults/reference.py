@@ -58,7 +58,7 @@ class Known:
     closed_ms: int | None = None
     reason: EndReason = "abandoned"
     revision: int = 0
-    complete: bool = False
+    said: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -164,10 +164,7 @@ class Reference:
                 self.refused += 1
         for env, episode in touched:
             self._emit(key, env, episode)
-        for (env, episode), one in stream.episodes.items():
-            in_grace = one.closed_ms is not None and now_ms - one.closed_ms <= self.grace_ms
-            if in_grace and one.revision and not one.complete and stream.is_complete(env, episode):
-                self._emit(key, env, episode)
+        self._revise(key, now_ms)
         self._finish(key)
 
     def end(self, event: RunEvent, appended_ms: int, now_ms: int) -> None:
@@ -236,11 +233,21 @@ class Reference:
             touched[at] = None
         return True
 
+    def _revise(self, key: StreamKey, now_ms: int) -> None:
+        """Emit every finalised episode of which something else is missing than its newest revision says."""
+        stream = self.streams[key]
+        for (env, episode), one in stream.episodes.items():
+            in_grace = one.closed_ms is not None and now_ms - one.closed_ms <= self.grace_ms
+            if in_grace and one.revision and one.said != stream.missing(env, episode):
+                self._emit(key, env, episode)
+
     def _finish(self, key: StreamKey) -> None:
         stream = self.streams[key]
         if stream.finished is not None and (stream.ended or stream.next_seq >= stream.finished[0]):
             stream.ended = True
-            self._close(key, stream.open_envs(), "interrupted", max(stream.last_ms, stream.finished[1]))
+            at = max(stream.last_ms, stream.finished[1])
+            self._close(key, stream.open_envs(), "interrupted", at)
+            self._revise(key, at)
 
     def _due(self, key: StreamKey) -> int:
         stream = self.streams[key]
@@ -260,6 +267,7 @@ class Reference:
         if stream.finished is not None and not stream.ended and stream.finished[1] + CLOCK_SLACK_MS < at:
             stream.ended = True
             self._close(key, envs, "interrupted", at)
+            self._revise(key, at)
         elif not envs:
             del self.streams[key]
         elif stream.superseded and stream.last_ms + self.grace_ms <= at:
@@ -292,7 +300,7 @@ class Reference:
                 sums[name] = sums.get(name, 0.0) + value
         missing = stream.missing(env, episode)
         one.revision += 1
-        one.complete = stream.is_complete(env, episode)
+        one.said = missing
         self.emitted.append(
             EpisodeFinalized(
                 id=sha256("/".join(map(str, (*key, env, episode))).encode()).hexdigest()[:32],
@@ -303,7 +311,7 @@ class Reference:
                 env=env,
                 episode=episode,
                 reason=one.reason,
-                complete=one.complete,
+                complete=stream.is_complete(env, episode),
                 missing_from=[low for low, _ in missing],
                 missing_to=[high for _, high in missing],
                 return_=sum(rewards),

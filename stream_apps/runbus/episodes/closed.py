@@ -19,7 +19,7 @@ class Closed:
         rows: what is known of it.
         closed_ms: stream time at which it was closed; late rows are taken for a while after it.
         revision: the newest that was emitted; 0 = none yet.
-        complete: what that revision said.
+        complete, said: what that revision said: whether anything is missing, and which gaps.
     """
 
     env: int
@@ -29,6 +29,7 @@ class Closed:
     closed_ms: int
     revision: int = 0
     complete: bool = False
+    said: tuple[Gap, ...] = ()
 
     @property
     def by_row(self) -> bool:
@@ -54,6 +55,7 @@ class Closed:
         rows = self.rows
         self.revision += 1
         self.complete = rows.unbroken and not missing
+        self.said = tuple(missing)
         return EpisodeFinalized(
             id=episode_id(stream, self.env, self.episode),
             revision=self.revision,

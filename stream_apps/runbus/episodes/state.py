@@ -30,6 +30,9 @@ _HEAD = struct.Struct("<B??qqqIIII")
 # env, episode, closed_ms, revision, complete, reason, then the fields of an Episode
 _LATE = struct.Struct("<iqqi?B9q3d")
 _LATE_HEAD = 6
+# how many gaps it said are missing, then each one
+_COUNT = struct.Struct("<I")
+_GAP = struct.Struct("<2q")
 # env, then the fields of a Run
 _RUN = struct.Struct("<5q")
 _REASONS: tuple[EndReason, ...] = get_args(EndReason)
@@ -72,7 +75,7 @@ def encode_stream(stream: Stream) -> bytes:
 
 def _late_bytes(one: Closed) -> bytes:
     rows = one.rows
-    return _LATE.pack(
+    head = _LATE.pack(
         one.env,
         one.episode,
         one.closed_ms,
@@ -92,6 +95,7 @@ def _late_bytes(one: Closed) -> bytes:
         rows.min_reward,
         rows.max_reward,
     )
+    return b"".join([head, _COUNT.pack(len(one.said)), *(_GAP.pack(*gap) for gap in one.said)])
 
 
 def decode_stream(stream: Stream, data: bytes) -> None:
@@ -115,7 +119,7 @@ def _decode(stream: Stream, data: bytes) -> None:
     if envs and not 0 <= int(index[0]) <= int(index[-1]) < MAX_ENVS:
         raise ValueError(f"envs {index[0]} to {index[-1]} in the state of an episode stream")
     stream.open.restore(index, ints.reshape(envs, INTS), floats.reshape(envs, FLOATS))
-    closed = [_late(rest.take(_LATE.size)) for _ in range(late)]
+    closed = [_late(rest) for _ in range(late)]
     for env, *run in _RUN.iter_unpack(rest.take(runs * _RUN.size)):
         stream.runs.by_env.setdefault(env, []).append(Run(*run))
     if rest.left:
@@ -126,11 +130,13 @@ def _decode(stream: Stream, data: bytes) -> None:
     stream.late = {(one.env, one.episode): one for one in closed}
 
 
-def _late(data: bytes) -> Closed:
-    values = _LATE.unpack(data)
+def _late(rest: _Rest) -> Closed:
+    values = _LATE.unpack(rest.take(_LATE.size))
     env, episode, closed_ms, revision, complete, reason = values[:_LATE_HEAD]
     rows = Episode(*values[_LATE_HEAD:])
-    return Closed(env, episode, rows, _REASONS[reason], closed_ms, revision, complete)
+    (count,) = _COUNT.unpack(rest.take(_COUNT.size))
+    said = tuple((first, last) for first, last in _GAP.iter_unpack(rest.take(count * _GAP.size)))
+    return Closed(env, episode, rows, _REASONS[reason], closed_ms, revision, complete, said)
 
 
 class _Rest:

@@ -91,10 +91,10 @@ class Stream:
         outcome = Outcome()
         self.last_ms = now_ms
         first_seq, known = batch.header.first_seq, self.received.next_seq
-        had_gaps = bool(self.received.gaps)
+        gaps_before = tuple(self.received.gaps)
         arrival = self.received.take(first_seq, batch.header.count)
         outcome.duplicates, outcome.late = arrival.duplicates, arrival.late
-        if self.received.gaps and not had_gaps:
+        if self.received.gaps and not gaps_before:
             self._begin_runs()
         segs = segments(first_seq, batch.columns, arrival.fresh)
         if segs is not None:
@@ -112,6 +112,9 @@ class Stream:
         if arrival.late:
             self.runs.settle(self.received.gaps)
         self._emit(closed, outcome, now_ms)
+        tail = self.ended and known != self.received.next_seq
+        if self.late and (tail or gaps_before != tuple(self.received.gaps)):
+            self._revise_others(outcome, now_ms)
         return outcome
 
     def _begin_runs(self) -> None:
@@ -231,7 +234,9 @@ class Stream:
     def end(self, closed_ms: int) -> list[EpisodeFinalized]:
         """Let the stream end with its FINISHED event."""
         self.ended = True
-        return self.close_all(self.open.envs(), "interrupted", closed_ms)
+        outcome = Outcome(self.close_all(self.open.envs(), "interrupted", closed_ms))
+        self._revise_others(outcome, closed_ms)
+        return outcome.events
 
     def _missing(self, one: Closed) -> list[Gap]:
         """Return what is missing of the stream that can hold rows of an episode, its end included once it ended."""
@@ -243,7 +248,7 @@ class Stream:
         return missing
 
     def _emit(self, closed: list[Closed], outcome: Outcome, now_ms: int) -> None:
-        """Emit a revision of each closed episode, and of those that turn out to miss nothing any more."""
+        """Emit a revision of each closed episode."""
         for one in closed:
             missing = self._missing(one)
             empty = one.rows.steps == 0 and not missing and one.revision == 0
@@ -254,16 +259,16 @@ class Stream:
                 self.late[one.env, one.episode] = one
             else:
                 self.late.pop((one.env, one.episode), None)
-        if self.late and (outcome.late or self.ended):
-            self._complete_others(outcome, now_ms)
         if len(self.late) > self.policy.max_late:
             self.prune(now_ms)
 
-    def _complete_others(self, outcome: Outcome, now_ms: int) -> None:
+    def _revise_others(self, outcome: Outcome, now_ms: int) -> None:
+        """Emit a revision of each finalised episode of which something else is missing now."""
         for one in self.late.values():
-            in_grace = now_ms - one.closed_ms <= self.policy.grace_ms
-            if in_grace and not one.complete and one.rows.unbroken and not self._missing(one):
-                outcome.events.append(one.event(self.identity, []))
+            if one.revision and now_ms - one.closed_ms <= self.policy.grace_ms:
+                missing = self._missing(one)
+                if one.said != tuple(missing):
+                    outcome.events.append(one.event(self.identity, missing))
 
     def prune(self, now_ms: int) -> None:
         """Forget finalised episodes that can gain nothing; to stay within the bound give up the oldest gaps."""

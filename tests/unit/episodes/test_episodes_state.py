@@ -48,9 +48,11 @@ def test_everything_survives_a_restart() -> None:
     bench.send(rows[2:4], 2)
     assert [(e.revision, e.complete, e.extras_sum) for e in bench.emitted[-1:]] == [(2, True, {"loss": 3.5})]
     events = bench.wait(1001)
-    assert [(e.env, e.reason, e.extras_sum) for e in events] == [
-        (0, "interrupted", {"loss": 1.0}),
-        (3, "interrupted", {"loss": 2.5}),
+    assert [(e.env, e.revision, e.reason, e.extras_sum, e.missing_to) for e in events] == [
+        (0, 1, "interrupted", {"loss": 1.0}, [13]),  # by the newer attempt
+        (3, 1, "interrupted", {"loss": 2.5}, []),
+        (0, 2, "interrupted", {"loss": 1.0}, [13, 29]),  # by its own end, which says that more is missing
+        (3, 2, "interrupted", {"loss": 2.5}, [29]),
     ]
 
 
