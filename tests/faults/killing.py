@@ -59,7 +59,7 @@ POINTS: dict[str, Point] = {
     # an event that may repeat is sent, the state that says so is not committed
     "sent": Point("runbus.streams.outbox:Outbox", "_send", "after", (1, 50, 100), "live-metrics"),
     # commits are done, but nothing that may repeat was ever sent
-    "unsent": Point(_PRODUCER, "commit_transaction", "after", (5, 5), "live-metrics"),
+    "unsent": Point(_PRODUCER, "commit_transaction", "after", (5, 9), "live-metrics"),
 }
 
 

@@ -119,15 +119,15 @@ class LiveMetricsCore:
         }
 
     def _settle(self) -> None:
-        """Put what was restored in the order it was in. What is not silent is emitted: it may have changed unsaid."""
+        """Put what was restored in the order it was in, and emit it: the last event may never have been sent."""
         if not self._restored:
             return
         restored, self._restored = self._restored, []
         for stream in sorted(restored, key=lambda s: s.last_offset):
             self._streams[stream.id] = stream
+            self._pace.put(stream, 0)
             if not stream.silent:
                 self._active[stream.id] = stream
-                self._pace.put(stream, 0)
         for stream in sorted(restored, key=lambda s: s.finished_ms):
             if stream.finished_ms != NOT_FINISHED:
                 self._finished.put(stream)

@@ -37,7 +37,7 @@ def test_kills_at_random_moments_change_nothing(kind: str, settings: KafkaSettin
     [
         ("episodes", "written", (1, 9)),
         ("episodes", "recovering", (1, 3)),
-        ("live-metrics", "unsent", (5,)),
+        ("live-metrics", "unsent", (9,)),
     ],
 )
 def test_kills_at_the_worst_moment_change_nothing(
