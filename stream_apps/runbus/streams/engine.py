@@ -28,6 +28,7 @@ from runbus.streams.kafka import (
     StateLog,
     TopicPartition,
     Transactions,
+    heartbeat_seconds,
     member,
     sender,
 )
@@ -48,8 +49,6 @@ _MARGIN_MS = 100
 _SETTLE_S = 2.0
 # An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
 _SILENT_MS = 5_000
-# A partition that the broker refused to us is normally taken away within a heartbeat.
-_REFUSED_S = 60.0
 
 
 class Lag(NamedTuple):
@@ -198,12 +197,19 @@ class Engine:
             await asyncio.wait_for(self.outbox.settled(), _SETTLE_S)
 
     async def _refused(self, partition: Partition, fenced: Fenced) -> None:
-        """Stop working on a partition that has another owner; the group takes it away, or we start anew."""
+        """Stop working on a partition that somebody else took over; take it back where the group still gives it to us.
+
+        Whoever took it is either its new owner, then the group tells us within a heartbeat or two, or was stopped while
+        it took over and is none any more, then nobody else works on it.
+        """
         partition.given_up = True
         log.warning("streams.fenced partition=%s: %s", partition.shard.source, fenced)
-        await asyncio.sleep(_REFUSED_S)
+        await asyncio.sleep(2 * heartbeat_seconds(self.settings.session_seconds))
         if self.partitions.get(partition.place) is partition:
-            raise Restart(f"{partition.shard.source} was refused but not taken away") from fenced
+            await partition.close()
+        if self.partitions.get(partition.place) is partition:
+            log.warning("streams.taken_back partition=%s", partition.shard.source)
+            self.assigned({partition.place})
 
     async def _learn(self, partition: Partition, needed: SchemaNeeded) -> None:
         """Ask the registry until it answers; only this partition waits."""

@@ -89,6 +89,11 @@ def reader(settings: KafkaSettings) -> Consumer:
     )
 
 
+def heartbeat_seconds(session_seconds: float) -> float:
+    """Return how often a member of a group shows that it lives, and hears whether the group changes."""
+    return min(3.0, session_seconds / 4)
+
+
 def member(settings: KafkaSettings, group: str, instance_id: str, session_seconds: float) -> Consumer:
     """Return a consumer of a group. Nothing is committed by it: offsets travel in the transactions."""
     return AIOKafkaConsumer(
@@ -101,7 +106,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         max_partition_fetch_bytes=_FETCH_BYTES,
         session_timeout_ms=int(session_seconds * 1000),
-        heartbeat_interval_ms=int(min(3.0, session_seconds / 4) * 1000),
+        heartbeat_interval_ms=int(heartbeat_seconds(session_seconds) * 1000),
         max_poll_interval_ms=300_000,
         rebalance_timeout_ms=30_000,
     )
