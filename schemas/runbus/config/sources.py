@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tomllib
@@ -84,6 +85,17 @@ class Sources:
     def text(self, setting: Setting) -> str:
         """Return the text of the value that wins."""
         return self.find(setting).text
+
+    def number(self, setting: Setting, least: float, most: float) -> float:
+        """Return a setting as a number. Raises ConfigError if it is none, or outside of `least` to `most`."""
+        text = self.text(setting)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ConfigError(f"{setting.env}={text!r} is not a number from {least:g} to {most:g}")
+        return value
 
     def all(self) -> list[Value]:
         """Return every setting's value, in the order of the catalogue."""

@@ -9,7 +9,7 @@ from runbus.episodes.policy import Policy
 from runbus.schemas.registry import codec
 from runbus.streams.api import App
 from runbus.streams.engine import Engine
-from runbus.streams.settings import StreamSettings, number
+from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run as run_engine
 
 #: An episode is visible this long after its last step was read; each commit costs the broker some milliseconds.
@@ -30,7 +30,7 @@ def run(sources: Sources) -> None:
 def load_policy(sources: Sources) -> Policy:
     """Read and check the RUNBUS_EPISODES_* settings. Raises ConfigError naming the variable and the bad value."""
     return Policy(
-        idle_ms=int(number(sources, c.EPISODES_IDLE_SECONDS, 0.1, 31_536_000) * 1000),
-        grace_ms=int(number(sources, c.EPISODES_GRACE_SECONDS, 0, 86_400) * 1000),
-        remember_ms=int(number(sources, c.EPISODES_REMEMBER_HOURS, 0.001, 8_760) * 3_600_000),
+        idle_ms=int(sources.number(c.EPISODES_IDLE_SECONDS, 0.1, 31_536_000) * 1000),
+        grace_ms=int(sources.number(c.EPISODES_GRACE_SECONDS, 0, 86_400) * 1000),
+        remember_ms=int(sources.number(c.EPISODES_REMEMBER_HOURS, 0.001, 8_760) * 3_600_000),
     )

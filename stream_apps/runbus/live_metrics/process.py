@@ -8,7 +8,7 @@ from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.registry import codec
 from runbus.streams.api import App
 from runbus.streams.engine import Engine
-from runbus.streams.settings import StreamSettings, number
+from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run as run_engine
 
 #: What is read again after a crash; the metrics themselves do not wait for it.
@@ -22,8 +22,8 @@ def run(sources: Sources) -> None:
         RunBusError: one sentence for the person who has to act (settings, topics).
     """
     settings, values = StreamSettings.load(sources), codec(sources)
-    interval_ms = int(number(sources, c.LIVE_METRICS_INTERVAL_MS, 10, 60_000))
-    most = int(number(sources, c.LIVE_METRICS_STREAMS, 1, 1_000_000))
+    interval_ms = int(sources.number(c.LIVE_METRICS_INTERVAL_MS, 10, 60_000))
+    most = int(sources.number(c.LIVE_METRICS_STREAMS, 1, 1_000_000))
     app = App(
         "live-metrics",
         lambda source: LiveMetricsCore(source, interval_ms=interval_ms, max_streams=most),

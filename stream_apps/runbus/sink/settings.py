@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,9 +39,9 @@ class SinkSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         kafka = KafkaSettings.load(sources)
         limits = RangeLimits(
-            steps=int(_number(sources, c.SINK_RANGE_STEPS, 1, 1_000_000)),
-            bytes=int(_number(sources, c.SINK_RANGE_MB, 1, 256)) * 1024 * 1024,
-            seconds=_number(sources, c.SINK_RANGE_SECONDS, 0.01, 3600),
+            steps=int(sources.number(c.SINK_RANGE_STEPS, 1, 1_000_000)),
+            bytes=int(sources.number(c.SINK_RANGE_MB, 1, 256)) * 1024 * 1024,
+            seconds=sources.number(c.SINK_RANGE_SECONDS, 0.01, 3600),
         )
         return cls(
             kafka=kafka,
@@ -50,26 +49,15 @@ class SinkSettings:
             group=sources.text(c.SINK_GROUP) or f"{kafka.topic_prefix}sink",
             group_protocol=_group_protocol(sources),
             instance_id=sources.text(c.SINK_INSTANCE_ID),
-            session_seconds=_number(sources, c.SINK_SESSION_SECONDS, 1, 1800),
+            session_seconds=sources.number(c.SINK_SESSION_SECONDS, 1, 1800),
             limits=limits,
-            parallel_inserts=int(_number(sources, c.SINK_PARALLEL_INSERTS, 1, 64)),
-            insert_seconds=int(_number(sources, c.SINK_INSERT_SECONDS, 1, 3600)),
+            parallel_inserts=int(sources.number(c.SINK_PARALLEL_INSERTS, 1, 64)),
+            insert_seconds=int(sources.number(c.SINK_INSERT_SECONDS, 1, 3600)),
             skip_lost=_choice(sources, c.SINK_LOST_RANGE, ("stop", "continue")) == "continue",
-            grace_seconds=_number(sources, c.SINK_GRACE_SECONDS, 0, 600),
+            grace_seconds=sources.number(c.SINK_GRACE_SECONDS, 0, 600),
             probes_address=_probes_address(sources),
-            ready_lag_seconds=_number(sources, c.READY_LAG_SECONDS, 0.1, 86_400),
+            ready_lag_seconds=sources.number(c.READY_LAG_SECONDS, 0.1, 86_400),
         )
-
-
-def _number(sources: Sources, setting: c.Setting, least: float, most: float) -> float:
-    text = sources.text(setting)
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        raise ConfigError(f"{setting.env}={text!r} is not a number from {least:g} to {most:g}")
-    return number
 
 
 def _choice(sources: Sources, setting: c.Setting, choices: tuple[str, ...]) -> str:

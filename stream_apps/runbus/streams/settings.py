@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from runbus.config import catalogue as c
-from runbus.config.errors import ConfigError
 from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
 
@@ -31,22 +29,10 @@ class StreamSettings:
         return cls(
             kafka=KafkaSettings.load(sources),
             instance_id=sources.text(c.STREAMS_INSTANCE_ID),
-            session_seconds=number(sources, c.STREAMS_SESSION_SECONDS, 1, 1800),
-            commit_seconds=number(sources, c.STREAMS_COMMIT_SECONDS, 0.01, 60) if given else None,
-            batch_records=int(number(sources, c.STREAMS_BATCH_RECORDS, 1, 100_000)),
-            grace_seconds=number(sources, c.STREAMS_GRACE_SECONDS, 0, 600),
+            session_seconds=sources.number(c.STREAMS_SESSION_SECONDS, 1, 1800),
+            commit_seconds=sources.number(c.STREAMS_COMMIT_SECONDS, 0.01, 60) if given else None,
+            batch_records=int(sources.number(c.STREAMS_BATCH_RECORDS, 1, 100_000)),
+            grace_seconds=sources.number(c.STREAMS_GRACE_SECONDS, 0, 600),
             probes_address=sources.text(c.PROBES_ADDRESS),
-            ready_lag_seconds=number(sources, c.READY_LAG_SECONDS, 0.1, 86_400),
+            ready_lag_seconds=sources.number(c.READY_LAG_SECONDS, 0.1, 86_400),
         )
-
-
-def number(sources: Sources, setting: c.Setting, least: float, most: float) -> float:
-    """Return a setting as a number. Raises ConfigError if it is none, or outside of `least` to `most`."""
-    text = sources.text(setting)
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise ConfigError(f"{setting.env}={text!r} is not a number from {least:g} to {most:g}")
-    return value
