@@ -112,6 +112,27 @@ SINK_RANGE_MB = Setting(
 SINK_RANGE_SECONDS = Setting(
     "RUNBUS_SINK_RANGE_SECONDS", "sink", "range_seconds", "1", "A record waits no longer than this for its insert."
 )
+SINK_RANGE_SECONDS_MAX = Setting(
+    "RUNBUS_SINK_RANGE_SECONDS_MAX",
+    "sink",
+    "range_seconds_max",
+    "10",
+    "The same, while ClickHouse has too many parts: ranges grow up to this.",
+)
+SINK_DEAD_LETTER_RUN = Setting(
+    "RUNBUS_SINK_DEAD_LETTER_RUN",
+    "sink",
+    "dead_letter_run",
+    "100",
+    "More values in a row that cannot be stored stop their partition; 0 = any number.",
+)
+SINK_DEAD_LETTER_SHARE = Setting(
+    "RUNBUS_SINK_DEAD_LETTER_SHARE",
+    "sink",
+    "dead_letter_share",
+    "0.1",
+    "A larger share of values that cannot be stored, of the last 1,000 or more, stops their partition; 1 = any share.",
+)
 SINK_PARALLEL_INSERTS = Setting(
     "RUNBUS_SINK_PARALLEL_INSERTS", "sink", "parallel_inserts", "4", "Inserts under way at once, of all partitions."
 )
@@ -248,6 +269,9 @@ SETTINGS: tuple[Setting, ...] = (
     SINK_RANGE_STEPS,
     SINK_RANGE_MB,
     SINK_RANGE_SECONDS,
+    SINK_RANGE_SECONDS_MAX,
+    SINK_DEAD_LETTER_RUN,
+    SINK_DEAD_LETTER_SHARE,
     SINK_PARALLEL_INSERTS,
     SINK_INSERT_SECONDS,
     SINK_LOST_RANGE,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 
-from runbus.clickhouse.errors import StoreError
-from runbus.sink.api import Fenced, Gone, LostRange, Record, Route
-from runbus.sink.log import KafkaLease, Member
+from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
+from runbus.sink.group import Member
+from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
-from runbus.sink.protocol import World, complete, deliver
+from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits
+from runbus.sink.world import World, retrying_store
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ class Flow:
         self,
         world: World,
         member: Member,
-        lease: KafkaLease,
+        lease: MemberLease,
         route: Route,
         start: Opening,
         limits: RangeLimits,
@@ -47,12 +49,14 @@ class Flow:
         self._start = start
         self._limits = limits
         self._skip_lost = skip_lost
-        self.backlog = Backlog(limits, start.lo, start.intent.hi if start.intent else None)
+        self.backlog = Backlog(limits, start.lo, start.intent.hi if start.intent else None, world.pace)
         self.stored = start.lo
         self._news = asyncio.Event()
         self._paused = False
         self._stopping = False
         self._pending = start.intent
+        self._poison = start.poison
+        self._rows_up_to = -1  # rows that nobody announced: see _look_ahead
         self._owed = False  # a range was taken from the backlog that is not known to be stored
         self.delivering = False
         self._under_way_ms: int | None = None
@@ -99,6 +103,7 @@ class Flow:
     async def run(self) -> None:
         """Deliver range after range until stopped. Raises Fenced, LostRange."""
         await self._report_lost()
+        await self._look_ahead()
         while not self._stopping:
             span = self.backlog.take(self._world.clock.now())
             if span is None:
@@ -108,17 +113,20 @@ class Flow:
             self._owed = self.delivering = True
             self._under_way_ms = span.records[0].timestamp_ms if span.records else None
             try:
-                await deliver(self._world, self.lease, self._route, span, self._pending)
+                self._poison = await deliver(self._world, self.lease, self._route, self._work(span))
             finally:
                 self.delivering = False
             self._pending, self._owed = None, False
             self._advance()
 
+    def _work(self, span: Span) -> Work:
+        return Work(span, self._poison, self._pending, overlaps=span.lo <= self._rows_up_to)
+
     async def finish(self) -> None:
         """Say that everything delivered is delivered, so that the next owner has nothing to replay."""
         if self.stored > self.lease.committed >= 0 and not self.delivering:
             with contextlib.suppress(Fenced):
-                await complete(self._world, self.lease, self.stored)
+                await complete(self._world, self.lease, self.stored, self._poison)
 
     def _relieve(self) -> None:
         if self._paused and self.backlog.bytes <= self._limits.bytes // 2:
@@ -150,13 +158,7 @@ class Flow:
             "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored", at, lo, hi
         )
         gone = Gone(at.topic, topic_id, at.partition, lo, hi)
-        while True:
-            try:
-                await self._world.store.record_lost(gone)
-                break
-            except StoreError as error:
-                log.warning("sink.lost_range is not kept yet: %s", error)
-                await self._world.clock.sleep(1.0)
+        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
         if not self._skip_lost:
             raise LostRange(
                 f"{at}: offsets {lo} to {hi} were deleted by retention before they were stored (kept in lost_ranges); "
@@ -165,11 +167,24 @@ class Flow:
 
     async def _first_lost(self, lo: int, hi: int) -> int:
         """Return where the loss begins: a range that was announced and is stored is not lost."""
-        while True:
-            try:
-                stored = await self._world.store.rows(self._route, self.lease, lo, hi)
-            except StoreError as error:
-                log.warning("sink.lost_range cannot be checked yet: %s", error)
-                await self._world.clock.sleep(1.0)
-            else:
-                return max(stored) + 1 if stored else lo
+        stored = await retrying_store(
+            self._world, self.lease, partial(self._world.store.rows, self._route, self.lease, lo, hi)
+        )
+        return max(stored) + 1 if stored else lo
+
+    async def _look_ahead(self) -> None:
+        """Find rows behind what the group committed: somebody moved its offset back, or a commit was overtaken.
+
+        Whatever was cut out of the log then was cut at other places, so its tokens are no help: those ranges are
+        delivered by counting alone.
+        """
+        lo = self._start.lo if self._pending is None else self._pending.hi + 1
+        self._rows_up_to = await retrying_store(
+            self._world, self.lease, partial(self._world.store.newest, self._route, self.lease, lo)
+        )
+        if self._rows_up_to >= lo:
+            log.warning(
+                "sink.overlap partition=%s first=%d last=%d: rows are stored of offsets that the group did not commit; "
+                "each record is counted, and only what is missing is inserted",
+                *(self.lease.position, lo, self._rows_up_to),
+            )

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from runbus.sink.api import Clock, DeadLetter, Fenced, Intent, LogUnavailable, Position, Record
+from runbus.config.errors import RunBusError
+from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position
+from runbus.sink.group import Batch, Closed, Opened, Restart
 from runbus.sink.ranges import read
 from runbus.sink.threads import OneThread
-from runbus.sink.topics import TopicIds
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
 _TIMEOUT_S = 10.0
-# A revoked partition's commit that is under way: it must be answered before the partition is given away.
-_REVOKE_S = 60.0
 
 # The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
 # is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
@@ -44,45 +43,21 @@ def _call(request: Callable[[], T]) -> T:
         raise (Fenced if cause.code() in FENCED else LogUnavailable)(cause.str()) from error
 
 
-@dataclass(slots=True)
-class Batch:
-    """What one read brought.
-
-    Attributes:
-        records: by partition, in order of offset.
-        reached: partition -> offset up to which everything that can be read was read. Offsets of transaction markers
-            and of aborted records are never delivered, so it may be past the last record.
-        errors: of the client.
-    """
-
-    records: dict[Position, list[Record]] = field(default_factory=dict)
-    reached: dict[Position, int] = field(default_factory=dict)
-    errors: list[KafkaError] = field(default_factory=list)
-
-
-Opened = Callable[[list[Position]], Coroutine[Any, Any, dict[Position, int]]]
-Closed = Callable[[list[Position], bool], Coroutine[Any, Any, None]]
-
-
-class Member:
-    """One member of the consumer group; every call of its consumer is made by one thread.
+class KafkaMember:
+    """One member of the consumer group; every call of its consumer is made by one thread. See group.Member.
 
     Args:
         consumer: not subscribed yet.
+        batched: topics whose records hold several steps.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, batched: frozenset[str]) -> None:
         self._consumer = consumer
+        self._batched = batched
         self._thread = OneThread("runbus-sink-consumer")
 
     async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
-        """Join the group.
-
-        Args:
-            topics: full names.
-            opened: coroutine that takes partitions over and returns where to read each from.
-            closed: coroutine that gives partitions away; `lost` = somebody may own them already.
-        """
+        """Join the group; both callbacks run inside a poll, on the loop, while the consumer's thread waits."""
 
         def assign(_: Consumer, parts: list[TopicPartition]) -> None:
             starts = self._thread.wait(opened(_positions(parts)))
@@ -101,16 +76,16 @@ class Member:
             )
         )
 
-    async def read(self, batched: frozenset[str], limit: int, seconds: float) -> Batch:
-        """Return what arrives within `seconds`, at most `limit` messages.
+    async def read(self, limit: int, seconds: float) -> Batch:
+        """Return what arrives; see group.Member.
 
         Nothing in it is of an assignment that ended meanwhile: librdkafka takes such messages, and its "end of the
         partition", out of the batch when partitions change hands inside the call.
         """
-        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), batched))
+        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._batched))
 
     async def commit(self, position: Position, offset: int, intent: Intent) -> None:
-        """Commit synchronously. Raises Fenced, LogUnavailable."""
+        """Commit synchronously; see group.Member."""
         part = TopicPartition(position.topic, position.partition, offset, metadata=intent.encode())
 
         def commit() -> None:
@@ -200,7 +175,7 @@ def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
             batch.reached[Position(topic, int(message.partition() or 0))] = int(message.offset() or 0)
             continue
         if error is not None:
-            batch.errors.append(error)
+            _heed(error)
             continue
         record = read(
             int(message.offset() or 0),
@@ -213,65 +188,19 @@ def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
     return batch
 
 
+def _heed(error: KafkaError) -> None:
+    """Raise what a read's error means, or log it. What was read with it is read again by the next membership."""
+    match error.code():
+        case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
+            raise Restart(f"an offset is not in the log any more: {error.str()}")
+        case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
+            raise Restart(f"a topic is gone: {error.str()}")
+        case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
+    if error.fatal():
+        raise Restart(error.str())
+    log.warning("sink.kafka %s", error.str())
+
+
 def _raw(value: bytes | str | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-class KafkaLease:
-    """One ownership of one partition; see api.Lease.
-
-    The broker's fence is per member, not per partition: a commit for a partition that this member gave away would be
-    taken, once the member has its new generation. So the lease has a fence of its own, and `close` waits for a commit
-    that is under way.
-
-    Args:
-        member: of the group.
-        position: the partition.
-        topic_id: of its topic when it was assigned.
-        topics: to confirm the id.
-        clock: monotonic.
-    """
-
-    def __init__(self, member: Member, position: Position, topic_id: str, topics: TopicIds, clock: Clock) -> None:
-        self._member = member
-        self._position = position
-        self._topic_id = topic_id
-        self._topics = topics
-        self._clock = clock
-        self._open = True
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.committed = -1
-        self.read_at = 0.0  # when the newest record of this lease was read
-
-    @property
-    def position(self) -> Position:
-        """The partition."""
-        return self._position
-
-    @property
-    def topic_id(self) -> str:
-        """Id of its topic."""
-        return self._topic_id
-
-    async def commit(self, offset: int, intent: Intent) -> None:
-        """Commit synchronously, fenced; see api.Lease."""
-        if not self._open:
-            raise Fenced(f"{self._position} was given away")
-        task = asyncio.create_task(self._commit(offset, intent))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        await asyncio.shield(task)
-
-    async def _commit(self, offset: int, intent: Intent) -> None:
-        await self._member.commit(self._position, offset, intent)
-        self.committed = offset
-
-    async def confirm(self) -> None:
-        """Ask for the topic's id, unless somebody did since the newest record was read; see api.Lease."""
-        await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
-
-    async def close(self) -> None:
-        """Refuse further commits; return when the one under way is answered."""
-        self._open = False
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=_REVOKE_S)

@@ -20,8 +20,8 @@ _TIMEOUT_S = 10.0  # one request; the caller repeats it
 _LOOK_S = 3.0  # the same, where the answer is only shown: heartbeats do not wait for it
 
 
-class Offsets:
-    """The positions of one group.
+class KafkaOffsets:
+    """The positions of one group; see group.Offsets.
 
     Args:
         admin: an admin client.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runbus.config.errors import RunBusError
 from runbus.sink.api import Committed, Intent
+from runbus.sink.poison import NONE_YET, Poison
 
 
 class LogShrank(RunBusError):
@@ -21,12 +22,14 @@ class Opening:
         read_from: where reading starts.
         intent: the pending range to replay, or None.
         gone: offsets (first, last) that are not in the log any more, or None.
+        poison: what the records before `lo` were like.
     """
 
     lo: int
     read_from: int
     intent: Intent | None = None
     gone: tuple[int, int] | None = None
+    poison: Poison = NONE_YET
 
 
 def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> Opening:
@@ -49,8 +52,9 @@ def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> 
             "re-created while another tool committed; reset the group's offset once you know which"
         )
     pending = intent if intent is not None and intent.pending else None
+    poison = intent.poison if intent is not None else NONE_YET
     if low <= offset:
-        return Opening(offset, offset, pending)
+        return Opening(offset, offset, pending, None, poison)
     if pending is not None and low <= pending.hi:
-        return Opening(offset, low, pending, (offset, low - 1))
-    return Opening(low, low, None, (offset, low - 1))
+        return Opening(offset, low, pending, (offset, low - 1), poison)
+    return Opening(low, low, None, (offset, low - 1), poison)

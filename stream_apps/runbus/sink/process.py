@@ -23,18 +23,20 @@ from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.sink.clients import choose_protocol, new_consumer, new_producer
-from runbus.sink.log import KafkaLog, Member
-from runbus.sink.offsets import Offsets
-from runbus.sink.protocol import World
+from runbus.sink.group import Offsets, Restart
+from runbus.sink.log import KafkaLog, KafkaMember
+from runbus.sink.offsets import KafkaOffsets
+from runbus.sink.pace import Pace
 from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
-from runbus.sink.session import Restart, Session
+from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.start import check_topics, open_store
 from runbus.sink.store import ClickHouseStore
 from runbus.sink.tally import Tally
 from runbus.sink.threads import in_thread
-from runbus.sink.topics import TopicIds
+from runbus.sink.topics import TopicIds, kafka_ids
+from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
 _RESTART_S = 1.0
@@ -105,7 +107,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> None:
 async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
-    offsets = Offsets(process.admin, settings.group)
+    offsets = KafkaOffsets(process.admin, settings.group)
     kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
@@ -128,11 +130,13 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
     store = ClickHouseStore(client, settings.group, process.component_id, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
-    world = World(kafka_log, store, CodecSchemas(process.codec), clock, process.tally)
+    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
+    world = World(kafka_log, store, CodecSchemas(process.codec), clock, process.tally, settings.poison, pace)
+    batched = frozenset(name for name, route in routes.items() if route.batched)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
     while not process.stop.is_set():
-        topics = TopicIds(process.admin, list(routes), clock)
-        member = Member(new_consumer(settings, protocol))
+        topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
+        member = KafkaMember(new_consumer(settings, protocol), batched)
         session = process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
         try:

@@ -14,33 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, StoreError
+from runbus.clickhouse.errors import DataError
 from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
-from runbus.sink.api import (
-    Clock,
-    DeadLetter,
-    Intent,
-    Lease,
-    Log,
-    LogUnavailable,
-    Record,
-    Route,
-    Schemas,
-    Span,
-    Store,
-)
+from runbus.sink.api import DeadLetter, Intent, Lease, Record, Route, Span
 from runbus.sink.container import build
-from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
-from runbus.sink.tally import Tally
+from runbus.sink.poison import NONE_YET, Poison
+from runbus.sink.retry import CAPACITY, STUCK
+from runbus.sink.world import World, answered, pause, resume, retrying_log
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,17 +38,8 @@ T = TypeVar("T")
 FENCE_S = 20.0
 
 
-@dataclass(slots=True)
-class World:
-    """What the protocol acts on; one per process, shared by all partitions."""
-
-    log: Log
-    store: Store
-    schemas: Schemas
-    clock: Clock
-    tally: Tally = field(default_factory=Tally)
-    rng: random.Random = field(default_factory=random.SystemRandom)
-    new_salt: Callable[[], str] = field(default=lambda: secrets.token_hex(4))
+class _TooMuch(Exception):
+    """Too many values cannot be stored."""
 
 
 @dataclass(slots=True)
@@ -72,42 +51,59 @@ class _Group:
     records: list[Record]
 
 
-async def deliver(world: World, lease: Lease, route: Route, span: Span, pending: Intent | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One range to store.
+
+    Attributes:
+        span: the range; with `pending` it must be exactly what the intent announced.
+        poison: what the records before it were like.
+        pending: the intent that an earlier owner left.
+        overlaps: rows of it were stored under other ranges; see Intent.
+    """
+
+    span: Span
+    poison: Poison = NONE_YET
+    pending: Intent | None = None
+    overlaps: bool = False
+
+    def intent(self, topic_id: str, salt: str) -> Intent:
+        """Return what to announce, or what was announced."""
+        return self.pending or Intent(topic_id, self.span.hi, salt, self.poison, self.overlaps)
+
+
+async def deliver(world: World, lease: Lease, route: Route, work: Work) -> Poison:
     """Store one range exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
     has. It does not promise that the log knows: the next intent (or `complete`) says so.
 
-    Args:
-        world: log, store, clock, counters.
-        lease: the partition.
-        route: the tables of its topic.
-        span: the range; with `pending` it must be exactly what the intent announced.
-        pending: the intent that an earlier owner left.
+    Returns:
+        What the records up to `hi` are like; the next intent carries it.
 
     Raises:
         Fenced: the partition is not ours any more.
     """
-    delivery = _Delivery(world, lease, route, span, pending or Intent(lease.topic_id, span.hi, world.new_salt()))
-    if pending is None:
+    span, intent = work.span, work.intent(lease.topic_id, world.new_salt())
+    delivery = _Delivery(world, lease, route, span, intent)
+    doubtful = work.pending is not None or intent.overlaps
+    if work.pending is None:
         await delivery.confirm()  # 1. the records are of the topic whose id will be in the token
         await delivery.announce()  # 2. the fenced intent; it also completes the range before
     else:
         world.tally.replays += 1
-    groups, letters = await delivery.sort()  # 3. what nobody can decode is set apart
-    for group in groups:
-        # 4. insert, the same token at every attempt; 5. where an answer proves nothing: count, and repair
-        letters += await delivery.store(group, doubtful=pending is not None)
-    await delivery.bury(letters)  # 6. dead letters are in the log before any commit passes them
+    letters, poison = await delivery.settle(doubtful=doubtful)  # 3. each record that can be stored is stored, once
+    await delivery.bury(letters)  # 4. the others are dead letters, in the log before any commit passes them
     world.tally.ranges += 1
     world.tally.records += len(span.records)
     world.tally.events += span.steps
     world.tally.steps += span.steps if route.batched else 0
+    return poison
 
 
-async def complete(world: World, lease: Lease, offset: int) -> None:
+async def complete(world: World, lease: Lease, offset: int, poison: Poison = NONE_YET) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
-    await _commit(world, lease, offset, Intent(lease.topic_id))
+    await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
 
 
 async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> None:
@@ -117,35 +113,6 @@ async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> No
         world.tally.commits.observe(world.clock.now() - began)
 
     await retrying_log(world, lease, commit)
-
-
-async def retrying_log(world: World, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
-    """Return the call's result; while the log does not answer, ask again. Every such call may be repeated safely."""
-    attempt = 0
-    while True:
-        try:
-            result = await call()
-        except LogUnavailable as error:
-            attempt += 1
-            await _pause(world, lease, "log", AMBIGUOUS, attempt, error)
-        else:
-            _resume(world, lease)
-            return result
-
-
-async def _pause(world: World, lease: Lease, kind: str, policy: Backoff, attempt: int, error: Exception) -> None:
-    """Wait before the next attempt; say why, once per reason and not once per attempt."""
-    reason = f"{kind}: {error}"
-    world.tally.retries[kind] += 1
-    if world.tally.paused.get(lease.position) != reason:
-        log.warning("sink.paused partition=%s reason=%s", lease.position, reason)
-        world.tally.paused[lease.position] = reason
-    await world.clock.sleep(policy.wait(attempt, world.rng))
-
-
-def _resume(world: World, lease: Lease) -> None:
-    if world.tally.paused.pop(lease.position, None) is not None:
-        log.info("sink.resumed partition=%s", lease.position)
 
 
 @dataclass(slots=True)
@@ -171,62 +138,112 @@ class _Delivery:
         await _commit(self.world, self.lease, self.span.lo, self.intent)
         self.announced_at = self.world.clock.now()
 
-    async def sort(self) -> tuple[list[_Group], list[DeadLetter]]:
-        """Return the records by writer schema, and the ones that have none. Waits while no registry can be asked."""
-        groups: dict[object, _Group] = {}
+    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
+        """Store what can be stored; return the rest, and what the records up to `hi` are like.
+
+        Where too much cannot be stored it waits, and tries all of it again: what was stored is counted first, and what
+        was mended meanwhile (a schema that the registry knows now) is no dead letter any more.
+        """
+        attempt = 0
+        while True:
+            letters = await self._place(doubtful=doubtful or attempt > 0)
+            bad = {letter.record.offset for letter in letters}
+            offsets = [record.offset for record in self.span.records]
+            poison, broken = self.intent.poison.after(offsets, bad, self.world.poison)
+            if not broken:
+                break
+            attempt += 1
+            await pause(self.world, self.lease, "poison", STUCK, attempt, _TooMuch(f"{broken}: {letters[-1].error}"))
+            await self._refresh()
+        resume(self.world, self.lease)
+        return letters, poison
+
+    async def _place(self, *, doubtful: bool) -> list[DeadLetter]:
+        groups, letters = await self._sort()
+        for group in groups:
+            letters += await self._store(group, doubtful=doubtful)
+        return letters
+
+    async def _sort(self) -> tuple[list[_Group], list[DeadLetter]]:
+        """Return the records by what their framing names, and the ones that nobody can read.
+
+        A group's token depends on nothing but the range, so that every owner sends the same records under it, also one
+        that knows more schemas: the first schema that the range names has the range's own token.
+        """
+        groups: dict[SchemaRef, _Group] = {}
         letters: list[DeadLetter] = []
+        first = next((record.ref for record in self.span.records if record.ref is not None), None)
         for record in self.span.records:
-            known = groups.get(record.ref)
+            known = None if record.ref is None else groups.get(record.ref)
             if known is None:
                 try:
-                    writer = await self._writer(record)
+                    ref, writer = await self._writer(record)
                 except (InvalidValue, UnknownSchema) as error:
                     letters.append(self._letter(record, error))
                     continue
-                token = self.token if not groups else f"{self.token}/{writer.fingerprint.hex()}"
-                known = groups[record.ref] = _Group(writer, token, [])
+                token = self.token if record.ref == first else f"{self.token}/{record.ref}"
+                known = groups[ref] = _Group(writer, token, [])
             known.records.append(record)
         return list(groups.values()), letters
 
-    async def _writer(self, record: Record) -> AvroSchema:
+    async def _writer(self, record: Record) -> tuple[SchemaRef, AvroSchema]:
+        """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
         if record.ref is None:
             start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
             raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
-        attempt = 0
-        while True:
-            try:
-                writer = await self.world.schemas.resolve(record.ref)
-            except RegistryUnavailable as error:
-                attempt += 1
-                await _pause(self.world, self.lease, "registry", CAPACITY, attempt, error)
-            except RegistryMissing as error:
-                # the settings are wrong, not the value: it waits until a sink that has a registry takes over
-                attempt += 1
-                await _pause(self.world, self.lease, "configuration", STUCK, attempt, error)
-            else:
-                break
+        writer = await self._resolve(record.ref)
         if writer.name != self.route.schema:
             raise InvalidValue(f"a {writer.name} where a {self.route.schema} is expected")
-        return writer
+        return record.ref, writer
 
-    async def store(self, group: _Group, *, doubtful: bool) -> list[DeadLetter]:
-        """Insert a group and see to it that it is there. Returns what turned out to be unstorable."""
+    async def _resolve(self, ref: SchemaRef) -> AvroSchema:
+        """Return the schema; waits while no registry can be asked. Raises UnknownSchema, InvalidValue."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                writer = await self.world.schemas.resolve(ref)
+            except RegistryUnavailable as error:
+                await pause(self.world, self.lease, "registry", CAPACITY, attempt, error)
+            except RegistryMissing as error:
+                # the settings are wrong, not the value: it waits until a sink that has a registry takes over
+                await pause(self.world, self.lease, "configuration", STUCK, attempt, error)
+            else:
+                if attempt > 1:
+                    resume(self.world, self.lease)
+                return writer
+
+    async def _store(self, group: _Group, *, doubtful: bool) -> list[DeadLetter]:
+        """Insert a group and see to it that it is there. Returns what turned out to be unstorable.
+
+        1. Where rows may be there already, count: this makes a replay independent of how long the store remembers
+        tokens. 2. Insert; no answer, or "not now": wait, and send the same token again. 3. Where the answer proves
+        nothing, because the token was ever sent before: count, and repair.
+        """
         letters: list[DeadLetter] = []
-        # Counting first makes a replay independent of how long the store remembers tokens.
         if doubtful and not await self._missing(group, letters):
             return letters
+        if not self.intent.overlaps:
+            doubtful |= await self._land(group, letters)
+        if doubtful:
+            await self._verify(group, letters)
+        return letters
+
+    async def _land(self, group: _Group, letters: list[DeadLetter]) -> bool:
+        """Insert a group under its token. Returns whether it took more than one attempt."""
+        several = False
         while group.records:
             try:
-                doubtful |= await self._insert(self.route.landing, group.writer, _framed(group.records), group.token)
+                several |= await self._insert(self.route.landing, group.writer, _framed(group.records), group.token)
                 if self.route.batched:
                     self.world.tally.inserted_steps += sum(record.steps for record in group.records)
                 break
             except DataError as error:
-                doubtful = True
+                several = True
                 await self._set_apart(group, letters, error)
-        if doubtful:
-            await self._verify(group, letters)
-        return letters
+        if not several:
+            self.world.pace.accepted()
+        return several
 
     async def _insert(
         self, table: str, writer: AvroSchema, framed: Iterable[tuple[int, bytes, int]], token: str
@@ -239,27 +256,13 @@ class _Delivery:
             await self.world.store.insert(table, container, token)
             self.world.tally.inserts.observe(self.world.clock.now() - began)
 
-        return await self._persist(insert)
+        return (await self._ask(insert))[1]
 
-    async def _persist(self, call: Callable[[], Awaitable[None]]) -> bool:
-        """Repeat a call to the store until answered; returns whether it took several. DataError is the caller's."""
-        attempt = 0
-        while True:
-            try:
-                await call()
-            except DataError:
-                self.world.tally.retries["data"] += 1
-                raise
-            except StoreError as error:
-                attempt += 1
-                await self._back_off(error, attempt)
-            else:
-                _resume(self.world, self.lease)
-                return attempt > 0
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+        """Call the store until answered; an intent that has grown old meanwhile is committed again."""
+        return await answered(self.world, self.lease, call, self._refresh)
 
-    async def _back_off(self, error: StoreError, attempt: int) -> None:
-        kind, policy = _policy(error)
-        await _pause(self.world, self.lease, kind, policy, attempt, error)
+    async def _refresh(self) -> None:
         if self.world.clock.now() - self.announced_at > FENCE_S:
             await self.announce()
 
@@ -274,7 +277,7 @@ class _Delivery:
             log.error(
                 "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.position, group.token, error
             )
-            await _pause(self.world, self.lease, "refused", STUCK, 5, error)
+            await pause(self.world, self.lease, "refused", STUCK, 5, error)
             return
         self._remove(group, bad, letters)
 
@@ -292,29 +295,29 @@ class _Delivery:
             except InvalidValue as error:
                 bad[record.offset] = error
         self._remove(group, bad, letters)
-        stored: dict[int, int] = {}
-
-        async def count() -> None:
-            stored.update(await self.world.store.rows(self.route, self.lease, self.span.lo, self.span.hi))
-
-        await self._persist(count)
+        count = partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)
+        stored, _ = await self._ask(count)
         self.world.tally.verified += 1
         return {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
 
     async def _verify(self, group: _Group, letters: list[DeadLetter]) -> None:
         """Count the rows of each offset; insert what is missing through the repair landing, until nothing is."""
         repairs = 0
+        why = "not stored before" if self.intent.overlaps else "acknowledged, but not stored"
         while missing := await self._missing(group, letters):
             if repairs:  # the repair itself was acknowledged and is not there: it needs another, agreed, name
                 self.intent = self.intent.resalted(self.world.new_salt())
                 await self.announce()
             repairs += 1
             log.warning(
-                "sink.repair partition=%s token=%s salt=%s records=%d: acknowledged, but not stored",
-                *(self.lease.position, group.token, self.intent.salt, len(missing)),
+                "sink.repair partition=%s token=%s salt=%s records=%d: %s",
+                *(self.lease.position, group.token, self.intent.salt, len(missing), why),
             )
             self.world.tally.repairs += 1
-            await self._repair(group, missing)
+            try:
+                await self._repair(group, missing)
+            except DataError as error:
+                await self._set_apart(group, letters, error)
 
     async def _repair(self, group: _Group, missing: dict[int, int]) -> None:
         token = f"{group.token}#{self.intent.salt}"
@@ -328,12 +331,7 @@ class _Delivery:
 
     async def _complete_record(self, group: _Group, record: Record, token: str) -> None:
         """Insert the steps of a record of which only some are stored."""
-        present: set[int] = set()
-
-        async def read() -> None:
-            present.update(await self.world.store.sequence(self.route, self.lease, record.offset))
-
-        await self._persist(read)
+        present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
         pieces = values.without(record, group.writer, present)
         framed = [(record.offset, piece, 0) for piece in pieces]
         await self._insert(self.route.repair, schema(self.route.schema), framed, token)
@@ -351,7 +349,7 @@ class _Delivery:
             )
             await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
         if letters:
-            await self._persist(lambda: self.world.store.record_dead_letters(letters))
+            await self._ask(partial(self.world.store.record_dead_letters, letters))
             self.world.tally.dead_letters += len(letters)
 
 
@@ -373,11 +371,3 @@ async def _undecodable(route: Route, group: _Group) -> dict[int, InvalidValue]:
             bad[record.offset] = error
         await asyncio.sleep(0)
     return bad
-
-
-def _policy(error: StoreError) -> tuple[str, Backoff]:
-    if isinstance(error, Ambiguous):
-        return "ambiguous", AMBIGUOUS
-    if isinstance(error, Capacity):
-        return "capacity", CAPACITY
-    return ("configuration" if isinstance(error, Configuration) else "unknown"), STUCK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ from functools import lru_cache
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
 from runbus.schemas.errors import InvalidValue
 from runbus.sink.api import Record, Span
+from runbus.sink.pace import Pace
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
 MAX_RECORDS = 500_000
@@ -18,11 +20,12 @@ RECORD_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class RangeLimits:
-    """A range closes when one of these is reached. `seconds` counts from its first record."""
+    """A range closes when one of these is reached; `seconds` to `most_seconds` is its pace (pace.py)."""
 
     steps: int = 250_000
     bytes: int = 16 * 1024 * 1024
     seconds: float = 1.0
+    most_seconds: float = 10.0
 
 
 def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> Record:
@@ -96,10 +99,13 @@ class Backlog:
         limits: when a range is full.
         lo: the next offset to store.
         pending: last offset of a range that an owner before announced: the first range is exactly [lo, pending].
+        pace: how long a range grows; shared by all partitions of a process. Default: the limits' own.
     """
 
-    def __init__(self, limits: RangeLimits, lo: int, pending: int | None = None) -> None:
+    def __init__(self, limits: RangeLimits, lo: int, pending: int | None = None, pace: Pace | None = None) -> None:
         self._limits = limits
+        self._pace = pace or Pace(limits.seconds, limits.most_seconds)
+        self._taken_at = -math.inf
         self._pending = pending
         self._records: deque[tuple[Record, float]] = deque()
         self._closed: deque[int] = deque()  # numbers of records of the ranges that are complete
@@ -149,10 +155,12 @@ class Backlog:
         if self._pending is not None:
             return self._take_pending(self._pending)
         if self._closed:
+            self._taken_at = now
             return self._take(self._closed.popleft())
         due = self.due()
         if due is None or now < due:
             return None
+        self._taken_at = now
         count, self._open = self._open.count, _Open()
         return self._take(count)
 
@@ -160,7 +168,7 @@ class Backlog:
         """Return when `take` will have something even if nothing more is read; None = nothing waits."""
         if self._pending is not None or not self._records:
             return None
-        return self._records[0][1] + self._limits.seconds
+        return self._pace.due(self._records[0][1], self._taken_at)
 
     def _ends_before(self, record: Record) -> bool:
         if self._pending is not None and not self._closed:  # it ends where it was announced to end, whatever the limits

@@ -17,7 +17,7 @@ from runbus.sink.api import LogUnavailable, Position
 from runbus.sink.flow import Flow
 from runbus.sink.heartbeat import Pulse
 from runbus.sink.log import KafkaLog
-from runbus.sink.offsets import Offsets
+from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.tally import Tally
@@ -54,7 +54,7 @@ class Report:
 
     # --- heartbeats -----------------------------------------------------------------------------------------------
 
-    async def beat(self, kafka_log: KafkaLog, offsets: Offsets, codec: Codec) -> None:
+    async def beat(self, kafka_log: KafkaLog, offsets: KafkaOffsets, codec: Codec) -> None:
         """Send a heartbeat every second, until cancelled."""
         topic = self._settings.kafka.topic_prefix + HEARTBEATS.name
         while True:
@@ -67,7 +67,7 @@ class Report:
             except RunBusError as error:
                 log.debug("sink.heartbeat was not sent: %s", error)
 
-    async def _look(self, offsets: Offsets) -> None:
+    async def _look(self, offsets: KafkaOffsets) -> None:
         """Ask how far the logs go now; where nobody answers, what was known stays."""
         try:
             self._ends = await offsets.ends(list(self._flows))

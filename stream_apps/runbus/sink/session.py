@@ -11,17 +11,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from confluent_kafka import KafkaError
-
 from runbus.config.errors import RunBusError
 from runbus.sink.api import Committed, Fenced, LogUnavailable, Position, Route
 from runbus.sink.flow import Flow
-from runbus.sink.log import KafkaLease, Member
-from runbus.sink.offsets import Offsets
+from runbus.sink.group import Member, Offsets, Restart, Topics
+from runbus.sink.lease import MemberLease
 from runbus.sink.opening import opening
-from runbus.sink.protocol import World
 from runbus.sink.settings import SinkSettings
-from runbus.sink.topics import TopicIds
+from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
 _READ_RECORDS = 500
@@ -34,10 +31,6 @@ _REFUSED_S = 5.0
 _TOPICS_S = 3.0
 # Leaving the group; a broker that is away must not hold up the end of the process.
 _CLOSE_S = 10.0
-
-
-class Restart(Exception):
-    """This membership is of no use any more; a new one will find everything it needs in the log."""
 
 
 class Session:
@@ -58,7 +51,7 @@ class Session:
         settings: SinkSettings,
         world: World,
         member: Member,
-        topics: TopicIds,
+        topics: Topics,
         offsets: Offsets,
         routes: dict[str, Route],
         stop: asyncio.Event,
@@ -89,11 +82,10 @@ class Session:
             await self._close()
 
     async def _read(self) -> None:
-        batched = frozenset(name for name, route in self._routes.items() if route.batched)
         while not self._stop.is_set():
             if self._broken.done():
                 self._broken.result()
-            batch = await self._member.read(batched, _READ_RECORDS, _READ_S)
+            batch = await self._member.read(_READ_RECORDS, _READ_S)
             self.turned_at = self._world.clock.now()
             for position, records in batch.records.items():
                 flow = self.flows.get(position)
@@ -103,20 +95,6 @@ class Session:
                 flow = self.flows.get(position)
                 if flow is not None:
                     flow.reached(offset)
-            for error in batch.errors:
-                self._heed(error)
-
-    def _heed(self, error: KafkaError) -> None:
-        match error.code():
-            case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
-                raise Restart(f"an offset is not in the log any more: {error.str()}")
-            case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
-                raise Restart(f"a topic is gone: {error.str()}")
-            case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
-                raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
-        if error.fatal():
-            raise Restart(error.str())
-        log.warning("sink.kafka %s", error.str())
 
     async def _watch_topics(self) -> None:
         """Notice a topic that was re-created under its name while nothing is read from it."""
@@ -156,7 +134,7 @@ class Session:
         if topic_id is None:
             raise Restart(f"topic {position.topic} is gone")
         start = opening(committed, topic_id, *bounds)
-        lease = KafkaLease(self._member, position, topic_id, self._topics, self._world.clock)
+        lease = MemberLease(self._member, position, topic_id, self._topics)
         lease.committed = committed.offset if committed is not None and start.lo == committed.offset else -1
         flow = Flow(
             *(self._world, self._member, lease, self._routes[position.topic], start, self._settings.limits),

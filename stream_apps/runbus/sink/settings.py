@@ -11,6 +11,7 @@ from runbus.config.errors import ConfigError
 from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
 from runbus.probes import probes_address
+from runbus.sink.poison import PoisonLimits
 from runbus.sink.ranges import RangeLimits
 
 GroupProtocol = Literal["auto", "consumer", "classic"]
@@ -27,6 +28,7 @@ class SinkSettings:
     instance_id: str = ""
     session_seconds: float = 20.0
     limits: RangeLimits = field(default_factory=RangeLimits)
+    poison: PoisonLimits = field(default_factory=PoisonLimits)
     parallel_inserts: int = 4
     insert_seconds: int = 120
     skip_lost: bool = False
@@ -42,6 +44,11 @@ class SinkSettings:
             steps=int(sources.number(c.SINK_RANGE_STEPS, 1, 1_000_000)),
             bytes=int(sources.number(c.SINK_RANGE_MB, 1, 256)) * 1024 * 1024,
             seconds=sources.number(c.SINK_RANGE_SECONDS, 0.01, 3600),
+            most_seconds=sources.number(c.SINK_RANGE_SECONDS_MAX, 0.01, 3600),
+        )
+        poison = PoisonLimits(
+            run=int(sources.number(c.SINK_DEAD_LETTER_RUN, 0, 1_000_000)),
+            share=sources.number(c.SINK_DEAD_LETTER_SHARE, 0, 1),
         )
         return cls(
             kafka=kafka,
@@ -51,6 +58,7 @@ class SinkSettings:
             instance_id=sources.text(c.SINK_INSTANCE_ID),
             session_seconds=sources.number(c.SINK_SESSION_SECONDS, 1, 1800),
             limits=limits,
+            poison=poison,
             parallel_inserts=int(sources.number(c.SINK_PARALLEL_INSERTS, 1, 64)),
             insert_seconds=int(sources.number(c.SINK_INSERT_SECONDS, 1, 3600)),
             skip_lost=_choice(sources, c.SINK_LOST_RANGE, ("stop", "continue")) == "continue",

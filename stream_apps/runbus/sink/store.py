@@ -20,6 +20,7 @@ _WHERE = (
     "WHERE kafka_topic_id = {topic_id:String} AND kafka_partition = {partition:Int32} "
     "AND kafka_offset BETWEEN {lo:Int64} AND {hi:Int64}"
 )
+_LAST_OFFSET = 2**63 - 1
 # Counting after a write must see it on every replica (ignored by a single server).
 _READ = {"select_sequential_consistency": "1"}
 
@@ -57,6 +58,11 @@ class ClickHouseStore:
         query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
         found = await self._query(query, lease, lo, hi)
         return {int(offset): int(count) for offset, count in found}
+
+    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+        """Return the highest stored offset from `lo` on; see api.Store."""
+        query = f"SELECT if(count() = 0, -1, max(kafka_offset)) FROM {route.target} {_WHERE}"  # noqa: S608
+        return int((await self._query(query, lease, lo, _LAST_OFFSET))[0][0])
 
     async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""

@@ -9,7 +9,7 @@ from runbus.probes import Durations
 from runbus.sink.api import Position
 
 # A person has to act; other pauses end by themselves, and the lag says how long they take.
-_ALARMS = ("configuration", "refused", "unknown")
+_ALARMS = ("configuration", "refused", "poison", "unknown")
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -15,17 +15,15 @@ _TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
 
 
 class TopicIds:
-    """Ids of some topics, asked for at most once for everything that was read before the question.
+    """Ids of some topics, asked for at most once for everything that was read before the question; see group.Topics.
 
     Args:
-        admin: an admin client.
-        names: full topic names.
+        ask: returns name -> id; a missing topic is absent. Raises LogUnavailable.
         clock: monotonic.
     """
 
-    def __init__(self, admin: AdminClient, names: Sequence[str], clock: Clock) -> None:
-        self._admin = admin
-        self._names = names
+    def __init__(self, ask: Callable[[], Awaitable[dict[str, str]]], clock: Clock) -> None:
+        self._ask = ask
         self._clock = clock
         self._asked_at = -1.0
         self._ids: dict[str, str] = {}
@@ -36,7 +34,7 @@ class TopicIds:
         async with self._lock:
             if self._asked_at < since:
                 now = self._clock.now()
-                self._ids = await in_thread(self._describe, "runbus-sink-topics")
+                self._ids = await self._ask()
                 self._asked_at = now
             return self._ids
 
@@ -45,18 +43,24 @@ class TopicIds:
         if (await self.ids(since)).get(name) != topic_id:
             raise Fenced(f"topic {name} is not {topic_id} any more")
 
-    def _describe(self) -> dict[str, str]:
+
+async def kafka_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
+    """Ask the broker for the ids of some topics. Raises LogUnavailable."""
+    return await in_thread(lambda: _describe(admin, names), "runbus-sink-topics")
+
+
+def _describe(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
+    try:
+        futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        raise LogUnavailable(error.args[0].str()) from error
+    found = {}
+    for name, future in futures.items():
         try:
-            futures = self._admin.describe_topics(TopicCollection(list(self._names)), request_timeout=_TIMEOUT_S)
+            found[name] = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
         except KafkaException as error:
-            raise LogUnavailable(error.args[0].str()) from error
-        found = {}
-        for name, future in futures.items():
-            try:
-                found[name] = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise LogUnavailable(error.args[0].str()) from error
-            except TimeoutError as error:
-                raise LogUnavailable(f"the broker did not describe {name} in time") from error
-        return found
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise LogUnavailable(error.args[0].str()) from error
+        except TimeoutError as error:
+            raise LogUnavailable(f"the broker did not describe {name} in time") from error
+    return found

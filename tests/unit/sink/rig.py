@@ -7,9 +7,11 @@ from typing import Any
 
 from runbus.sink.api import Position
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryLease, MemoryLog, MemoryStore, Script
-from runbus.sink.protocol import World, complete, deliver
+from runbus.sink.poison import NONE_YET
+from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
+from runbus.sink.world import World
 
 MakeValue = Callable[..., bytes]
 AT = Position("steps", 3)
@@ -44,13 +46,14 @@ class Rig:
         intent = committed.intent if committed else None
         pending = intent if intent is not None and intent.pending else None
         lo = committed.offset if committed else 0
+        poison = intent.poison if intent else NONE_YET
         backlog = Backlog(LIMITS, lo, pending.hi if pending else None)
         for record in self.log.records[AT]:
             backlog.add(record, 0.0)
         while span := backlog.take(1.0):
-            await deliver(world, lease, STEPS, span, pending)
+            poison = await deliver(world, lease, STEPS, Work(span, poison, pending))
             pending, lo = None, span.hi + 1
-        await complete(world, lease, lo)
+        await complete(world, lease, lo, poison)
 
     def stored(self) -> dict[int, int]:
         """Return seq -> number of rows."""
@@ -60,6 +63,6 @@ class Rig:
         return found
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, object]) -> None:
     """Run one process; a Crash ends it."""
     asyncio.run(work)

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import Intent, Record, Span
+from runbus.sink.api import Intent, Position, Record, Span
 from runbus.sink.flow import Flow
-from runbus.sink.log import KafkaLease, Member
-from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
+from runbus.sink.lease import MemberLease
+from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
 from runbus.sink.opening import Opening
-from runbus.sink.protocol import World
+from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
+from runbus.sink.world import World
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
@@ -91,40 +92,33 @@ def test_whatever_the_order_each_record_is_in_one_range(events: list[str]) -> No
     assert taken == made
 
 
-class Broker(Member):
-    """A member without a broker: it keeps what was committed."""
+class Broker(MemoryMember):
+    """A member that keeps what was committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__(MemoryGroup(log, {}), ManualClock())
         self.commits: list[tuple[int, Intent]] = []
 
-    async def commit(self, position: object, offset: int, intent: Intent) -> None:
+    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
         """Keep a commit."""
         assert position == AT
         self.commits.append((offset, intent))
 
 
-class SameTopic(TopicIds):
-    """The topic is never another one."""
-
-    def __init__(self) -> None: ...
-
-    async def confirm(self, name: str, topic_id: str, since: float) -> None:
-        """Agree."""
-
-
-def new_flow(store: MemoryStore, member: Broker, start: Opening) -> Flow:
+def new_flow(store: MemoryStore, log: MemoryLog, member: Broker, start: Opening) -> Flow:
     """Return the flow of one partition."""
     clock = ManualClock()
-    lease = KafkaLease(member, AT, "id-1", SameTopic(), clock)
+    log.topic_ids["steps"] = "id-1"
+    lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
     lease.committed = start.lo
-    world = World(MemoryLog(), store, Rig([]).schemas, clock, rng=random.Random(1))
+    world = World(log, store, Rig([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
     return Flow(world, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
 
 
 def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: Rig) -> None:
     """`stored` is the end that was reached, and the completed commit says so: retention may delete the markers."""
-    member = Broker()
-    flow = new_flow(rig.store, member, Opening(0, 0))
+    member = Broker(rig.log)
+    flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     async def scene() -> None:
         flow.add(rig.log.records[AT][:2])
@@ -148,8 +142,8 @@ def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_the
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: Rig, moment: str) -> None:
     """The range is out of the backlog and perhaps not in the store: neither `stored` nor a commit may pass it."""
-    member = Broker()
-    flow = new_flow(rig.store, member, Opening(0, 0))
+    member = Broker(rig.log)
+    flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     def fail(operation: str, when: str) -> None:
         if operation.startswith("insert") and when == moment:

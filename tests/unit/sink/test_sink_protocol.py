@@ -14,7 +14,8 @@ from runbus.schemas.codec import Codec, SchemaRef
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Record, Span
 from runbus.sink.memory import LocalSchemas, MemoryStore, Script, no_faults
-from runbus.sink.protocol import FENCE_S, deliver
+from runbus.sink.poison import Poison
+from runbus.sink.protocol import FENCE_S, Work, deliver
 from runbus.sink.ranges import read
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
 
@@ -26,7 +27,7 @@ def test_every_step_is_stored_once_and_the_offset_follows(rig: Rig) -> None:
     world = rig.world()
     run(rig.sink(world))
     assert rig.stored() == EXACT
-    assert rig.log.committed[AT] == Committed(5, Intent("id-1"))
+    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=Poison(0, 0, 5)))
     assert (world.tally.ranges, world.tally.steps, world.tally.records, world.tally.verified) == (3, 25, 5, 0)
 
 
@@ -43,7 +44,7 @@ def test_the_intent_is_committed_before_its_insert(rig: Rig) -> None:
     rig.script(watch)
     run(rig.sink(rig.world()))
     assert seen == [(0, 1), (2, 3), (4, 4)]
-    assert {token for _, token in rig.store.tokens} == {"id-1:3:0-1", "id-1:3:2-3", "id-1:3:4-4"}
+    assert {token for _, token, _ in rig.store.tokens} == {"id-1:3:0-1", "id-1:3:2-3", "id-1:3:4-4"}
 
 
 def operations(rig: Rig) -> int:
@@ -101,7 +102,7 @@ def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(
     run(rig.sink(world))
     assert rig.stored() == EXACT
     assert (world.tally.replays, world.tally.repairs, world.tally.repaired_rows) == (1, 1, 10)
-    assert any("#" in token for _, token in rig.store.tokens)
+    assert any("#" in token for _, token, _ in rig.store.tokens)
 
 
 def test_a_repair_that_is_lost_too_gets_a_new_salt_through_the_fence(rig: Rig) -> None:
@@ -113,7 +114,7 @@ def test_a_repair_that_is_lost_too_gets_a_new_salt_through_the_fence(rig: Rig) -
     rig.script(no_faults)
     world = rig.world()
     run(rig.sink(world))
-    salts = {token.split("#")[1] for _, token in rig.store.tokens if "#" in token}
+    salts = {token.split("#")[1] for _, token, _ in rig.store.tokens if "#" in token}
     assert rig.stored() == EXACT
     assert world.tally.repairs == len(salts) == 3
 
@@ -282,7 +283,7 @@ def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: Ma
     assert rig.stored() == dict.fromkeys((0, 1, 4, 5), 1)
     assert [letter.record.offset for letter in rig.log.dead_letters] == [1]
     assert world.tally.dead_letters == 1
-    assert {token for _, token in rig.store.tokens} == {"id-1:3:0-2"}
+    assert {token for _, token, _ in rig.store.tokens} == {"id-1:3:0-2"}
 
 
 def test_a_range_of_nothing_but_poison_passes() -> None:
@@ -372,7 +373,7 @@ def test_schema_ids_without_a_registry_pause_until_a_sink_that_has_one(
     configured = rig.world()
     run(rig.sink(configured))
     assert (rig.stored(), rig.log.dead_letters, configured.tally.replays) == (EXACT, [], 1)
-    assert rig.log.committed[AT] == Committed(5, Intent("id-1"))
+    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=Poison(0, 0, 5)))
 
 
 def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
@@ -382,7 +383,7 @@ def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
     old = rig.log.lease(AT)
     rig.log.topic_ids["steps"] = "id-2"
     with pytest.raises(Fenced):
-        run(deliver(rig.world(), old, STEPS, Span(1, 1, (Record(1, None, make_value(2, 2), 0),))))
+        run(deliver(rig.world(), old, STEPS, Work(Span(1, 1, (Record(1, None, make_value(2, 2), 0),)))))
     rig.log.committed.clear()
     rig.log.records[AT] = [read(0, None, make_value(2, 2), 0, batched=True)]
     run(rig.sink(rig.world()))

@@ -56,15 +56,21 @@ def test_a_range_closes_before_it_has_too_many_bytes() -> None:
     assert backlog.bytes == 2 * 600
 
 
-def test_a_record_waits_no_longer_than_the_limit() -> None:
-    """A range closes by the age of its first record."""
+def test_a_record_waits_no_longer_than_the_interval() -> None:
+    """A busy partition makes a range an interval; the first record after a pause goes at once, with its neighbours."""
     backlog = Backlog(RangeLimits(seconds=1.0), 0)
     backlog.add(record(0), 10.0)
-    backlog.add(record(1), 10.9)
-    assert backlog.take(10.99) is None
-    assert backlog.due() == 11.0
-    assert bounds(backlog.take(11.0)) == (0, 1)
+    backlog.add(record(1), 10.02)
+    assert backlog.take(10.04) is None
+    assert bounds(backlog.take(10.05)) == (0, 1)
     assert backlog.due() is None
+    backlog.add(record(2), 10.1)
+    backlog.add(record(3), 10.9)
+    assert backlog.take(11.04) is None
+    assert backlog.due() == 11.05
+    assert bounds(backlog.take(11.05)) == (2, 3)
+    backlog.add(record(4), 13.0)
+    assert backlog.due() == 13.05
 
 
 def test_a_range_has_one_writer_schema() -> None:

@@ -1,0 +1,69 @@
+"""One ownership of one partition: the fence that the group's own one is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runbus.sink.api import Fenced, Intent, Position
+from runbus.sink.group import Member, Topics
+
+# A revoked partition's commit that is under way: it must be answered before the partition is given away.
+_REVOKE_S = 60.0
+
+
+class MemberLease:
+    """What a member holds of a partition; see api.Lease.
+
+    The broker's fence is per member, not per partition: a commit for a partition that this member gave away would be
+    taken, once the member has its new generation. So the lease has a fence of its own, and `close` waits for a commit
+    that is under way.
+
+    Args:
+        member: of the group.
+        position: the partition.
+        topic_id: of its topic when it was assigned.
+        topics: to confirm the id.
+    """
+
+    def __init__(self, member: Member, position: Position, topic_id: str, topics: Topics) -> None:
+        self._member = member
+        self._position = position
+        self._topic_id = topic_id
+        self._topics = topics
+        self._open = True
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.committed = -1
+        self.read_at = 0.0  # when the newest record of this lease was read
+
+    @property
+    def position(self) -> Position:
+        """The partition."""
+        return self._position
+
+    @property
+    def topic_id(self) -> str:
+        """Id of its topic."""
+        return self._topic_id
+
+    async def commit(self, offset: int, intent: Intent) -> None:
+        """Commit synchronously, fenced; see api.Lease."""
+        if not self._open:
+            raise Fenced(f"{self._position} was given away")
+        task = asyncio.create_task(self._commit(offset, intent))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _commit(self, offset: int, intent: Intent) -> None:
+        await self._member.commit(self._position, offset, intent)
+        self.committed = offset
+
+    async def confirm(self) -> None:
+        """Ask for the topic's id, unless somebody did since the newest record was read; see api.Lease."""
+        await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
+
+    async def close(self) -> None:
+        """Refuse further commits; return when the one under way is answered."""
+        self._open = False
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_REVOKE_S)

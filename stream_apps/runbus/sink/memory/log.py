@@ -1,0 +1,141 @@
+"""Topics in memory: records, where they begin, what a group committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.codec import Codec, SchemaRef
+from runbus.sink.api import Committed, DeadLetter, Fenced, Intent, Position, Record
+from runbus.sink.group import Restart
+
+#: called as script(operation, "before" | "after"); it may raise
+Script = Callable[[str, str], None]
+
+
+def no_faults(operation: str, moment: str) -> None:
+    """Let everything happen."""
+
+
+class LocalSchemas:
+    """Schemas of the package, or those of a codec."""
+
+    def __init__(self, codec: Codec | None = None) -> None:
+        self._codec = codec or Codec()
+
+    async def resolve(self, ref: SchemaRef) -> AvroSchema:
+        """Return the writer schema; see api.Schemas."""
+        return self._codec.resolve(ref)
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """Topics and the positions of one consumer group.
+
+    Attributes:
+        script: called before and after each operation of a lease; whatever it raises there is a fault at that point.
+        records: by partition, in order of offset; offsets may have gaps.
+        low: first offset that retention has left, by partition.
+        committed: of the group.
+        topic_ids: name -> id; a topic that is not in it does not exist.
+        dead_letters: in the order of their arrival.
+        generations: of the leases that `lease` gave out.
+    """
+
+    script: Script = no_faults
+    records: dict[Position, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    low: dict[Position, int] = field(default_factory=dict)
+    committed: dict[Position, Committed] = field(default_factory=dict)
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    generations: Counter[Position] = field(default_factory=Counter)
+
+    def lease(self, position: Position) -> MemoryLease:
+        """Give the partition to a new owner, without a group; every owner before is fenced from now on."""
+        self.generations[position] += 1
+        return MemoryLease(
+            self, position, self.topic_ids.setdefault(position.topic, "id-1"), self.generations[position]
+        )
+
+    def high(self, position: Position) -> int:
+        """Return the offset behind the last record."""
+        records = self.records.get(position)
+        return records[-1].offset + 1 if records else self.low.get(position, 0)
+
+    def delete(self, position: Position, below: int) -> None:
+        """Delete the records below an offset, as retention does."""
+        below = min(below, self.high(position))
+        self.low[position] = max(below, self.low.get(position, 0))
+        kept = [record for record in self.records[position] if record.offset >= below]
+        self.records[position] = kept
+
+    def fetch(self, at: Mapping[Position, int], limit: int) -> dict[Position, list[Record]]:
+        """Return up to `limit` records a partition from the given offsets on. Raises Restart where one is gone."""
+        found: dict[Position, list[Record]] = {}
+        for position, offset in at.items():
+            if position.topic not in self.topic_ids:
+                raise Restart(f"topic {position.topic} is gone")
+            if not self.low.get(position, 0) <= offset <= self.high(position):
+                raise Restart(f"{position}: offset {offset} is not in the log any more")
+            records = self.records[position]
+            found[position] = [record for record in records if record.offset >= offset][:limit]
+        return found
+
+    # --- see api.Log and group.Offsets ----------------------------------------------------------------------------
+
+    async def dead_letter(self, letter: DeadLetter) -> None:
+        """Append a dead letter; see api.Log."""
+        self.script("dead_letter", "before")
+        self.dead_letters.append(letter)
+        self.script("dead_letter", "after")
+
+    async def offsets(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+        """Return what the group committed; see group.Offsets."""
+        return {position: self.committed.get(position) for position in positions}
+
+    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+        """Return first offset and the one behind the last; see group.Offsets."""
+        return {position: (self.low.get(position, 0), self.high(position)) for position in positions}
+
+    async def ids(self) -> dict[str, str]:
+        """Return name -> id of the topics that exist."""
+        return dict(self.topic_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLease:
+    """One ownership without a group; see api.Lease."""
+
+    log: MemoryLog
+    at: Position
+    id_at_start: str
+    generation: int
+
+    @property
+    def position(self) -> Position:
+        """The partition."""
+        return self.at
+
+    @property
+    def topic_id(self) -> str:
+        """Id of its topic when it was assigned."""
+        return self.id_at_start
+
+    async def commit(self, offset: int, intent: Intent) -> None:
+        """Commit, unless somebody else owns the partition."""
+        self.log.script("commit", "before")
+        await asyncio.sleep(0)
+        if self.log.generations[self.at] != self.generation:
+            raise Fenced(f"{self.at} has another owner")
+        self.log.committed[self.at] = Committed(offset, Intent.decode(intent.encode()))
+        self.log.script("commit", "after")
+
+    async def confirm(self) -> None:
+        """Raise Fenced where the topic is another one now."""
+        self.log.script("confirm", "before")
+        await asyncio.sleep(0)
+        if self.log.topic_ids[self.at.topic] != self.id_at_start:
+            raise Fenced(f"topic {self.at.topic} was re-created")

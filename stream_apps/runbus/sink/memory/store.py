@@ -1,0 +1,147 @@
+"""Tables in memory, behind landings that drop a repeated token as ClickHouse does: part by part."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import fastavro
+import numpy as np
+
+from runbus.clickhouse.errors import Configuration, DataError
+from runbus.sink.api import DeadLetter, Gone, Lease, Route
+from runbus.sink.memory.log import Script, no_faults
+
+#: (target, topic id, partition, offset, seq)
+Row = tuple[str, str, int, int, int]
+#: What a server that is killed leaves of one part: all of it, its token without its rows, or nothing.
+Fate = Literal["whole", "token", "nothing"]
+_MONTH_US = 30 * 24 * 3600 * 1_000_000
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Tables behind landings that drop a repeated token.
+
+    Attributes:
+        routes: the landings and their targets.
+        script: called before and after each operation; whatever it raises there is a fault at that point.
+        rows_kept: how often each row is stored.
+        tokens: (target, token, part) that were seen; an insert is one part for each month of its rows.
+        dead_letters, lost: by their key.
+        lose: how many of the next inserts write their tokens and lose their rows, as a server killed in between does.
+        torn: a fault before an insert kills the server too, between its tokens and its rows.
+    """
+
+    routes: Sequence[Route]
+    script: Script = no_faults
+    rows_kept: Counter[Row] = field(default_factory=Counter)
+    tokens: set[tuple[str, str, int]] = field(default_factory=set)
+    dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
+    lost: dict[tuple[str, int, int], Gone] = field(default_factory=dict)
+    lose: int = 0
+    torn: bool = False
+
+    async def insert(self, table: str, container: memoryview, token: str) -> None:
+        """Insert a container; see api.Store."""
+        try:
+            self.script(f"insert {table}", "before")
+        except BaseException:
+            if self.torn:
+                self.apply(table, container, token, lambda _: "token")
+            raise
+        await asyncio.sleep(0)
+        losing, self.lose = self.lose > 0, max(0, self.lose - 1)
+        self.apply(table, container, token, lambda _: "token" if losing else "whole")
+        self.script(f"insert {table}", "after")
+
+    def apply(self, table: str, container: memoryview, token: str, fate: Callable[[int], Fate]) -> None:
+        """Store a container, part by part. Raises Configuration, DataError; then nothing of it is stored.
+
+        Args:
+            table: a landing.
+            container: of records.
+            token: names the insert.
+            fate: of a part, by its month.
+        """
+        route = next((r for r in self.routes if table in (r.landing, r.repair)), None)
+        if route is None:
+            raise Configuration(f"table {table} does not exist", 60)
+        parts: dict[int, list[Row]] = defaultdict(list)
+        for record in _records(container):
+            for month, row in _rows(route, record):
+                parts[month].append(row)
+        for month, rows in sorted(parts.items()):
+            part, becomes = (route.target, token, month), fate(month)
+            if part in self.tokens or becomes == "nothing":
+                continue
+            self.tokens.add(part)
+            if becomes == "whole":
+                self.rows_kept.update(rows)
+
+    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+        """Return offset -> stored rows; see api.Store."""
+        self.script("rows", "before")
+        await asyncio.sleep(0)
+        found: Counter[int] = Counter()
+        for row, count in self._of(route, lease):
+            if lo <= row[3] <= hi:
+                found[row[3]] += count
+        return dict(found)
+
+    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+        """Return the highest stored offset from `lo` on; see api.Store."""
+        self.script("newest", "before")
+        await asyncio.sleep(0)
+        return max((row[3] for row, _ in self._of(route, lease) if row[3] >= lo), default=-1)
+
+    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+        """Return the stored `seq` of one record; see api.Store."""
+        self.script("sequence", "before")
+        await asyncio.sleep(0)
+        return {row[4] for row, _ in self._of(route, lease) if row[3] == offset}
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters by key; see api.Store."""
+        self.script("dead_letters", "before")
+        self.dead_letters |= {letter.key: letter for letter in letters}
+
+    async def record_lost(self, gone: Gone) -> None:
+        """Keep a lost range by position; see api.Store."""
+        self.script("lost", "before")
+        self.lost[gone.topic, gone.partition, gone.lo] = gone
+
+    def _of(self, route: Route, lease: Lease) -> list[tuple[Row, int]]:
+        key = (route.target, lease.topic_id, lease.position.partition)
+        return [(row, count) for row, count in self.rows_kept.items() if row[:3] == key and count]
+
+
+def _records(container: memoryview) -> list[dict[str, Any]]:
+    """Read the container as strictly as a server does: a block is its record and nothing else."""
+    records = []
+    try:
+        for block in fastavro.block_reader(io.BytesIO(container)):
+            records += [dict(record) for record in block if isinstance(record, dict)]
+            if block.bytes_.read(1):  # type: ignore[attr-defined]  # missing in fastavro's stub
+                raise DataError("bytes follow a record", 33)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a reader says about bytes: the store says "data"
+        raise DataError(f"not a container: {error}", 33) from error
+    return records
+
+
+def _rows(route: Route, record: Mapping[str, Any]) -> list[tuple[int, Row]]:
+    """Return the rows of a record, each with its month."""
+    key = (route.target, record["kafka_topic_id"], record["kafka_partition"], record["kafka_offset"])
+    if not route.batched:
+        return [(0, (*key, 0))]
+    count = record["count"]
+    if len(record["step"]) != 4 * count or len(record["reward"]) != 8 * count or len(record["ts"]) != 8 * count:
+        raise DataError("steps.step does not hold count values", 395)
+    months = np.frombuffer(record["ts"], "<i8") // _MONTH_US
+    return [(int(months[i]), (*key, record["first_seq"] + i)) for i in range(count)]

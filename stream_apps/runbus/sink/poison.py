@@ -1,0 +1,73 @@
+"""How many dead letters are too many: a value that travels with the commits, so no restart forgets it.
+
+A value that cannot be stored is set apart and the rest goes on. But where hardly anything can be stored, something
+else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the dead
+letters would hide it. Past these limits a partition waits for a person instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonLimits:
+    """Where a partition stops.
+
+    Attributes:
+        run: dead letters one behind the other; 0 = any number.
+        share: of the last `window` records or more, between 0 and 1; 1 = all of them may be.
+        window: records that the share is taken of; fewer are not judged.
+    """
+
+    run: int = 100
+    share: float = 0.1
+    window: int = 1000
+
+
+class Poison(NamedTuple):
+    """What the records of a partition were like up to a position.
+
+    Attributes:
+        run: dead letters at its end, one behind the other.
+        letters, records: of about the last `window` to 2 `window` records; older ones fade.
+    """
+
+    run: int = 0
+    letters: float = 0.0
+    records: float = 0.0
+
+    def after(self, offsets: Sequence[int], bad: AbstractSet[int], limits: PoisonLimits) -> tuple[Poison, str]:
+        """Return the value behind some further records, and which limit they break ("" = none).
+
+        Args:
+            offsets: of the records, ascending.
+            bad: the ones among them that would become dead letters.
+            limits: to judge by.
+        """
+        if not bad:
+            return (self._count(0, len(offsets), limits)._replace(run=0) if offsets else self), ""
+        now, broken = self, ""
+        for offset in offsets:
+            dead = offset in bad
+            now = now._count(dead, 1, limits)._replace(run=now.run + 1 if dead else 0)
+            broken = broken or (now._broken(limits) if dead else "")
+        return now, broken
+
+    def _count(self, letters: int, records: int, limits: PoisonLimits) -> Poison:
+        total = self.records + records
+        fade = limits.window / total if total > 2 * limits.window else 1.0
+        return Poison(self.run, round((self.letters + letters) * fade, 3), round(total * fade, 3))
+
+    def _broken(self, limits: PoisonLimits) -> str:
+        if limits.run and self.run > limits.run:
+            return f"more than {limits.run} values in a row cannot be stored"
+        if self.records >= limits.window and self.letters > limits.share * self.records:
+            return f"more than {limits.share:.0%} of the last {self.records:.0f} values cannot be stored"
+        return ""
+
+
+NONE_YET = Poison()
