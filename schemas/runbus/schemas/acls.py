@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -21,10 +22,12 @@ from confluent_kafka.admin import (
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import BrokerUnavailable, admin_client
-from runbus.schemas.principals import EVERYTHING, PRINCIPALS, Names, Right, Role
+from runbus.schemas.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
 
 _TIMEOUT_S = 15.0
+_SETTLED_S = 10.0  # until every broker knows an ACL that was just created
 _EVERY_HOST = "*"
+_LACKS = f"this user lacks Describe or Alter on Cluster {CLUSTER}; use the admin's user"
 V = TypeVar("V")
 State = Literal["given", "missing", "extra"]
 Change = Literal["created", "unchanged", "would create"]
@@ -81,6 +84,8 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
     """
     names = Names(settings.topic_prefix, group)
     there = _found(settings, principals)
+    if not there:
+        _may_look(settings)
     wanted = _wanted(principals, names)
     known = {binding for _, _, binding in wanted}
     listed = [
@@ -115,6 +120,7 @@ def apply_acls(
         admin = admin_client(settings)
         for binding, future in admin.create_acls(missing, request_timeout=_TIMEOUT_S).items():
             _result(settings, f"cannot give {binding.principal} {_said(binding)}", future)
+        _wait_for(settings, principals, set(missing))
     done: Change = "would create" if dry_run else "created"
     return [
         (
@@ -149,11 +155,37 @@ def _found(settings: KafkaSettings, principals: Mapping[Role, str]) -> set[AclBi
     found: set[AclBinding] = set()
     for name in sorted(set(principals.values())):
         asked = AclBindingFilter(
-            ResourceType.ANY, None, ResourcePatternType.ANY, name, None, AclOperation.ANY, AclPermissionType.ANY
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type]  # any, though the stub says str; so is the host
+            ResourcePatternType.ANY,
+            name,
+            None,  # type: ignore[arg-type]
+            AclOperation.ANY,
+            AclPermissionType.ANY,
         )
         future = admin.describe_acls(asked, request_timeout=_TIMEOUT_S)
         found.update(_result(settings, f"cannot see the rights of {name}", future))
     return found
+
+
+def _wait_for(settings: KafkaSettings, principals: Mapping[Role, str], created: set[AclBinding]) -> None:
+    """Return once the broker shows them: the controller has them first."""
+    deadline = time.monotonic() + _SETTLED_S
+    while not created <= _found(settings, principals):
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(
+                f"{settings.bootstrap_servers} took the rights and does not show them after {_SETTLED_S:.0f} s: see "
+                "`runbus topics acls`, and apply them again"
+            )
+        time.sleep(0.05)
+
+
+def _may_look(settings: KafkaSettings) -> None:
+    """Raise AclsRefused without Describe on the cluster: the client then returns no ACLs instead of an error."""
+    admin, what = admin_client(settings), "cannot see the rights"
+    described = _result(settings, what, admin.describe_cluster(include_authorized_operations=True))
+    if AclOperation.DESCRIBE not in (described.authorized_operations or []):
+        raise AclsRefused(f"{what}: {_LACKS}")
 
 
 def _said(acl: AclBinding) -> str:
@@ -173,9 +205,7 @@ def _result(settings: KafkaSettings, what: str, future: Future[V]) -> V:
     except KafkaException as error:
         cause: KafkaError = error.args[0]
         if cause.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
-            raise AclsRefused(
-                f"{what}: this user lacks Describe or Alter on Cluster kafka-cluster; use the admin's user"
-            ) from error
+            raise AclsRefused(f"{what}: {_LACKS}") from error
         if cause.code() == KafkaError.SECURITY_DISABLED:
             raise AclsRefused(
                 f"{what}: the broker has no authorizer (authorizer.class.name), so everybody may do everything"

@@ -18,6 +18,7 @@ from runbus.config.secret import Secret
 from runbus.local.kafka import KafkaOptions, format_storage, java_command, write_configuration
 from runbus.local.ports import LOOPBACK
 from runbus.local.service import Service
+from runbus.schemas.admin import admin_client
 from runbus.schemas.principals import ROLES, Role
 from tests.integration.security.authority import Authority
 
@@ -119,7 +120,7 @@ class SecureBroker:
 
     def admin(self) -> AdminClient:
         """Return a client that may do everything."""
-        return AdminClient(self.settings(ROOT).client_config())
+        return admin_client(self.settings(ROOT))
 
 
 def _answers(settings: KafkaSettings) -> bool:
