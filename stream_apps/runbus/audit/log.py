@@ -15,6 +15,7 @@ from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import InvalidValue, UnknownSchema
 from runbus.schemas.events import RunEvent
+from runbus.schemas.rights import RightMissing
 from runbus.schemas.topics import RUNS, STEPS, Topic
 
 _REQUEST_S = 15.0
@@ -38,8 +39,8 @@ class LogReader:
 
     def committed(self, topic: Topic) -> dict[int, int]:
         """Return the group's committed offset by partition; 0 where it has none."""
-        with _translated(self._settings), _consumer(self._settings, self._group) as consumer:
-            name = self._settings.topic_prefix + topic.name
+        name = self._settings.topic_prefix + topic.name
+        with _translated(self._settings, name, self._group), _consumer(self._settings, self._group) as consumer:
             partitions = [TopicPartition(name, p) for p in self._partitions(consumer, name)]
             found = consumer.committed(partitions, timeout=_REQUEST_S) if partitions else []
             return {p.partition: max(p.offset, 0) for p in found}
@@ -97,7 +98,7 @@ class LogReader:
 
     def _records(self, topic: Topic) -> Iterator[Message]:
         name = self._settings.topic_prefix + topic.name
-        with _translated(self._settings), _consumer(self._settings, self._group) as consumer:
+        with _translated(self._settings, name, self._group), _consumer(self._settings, self._group) as consumer:
             bounds = {
                 p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=_REQUEST_S)
                 for p in self._partitions(consumer, name)
@@ -155,10 +156,14 @@ def _consumer(settings: KafkaSettings, group: str) -> Iterator[Consumer]:
 
 
 @contextmanager
-def _translated(settings: KafkaSettings) -> Iterator[None]:
+def _translated(settings: KafkaSettings, topic: str, group: str) -> Iterator[None]:
+    """Turn the client's errors into ours; a refused right has its name."""
     try:
         yield
     except KafkaException as error:
-        raise BrokerUnavailable(
-            f"cannot read the log at {settings.bootstrap_servers}: {error.args[0].str()}"
-        ) from error
+        cause: KafkaError = error.args[0]
+        if cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise RightMissing(settings, [f"Read on Topic {topic}"]) from error
+        if cause.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise RightMissing(settings, [f"Describe on Group {group}"]) from error
+        raise BrokerUnavailable(f"cannot read the log at {settings.bootstrap_servers}: {cause.str()}") from error

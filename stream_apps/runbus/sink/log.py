@@ -175,7 +175,7 @@ def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
             batch.reached[Position(topic, int(message.partition() or 0))] = int(message.offset() or 0)
             continue
         if error is not None:
-            _heed(error)
+            _heed(error, topic)
             continue
         record = read(
             int(message.offset() or 0),
@@ -188,7 +188,7 @@ def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
     return batch
 
 
-def _heed(error: KafkaError) -> None:
+def _heed(error: KafkaError, topic: str) -> None:
     """Raise what a read's error means, or log it. What was read with it is read again by the next membership."""
     match error.code():
         case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
@@ -196,7 +196,10 @@ def _heed(error: KafkaError) -> None:
         case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
             raise Restart(f"a topic is gone: {error.str()}")
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
+            raise RunBusError(
+                f"Kafka refuses this user Read on {topic or 'a topic or the group'}: {error.str()}; an admin gives it "
+                "with `runbus topics apply --acls`"
+            )
     if error.fatal():
         raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())

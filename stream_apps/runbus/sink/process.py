@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
+from runbus.config.rotation import LOOK_S, CredentialFiles
 from runbus.config.sources import Sources
 from runbus.probes import serving
 from runbus.schemas.admin import admin_client
@@ -87,22 +88,42 @@ def run(sources: Sources) -> None:
         RunBusError: one sentence for the person who has to act (settings, topics, tables, a lost range).
     """
     settings = SinkSettings.load(sources)
-    asyncio.run(_run(settings, codec_of(sources)))
+    while asyncio.run(_run(settings, codec_of(sources))):
+        log.warning("sink.restart with the new credentials")
 
 
-async def _run(settings: SinkSettings, codec: Codec) -> None:
+async def _run(settings: SinkSettings, codec: Codec) -> bool:
+    """Work until stopped; return True where it stopped because credentials changed in their files.
+
+    Clients read certificates when they are made, and the one to ClickHouse its password too. So all of them are given
+    up in order, as at SIGTERM, and made again: whatever happens in between loses nothing, like any restart.
+    """
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
     stop, tally = asyncio.Event(), Tally()
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
     names = [settings.kafka.topic_prefix + name for name in (*(r.topic for r in ROUTES), DEAD_LETTERS.name)]
-    with _signals(stop):
-        async with serving(settings.probes_address, report.probe()):
-            report.waits_for = "Kafka"
-            await check_topics(settings, process.admin, names, stop)
-            if not stop.is_set():
-                await _report(process)
+    files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
+    renewal = asyncio.create_task(_watch(files, stop))
+    try:
+        with _signals(stop):
+            async with serving(settings.probes_address, report.probe()):
+                report.waits_for = "Kafka"
+                await check_topics(settings, process.admin, names, stop)
+                if not stop.is_set():
+                    await _report(process)
+    finally:
+        renewal.cancel()
+    return renewal.done() and not renewal.cancelled()
+
+
+async def _watch(files: CredentialFiles, stop: asyncio.Event) -> None:
+    """Ask for a stop once the content of a file is another one."""
+    while not (changed := files.changed()):
+        await asyncio.sleep(LOOK_S)
+    log.warning("sink.credentials changed: %s", ", ".join(map(str, changed)))
+    stop.set()
 
 
 async def _report(process: _Process) -> None:

@@ -18,7 +18,8 @@ from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration
 from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
 from runbus.config.errors import RunBusError
-from runbus.schemas.admin import BrokerUnavailable
+from runbus.schemas.admin import BrokerUnavailable, ask_topics
+from runbus.schemas.rights import check_rights
 from runbus.sink.settings import SinkSettings
 from runbus.sink.threads import in_thread
 
@@ -58,26 +59,29 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def check_topics(settings: SinkSettings, admin: AdminClient, names: Sequence[str], stop: asyncio.Event) -> None:
-    """Return when the broker answers and has the topics, or where stopped. Raises BrokerUnavailable, TopicsMissing."""
+    """Return when the broker answers, has the topics and allows their use, or where stopped.
+
+    Raises:
+        BrokerUnavailable: no answer within 30 s, with the reason.
+        RightMissing: this user may not do all that the sink does.
+        TopicsMissing: a topic does not exist.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_S
     said_so = _Said()
     while True:
         try:
-            listed = await in_thread(lambda: admin.list_topics(timeout=_ASK_S), "runbus-sink-start")
+            listed = await in_thread(lambda: ask_topics(settings.kafka, admin, _ASK_S), "runbus-sink-start")
+            await in_thread(lambda: check_rights(settings.kafka, admin, "sink", settings.group), "runbus-sink-start")
             break
-        except KafkaException as error:
-            said = error.args[0].str()
+        except (BrokerUnavailable, KafkaException) as error:
             if loop.time() > deadline:
-                raise BrokerUnavailable(
-                    f"no Kafka broker answers at {settings.kafka.bootstrap_servers} ({said}): is it running? "
-                    "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-                ) from error
-            said_so.warn("sink.waiting for Kafka at %s: %s", settings.kafka.bootstrap_servers, said)
+                raise
+            said_so.warn("sink.waiting for Kafka: %s", error)
             await _wait(stop, _AGAIN_S)
             if stop.is_set():
                 return
-    missing = [name for name in names if name not in listed.topics]
+    missing = [name for name in names if name not in listed]
     if missing:
         raise TopicsMissing(
             f"topics missing at {settings.kafka.bootstrap_servers}: {', '.join(missing)}; run `runbus topics apply` "

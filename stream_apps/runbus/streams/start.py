@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, admin_client
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, admin_client, ask_topics
+from runbus.schemas.rights import check_rights
 from runbus.schemas.topics import (
     DEAD_LETTERS,
     EPISODES,
@@ -67,11 +68,12 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
     """Return the source topic once the broker answers and has every topic that the app reads or writes.
 
     Raises:
-        BrokerUnavailable: no answer within 30 s.
+        BrokerUnavailable: no answer within 30 s, with the reason.
+        RightMissing: this user may not do all that the app does.
         TopicMissing: a topic is missing, or the state has another number of partitions than the steps.
     """
     admin = admin_client(settings)
-    listed = await _listed(settings, admin, stop)
+    listed = await _listed(settings, admin, app, stop)
     prefix = settings.topic_prefix
     output = EPISODES if app.kind == "episodes" else LIVE_METRICS
     steps, state = prefix + STEPS.name, prefix + state_topic(app).name
@@ -90,22 +92,20 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
     return SourceTopic(steps, await asyncio.to_thread(_topic_id, admin, steps), listed[steps], admin)
 
 
-async def _listed(settings: KafkaSettings, admin: AdminClient, stop: asyncio.Event) -> dict[str, int]:
+async def _listed(settings: KafkaSettings, admin: AdminClient, app: App, stop: asyncio.Event) -> dict[str, int]:
     """Return topic -> partitions."""
     loop = asyncio.get_running_loop()
     deadline, say_at = loop.time() + _BROKER_S, 0.0
     while True:
         try:
-            found = await asyncio.to_thread(lambda: admin.list_topics(timeout=_ASK_S))
-            return {name: len(topic.partitions) for name, topic in found.topics.items()}
-        except KafkaException as error:
-            said = error.args[0].str()
+            found = await asyncio.to_thread(ask_topics, settings, admin, _ASK_S)
+            await asyncio.to_thread(check_rights, settings, admin, app.kind)
+        except (BrokerUnavailable, KafkaException) as error:
             if loop.time() > deadline or stop.is_set():
-                raise BrokerUnavailable(
-                    f"no Kafka broker answers at {settings.bootstrap_servers} ({said}): is it running? "
-                    "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-                ) from error
+                raise
             if loop.time() >= say_at:
                 say_at = loop.time() + _SAY_S
-                log.warning("streams.waiting for Kafka at %s: %s", settings.bootstrap_servers, said)
+                log.warning("streams.waiting for Kafka: %s", error)
             await asyncio.sleep(1.0)
+        else:
+            return found
