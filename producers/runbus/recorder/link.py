@@ -189,7 +189,7 @@ class Link:
             )
         elif self._complaints.settle("topics"):
             log.warning("Kafka at %s has the topics now: recording goes on", self.address)
-        if not absent and any([self._complaints.settle(f"right {name}") for name in self.topics]):
+        if not absent and [name for name in self.topics if self._complaints.settle(f"right {name}")]:
             log.warning("Kafka at %s allows it now: recording goes on", self.address)
         return not absent
 
@@ -204,8 +204,8 @@ class Link:
     def _refused(self, topic: str) -> None:
         self._complaints.say(
             f"right {topic}",
-            "%s. The agent goes on; its steps wait in memory (%d MiB) until the topic can be seen, what does not fit or "
-            "is refused is dropped and counted",
+            "%s. The agent goes on; steps wait in memory (%d MiB) while a topic cannot be seen; what does not fit, or "
+            "is refused, is dropped and counted",
             refusal(self._settings.kafka, [f"Write on Topic {topic}"]),
             self._settings.queue_bytes // 2**20,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,14 @@ class CredentialFiles:
         different = tuple(path for path in self._paths if now.get(path) != self._known.get(path))
         self._known = now
         return different
+
+    async def wait(self) -> tuple[Path, ...]:
+        """Return what changed, once something did."""
+        changed = self.changed()
+        while not changed:
+            await asyncio.sleep(LOOK_S)
+            changed = self.changed()
+        return changed
 
     def _look(self, before: dict[Path, bytes]) -> dict[Path, bytes]:
         found = dict(before)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
-from runbus.config.rotation import LOOK_S, CredentialFiles
+from runbus.config.rotation import CredentialFiles
 from runbus.config.sources import Sources
 from runbus.probes import serving
 from runbus.schemas.admin import admin_client
@@ -99,7 +99,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
     up in order, as at SIGTERM, and made again: whatever happens in between loses nothing, like any restart.
     """
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
-    stop, tally = asyncio.Event(), Tally()
+    stop, asked, tally = asyncio.Event(), asyncio.Event(), Tally()
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
@@ -107,7 +107,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
     files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
     renewal = asyncio.create_task(_watch(files, stop))
     try:
-        with _signals(stop):
+        with _signals(asked, stop):
             async with serving(settings.probes_address, report.probe()):
                 report.waits_for = "Kafka"
                 await check_topics(settings, process.admin, names, stop)
@@ -115,14 +115,12 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
                     await _report(process)
     finally:
         renewal.cancel()
-    return renewal.done() and not renewal.cancelled()
+    return renewal.done() and not asked.is_set()
 
 
 async def _watch(files: CredentialFiles, stop: asyncio.Event) -> None:
     """Ask for a stop once the content of a file is another one."""
-    while not (changed := files.changed()):
-        await asyncio.sleep(LOOK_S)
-    log.warning("sink.credentials changed: %s", ", ".join(map(str, changed)))
+    log.warning("sink.credentials changed: %s", ", ".join(map(str, await files.wait())))
     stop.set()
 
 
@@ -169,12 +167,17 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stop`, where this is the main thread; else the caller's cancellation ends it."""
+def _signals(*events: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set events, where this is the main thread; else the caller's cancellation ends it."""
+
+    def end() -> None:
+        for event in events:
+            event.set()
+
     loop = asyncio.get_running_loop()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
     except (ValueError, RuntimeError, NotImplementedError):
         yield
         return

@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from runbus.config.errors import RunBusError
-from runbus.config.rotation import LOOK_S, CredentialFiles
+from runbus.config.rotation import CredentialFiles
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
@@ -247,9 +247,7 @@ class Engine:
 
     async def _watch_credentials(self, renewed: asyncio.Event) -> None:
         files = CredentialFiles(self.settings.kafka.credential_files)
-        while not (changed := files.changed()):
-            await asyncio.sleep(LOOK_S)
-        log.warning("streams.credentials changed: %s", ", ".join(map(str, changed)))
+        log.warning("streams.credentials changed: %s", ", ".join(map(str, await files.wait())))
         renewed.set()
 
     # --- what it says of itself ------------------------------------------------------------------------------------
