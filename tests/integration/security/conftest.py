@@ -3,9 +3,12 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from runbus.clickhouse.migrate import migrate
+from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions
@@ -16,6 +19,7 @@ from runbus.schemas.admin import apply_topics
 from runbus.schemas.principals import Role
 from tests.integration.security.authority import Authority
 from tests.integration.security.broker import ROOT, SecureBroker
+from tests.integration.security.rig import Processes
 
 PARTITIONS = 2
 
@@ -65,3 +69,18 @@ def installation(secure_broker: SecureBroker) -> Installation:
     apply_topics(made.root, PARTITIONS)
     apply_acls(made.root, principals)
     return made
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Yield a starter of processes."""
+    starter = Processes(tmp_path)
+    yield starter
+    starter.kill_all()
+
+
+@pytest.fixture
+def migrated(clickhouse_settings: ClickHouseSettings) -> ClickHouseSettings:
+    """Return a database of this test alone, with its tables."""
+    migrate(clickhouse_settings)
+    return clickhouse_settings
