@@ -95,6 +95,40 @@ CLICKHOUSE_KEY = Setting(
     "CLICKHOUSE_SSL_KEY_LOCATION", "clickhouse", "ssl_key_location", "", "PEM file of the client's key."
 )
 
+# --- users of ClickHouse, for `runbus migrate --users` ---
+MIGRATOR_PASSWORD = Setting(
+    "RUNBUS_MIGRATOR_PASSWORD",
+    "users",
+    "migrator_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-migrator`; empty = no such user is made.",
+    secret=True,
+)
+WRITER_PASSWORD = Setting(
+    "RUNBUS_WRITER_PASSWORD",
+    "users",
+    "writer_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-writer`; empty = no such user is made.",
+    secret=True,
+)
+READER_PASSWORD = Setting(
+    "RUNBUS_READER_PASSWORD",
+    "users",
+    "reader_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-reader`; empty = no such user is made.",
+    secret=True,
+)
+DASHBOARD_PASSWORD = Setting(
+    "RUNBUS_DASHBOARD_PASSWORD",
+    "users",
+    "dashboard_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-dashboard`; empty = no such user is made.",
+    secret=True,
+)
+
 # --- recorder ---
 RECORDER_QUEUE_MB = Setting(
     "RUNBUS_RECORDER_QUEUE_MB", "recorder", "queue_mb", "64", "Memory for steps that wait for Kafka, MiB."
@@ -301,6 +335,10 @@ SETTINGS: tuple[Setting, ...] = (
     CLICKHOUSE_CA,
     CLICKHOUSE_CERTIFICATE,
     CLICKHOUSE_KEY,
+    MIGRATOR_PASSWORD,
+    WRITER_PASSWORD,
+    READER_PASSWORD,
+    DASHBOARD_PASSWORD,
     RECORDER_QUEUE_MB,
     RECORDER_BUFFER_MB,
     RECORDER_POLICY,
