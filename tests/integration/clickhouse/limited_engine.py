@@ -93,5 +93,5 @@ def _connect(connect: Callable[[str], object], configuration: str, path: str) ->
 
 if __name__ == "__main__":
     configuration = sys.argv.pop(1)
-    chdb.connect = partial(_connect, chdb.connect, configuration)
+    chdb.connect = partial(_connect, chdb.connect, configuration)  # type: ignore[assignment]
     main()

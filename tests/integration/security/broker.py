@@ -17,7 +17,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.local.kafka import KafkaOptions, format_storage, java_command, write_configuration
 from runbus.local.ports import LOOPBACK
-from runbus.local.service import Service
+from runbus.local.service import Running, Service, start
 from runbus.schemas.admin import admin_client
 from runbus.schemas.principals import ROLES, Role
 from tests.integration.security.authority import Authority
@@ -49,12 +49,14 @@ class SecureBroker:
 
     Attributes:
         passwords: user -> password.
+        running: the process, newest last.
     """
 
     options: KafkaOptions
     tls_port: int
     authority: Authority
     passwords: dict[str, str] = field(default_factory=lambda: {ROOT: secrets.token_urlsafe(16)}, repr=False)
+    running: list[Running] = field(default_factory=list, repr=False)
 
     def service(self) -> Service:
         """Prepare its directory and return how to run it."""
@@ -80,6 +82,15 @@ class SecureBroker:
         return Service(
             "kafka", argv, probe, cwd=home, address=self.options.bootstrap_servers, start_seconds=120, stop_seconds=30
         )
+
+    def start(self) -> None:
+        """Start it for the first time; it answers on return."""
+        self.running.append(start(self.service(), self.options.home / "kafka.log"))
+
+    def restart(self) -> None:
+        """End it with SIGKILL and start it again: every connection is gone, every acknowledged record is there."""
+        self.running[-1].kill()
+        self.running.append(start(self.running[-1].service, self.options.home / "kafka.log"))
 
     def settings(self, user: str, prefix: str = "runbus.") -> KafkaSettings:
         """Return how a user connects with SCRAM over TLS."""

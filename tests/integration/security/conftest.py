@@ -13,7 +13,6 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions
 from runbus.local.ports import free_port
-from runbus.local.service import running
 from runbus.schemas.acls import apply_acls
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.principals import Role
@@ -55,8 +54,9 @@ def secure_broker(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     home = tmp_path_factory.mktemp("secure-kafka")
     options = KafkaOptions(home, free_port(), free_port(), cache())
     broker = SecureBroker(options, free_port(), Authority(home / "certificates"))
-    with running(broker.service(), home / "kafka.log"):
-        yield broker
+    broker.start()
+    yield broker
+    broker.running[-1].stop()
 
 
 @pytest.fixture

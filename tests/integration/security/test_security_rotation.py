@@ -1,0 +1,144 @@
+"""A password and a certificate change under load, and the old ones are refused: not one step is lost."""
+
+import json
+import secrets
+import signal
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+
+from runbus.clickhouse.client import connect
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.acls import apply_acls
+from runbus.schemas.principals import Role
+from tests.integration.security.broker import SecureBroker
+from tests.integration.security.conftest import Installation
+from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
+from tests.integration.sink.rig import until
+
+pytestmark = pytest.mark.integration
+
+
+def stored(settings: ClickHouseSettings, run: str) -> int:
+    """Return the steps of a run that are in ClickHouse."""
+    client = connect(settings)
+    try:
+        found = client.query("SELECT count() FROM steps WHERE run_id = {run:String}", parameters={"run": run})
+        return int(found.result_rows[0][0])
+    finally:
+        client.close()
+
+
+def finish(processes: Processes, store: dict[str, str], reader: KafkaSettings) -> None:
+    """End the agent and fail unless the audit finds everything once."""
+    until("the agent ends", lambda: '"produced"' in processes.log("recorder"), 120)
+    stats = json.loads(processes.log("recorder").strip().splitlines()[-1])
+    assert stats["dropped"] == 0
+    assert stats["delivered"] == stats["produced"]
+
+    def audit() -> dict[str, int]:
+        env = environment(reader, processes.folder, "reader") | store
+        processes.start("audit", ["-m", "runbus.cli", "audit", "--json"], env).wait(120)
+        total: dict[str, int] = json.loads(processes.log("audit"))["total"]
+        return total
+
+    until("the sink is done", lambda: audit()["in_flight"] == 0)
+    total = audit()
+    assert (total["missing"], total["duplicates"], total["dropped"]) == (0, 0, 0)
+    assert total["produced"] == total["stored"] == stats["produced"]
+
+
+@pytest.mark.timeout(600)
+def test_a_password_changes_under_load_without_a_lost_step(
+    installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path
+) -> None:
+    """New passwords on the broker, then in the files, then every connection is cut: all go on with the new ones."""
+    broker, run = installation.broker, f"run-{uuid.uuid4().hex[:8]}"
+    store = clickhouse_environment(migrated, tmp_path)
+    files: dict[Role, Path] = {}
+    for role in (*MODULES, "recorder"):
+        env = environment(installation.settings(role), tmp_path, role) | (store if role == "sink" else {})
+        files[role] = Path(env["KAFKA_SASL_PASSWORD_FILE"])
+        arguments = ["-m", MODULES[role]] if role in MODULES else ["-c", AGENT, run, "1", "90"]
+        agent = processes.start(role, arguments, env)
+    until("steps are stored", lambda: stored(migrated, run) > 0)
+    for role, file in files.items():
+        password = secrets.token_urlsafe(16)
+        broker.set_password(installation.user(role), password)
+        file.write_text(password)
+    until("they took it over", lambda: all(processes.log(role).count(".started ") == 2 for role in MODULES))
+    until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
+    broker.restart()  # every connection has to be made anew, and the old password opens none
+    before = stored(migrated, run)
+    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    agent.send_signal(signal.SIGUSR1)
+    finish(processes, store, installation.settings("reader"))
+    assert [processes.stop(role) for role in MODULES] == [0, 0, 0]
+
+
+@pytest.mark.timeout(600)
+def test_a_certificate_changes_under_load_without_a_lost_step(
+    installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path
+) -> None:
+    """Another certificate and key in the same files; then the old subject loses its rights: the new one goes on."""
+    broker, run = installation.broker, f"run-{uuid.uuid4().hex[:8]}"
+    store = clickhouse_environment(migrated, tmp_path)
+    roles: tuple[Role, ...] = ("sink", "recorder")
+    old = grant(installation, "old")
+    names = {role: f"{role}-old{installation.suffix}" for role in roles}
+    users = {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
+    for role in roles:
+        env = environment(users[role], tmp_path, role) | (store if role == "sink" else {})
+        arguments = ["-m", MODULES[role]] if role in MODULES else ["-c", AGENT, run, "1", "90"]
+        agent = processes.start(role, arguments, env)
+    until("steps are stored", lambda: stored(migrated, run) > 0)
+    grant(installation, "new")
+    for role in roles:
+        replace_files(broker, users[role], f"{role}-new{installation.suffix}")
+    until("the sink took it over", lambda: processes.log("sink").count("sink.started") == 2)
+    until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
+    before = stored(migrated, run)
+    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    revoke(installation, old)
+    before = stored(migrated, run)
+    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    agent.send_signal(signal.SIGUSR1)
+    finish(processes, store, installation.settings("reader"))
+    assert processes.stop("sink") == 0
+
+
+def grant(installation: Installation, age: str) -> dict[Role, str]:
+    """Give each role's rights to a certificate; return the principals."""
+    names: dict[Role, str] = {r: f"User:CN={r}-{age}{installation.suffix}" for r in installation.principals}
+    apply_acls(installation.root, names)
+    return names
+
+
+def revoke(installation: Installation, principals: dict[Role, str]) -> None:
+    """Take every right away from these principals."""
+    admin = installation.broker.admin()
+    filters = [
+        AclBindingFilter(
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type]  # any, though the stub says str; so is the host
+            ResourcePatternType.ANY,
+            name,
+            None,  # type: ignore[arg-type]
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        for name in principals.values()
+    ]
+    for future in admin.delete_acls(filters).values():
+        assert future.result(20)
+
+
+def replace_files(broker: SecureBroker, settings: KafkaSettings, name: str) -> None:
+    """Put another certificate and its key where the settings look for them."""
+    fresh = replace(broker.certificate_settings(name), topic_prefix=settings.topic_prefix)
+    Path(settings.ssl_certificate_location).write_bytes(Path(fresh.ssl_certificate_location).read_bytes())
+    Path(settings.ssl_key_location).write_bytes(Path(fresh.ssl_key_location).read_bytes())
