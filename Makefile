@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+CYCLONEDX := cyclonedx-bom==7.5.0
+PIP_AUDIT := pip-audit==2.10.1
 ARGS ?=
 SEEDS ?= 10000
 FIRST ?= 1
@@ -12,11 +14,11 @@ SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit test-sim test-faults lint types layers fmt check bench lock build clean
+.PHONY: help demo test test-unit test-sim test-faults lint types layers fmt check bench lock build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Real agents, Kafka, the sink and ClickHouse on this machine; ends with the audit
 	$(BIN)/runbus demo $(ARGS)
@@ -58,6 +60,13 @@ lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
+
+sbom: $(VENV)/.uv ## What is locked, as a CycloneDX bill of materials: dist/sbom.json
+	mkdir -p dist
+	$(BIN)/uv tool run --from $(CYCLONEDX) cyclonedx-py requirements requirements/demo.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.json
+
+dependency-audit: $(VENV)/.uv ## Known holes in what is locked; fails also where the advisories cannot be read
+	for file in requirements/*.txt; do $(BIN)/uv tool run $(PIP_AUDIT) --strict --require-hashes --disable-pip -r $$file $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -170,6 +170,7 @@ class Link:
         try:
             listed = self._built().list_topics(timeout=_METADATA_S).topics
         except KafkaException as error:
+            self._built().poll(0)  # the client says why the connection fails, if it knows, before we say that it does
             self._broker_down(error.args[0])
             return False
         self._broker_up()

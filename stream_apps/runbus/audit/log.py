@@ -10,12 +10,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runbus.audit.report import Logged, StreamId
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, admin_client
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import InvalidValue, UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.schemas.rights import RightMissing
+from runbus.schemas.principals import SINK_GROUP, Names, Right
+from runbus.schemas.rights import RightMissing, lacking
 from runbus.schemas.topics import RUNS, STEPS, Topic
 
 _REQUEST_S = 15.0
@@ -42,8 +43,17 @@ class LogReader:
         name = self._settings.topic_prefix + topic.name
         with _translated(self._settings, name, self._group), _consumer(self._settings, self._group) as consumer:
             partitions = [TopicPartition(name, p) for p in self._partitions(consumer, name)]
-            found = consumer.committed(partitions, timeout=_REQUEST_S) if partitions else []
+            try:
+                found = consumer.committed(partitions, timeout=_REQUEST_S) if partitions else []
+            except KafkaException:
+                self._check_group()  # a client that may not see a group goes on asking for it until the time is up
+                raise
             return {p.partition: max(p.offset, 0) for p in found}
+
+    def _check_group(self) -> None:
+        names, right = Names(self._settings.topic_prefix, self._group), Right("Group", SINK_GROUP, "Describe", "")
+        if list(lacking(admin_client(self._settings), [right], names)):
+            raise RightMissing(self._settings, [right.said(names)])
 
     def streams(self, committed: Offsets, run: str | None = None) -> dict[StreamId, Logged]:
         """Return what every stream produced; `committed` are the sink's offsets on the steps topic.
