@@ -33,8 +33,8 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "topics acls", "migrate", "sink", "run ls",
-        "run show", "audit", "query", "config show", "schema check", "schema push",
+        "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "topics acls", "migrate", "sink",
+        "run ls", "run show", "audit", "query", "config show", "schema check", "schema push",
     ],
 )  # fmt: skip
 def test_the_commands_of_the_contract_exist(command: str) -> None:
@@ -62,7 +62,9 @@ def test_every_topic_table_and_view_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=lambda p: p.name
+    "page",
+    [*PAGES, *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING", "SECURITY"))],
+    ids=lambda p: p.name,
 )
 def test_every_link_and_file_that_a_page_names_is_there(page: Path) -> None:
     """A page never sends its reader to a file that does not exist."""

@@ -47,7 +47,7 @@ def test_clickhouse_is_reached_by_https_and_its_certificate_is_checked(
         client.close()
         stranger = Authority(tmp_path / "stranger")
         for tls in (TlsFiles(), TlsFiles(ca=str(stranger.ca))):
-            with pytest.raises(Ambiguous, match="CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
+            with pytest.raises(Ambiguous, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
                 connect(replace(trusted, tls=tls))
 
 
