@@ -19,7 +19,7 @@ from tests.faults.rig import PARTITIONS, Cursor, Log, until
 from tests.faults.sink.traffic import Traffic
 
 STORED = {"steps": PARTITIONS, "runs": PARTITIONS, "episodes": PARTITIONS}  # topics that end when the traffic does
-TAKEN_S = 120.0
+TAKEN_S = 300.0
 _DERIVED = (
     "attempt = 1 AND env = 0 AND episode = intDiv(seq, 200) AND step = seq % 200 AND tick = -1 "
     "AND ts = fromUnixTimestamp64Micro(1790000000000000 + seq * 20000, 'UTC') AND reward = seq "

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Stage:
             {
                 **environment(place.kafka, place.clickhouse),
                 "RUNBUS_SINK_SESSION_SECONDS": "3",
-                "RUNBUS_SINK_RANGE_STEPS": "2000",
+                "RUNBUS_SINK_RANGE_STEPS": "20000",
                 "PYTHONPATH": str(ROOT),
             },
             folder,
@@ -89,6 +89,15 @@ class Stage:
         """Wait until the group has taken some more steps."""
         seen = self.cursor.total()
         until(f"the sinks take steps beyond {seen}", lambda: self.cursor.total() > seen, MOVES_S)
+
+    def goes_past(self, before: Mapping[int, int]) -> None:
+        """Wait until the group has taken more of each partition of `steps` than that."""
+
+        def gone_past() -> bool:
+            now = self.cursor.committed()
+            return bool(now) and all(offset > before.get(partition, 0) for partition, offset in now.items())
+
+        until("each partition goes on", gone_past, MOVES_S)
 
     def finish(self, steps: int, running: Sequence[subprocess.Popen[bytes]]) -> None:
         """Write the rest, wait until it is stored, stop the sinks, check everything."""

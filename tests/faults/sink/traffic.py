@@ -90,6 +90,10 @@ class Traffic:
         """Steps written so far."""
         return sum(self.written.steps.values())
 
+    def hurry(self, steps: int) -> None:
+        """Write that many more steps as fast as it can, then go on as before."""
+        self._goal = self.steps + steps
+
     def finish(self, at_least: int = 0) -> None:
         """Write what is missing to that many steps, at once; return when the log has acknowledged everything."""
         self._goal = at_least
@@ -115,7 +119,7 @@ class Traffic:
 
     def _write_steps(self) -> None:
         rng, producer = random.Random(self._seed), self._producer({})
-        began, sent = time.monotonic(), 0
+        due, sent = time.monotonic(), 0
         while not self._stop.is_set() or (sent < self._goal and not self._abandoned):
             agent, size = rng.choice(AGENTS), rng.randint(SMALLEST, LARGEST)
             first = self.written.steps[agent]
@@ -124,7 +128,9 @@ class Traffic:
             self.written.steps[agent] = first + size
             self.written.records += 1
             sent += size
-            self._stop.wait(max(0.0, sent / self._rate.steps - (time.monotonic() - began)))
+            due = max(due + size / self._rate.steps, time.monotonic() - 1.0)
+            if sent >= self._goal:
+                self._stop.wait(max(0.0, due - time.monotonic()))
         self._flush(producer)
 
     def _write_events(self) -> None:
