@@ -123,6 +123,8 @@ class Part:
         async def opened(positions: list[Position]) -> dict[Position, int]:
             self.told.append((self.name, "opened", sorted(p.partition for p in positions)))
             self.owned |= {p.partition for p in positions}
+            if not positions:
+                return {}
             committed = await asked(lambda: self.world.offsets.committed(positions))
             bounds = await asked(lambda: self.world.offsets.bounds(positions))
             return {p: found.offset if (found := committed[p]) else bounds[p][0] for p in positions}
