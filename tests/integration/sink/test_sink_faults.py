@@ -332,6 +332,7 @@ def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
             feed.flush()
             own = Tables(connect(settings))
             own.wait(feed)  # all its partitions are open: what is left to do is to insert
+            until("nothing is announced", lambda: not any(_pending(part) for part in committed(feed)))
             os.kill(engine.pid, signal.SIGSTOP)
             feed.steps(3)
             feed.flush()
