@@ -341,6 +341,7 @@ def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
             assert "sink.abandoned" in mine.log()
             os.kill(engine.pid, signal.SIGCONT)
             process = mine.start()
+            mine.says("sink.assigned")
             own.wait(feed)
             assert mine.stop(process) == 0
             own.check(feed)
