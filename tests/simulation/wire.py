@@ -33,6 +33,7 @@ class Wire:
         self.universe = universe
         self.rng = random.Random(seed)
         self.faults: Counter[str] = Counter()
+        self.member = ""  # what it is in the group now; whatever it was before is silent
         self._dead = False
         self._held = asyncio.Event()
         self._held.set()
@@ -189,6 +190,7 @@ class WiredBroker:
         """Join the group."""
         member = await self._ask(lambda: self._group.join(topics))
         self._wire.universe.seen[member] = self._wire
+        self._wire.member = member
         return member
 
     async def heartbeat(self, member: str, owned: frozenset[Position]) -> frozenset[Position]:
