@@ -343,15 +343,13 @@ class _Delivery:
         return DeadLetter(at.topic, self.lease.topic_id, at.partition, record, str(error), _schema_id(record))
 
     async def bury(self, letters: list[DeadLetter]) -> None:
-        """Write the dead letters to the log, then to the store."""
+        """Write the dead letters to the log. From there they are stored like every other record."""
         for letter in letters:
             log.error(
                 "sink.dead_letter partition=%s offset=%d: %s", self.lease.position, letter.record.offset, letter.error
             )
             await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
-        if letters:
-            await self._ask(partial(self.world.store.record_dead_letters, letters))
-            self.world.tally.dead_letters += len(letters)
+        self.world.tally.dead_letters += len(letters)
 
 
 def _framed(records: list[Record]) -> Iterable[tuple[int, bytes, int]]:

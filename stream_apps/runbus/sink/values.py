@@ -6,18 +6,19 @@ Everything here decodes; the normal path never comes here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import Extra, StepBatch, StepColumns, decode, decode_header, encode
+from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.schemas.layout import pack, unpack
 from runbus.sink.api import Record, Route
 
-_EVENTS: Mapping[str, type[Event]] = {kind.SCHEMA: kind for kind in (RunEvent, EpisodeFinalized, Heartbeat)}
+_KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
+_BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 
 
 def body(record: Record) -> bytes:
@@ -36,7 +37,7 @@ def check(route: Route, record: Record, writer: AvroSchema) -> None:
     if route.batched:
         decode(body(record), writer)
     else:
-        _EVENTS[route.schema].decode(body(record), writer)
+        _BY_NAME[route.schema].decode(body(record), writer)
 
 
 def without(record: Record, writer: AvroSchema, present: set[int]) -> list[bytes]:
