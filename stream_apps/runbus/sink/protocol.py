@@ -20,7 +20,7 @@ from functools import partial
 from typing import TypeVar
 
 from runbus.clickhouse.errors import DataError
-from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
@@ -189,13 +189,10 @@ class _Delivery:
 
     async def _writer(self, record: Record) -> tuple[SchemaRef, AvroSchema]:
         """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
-        if record.ref is None:
-            start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
-            raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
-        writer = await self._resolve(record.ref)
-        if writer.name != self.route.schema:
-            raise InvalidValue(f"a {writer.name} where a {self.route.schema} is expected")
-        return record.ref, writer
+        ref = values.named(record)
+        writer = await self._resolve(ref)
+        values.expect(self.route, writer)
+        return ref, writer
 
     async def _resolve(self, ref: SchemaRef) -> AvroSchema:
         """Return the schema; waits while no registry can be asked. Raises UnknownSchema, InvalidValue."""
@@ -246,9 +243,7 @@ class _Delivery:
             self.world.pace.accepted()
         return several
 
-    async def _insert(
-        self, table: str, writer: AvroSchema, framed: Iterable[tuple[int, bytes, int]], token: str
-    ) -> bool:
+    async def _insert(self, table: str, writer: AvroSchema, framed: Iterable[values.Framed], token: str) -> bool:
         """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts)."""
         container = build(writer, self.lease.topic_id, self.lease.position.partition, framed)
 
@@ -333,9 +328,8 @@ class _Delivery:
     async def _complete_record(self, group: _Group, record: Record, token: str) -> None:
         """Insert the steps of a record of which only some are stored."""
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
-        pieces = values.without(record, group.writer, present)
-        framed = [(record.offset, piece, 0) for piece in pieces]
-        await self._insert(self.route.repair, schema(self.route.schema), framed, token)
+        writer, framed = values.missing(self.route, record, group.writer, present)
+        await self._insert(self.route.repair, writer, framed, token)
         self.world.tally.repaired_rows += record.steps - len(present)
 
     def _letter(self, record: Record, error: Exception) -> DeadLetter:
@@ -352,7 +346,7 @@ class _Delivery:
         self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: list[Record]) -> Iterable[tuple[int, bytes, int]]:
+def _framed(records: list[Record]) -> Iterable[values.Framed]:
     return ((record.offset, record.value or b"", record.start) for record in records)
 
 
