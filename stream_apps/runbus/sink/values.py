@@ -57,7 +57,12 @@ def check(route: Route, record: Record, writer: AvroSchema) -> None:
     if route.batched:
         decode(body(record), writer)
     else:
-        _BY_NAME[route.schema].decode(body(record), writer)
+        event(route, record, writer)
+
+
+def event(route: Route, record: Record, writer: AvroSchema) -> Event | DeadLetterRow:
+    """Return the event of a record of a route that is not batched. Raises InvalidValue."""
+    return _BY_NAME[route.schema].decode(body(record), writer)
 
 
 def missing(route: Route, record: Record, writer: AvroSchema, present: set[int]) -> tuple[AvroSchema, list[Framed]]:
