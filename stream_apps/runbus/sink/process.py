@@ -96,7 +96,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> None:
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
-    names = [settings.kafka.topic_prefix + name for name in (*(r.topic for r in ROUTES), DEAD_LETTERS.name)]
+    names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
     with _signals(stop):
         async with serving(settings.probes_address, report.probe()):
             report.waits_for = "Kafka"
@@ -128,17 +128,16 @@ async def _report(process: _Process) -> None:
 async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:
     settings = process.settings
     protocol = await in_thread(lambda: choose_protocol(settings, process.admin), "runbus-sink-start")
-    store = ClickHouseStore(client, settings.group, process.component_id, settings.parallel_inserts)
+    store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
     schemas = CodecSchemas(process.codec)
     world = World(kafka_log, store, schemas, clock, process.tally, settings.poison, process.pace)
-    batched = frozenset(name for name, route in routes.items() if route.batched)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
 
     def new_session() -> Session:
         topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
-        member = KafkaMember(new_consumer(settings, protocol), batched)
+        member = KafkaMember(new_consumer(settings, protocol), routes)
         process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
         return process.report.session

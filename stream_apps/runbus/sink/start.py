@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration
-from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
+from runbus.clickhouse.tables import LOST_RANGES
 from runbus.config.errors import RunBusError
 from runbus.schemas.admin import BrokerUnavailable
 from runbus.sink.settings import SinkSettings
@@ -107,7 +107,6 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
 def _open(settings: SinkSettings) -> Client:
     client = connect(settings.clickhouse, timeouts=Timeouts(answer=settings.insert_seconds))
     check_deduplication(client)
-    for table in (DEAD_LETTERS, LOST_RANGES):
-        if not int(str(client.command(f"EXISTS TABLE {table}"))):
-            raise Configuration(f"table {table} does not exist")
+    if not int(str(client.command(f"EXISTS TABLE {LOST_RANGES}"))):
+        raise Configuration(f"table {LOST_RANGES} does not exist")
     return client

@@ -225,7 +225,7 @@ def spend(tables: Tables, token: str) -> None:
     """Let the server remember a token: with rows of another run, because only the name counts."""
     record = (0, encode(make_batch(f"spent-{uuid.uuid4().hex[:6]}", "a", 0, 1)), 0)
     container = build(schema("StepBatch"), "spent", 0, [record])
-    asyncio.run(ClickHouseStore(tables.client, "group", "test").insert("steps_landing", container, token))
+    asyncio.run(ClickHouseStore(tables.client, "group").insert("steps_landing", container, token))
 
 
 def test_offsets_that_were_moved_back_store_nothing_twice(feed: Feed, sinks: Sinks, tables: Tables) -> None:

@@ -19,6 +19,7 @@ from runbus.sink.group import Batch, Member, Offsets, Restart
 from runbus.sink.log import KafkaMember
 from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember
 from runbus.sink.offsets import KafkaOffsets
+from runbus.sink.routes import ROUTES
 from runbus.sink.settings import SinkSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -89,7 +90,7 @@ class KafkaWorld(World):
 
     def member(self) -> Member:
         """Return a new member."""
-        return KafkaMember(new_consumer(self._settings, self._protocol), frozenset())
+        return KafkaMember(new_consumer(self._settings, self._protocol), {self.topic: ROUTES[0]})
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""

@@ -7,7 +7,17 @@ from importlib import resources
 from typing import Literal, get_args
 
 QueryName = Literal[
-    "agent_progress", "audit_streams", "finalised_episodes", "missing_ranges", "rows_per_offset", "run_list", "run_show"
+    "agent_progress",
+    "audit_streams",
+    "dead_letter_origins",
+    "dead_letter_value",
+    "dead_letters",
+    "dead_letters_of",
+    "finalised_episodes",
+    "missing_ranges",
+    "rows_of_offsets",
+    "run_list",
+    "run_show",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)
