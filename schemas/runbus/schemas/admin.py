@@ -163,7 +163,7 @@ class _Admin:
     def id(self, name: str) -> str:
         """Return Kafka's own id of a topic. Raises _NotThere."""
         asked = TopicCollection([name])
-        (future,) = self._request(lambda: self._client.describe_topics(asked, request_timeout=_TIMEOUT_S)).values()
+        (future,) = self._request(lambda: self._client.describe_topics(asked, request_timeout=_METADATA_S)).values()
         return str(self._done(f"cannot describe topic {name}", future).topic_id)
 
     def all_there(self, names: Iterable[str]) -> dict[str, list[int]]:

@@ -16,7 +16,6 @@ from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import topic_id
 from runbus.schemas.codec import Codec
 from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
@@ -53,11 +52,10 @@ def _dead(sides: Sides, client: Client) -> Dead:
         under_way = letters_under_way(letters)
     found: dict[str, dict[int, set[int]]] = {}
     for stored in (tables.STEPS, tables.RUNS):
-        name = sides.kafka.topic_prefix + stored.topic
-        id_ = topic_id(sides.kafka, name)
-        dead = found[stored.topic] = TopicTables(client, stored, name, id_).dead_records()
-        for partition, offsets in under_way.get(id_, {}).items():
-            dead.setdefault(partition, set()).update(offsets)
+        with open_topic(sides.kafka, stored.topic, sides.group) as log:
+            topic = TopicTables(client, stored, log.name, log.id)
+            buried = {p: topic.dead(p) | under_way.get(log.id, {}).get(p, set()) for p in log.partitions}
+            found[stored.topic] = {p: topic.without_rows(p, offsets) for p, offsets in buried.items()}
     return found
 
 

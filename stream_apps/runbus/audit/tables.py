@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from runbus.clickhouse.tables import STEPS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
 
 LAST_OFFSET = 2**63 - 1
+_ASKED = 1000  # offsets of a request: they are in its address, which has room for 64 KiB and more
 _CONSISTENT = "select_sequential_consistency"
 
 
@@ -67,12 +69,13 @@ class TopicTables:
         """Return the offsets from `first` to `last` that the sink made dead letters of."""
         return {offset for (offset,) in self._rows("dead_offsets", partition=partition, first=first, last=last)}
 
-    def dead_records(self) -> dict[int, set[int]]:
-        """Return partition -> offsets of the sink's dead letters that have no row under their position."""
-        found: dict[int, set[int]] = {}
-        for partition, offset in self._rows("dead_records"):
-            found.setdefault(partition, set()).add(offset)
-        return found
+    def without_rows(self, partition: int, offsets: AbstractSet[int]) -> set[int]:
+        """Return those of some offsets that have no row."""
+        missing, asked = set(offsets), sorted(offsets)
+        for at in range(0, len(asked), _ASKED):
+            some = asked[at : at + _ASKED]
+            missing -= {row[0] for row in self._rows("stored_offsets", partition=partition, offsets=some)}
+        return missing
 
     def lost(self) -> dict[int, Spans]:
         """Return partition -> offsets that retention deleted before the sink stored them."""
@@ -89,7 +92,7 @@ class TopicTables:
             found.append(Elsewhere(topic_id, partition, Range(verdict, first, last, offsets, rows=rows)))
         return found
 
-    def _rows(self, name: QueryName, **parameters: int) -> Sequence[Sequence[Any]]:
+    def _rows(self, name: QueryName, **parameters: object) -> Sequence[Sequence[Any]]:
         everything = {"table": self._stored.table, **self._ids, **parameters}
         with translated():
             return self._client.query(query(name), parameters=everything, settings=self._settings).result_rows

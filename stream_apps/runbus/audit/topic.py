@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -15,6 +16,15 @@ from runbus.schemas.topics import Topic
 
 _REQUEST_S = 15.0
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
+
+# The group's coordinator is not known yet (a broker that has just started) or goes to another broker.
+_COORDINATOR_MOVES = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 Offsets = Mapping[int, int]
 
@@ -44,12 +54,23 @@ class TopicLog:
         A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
         the topic that it counts in (runbus.sink.api.Intent), and starts the new one from its start.
         """
-        parts = [TopicPartition(self.name, p) for p in self.partitions]
-        found = self._consumer.committed(parts, timeout=_REQUEST_S) if parts else []
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            try:
+                found = self._ask_committed()
+            except KafkaException as error:
+                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return {p.partition: p.offset if p.offset > 0 and self._counts_here(p.metadata) else 0 for p in found}
+
+    def _ask_committed(self) -> list[TopicPartition]:
+        found = self._consumer.committed([TopicPartition(self.name, p) for p in self.partitions], timeout=_REQUEST_S)
         for part in found:
             if part.error is not None:
                 raise KafkaException(part.error)
-        return {p.partition: p.offset if p.offset > 0 and self._counts_here(p.metadata) else 0 for p in found}
+        return found
 
     def _counts_here(self, metadata: str | None) -> bool:
         named = counted_in(metadata)

@@ -10,7 +10,6 @@ QueryName = Literal[
     "agent_progress",
     "audit_streams",
     "dead_offsets",
-    "dead_records",
     "finalised_episodes",
     "lost_offsets",
     "missing_ranges",
@@ -21,6 +20,7 @@ QueryName = Literal[
     "run_list",
     "run_show",
     "steps_per_offset",
+    "stored_offsets",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)
