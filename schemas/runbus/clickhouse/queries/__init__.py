@@ -13,11 +13,18 @@ QueryName = Literal[
     "dead_letter_value",
     "dead_letters",
     "dead_letters_of",
+    "dead_offsets",
     "finalised_episodes",
+    "lost_offsets",
     "missing_ranges",
+    "offsets_from",
+    "rows_before",
+    "rows_elsewhere",
     "rows_of_offsets",
     "run_list",
     "run_show",
+    "steps_per_offset",
+    "stored_offsets",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)
