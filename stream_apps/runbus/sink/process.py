@@ -21,6 +21,7 @@ from runbus.schemas.admin import admin_client
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
+from runbus.schemas.start import needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.sink.clients import choose_protocol, new_consumer, new_producer
 from runbus.sink.group import Offsets
@@ -31,7 +32,7 @@ from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
-from runbus.sink.start import check_topics, open_store
+from runbus.sink.start import open_store
 from runbus.sink.store import ClickHouseStore
 from runbus.sink.tally import Tally
 from runbus.sink.threads import in_thread
@@ -100,7 +101,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> None:
     with _signals(stop):
         async with serving(settings.probes_address, report.probe()):
             report.waits_for = "Kafka"
-            await check_topics(settings, process.admin, names, stop)
+            await needed_topics(settings.kafka, process.admin, names, stop)
             if not stop.is_set():
                 await _report(process)
 

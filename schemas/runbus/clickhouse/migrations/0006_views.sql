@@ -34,7 +34,9 @@ WHERE e.attempt = e.newest_attempt
 GROUP BY run_id, env, episode;
 
 -- Each finalised episode beside what its stored steps say. Two sums of the same numbers in another order differ by
--- rounding: as many units of 1e-12 of the largest reward as there are steps are the same.
+-- rounding: as many units of 1e-12 of the largest reward as there are steps are the same. It does not read
+-- episode_returns: what a check needs (rewards and rows without resets, distinct seq) is not in the projection that
+-- answers that view, and as columns of it would take the projection from everyone who selects all of them.
 CREATE VIEW IF NOT EXISTS episode_check AS
 SELECT
     run_id,
