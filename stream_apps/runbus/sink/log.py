@@ -31,6 +31,9 @@ FENCED = frozenset(
         KafkaError.FENCED_MEMBER_EPOCH,
         KafkaError._FENCED,
         KafkaError._ASSIGNMENT_LOST,
+        # the client is being closed, and has no coordinator any more: inside the last callback, where asking again
+        # would only hold up the end of the process
+        KafkaError._DESTROY,
     }
 )
 
