@@ -21,6 +21,7 @@ QueryName = Literal[
     "rows_before",
     "rows_elsewhere",
     "rows_of_offsets",
+    "rows_per_offset",
     "run_list",
     "run_show",
     "steps_per_offset",
