@@ -8,11 +8,12 @@ ARGS ?=
 SEEDS ?= 10000
 FIRST ?= 1
 TRACE ?=
+SECONDS ?= 60
 SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit test-sim test-faults lint types layers fmt check bench lock build clean
+.PHONY: help demo test test-unit test-sim test-faults fuzz lint types layers fmt check bench lock build clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -32,6 +33,9 @@ test-faults: $(VENV)/.dev ## The long fault suites: many SIGKILLs under load, wi
 
 test-sim: $(VENV)/.dev ## The simulated sink, as in test with 500 seeds: make test-sim SEEDS=10000 (FIRST=17 SEEDS=1 TRACE=1)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(TRACE),--trace)
+
+fuzz: $(VENV)/.fuzz ## Coverage-guided fuzzing of decoder and container: make fuzz SECONDS=600
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 lint: $(VENV)/.dev ## Style, without writing
 	$(BIN)/ruff check $(SOURCES)
@@ -54,13 +58,14 @@ bench: $(VENV)/.dev ## The benchmarks, one after the other
 
 lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra fuzz -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra build -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/demo.txt
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/.uv:
 	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
@@ -72,6 +77,10 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt
+	@touch $@
 
 $(VENV)/.demo: $(VENV)/.uv requirements/demo.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt

@@ -1,5 +1,6 @@
 """A StepBatch is exactly what was put in, or it is refused; whatever bytes arrive."""
 
+import contextlib
 import json
 import random
 import tracemalloc
@@ -25,9 +26,10 @@ from runbus.schemas.batch import (
     decode_header,
     encode,
 )
-from runbus.schemas.errors import InvalidValue
+from runbus.schemas.errors import MAX_REASON, InvalidValue
 from runbus.schemas.layout import NONE, Layout, layout_of
 from runbus.schemas.record import write_record
+from runbus.schemas.walk import MAX_RECORDS
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 COLUMNS = {
@@ -381,3 +383,60 @@ def test_a_length_that_lies_allocates_nothing() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 32 * 2**20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"info": [""] * 20_000},
+        {"info": ["ab"] * 20_000},
+        {"action_shape": [300] * 20_000},
+        {"extras": [{"name": f"{n:x}", "rows": b"", "values": b""} for n in range(5_000)]},
+        {"extras": [{"name": "", "rows": b"", "values": b""}] * 5_000},
+        {"extras": [{"name": "", "rows": b"", "values": b""}] * (MAX_RECORDS + 1)},
+        {"extras": [{"name": "n" * 400_000, "rows": b"", "values": b""}] * 2},
+        {"observation_dtype": "struct:" + "[" * 60_000},
+        {"observation_dtype": "x" * 400_000},
+        {"run_id": "x" * 400_000},
+    ],
+    ids=lambda f: str(f)[:40],
+)
+def test_what_a_body_allocates_is_bounded_by_its_bytes(fields: dict[str, Any]) -> None:
+    """Whether it decodes or not: 32 times its own bytes at most, and two thirds of a kilobyte an extra."""
+    body = _body(fields)
+    tracemalloc.start()
+    with contextlib.suppress(InvalidValue):
+        decode(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 * len(body) + 640 * min(len(fields.get("extras", ())), MAX_RECORDS) + 65_536
+
+
+def test_a_batch_has_a_bounded_number_of_extras() -> None:
+    """Writer and reader agree on how many names are too many."""
+    extra = Extra("", np.zeros(0, "<u4"), np.zeros(0))
+    with pytest.raises(InvalidValue, match=f"at most {MAX_RECORDS}"):
+        encode(replace(_batch(1), extras=(extra,) * (MAX_RECORDS + 1)))
+    with pytest.raises(InvalidValue, match=f"more than {MAX_RECORDS}"):
+        decode(_body({"extras": [{"name": "", "rows": b"", "values": b""}] * (MAX_RECORDS + 1)}))
+
+
+def test_a_reason_is_short_whatever_it_quotes() -> None:
+    """It is a header of a dead letter: megabytes of a name or a shape would make that a record that no topic takes."""
+    long = "n" * 100_000
+    lies: list[dict[str, object]] = [
+        {"extras": [{"name": long, "rows": b"", "values": b""}] * 2},
+        {"extras": [{"name": long, "rows": b"\0", "values": b""}]},
+        {"extras": [{"name": f"{n:x}", "rows": b"", "values": b""} for n in (*range(9_000), 1)]},
+        {"observation_dtype": "struct:[]", "observation_shape": [2**31 - 1] * 50_000},
+        {"observation_dtype": long},
+        {"observation_dtype": "omitted:" + long},
+        {"observation_dtype": "struct:" + long},
+        {"run_id": long},
+    ]
+    for lie in lies:
+        with pytest.raises(InvalidValue) as refused:
+            decode(_body(lie))
+        assert len(str(refused.value)) <= MAX_REASON
+    assert str(InvalidValue("x" * MAX_REASON)) == "x" * MAX_REASON
+    assert str(InvalidValue("x" * (MAX_REASON + 1))) == "x" * (MAX_REASON - 3) + "..."

@@ -60,20 +60,23 @@ def peek_count(value: bytes, start: int) -> int:
         for _ in range(2):  # attempt, first_seq
             _, at = _varint(value, at)
         count, _ = _varint(value, at)
-    except IndexError:
+    except (IndexError, OverflowError):
         return 1
     return max(1, min(count >> 1, 1_000_000))
 
 
 def _varint(value: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = value[at]
+    """Return the number at `at`, zigzag, and the place behind it. Ten bytes hold any long: megabytes are no number."""
+    byte = value[at]
+    number, shift = byte & 0x7F, 7
+    while byte > 0x7F:
         at += 1
+        byte = value[at]
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
         shift += 7
+        if shift > 70:
+            raise OverflowError
+    return number, at + 1
 
 
 @dataclass(slots=True)

@@ -1,11 +1,14 @@
 """Ranges: cut by steps, bytes, age and schema; a pending one exactly where it was announced."""
 
+import time
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.schemas.codec import Fingerprint
+from runbus.schemas.codec import Fingerprint, split
+from runbus.schemas.errors import InvalidValue
 from runbus.sink.api import Record, Span
 from runbus.sink.ranges import Backlog, RangeLimits, peek_count, read
 
@@ -32,6 +35,28 @@ def test_count_is_read_without_decoding(make_value: MakeValue) -> None:
 def test_count_of_garbage_is_a_number(value: bytes) -> None:
     """Whatever the bytes are, the estimate is within bounds and nothing raises."""
     assert 1 <= peek_count(value, 0) <= 1_000_000
+
+
+@pytest.mark.parametrize("start", [b"", b"\x02r\x02a", b"\x02r\x02a\x02\x02"])
+def test_count_of_an_endless_number_is_found_at_once(start: bytes) -> None:
+    """Four megabytes of a number without an end: ten bytes of it are looked at, and the estimate is 1."""
+    value = start + b"\xff" * 4 * 2**20
+    began = time.process_time()
+    assert peek_count(value, 0) == 1
+    assert time.process_time() - began < 0.1
+
+
+@given(st.one_of(st.none(), st.binary(max_size=40), st.binary(max_size=40).map(lambda rest: b"\xc3\x01" + rest)))
+def test_any_value_is_a_record(value: bytes | None) -> None:
+    """A record of the log never raises: what its framing says, or no schema; its body starts within it."""
+    found = read(7, b"key", value, 1, batched=True)
+    assert (found.offset, found.key, found.value) == (7, b"key", value)
+    assert found.size >= len(value or b"") + 3
+    assert 1 <= found.steps <= 1_000_000
+    try:
+        assert (found.ref, found.start) == split(value)
+    except InvalidValue:
+        assert (found.ref, found.start) == (None, 0)
 
 
 def test_an_unframed_value_has_no_schema() -> None:
