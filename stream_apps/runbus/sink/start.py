@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, Unknown, translated
 from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
 from runbus.config.errors import RunBusError
 from runbus.schemas.admin import BrokerUnavailable
@@ -95,7 +95,7 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
     while not stop.is_set():
         try:
             return await in_thread(lambda: _open(settings), "runbus-sink-start")
-        except (Ambiguous, Capacity) as error:
+        except (Ambiguous, Capacity, Unknown) as error:
             said_so.warn("sink.waiting for ClickHouse at %s: %s", settings.clickhouse.url, error.text)
             await _wait(stop, _AGAIN_S)
         except Configuration as error:
@@ -108,6 +108,8 @@ def _open(settings: SinkSettings) -> Client:
     client = connect(settings.clickhouse, timeouts=Timeouts(answer=settings.insert_seconds))
     check_deduplication(client)
     for table in (DEAD_LETTERS, LOST_RANGES):
-        if not int(str(client.command(f"EXISTS TABLE {table}"))):
+        with translated():
+            exists = client.command(f"EXISTS TABLE {table}")
+        if exists != 1:
             raise Configuration(f"table {table} does not exist")
     return client
