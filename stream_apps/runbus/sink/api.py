@@ -72,10 +72,12 @@ class Intent:
     Attributes:
         topic_id: of the topic that the offset counts in; a re-created topic has another one.
         hi: last offset of the range, or -1 = nothing is pending.
-        salt: names the repair inserts of this range. A new salt is only valid once it was committed.
+        salt: a part of every token of this range; new for each announcement, so that a range that is cut at the same
+            places again (the group's offset was moved back) does not meet the tokens of the former one.
+        repair: counts the repairs of this range that were lost. A new number is only valid once it was committed.
         poison: what the records before `lo` were like.
         overlaps: rows of [lo, hi] were stored before under other ranges (the group's offset was moved back): only
-            what is missing is inserted, under the salted token.
+            what is missing is inserted, as a repair is.
     """
 
     topic_id: str
@@ -83,15 +85,16 @@ class Intent:
     salt: str = ""
     poison: Poison = NONE_YET
     overlaps: bool = False
+    repair: int = 0
 
     @property
     def pending(self) -> bool:
         """Whether a range was announced that may or may not be stored."""
         return self.hi >= 0
 
-    def resalted(self, salt: str) -> Intent:
-        """Return the same range with another salt."""
-        return replace(self, salt=salt)
+    def again(self) -> Intent:
+        """Return the same range with another name for its repairs."""
+        return replace(self, repair=self.repair + 1)
 
     def encode(self) -> str:
         """Return the commit metadata (JSON, about 100 bytes; a broker takes 4096)."""
@@ -104,6 +107,8 @@ class Intent:
         }
         if self.overlaps:
             fields["overlaps"] = True
+        if self.repair:
+            fields["repair"] = self.repair
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -113,8 +118,8 @@ class Intent:
             fields = json.loads(metadata or "")
             run, letters, records = fields.get("poison", NONE_YET)
             poison = Poison(int(run), float(letters), float(records))
-            overlaps = bool(fields.get("overlaps", False))
-            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps)
+            overlaps, repair = bool(fields.get("overlaps", False)), int(fields.get("repair", 0))
+            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps, repair)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from functools import partial
+from itertools import pairwise
 
 from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
 from runbus.sink.group import Member
@@ -103,6 +104,7 @@ class Flow:
     async def run(self) -> None:
         """Deliver range after range until stopped. Raises Fenced, LostRange."""
         await self._report_lost()
+        await self._begin()
         await self._look_ahead()
         while not self._stopping:
             span = self.backlog.take(self._world.clock.now())
@@ -148,29 +150,40 @@ class Flow:
         """Count and keep what retention deleted before it was stored; go on only if that is configured."""
         if self._start.gone is None:
             return
-        lo, hi = self._start.gone
         at, topic_id = self.lease.position, self.lease.topic_id
-        lo = await self._first_lost(lo, hi)
-        if lo > hi:
-            return
-        self._world.tally.lost_records += hi - lo + 1
-        log.error(
-            "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored", at, lo, hi
-        )
-        gone = Gone(at.topic, topic_id, at.partition, lo, hi)
-        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
-        if not self._skip_lost:
+        lost = [Gone(at.topic, topic_id, at.partition, lo, hi) for lo, hi in await self._lost(*self._start.gone)]
+        for gone in lost:
+            self._world.tally.lost_records += gone.hi - gone.lo + 1
+            log.error(
+                "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored",
+                *(at, gone.lo, gone.hi),
+            )
+            await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
+        if lost and not self._skip_lost:
             raise LostRange(
-                f"{at}: offsets {lo} to {hi} were deleted by retention before they were stored (kept in lost_ranges); "
-                "set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
+                f"{at}: offsets {lost[0].lo} to {lost[-1].hi} were deleted by retention before they were stored (kept "
+                "in lost_ranges); set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
             )
 
-    async def _first_lost(self, lo: int, hi: int) -> int:
-        """Return where the loss begins: a range that was announced and is stored is not lost."""
+    async def _lost(self, lo: int, hi: int) -> list[tuple[int, int]]:
+        """Return the ranges without rows: what was announced and is stored is not lost.
+
+        In a topic that is written in transactions a hole between rows is a marker; in `steps` it is a record of which
+        a server that was killed has kept nothing (its neighbours were in another part), or a dead letter.
+        """
         stored = await retrying_store(
             self._world, self.lease, partial(self._world.store.rows, self._route, self.lease, lo, hi)
         )
-        return max(stored) + 1 if stored else lo
+        if not self._route.batched:
+            last = max(stored, default=lo - 1)
+            return [(last + 1, hi)] if last < hi else []
+        edges = [lo - 1, *sorted(stored), hi + 1]
+        return [(a + 1, b - 1) for a, b in pairwise(edges) if b - a > 1]
+
+    async def _begin(self) -> None:
+        """Commit where a group begins with a topic: what retention deletes from now on is a loss, and no beginning."""
+        if self.lease.committed < 0:
+            await complete(self._world, self.lease, self._start.lo)
 
     async def _look_ahead(self) -> None:
         """Find rows behind what the group committed: somebody moved its offset back, or a commit was overtaken.

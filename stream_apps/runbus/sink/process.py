@@ -23,13 +23,13 @@ from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.sink.clients import choose_protocol, new_consumer, new_producer
-from runbus.sink.group import Offsets, Restart
+from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
 from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.pace import Pace
 from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
-from runbus.sink.session import Session
+from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
 from runbus.sink.start import check_topics, open_store
 from runbus.sink.store import ClickHouseStore
@@ -39,7 +39,6 @@ from runbus.sink.topics import TopicIds, kafka_ids
 from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
-_RESTART_S = 1.0
 
 
 class WallClock:
@@ -134,17 +133,15 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
     world = World(kafka_log, store, CodecSchemas(process.codec), clock, process.tally, settings.poison, pace)
     batched = frozenset(name for name, route in routes.items() if route.batched)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
-    while not process.stop.is_set():
+
+    def new_session() -> Session:
         topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
         member = KafkaMember(new_consumer(settings, protocol), batched)
-        session = process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
+        process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
-        try:
-            await session.run()
-        except Restart as restart:
-            log.warning("sink.restart %s", restart)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.stop.wait(), _RESTART_S)
+        return process.report.session
+
+    await serve(new_session, process.stop, clock)
     log.info("sink.stopped")
 
 

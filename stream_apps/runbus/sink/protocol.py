@@ -6,8 +6,8 @@ it can be stopped at every `await` and a later owner can be started: tests do ex
 Why it holds. The intent is committed before the insert, under the group's fence, so a range [lo, hi] is fixed for
 every owner there will ever be: an owner that dies leaves it, the next one repeats it. Repeating is safe because the
 deduplication token names the range, and enough because an answer that may come from the token's log alone is never
-believed: rows are counted. What is missing goes in through the repair landing under `token#salt`, and the salt is in
-the intent, so two owners cannot repair under two names.
+believed: rows are counted. What is missing goes in through the repair landing under `token#number`, and the number is
+in the intent, so two owners cannot repair under two names.
 """
 
 from __future__ import annotations
@@ -128,8 +128,9 @@ class _Delivery:
 
     @property
     def token(self) -> str:
-        """Names the range for ever: the topic's id, because a re-created topic uses its offsets again."""
-        return f"{self.lease.topic_id}:{self.lease.position.partition}:{self.span.lo}-{self.span.hi}"
+        """Names this announcement for ever; with the topic's id, because a re-created topic uses its offsets again."""
+        at = self.lease.position
+        return f"{self.lease.topic_id}:{at.partition}:{self.span.lo}-{self.span.hi}:{self.intent.salt}"
 
     async def confirm(self) -> None:
         await retrying_log(self.world, self.lease, self.lease.confirm)
@@ -306,12 +307,12 @@ class _Delivery:
         why = "not stored before" if self.intent.overlaps else "acknowledged, but not stored"
         while missing := await self._missing(group, letters):
             if repairs:  # the repair itself was acknowledged and is not there: it needs another, agreed, name
-                self.intent = self.intent.resalted(self.world.new_salt())
+                self.intent = self.intent.again()
                 await self.announce()
             repairs += 1
             log.warning(
-                "sink.repair partition=%s token=%s salt=%s records=%d: %s",
-                *(self.lease.position, group.token, self.intent.salt, len(missing), why),
+                "sink.repair partition=%s token=%s repair=%d records=%d: %s",
+                *(self.lease.position, group.token, self.intent.repair, len(missing), why),
             )
             self.world.tally.repairs += 1
             try:
@@ -320,7 +321,7 @@ class _Delivery:
                 await self._set_apart(group, letters, error)
 
     async def _repair(self, group: _Group, missing: dict[int, int]) -> None:
-        token = f"{group.token}#{self.intent.salt}"
+        token = f"{group.token}#{self.intent.repair}"
         whole = [record for record in group.records if missing.get(record.offset) == 0]
         if whole:
             await self._insert(self.route.repair, group.writer, _framed(whole), token)

@@ -70,6 +70,7 @@ def test_the_same_token_stores_once(use: Use, lease: Lease) -> None:
         assert await store.rows(STEPS, lease, 0, 99) == {0: 10, 1: 10}
         assert await store.rows(STEPS, lease, 1, 1) == {1: 10}
         assert await store.sequence(STEPS, lease, 1) == set(range(10, 20))
+        assert [await store.newest(STEPS, lease, lo) for lo in (0, 1, 2)] == [1, 1, -1]
 
     use(work)
 
