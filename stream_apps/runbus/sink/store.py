@@ -97,7 +97,9 @@ class ClickHouseStore:
 
     async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
         settings = {"async_insert": "0"}
-        await self._call(lambda: acknowledged(self._client.insert(table, rows, column_names=columns, settings=settings)))
+        await self._call(
+            lambda: acknowledged(self._client.insert(table, rows, column_names=columns, settings=settings))
+        )
 
     async def _query(self, query: str, lease: Lease, lo: int, hi: int) -> list[list[int]]:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}

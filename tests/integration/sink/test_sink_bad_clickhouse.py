@@ -7,32 +7,22 @@ compared all the time; then it ends, and nobody lends a hand.
 from __future__ import annotations
 
 import itertools
-import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 from aiohttp.web import Response
 
-from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.layout import Layout
 from tests.integration.sink import proxy
-from tests.integration.sink.probing import Pages, start
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until
-from tests.integration.sink.watching import Beats, Watch, paused
+from tests.integration.sink.rig import PARTITIONS, make_batch, until
+from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, Scene, playing
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
-# The sink gives up on an answer after this; its session is shorter, so that what hangs outlasts both.
-ANSWER_S, SESSION_S = 3, 2
-SIZE = 256
 PAGE = "<html><body>Please sign in</body></html>"
-ALARMS = ("configuration", "unknown")
 NOBODY = "configuration: what answers at CLICKHOUSE_URL is not ClickHouse"
 
 
@@ -45,7 +35,7 @@ class Trouble:
 
 
 def _no_answer(fault: Fault) -> Trouble:
-    return Trouble(fault, "ambiguous: ClickHouse did not answer")
+    return Trouble(fault, NO_ANSWER)
 
 
 def _refused(kind: str, status: int, code: int, name: str) -> Trouble:
@@ -91,109 +81,54 @@ TROUBLES: dict[str, Trouble] = {
 ROUNDS = [list(TROUBLES)[i : i + PARTITIONS] for i in range(0, len(TROUBLES), PARTITIONS)]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One sink behind a proxy, and everything that looks at it."""
-
-    feed: Feed
-    proxy: Proxy
-    sinks: Sinks
-    pages: Pages
-    tables: Tables
-    watch: Watch
-    beats: Beats
-    assignments: int
-
-    def feed_some(self, batches: int = 3) -> None:
-        """Produce a few batches for each partition."""
-        for partition in range(PARTITIONS):
-            agent = f"agent-{partition}"
-            for _ in range(batches):
-                first = self.feed.produced.get(agent, 0)
-                value = self.feed.value(make_batch(self.feed.run, agent, first, SIZE))
-                self.feed.send("steps", b"key", value, partition=partition)
-                self.feed.produced[agent] = first + SIZE
-        self.feed.flush()
-
-    def says_why(self, *pauses: str) -> None:
-        """Wait until heartbeat, log and pages show the pause of each partition; `/ready` where a person has to act.
-
-        Args:
-            pauses: regular expression for each partition; empty = it does not pause.
-        """
-        topic = f"{self.feed.settings.topic_prefix}steps:"
-        expected = {f"{topic}{number}": pause for number, pause in enumerate(pauses) if pause}
-
-        def known(reasons: dict[str, str]) -> bool:
-            return all(re.match(pause, reasons.get(at, "")) for at, pause in expected.items())
-
-        self.beats.until(f"{expected}", lambda beat: known(paused(beat)))
-        assert (self.pages.value("runbus_partitions_paused") or 0) >= len(expected)
-        reasons = self.pages.reasons() or []
-        for at, pause in expected.items():
-            assert re.search(rf"sink\.paused partition={re.escape(at)} reason=({pause})", self.sinks.log())
-            told = any(re.match(rf"{re.escape(at)} is paused: ({pause})", reason) for reason in reasons)
-            assert told == pause.startswith(ALARMS), reasons
-        assert self.pages.ask("live")[0] == 200
-
-    def is_well(self) -> None:
-        """Wait until everything is stored, exactly once, and nothing is paused; the group never changed."""
-        self.tables.wait(self.feed)
-        self.tables.check(self.feed)
-        self.beats.until("nothing is paused", lambda beat: not paused(beat))
-        until("it is ready", self.pages.ready)
-        said = self.sinks.log()
-        assert said.count("sink.assigned") == self.assignments
-        assert not re.search(r"sink\.(revoked|lost|restart|fenced|flow|dead_letter)", said)
+@pytest.fixture(scope="module")
+def between(migrated: ClickHouseSettings) -> Iterator[Proxy]:
+    """Yield what stands between the sink and the engine."""
+    with Proxy(migrated.url) as proxy:
+        yield proxy
+        assert all(len(bodies) == 1 for bodies in proxy.bodies.values()), "a token was sent with two bodies"
 
 
 @pytest.fixture(scope="module")
-def scene(kafka: str, migrated: ClickHouseSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(
+    kafka: str, migrated: ClickHouseSettings, between: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     """Yield one sink that runs through all of the troubles below."""
-    settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"t{uuid.uuid4().hex[:10]}.")
-    apply_topics(settings, partitions=PARTITIONS)
-    feed, client = Feed(settings), connect(migrated)
-    with Proxy(migrated.url) as between:
-        env = environment(settings, replace(migrated, url=between.url))
-        sinks = Sinks(env, tmp_path_factory.mktemp("sink"))
-        beats = Beats(feed)
-        try:
-            _, pages = start(
-                sinks,
-                group_protocol="classic",
-                session_seconds=str(SESSION_S),
-                insert_seconds=str(ANSWER_S),
-                range_seconds_max="0.2",  # ranges that grow after "too many parts" are another test's
-            )
-            until("it is ready", pages.ready)
-            assignments = sinks.log().count("sink.assigned")
-            yield Scene(feed, between, sinks, pages, Tables(client), Watch(feed, migrated, SIZE), beats, assignments)
-            assert sinks.stop(sinks.started[0]) == 0
-            assert all(len(bodies) == 1 for bodies in between.bodies.values()), "a token was sent with two bodies"
-        finally:
-            sinks.kill_all()
-            beats.close()
-            client.close()
+    behind = replace(migrated, url=between.url)
+    with playing(kafka, migrated, tmp_path_factory.mktemp("sink"), behind) as scene:
+        yield scene
 
 
 @pytest.mark.parametrize("names", ROUNDS, ids=", ".join)
-def test_nothing_passes_while_it_lasts_and_all_is_stored_once_behind_it(scene: Scene, names: list[str]) -> None:
+def test_nothing_passes_while_it_lasts_and_all_is_stored_once_behind_it(
+    scene: Scene, between: Proxy, names: list[str]
+) -> None:
     """Each partition has its own trouble and says so, its offset waits for its rows, and it goes on by itself."""
     troubles = [TROUBLES[name] for name in names]
     with scene.watch.looking():
-        with scene.proxy.misbehaving(inserts=by_partition(*(trouble.fault for trouble in troubles))):
+        with between.misbehaving(inserts=by_partition(*(trouble.fault for trouble in troubles))):
             scene.feed_some()
-            until("each partition met its own", lambda: scene.proxy.hits >= PARTITIONS)
+            until("each partition met its own", lambda: between.hits >= PARTITIONS)
             scene.says_why(*(trouble.pause for trouble in troubles))
             until("somebody looked", lambda: scene.watch.looks > 0)
         scene.is_well()
 
 
-def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene) -> None:
+def test_an_insert_that_takes_longer_than_the_sink_waits(scene: Scene, between: Proxy) -> None:
+    """No answer ever comes in time, and the rows are there: the sink counts them, and goes on while it lasts."""
+    with scene.watch.looking():
+        with between.misbehaving(inserts=slow(ANSWER_S + 2)):
+            scene.feed_some()
+            scene.says_why(*[NO_ANSWER] * PARTITIONS)
+            until("it passed them", scene.watch.is_past_all)
+        scene.is_well()
+
+
+def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene, between: Proxy) -> None:
     """One hangs, one is refused, and the other two store what comes, slowly."""
     mine = [f"agent-{partition}" for partition in (2, 3)]
     with scene.watch.looking():
-        with scene.proxy.misbehaving(inserts=by_partition(proxy.hangs, says(500), slow(0.5), slow(1))):
+        with between.misbehaving(inserts=by_partition(proxy.hangs, says(500), slow(0.5), slow(1))):
             scene.feed_some()
             query = "SELECT count() FROM steps WHERE run_id = {run:String} AND agent_id IN {mine:Array(String)}"
             produced = sum(scene.feed.produced[agent] for agent in mine)
@@ -202,41 +137,41 @@ def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene) -> Non
         scene.is_well()
 
 
-def test_a_failure_within_a_large_body(scene: Scene) -> None:
-    """The proxy answers 500 and hangs up while most of 12 MB is not sent: for the sink a 500, or no answer."""
+def test_a_failure_within_a_large_body(scene: Scene, between: Proxy) -> None:
+    """The proxy answers 500 and hangs up while most of 6 MB is not sent: for the sink a 500, or no answer."""
     wide = Layout("<f4", (3000,), 12000)
     with scene.watch.looking():
-        with scene.proxy.misbehaving(inserts=proxy.fails_in_the_body):
-            for _ in range(4):
+        with between.misbehaving(inserts=proxy.fails_in_the_body):
+            for _ in range(2):
                 first = scene.feed.produced.get("wide", 0)
                 batch = make_batch(scene.feed.run, "wide", first, SIZE)
                 batch = replace(batch, header=replace(batch.header, observation=wide), observation=bytes(SIZE * 12000))
                 scene.feed.send("steps", b"key", scene.feed.value(batch), partition=0)
                 scene.feed.produced["wide"] = first + SIZE
             scene.feed.flush()
-            scene.says_why("unknown: HTTP driver received HTTP status 500|ambiguous: ClickHouse did not answer")
+            scene.says_why(f"unknown: HTTP driver received HTTP status 500|{NO_ANSWER}")
         scene.is_well()
 
 
-def test_a_port_that_refuses_connections(scene: Scene) -> None:
+def test_a_port_that_refuses_connections(scene: Scene, between: Proxy) -> None:
     """Nothing listens: for reads and writes the same as no answer."""
     with scene.watch.looking():
-        with scene.proxy.closed():
+        with between.closed():
             scene.feed_some()
-            scene.says_why(*["ambiguous: ClickHouse did not answer"] * PARTITIONS)
+            scene.says_why(*[NO_ANSWER] * PARTITIONS)
         scene.is_well()
 
 
-def test_a_login_wall(scene: Scene) -> None:
+def test_a_login_wall(scene: Scene, between: Proxy) -> None:
     """A redirect to a page that answers 200: the page is no acknowledgement."""
-    with Proxy(scene.proxy.target, reads=says(200, PAGE)) as wall, scene.watch.looking():
-        with scene.proxy.misbehaving(inserts=redirects(f"{wall.url}/login")):
+    with Proxy(between.target, reads=says(200, PAGE)) as wall, scene.watch.looking():
+        with between.misbehaving(inserts=redirects(f"{wall.url}/login")):
             scene.feed_some()
             scene.says_why(*[NOBODY] * PARTITIONS)
         scene.is_well()
 
 
-def test_an_answer_of_nobody_is_not_no_rows(scene: Scene) -> None:
+def test_an_answer_of_nobody_is_not_no_rows(scene: Scene, between: Proxy) -> None:
     """The engine has the rows, its answer is lost, and the count behind it is answered by something else.
 
     Were that believed, every row of the range would be stored a second time as a repair.
@@ -255,9 +190,9 @@ def test_an_answer_of_nobody_is_not_no_rows(scene: Scene) -> None:
         return await next(answers)(exchange)
 
     with scene.watch.looking():
-        with scene.proxy.misbehaving(inserts=cuts_the_first, reads=nobody):
+        with between.misbehaving(inserts=cuts_the_first, reads=nobody):
             scene.feed_some()
             scene.says_why(*[NOBODY] * PARTITIONS)
-            until("each kind of answer was given", lambda: scene.proxy.hits > 4 * PARTITIONS)
+            until("each kind of answer was given", lambda: between.hits > 4 * PARTITIONS)
         scene.is_well()
     assert "sink.repair" not in scene.sinks.log()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from confluent_kafka import OFFSET_END, Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.errors import StoreError, translated
@@ -35,6 +35,21 @@ class Standing:
         return max(self.offset - 1, self.announced)
 
 
+def committed(feed: Feed) -> dict[int, Standing]:
+    """Return what the group committed for `steps`, by partition; absent = nothing yet."""
+    prefix = feed.settings.topic_prefix
+    asked = [TopicPartition(prefix + "steps", i) for i in range(PARTITIONS)]
+    admin = AdminClient({**feed.settings.client_config()})
+    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f"{prefix}sink", asked)]).values()
+    found: dict[int, Standing] = {}
+    for part in future.result(30).topic_partitions:
+        if part.offset >= 0:
+            intent = Intent.decode(part.metadata)
+            assert intent is not None, f"{part}: no intent in {part.metadata!r}"
+            found[part.partition] = Standing(part.offset, intent.hi)
+    return found
+
+
 class Watch:
     """Looks at a feed's partitions: no offset is committed whose rows are not there, no row is there unannounced.
 
@@ -55,19 +70,13 @@ class Watch:
         self._admin = AdminClient({**feed.settings.client_config()})
         self.looks = 0
 
-    def committed(self) -> dict[int, Standing]:
-        """Return what the group committed for `steps`, by partition; absent = nothing yet."""
-        prefix = self._feed.settings.topic_prefix
-        asked = [TopicPartition(prefix + "steps", i) for i in range(PARTITIONS)]
-        question = [ConsumerGroupTopicPartitions(f"{prefix}sink", asked)]
-        (future,) = self._admin.list_consumer_group_offsets(question).values()
-        found: dict[int, Standing] = {}
-        for part in future.result(30).topic_partitions:
-            if part.offset >= 0:
-                intent = Intent.decode(part.metadata)
-                assert intent is not None, f"{part}: no intent in {part.metadata!r}"
-                found[part.partition] = Standing(part.offset, intent.hi)
-        return found
+    def is_past_all(self) -> bool:
+        """Return whether the group committed the end of each partition, with nothing announced behind it."""
+        topic = self._feed.settings.topic_prefix + "steps"
+        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, i): newest for i in range(PARTITIONS)}
+        ends = {part.partition: done.result(30).offset for part, done in self._admin.list_offsets(asked).items()}
+        return committed(self._feed) == {partition: Standing(end, -1) for partition, end in ends.items()}
 
     def rows(self) -> dict[tuple[int, int], int]:
         """Return (partition, offset) -> rows."""
@@ -85,13 +94,13 @@ class Watch:
     def look(self) -> None:
         """Look once. Rows before offsets, and offsets before rows: each is compared with what must be ahead of it."""
         before = self.rows()
-        committed = self.committed()
+        standings = committed(self._feed)
         after = self.rows()
         for (partition, offset), count in before.items():
-            assert partition in committed, f"rows of partition {partition}, and nothing was ever announced"
-            assert offset <= committed[partition].allowed, f"{partition}@{offset} has rows: {committed[partition]}"
+            assert partition in standings, f"rows of partition {partition}, and nothing was ever announced"
+            assert offset <= standings[partition].allowed, f"{partition}@{offset} has rows: {standings[partition]}"
             assert count <= self._size, f"{partition}@{offset} has {count} rows"
-        for partition, standing in committed.items():
+        for partition, standing in standings.items():
             for offset in range(standing.offset):
                 count = 0 if (partition, offset) in self._bad else self._size
                 found = after.get((partition, offset), 0)
