@@ -46,13 +46,14 @@ def draw(seed: int) -> Profile:
         return rng.uniform(low, high) if rng.random() < 0.5 else 0.0
 
     late_commits = rng.random() < 0.15
+    rewound = rng.random() < 0.25
     return Profile(
         seed=seed,
         sinks=rng.randint(1, 3),
         partitions=rng.randint(1, 3),
         records=rng.randint(10, 60),
         seconds=rng.uniform(10.0, 60.0),
-        range_steps=rng.choice((4, 10, 30, 1000)),
+        range_steps=rng.choice((4, 4, 10) if rewound else (4, 10, 30, 1000)),  # cut at the same places again
         lost_requests=maybe(0.0, 0.15),
         lost_answers=maybe(0.0, 0.15),
         # an insert that is overtaken by a commit which is overtaken itself: two faults that nobody can survive together
@@ -63,11 +64,11 @@ def draw(seed: int) -> Profile:
         kills_every=maybe(1.0, 15.0),
         stops_every=maybe(3.0, 20.0),
         joins_every=maybe(3.0, 15.0),
-        store_kills_every=maybe(1.0, 15.0),
+        store_kills_every=rng.uniform(0.5, 3.0) if rewound and rng.random() < 0.5 else maybe(1.0, 15.0),
         store_refuses_every=maybe(3.0, 15.0),
         broker_away_every=maybe(5.0, 20.0),
         recreated=rng.random() < 0.15,
         retention=rng.random() < 0.2,
-        rewound=rng.random() < 0.2,
+        rewound=rewound,
         learned=rng.random() < 0.3,
     )

@@ -76,6 +76,7 @@ class _Process:
     stop: asyncio.Event
     tally: Tally
     component_id: str
+    pace: Pace
     report: Report
 
 
@@ -92,8 +93,9 @@ def run(sources: Sources) -> None:
 async def _run(settings: SinkSettings, codec: Codec) -> None:
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
     stop, tally = asyncio.Event(), Tally()
-    report = Report(settings, tally, component_id, stop)
-    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, report)
+    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
+    report = Report(settings, tally, component_id, pace, stop)
+    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
     names = [settings.kafka.topic_prefix + name for name in (*(r.topic for r in ROUTES), DEAD_LETTERS.name)]
     with _signals(stop):
         async with serving(settings.probes_address, report.probe()):
@@ -129,8 +131,8 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
     store = ClickHouseStore(client, settings.group, process.component_id, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
-    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
-    world = World(kafka_log, store, CodecSchemas(process.codec), clock, process.tally, settings.poison, pace)
+    schemas = CodecSchemas(process.codec)
+    world = World(kafka_log, store, schemas, clock, process.tally, settings.poison, process.pace)
     batched = frozenset(name for name, route in routes.items() if route.batched)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import Intent, Position, Record, Span
+from runbus.sink.api import Record, Span
 from runbus.sink.flow import Flow
 from runbus.sink.lease import MemberLease
-from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
+from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
 from runbus.sink.world import World
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
@@ -92,20 +92,7 @@ def test_whatever_the_order_each_record_is_in_one_range(events: list[str]) -> No
     assert taken == made
 
 
-class Broker(MemoryMember):
-    """A member that keeps what was committed."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        super().__init__(MemoryGroup(log, {}), ManualClock())
-        self.commits: list[tuple[int, Intent]] = []
-
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
-        """Keep a commit."""
-        assert position == AT
-        self.commits.append((offset, intent))
-
-
-def new_flow(store: MemoryStore, log: MemoryLog, member: Broker, start: Opening) -> Flow:
+def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) -> Flow:
     """Return the flow of one partition."""
     clock = ManualClock()
     log.topic_ids["steps"] = "id-1"
@@ -117,7 +104,7 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Broker, start: Opening)
 
 def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: Rig) -> None:
     """`stored` is the end that was reached, and the completed commit says so: retention may delete the markers."""
-    member = Broker(rig.log)
+    member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     async def scene() -> None:
@@ -142,7 +129,7 @@ def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_the
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: Rig, moment: str) -> None:
     """The range is out of the backlog and perhaps not in the store: neither `stored` nor a commit may pass it."""
-    member = Broker(rig.log)
+    member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     def fail(operation: str, when: str) -> None:
