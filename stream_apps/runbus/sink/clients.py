@@ -55,6 +55,18 @@ def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
     return Consumer(config, logger=_QUIET)
 
 
+def new_reader(settings: SinkSettings) -> Consumer:
+    """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own."""
+    config = {
+        **settings.kafka.client_config(),
+        "group.id": settings.group,
+        "enable.auto.commit": False,
+        "reconnect.backoff.max.ms": 2000,
+        "log_level": 0,
+    }
+    return Consumer(config)
+
+
 def new_producer(settings: SinkSettings) -> Producer:
     """Return the producer of heartbeats and dead letters."""
     return Producer(

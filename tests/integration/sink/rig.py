@@ -66,6 +66,7 @@ class Feed:
         self.producer = Producer(
             {
                 **self.settings.client_config(),
+                "enable.idempotence": True,  # as the recorder does: no record overtakes one that is sent again
                 "partitioner": "murmur2",
                 "compression.type": "lz4",
                 "linger.ms": 5,

@@ -15,7 +15,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
 from tests.integration.sink.probing import Pages, start
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until
-from tests.integration.sink.watching import Beats, Watch, paused
+from tests.integration.sink.watching import Beats, Group, Watch, paused
 
 SIZE = 256
 # The sink gives up on an answer after this; its session is shorter, so that what hangs outlasts both.
@@ -33,6 +33,7 @@ class Scene:
     sinks: Sinks
     pages: Pages
     tables: Tables
+    group: Group
     watch: Watch
     beats: Beats
     assignments: int
@@ -93,7 +94,7 @@ def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickH
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"t{uuid.uuid4().hex[:10]}.")
     apply_topics(settings, partitions=PARTITIONS)
     feed, client = Feed(settings), connect(engine)
-    sinks, beats = Sinks(environment(settings, behind), folder), Beats(feed)
+    sinks, beats, group = Sinks(environment(settings, behind), folder), Beats(feed), Group(feed)
     try:
         process, pages = start(
             sinks,
@@ -104,9 +105,11 @@ def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickH
         )
         until("it is ready", pages.ready)
         assignments = sinks.log().count("sink.assigned")
-        yield Scene(feed, sinks, pages, Tables(client), Watch(feed, engine, SIZE), beats, assignments)
+        watch = Watch(feed, group, client, SIZE)
+        yield Scene(feed, sinks, pages, Tables(client), group, watch, beats, assignments)
         assert sinks.stop(process) == 0
     finally:
         sinks.kill_all()
         beats.close()
+        group.close()
         client.close()

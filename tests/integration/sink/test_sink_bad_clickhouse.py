@@ -120,7 +120,7 @@ def test_an_insert_that_takes_longer_than_the_sink_waits(scene: Scene, between: 
         with between.misbehaving(inserts=slow(ANSWER_S + 2)):
             scene.feed_some()
             scene.says_why(*[NO_ANSWER] * PARTITIONS)
-            until("it passed them", scene.watch.is_past_all)
+            until("it passed them", scene.group.is_past_all)
         scene.is_well()
 
 

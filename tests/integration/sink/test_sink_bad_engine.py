@@ -21,7 +21,6 @@ from runbus.local.ports import free_port
 from runbus.local.service import Running, start
 from tests.integration.sink.rig import PARTITIONS, until
 from tests.integration.sink.scene import NO_ANSWER, Scene, playing
-from tests.integration.sink.watching import committed
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -159,11 +158,11 @@ def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, e
         os.kill(engine.pid, signal.SIGSTOP)
         try:
             scene.feed_some()
-            until("ranges are announced", lambda: all(at.announced >= 0 for at in committed(scene.feed).values()))
-            waiting = committed(scene.feed)
+            until("ranges are announced", lambda: all(at.announced >= 0 for at in scene.group.committed().values()))
+            waiting = scene.group.committed()
             scene.says_why(*[NO_ANSWER] * PARTITIONS)
             until("each range was tried again", lambda: _unanswered(scene) >= before + 2 * PARTITIONS)
-            assert committed(scene.feed) == waiting
+            assert scene.group.committed() == waiting
         finally:
             os.kill(engine.pid, signal.SIGCONT)
         scene.is_well()

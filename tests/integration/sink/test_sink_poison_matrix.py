@@ -18,7 +18,7 @@ from tests.integration.clickhouse.conftest import body, step_batch
 from tests.integration.clickhouse.test_clickhouse_lying_records import LIES
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
 from tests.integration.sink.test_sink_poison import read_all
-from tests.integration.sink.watching import Standing, committed
+from tests.integration.sink.watching import Group, Standing
 
 pytestmark = pytest.mark.integration
 
@@ -47,8 +47,9 @@ class Mixture:
     def store(self, sinks: Sinks, tables: Tables) -> None:
         """Run a sink, one that minds no number of dead letters, until it is through."""
         process = sinks.start(dead_letter_share="1", dead_letter_run="0")
-        through = Standing(2 * len(self.values), -1)
-        until("everything is committed", lambda: committed(self.feed).get(PARTITION) == through)
+        through, group = Standing(2 * len(self.values), -1), Group(self.feed)
+        until("everything is committed", lambda: group.committed().get(PARTITION) == through)
+        group.close()
         assert sinks.stop(process) == 0
         tables.check(self.feed)
 

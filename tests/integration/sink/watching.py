@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from confluent_kafka import OFFSET_END, Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.errors import StoreError, translated
-from runbus.config.clickhouse import ClickHouseSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 from runbus.sink.api import Intent
@@ -35,19 +33,44 @@ class Standing:
         return max(self.offset - 1, self.announced)
 
 
-def committed(feed: Feed) -> dict[int, Standing]:
-    """Return what the group committed for `steps`, by partition; absent = nothing yet."""
-    prefix = feed.settings.topic_prefix
-    asked = [TopicPartition(prefix + "steps", i) for i in range(PARTITIONS)]
-    admin = AdminClient({**feed.settings.client_config()})
-    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f"{prefix}sink", asked)]).values()
-    found: dict[int, Standing] = {}
-    for part in future.result(30).topic_partitions:
-        if part.offset >= 0:
-            intent = Intent.decode(part.metadata)
-            assert intent is not None, f"{part}: no intent in {part.metadata!r}"
-            found[part.partition] = Standing(part.offset, intent.hi)
-    return found
+class Group:
+    """Reads what the sinks of a feed committed, without joining them.
+
+    A consumer, because librdkafka's admin client may crash where it asks a coordinator that is not ready (issue 5040).
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        prefix = feed.settings.topic_prefix
+        self._asked = [(prefix + "steps", i) for i in range(PARTITIONS)]
+        self._reader = Consumer({**feed.settings.client_config(), "group.id": f"{prefix}sink", "log_level": 0})
+        self._parts: list[TopicPartition] = []
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.close()
+
+    def committed(self) -> dict[int, Standing]:
+        """Return what the group committed for `steps`, by partition; absent = nothing yet."""
+        until("the group's coordinator answers", self._ask)
+        found: dict[int, Standing] = {}
+        for part in self._parts:
+            if part.offset >= 0:
+                intent = Intent.decode(part.metadata)
+                assert intent is not None, f"{part}: no intent in {part.metadata!r}"
+                found[part.partition] = Standing(part.offset, intent.hi)
+        return found
+
+    def _ask(self) -> bool:
+        try:
+            self._parts = self._reader.committed([TopicPartition(*at) for at in self._asked], 10)
+        except KafkaException:
+            return False
+        return True
+
+    def is_past_all(self) -> bool:
+        """Return whether the end of each partition is committed, with nothing announced behind it."""
+        ends = [self._reader.get_watermark_offsets(TopicPartition(*at), timeout=30)[1] for at in self._asked]
+        return self.committed() == {partition: Standing(end, -1) for partition, end in enumerate(ends)}
 
 
 class Watch:
@@ -55,46 +78,29 @@ class Watch:
 
     Args:
         feed: every record of it holds `size` steps.
-        engine: asked directly, whatever stands between it and the sink.
+        group: of the sinks.
+        client: asks the engine directly, whatever stands between it and the sink.
         size: rows of each record.
-        bad: (partition, offset) of records that are no rows, but dead letters.
     """
 
-    def __init__(
-        self, feed: Feed, engine: ClickHouseSettings, size: int = 256, bad: frozenset[tuple[int, int]] = frozenset()
-    ) -> None:
+    def __init__(self, feed: Feed, group: Group, client: Client, size: int) -> None:
         self._feed = feed
-        self._engine = engine
+        self._group = group
+        self._client = client
         self._size = size
-        self._bad = bad
-        self._admin = AdminClient({**feed.settings.client_config()})
         self.looks = 0
-
-    def is_past_all(self) -> bool:
-        """Return whether the group committed the end of each partition, with nothing announced behind it."""
-        topic = self._feed.settings.topic_prefix + "steps"
-        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(topic, i): newest for i in range(PARTITIONS)}
-        ends = {part.partition: done.result(30).offset for part, done in self._admin.list_offsets(asked).items()}
-        return committed(self._feed) == {partition: Standing(end, -1) for partition, end in ends.items()}
 
     def rows(self) -> dict[tuple[int, int], int]:
         """Return (partition, offset) -> rows."""
+        query = "SELECT kafka_partition, kafka_offset, count() FROM steps WHERE run_id = {run:String} GROUP BY 1, 2"
         with translated():
-            client = connect(self._engine, timeouts=Timeouts(answer=60))
-            try:
-                query = (
-                    "SELECT kafka_partition, kafka_offset, count() FROM steps WHERE run_id = {run:String} GROUP BY 1, 2"
-                )
-                found = client.query(query, parameters={"run": self._feed.run}).result_rows
-            finally:
-                client.close()
+            found = self._client.query(query, parameters={"run": self._feed.run}).result_rows
         return {(partition, offset): count for partition, offset, count in found}
 
     def look(self) -> None:
         """Look once. Rows before offsets, and offsets before rows: each is compared with what must be ahead of it."""
         before = self.rows()
-        standings = committed(self._feed)
+        standings = self._group.committed()
         after = self.rows()
         for (partition, offset), count in before.items():
             assert partition in standings, f"rows of partition {partition}, and nothing was ever announced"
@@ -102,9 +108,8 @@ class Watch:
             assert count <= self._size, f"{partition}@{offset} has {count} rows"
         for partition, standing in standings.items():
             for offset in range(standing.offset):
-                count = 0 if (partition, offset) in self._bad else self._size
                 found = after.get((partition, offset), 0)
-                assert found == count, f"{standing.offset} is committed, {partition}@{offset} has {found} rows"
+                assert found == self._size, f"{standing.offset} is committed, {partition}@{offset} has {found} rows"
         self.looks += 1
 
     @contextmanager
