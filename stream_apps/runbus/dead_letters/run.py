@@ -20,6 +20,7 @@ from runbus.dead_letters.retry import Bench, store_again
 from runbus.schemas.admin import BrokerUnavailable, admin_client
 from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
 from runbus.sink.api import Committed, LogUnavailable, Position, Route
+from runbus.sink.clients import new_reader
 from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.process import CodecSchemas, WallClock
 from runbus.sink.ranges import read
@@ -29,6 +30,7 @@ from runbus.sink.topics import kafka_ids
 
 #: stored now | it was there already | it still cannot be stored | not now: the reason says what to wait for, or do
 Result = Literal["stored", "already", "dead", "refused"]
+_CLOSE_S = 5.0  # a consumer that never joined has nothing to say to the broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,15 @@ async def _one(bench: Bench, route: Route, found: Letters, key: str, origin: Ori
 async def _gate(sides: Sides, routes: dict[str, Route], origins: Sequence[Origin]) -> Gate:
     """Ask where the sink stands in the partitions that letters are about."""
     admin = admin_client(sides.kafka)
+    offsets = KafkaOffsets(admin, new_reader(sides.kafka, sides.group))
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
-        offsets = KafkaOffsets(admin, sides.group)
         committed: dict[Position, Committed | None] = await offsets.committed(positions) if positions else {}
     except LogUnavailable as error:
         raise BrokerUnavailable(
             f"Kafka at {sides.kafka.bootstrap_servers} does not say where the sink stands: {error}"
         ) from error
+    finally:
+        await offsets.close(_CLOSE_S)
     return Gate(routes, ids, committed)

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, Unknown
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, StoreError, Unknown
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec, SchemaRef
@@ -150,9 +152,16 @@ def test_a_replay_does_not_need_the_token_to_be_remembered(rig: Rig) -> None:
     assert rig.stored() == EXACT
 
 
-@pytest.mark.parametrize("error", [Ambiguous, Capacity, Configuration, Unknown])
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_store_that_fails_gets_the_same_token_until_it_answers(rig: Rig, error: type[Ambiguous], moment: str) -> None:
+FAILURES = [
+    *itertools.product([Ambiguous, Capacity, Configuration, Unknown], ["before"]),
+    *itertools.product([Capacity, Configuration, Unknown], ["after"]),
+]
+
+
+@pytest.mark.parametrize(("error", "moment"), FAILURES)
+def test_a_store_that_fails_gets_the_same_token_until_it_answers(
+    rig: Rig, error: type[StoreError], moment: str
+) -> None:
     """Each class waits and repeats; nothing is skipped; the committed offset never passes; then rows are counted."""
     failures = 4
 
@@ -171,6 +180,25 @@ def test_a_store_that_fails_gets_the_same_token_until_it_answers(rig: Rig, error
     assert world.tally.verified == 1
     assert world.tally.paused == {}
     assert rig.clock.seconds > 0
+
+
+def test_a_store_that_never_answers_in_time_is_asked_for_the_rows(rig: Rig) -> None:
+    """Inserts that take longer than anybody waits are carried out: the sink counts, and goes on without an answer."""
+    sent = Counter[str]()
+
+    def script(operation: str, moment: str) -> None:
+        if operation == "insert steps_landing":
+            sent[moment] += 1
+            if moment == "after":
+                raise Ambiguous("no answer in time")
+
+    rig.script(script)
+    world = rig.world()
+    run(rig.sink(world))
+    assert rig.stored() == EXACT
+    assert sent == {"before": 3, "after": 3}  # one attempt a range
+    assert world.tally.repairs == 0
+    assert rig.log.committed[AT].offset == 5
 
 
 def test_an_old_intent_is_fenced_before_the_next_attempt(rig: Rig) -> None:
