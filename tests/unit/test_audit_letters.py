@@ -41,7 +41,7 @@ def test_a_letter_of_the_sink_names_its_record() -> None:
 
 def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:
     """A record that the episodes app could not use may well be stored: it must not excuse a missing row."""
-    letter = StreamLetter(Source("steps", 3, "topic-id"), StreamRecord(17, 0, b"x"), "too late", "", "episodes")
+    letter = StreamLetter(Source("steps", "topic-id", 3), StreamRecord(17, 0, b"x"), "too late", "", "episodes")
     assert dict(letter.headers)["topic_id"] == b"topic-id"
     assert position(letter.headers) is None
 
