@@ -5,11 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
 ARGS ?=
+SEEDS ?= 10000
+FIRST ?= 1
+TRACE ?=
 SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit test-faults lint types layers fmt check bench lock build clean
+.PHONY: help demo test test-unit test-sim test-faults lint types layers fmt check bench lock build clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -26,6 +29,9 @@ test-unit: $(VENV)/.dev ## The tests that need no engine
 
 test-faults: $(VENV)/.dev ## The long fault suites: many SIGKILLs under load, with their kill counts
 	RUNBUS_TEST_FAULTS=long $(BIN)/pytest tests/faults $(ARGS)
+
+test-sim: $(VENV)/.dev ## The simulated sink, as in test with 500 seeds: make test-sim SEEDS=10000 (FIRST=17 SEEDS=1 TRACE=1)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(TRACE),--trace)
 
 lint: $(VENV)/.dev ## Style, without writing
 	$(BIN)/ruff check $(SOURCES)

@@ -32,6 +32,7 @@ class Size:
 
 SHORT = Size(40_000, 4, 8.0, 8.0)
 LONG = Size(300_000, 20, 60.0, 20.0)
+_PARTS = 12  # more than the commits that a worker dies at, see `killing.POINTS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +126,30 @@ def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
     size = replace(SHORT, idle_seconds=LONG.idle_seconds)  # sending waits for a worker to come to the point
     with Stage(place, sum(map(ord, point)), size) as stage:
         for number, nth in enumerate(times):
-            stage.feed.allow((number + 1) / len(times))
             doomed = stage.workers.start("one", die_at=point, nth=nth)
             if point in ("revoking", "revoked"):
+                stage.feed.allow((number + 1) / len(times))
                 stage.moves()
                 other = stage.workers.start("two")
                 stage.workers.dies(doomed)
                 stage.workers.stop(other)
             else:
+                _lead(stage, doomed, number / len(times), (number + 1) / len(times))
                 stage.workers.dies(doomed)
         stage.workers.start("one")
         stage.finish()
         return stage.workers.kills
+
+
+def _lead(stage: Stage, doomed: subprocess.Popen[bytes], start: float, end: float) -> None:
+    """Send a share of the records in parts, each after a commit: a worker that starts late would take all in one."""
+    for part in range(1, _PARTS + 1):
+        seen = stage.cursor.total()
+        stage.feed.allow(start + (end - start) * part / _PARTS)
+        until(
+            "a commit, or the death of the worker",
+            lambda seen=seen: doomed.poll() is not None or stage.cursor.total() > seen,  # type: ignore[misc]
+        )
 
 
 def stopped_beyond_its_session(place: Place, seed: int, times: int) -> None:

@@ -18,7 +18,7 @@ class StoredTopic:
 
     Attributes:
         topic: its name without prefix.
-        schema: Avro record name of its values.
+        schema: Avro record name of its values, or of what they are wrapped into.
         table: where the rows are.
         landing: insert here: the record's own fields behind POSITION_FIELDS; stores nothing itself.
         repair: a second landing that feeds `table` and nothing else, or None where `landing` is as good.
@@ -35,10 +35,10 @@ STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing", "steps_repai
 RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
 EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
+DEAD_LETTERS = StoredTopic("dead-letters", "DeadLetter", "dead_letters", "dead_letters_landing")
 
-STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS)
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS)
 
-DEAD_LETTERS = "dead_letters"
 LOST_RANGES = "lost_ranges"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from runbus.config.errors import RunBusError
-from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position
+from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position, Record, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
+from runbus.sink.letters import wrap
 from runbus.sink.ranges import read
 from runbus.sink.threads import OneThread
 
@@ -30,6 +31,9 @@ FENCED = frozenset(
         KafkaError.FENCED_MEMBER_EPOCH,
         KafkaError._FENCED,
         KafkaError._ASSIGNMENT_LOST,
+        # the client is being closed, and has no coordinator any more: inside the last callback, where asking again
+        # would only hold up the end of the process
+        KafkaError._DESTROY,
     }
 )
 
@@ -48,12 +52,12 @@ class KafkaMember:
 
     Args:
         consumer: not subscribed yet.
-        batched: topics whose records hold several steps.
+        routes: full topic name -> tables; they say what a value may be.
     """
 
-    def __init__(self, consumer: Consumer, batched: frozenset[str]) -> None:
+    def __init__(self, consumer: Consumer, routes: Mapping[str, Route]) -> None:
         self._consumer = consumer
-        self._batched = batched
+        self._routes = routes
         self._thread = OneThread("runbus-sink-consumer")
 
     async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
@@ -82,7 +86,7 @@ class KafkaMember:
         Nothing in it is of an assignment that ended meanwhile: librdkafka takes such messages, and its "end of the
         partition", out of the batch when partitions change hands inside the call.
         """
-        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._batched))
+        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._routes))
 
     async def commit(self, position: Position, offset: int, intent: Intent) -> None:
         """Commit synchronously; see group.Member."""
@@ -138,7 +142,7 @@ class KafkaLog:
                 self._dead_letters,
                 key=letter.key.encode(),
                 value=letter.record.value,
-                headers={name: value.encode() for name, value in letter.headers.items()},
+                headers=list(letter.headers),
                 on_delivery=lambda error, _: failure.append(error),
             )
             self._producer.flush(_TIMEOUT_S)
@@ -166,26 +170,37 @@ class KafkaLog:
         self._thread.end()
 
 
-def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
+def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
     batch = Batch()
     for message in messages:
         error = message.error()
-        topic = str(message.topic())
+        at = Position(str(message.topic()), int(message.partition() or 0))
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            batch.reached[Position(topic, int(message.partition() or 0))] = int(message.offset() or 0)
-            continue
-        if error is not None:
+            batch.reached[at] = int(message.offset() or 0)
+        elif error is not None:
             _heed(error)
-            continue
-        record = read(
-            int(message.offset() or 0),
-            _raw(message.key()),
-            _raw(message.value()),
-            message.timestamp()[1],
-            batched=topic in batched,
-        )
-        batch.records.setdefault(Position(topic, int(message.partition() or 0)), []).append(record)
+        else:
+            batch.records.setdefault(at, []).append(_record(at, message, routes[at.topic]))
     return batch
+
+
+def _record(at: Position, message: Message, route: Route) -> Record:
+    offset, key, value = int(message.offset() or 0), _raw(message.key()), _raw(message.value())
+    timestamp_ms = message.timestamp()[1]
+    if route.wrapped:
+        return wrap(at, offset, value, _headers(message), key=key, timestamp_ms=timestamp_ms)
+    return read(offset, key, value, timestamp_ms, batched=route.batched)
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    """Return the headers, of several with one name the last.
+
+    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    """
+    try:
+        return {name: _raw(value) or b"" for name, value in dict(message.headers() or []).items()}
+    except SystemError:
+        return {"error": b"its headers cannot be read: a name is not UTF-8"}
 
 
 def _heed(error: KafkaError) -> None:

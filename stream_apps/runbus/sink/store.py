@@ -11,8 +11,8 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import translated
-from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
-from runbus.sink.api import DeadLetter, Gone, Lease, Route
+from runbus.clickhouse.tables import LOST_RANGES
+from runbus.sink.api import Gone, Route, Source
 from runbus.sink.threads import in_thread
 
 T = TypeVar("T")
@@ -31,14 +31,12 @@ class ClickHouseStore:
     Args:
         client: connected; used by several threads at once.
         group: the consumer group, for `lost_ranges`.
-        component_id: who writes, for `dead_letters`.
         parallel: inserts at the same time.
     """
 
-    def __init__(self, client: Client, group: str, component_id: str, parallel: int = 4) -> None:
+    def __init__(self, client: Client, group: str, parallel: int = 4) -> None:
         self._client = client
         self._group = group
-        self._component_id = component_id
         self._inserts = asyncio.Semaphore(parallel)
 
     async def insert(self, table: str, container: memoryview, token: str) -> None:
@@ -53,37 +51,21 @@ class ClickHouseStore:
         async with self._inserts:
             await self._call(insert)
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
         found = await self._query(query, lease, lo, hi)
         return {int(offset): int(count) for offset, count in found}
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         query = f"SELECT if(count() = 0, -1, max(kafka_offset)) FROM {route.target} {_WHERE}"  # noqa: S608
         return int((await self._query(query, lease, lo, _LAST_OFFSET))[0][0])
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         query = f"SELECT seq FROM {route.target} {_WHERE}"  # noqa: S608 - the name is a constant of the package
         return {int(row[0]) for row in await self._query(query, lease, offset, offset)}
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Insert into `dead_letters`: its key is the source position, so a second row of one letter merges away."""
-        now = _now_us()
-        rows = [
-            [
-                *(x.topic, x.topic_id, x.partition, x.record.offset),
-                *(x.record.key or b"", x.record.value or b"", x.headers, x.schema_id, self._component_id, x.error, now),
-            ]
-            for x in letters
-        ]
-        columns = (
-            *("topic", "topic_id", "partition", "offset"),
-            *("key", "value", "headers", "schema_id", "component_id", "error", "failed_at"),
-        )
-        await self._insert_rows(DEAD_LETTERS, rows, columns)
 
     async def record_lost(self, gone: Gone) -> None:
         """Insert into `lost_ranges`: its key is the position, so a second row of one loss merges away."""
@@ -97,7 +79,7 @@ class ClickHouseStore:
     async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
         await self._call(lambda: self._client.insert(table, rows, column_names=columns, settings={"async_insert": "0"}))
 
-    async def _query(self, query: str, lease: Lease, lo: int, hi: int) -> Sequence[Sequence[int]]:
+    async def _query(self, query: str, lease: Source, lo: int, hi: int) -> Sequence[Sequence[int]]:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
         return await self._call(lambda: self._client.query(query, parameters=parameters, settings=_READ).result_rows)
 

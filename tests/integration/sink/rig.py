@@ -102,12 +102,12 @@ class Sinks:
         self._folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start one; settings are RUNBUS_SINK_* without the prefix."""
+    def start(self, *module: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start one; settings are RUNBUS_SINK_* without the prefix. Another module may run it, with arguments."""
         own = {f"RUNBUS_SINK_{name.upper()}": value for name, value in settings.items()}
         with (self._folder / f"sink-{len(self.started)}.log").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runbus.sink"],
+                [sys.executable, "-m", *(module or ("runbus.sink",))],
                 env={**os.environ, **self.env, **own},
                 cwd=self._folder,
                 stdout=output,

@@ -51,7 +51,7 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(
     process = sinks.start()
     tables.wait(feed)
     topic = feed.settings.topic_prefix + "steps"
-    query = "SELECT count() FROM dead_letters FINAL WHERE topic = {topic:String}"
+    query = "SELECT count() FROM dead_letters WHERE topic = {topic:String}"
     until("the dead letters are in ClickHouse", lambda: tables.one(query, topic=topic) == len(values))
     assert sinks.stop(process) == 0
     tables.check(feed)
@@ -62,16 +62,19 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(
         letter = by_offset[2 * number + 1]
         headers = dict(letter.headers() or [])
         assert letter.value() == value, name
-        assert headers["topic"] == topic.encode(), name
-        assert headers["partition"] == b"1", name
+        assert (headers["topic"], headers["partition"]) == (topic.encode(), b"1"), name
+        assert (headers["component"], headers["key"]) == (b"sink", key), name
         assert headers["error"], name
     stored = tables.client.query(
-        "SELECT offset, value, length(error) > 0 FROM dead_letters FINAL WHERE topic = {topic:String} ORDER BY offset",
+        "SELECT offset, kafka_offset, value, component, source_key, length(error) > 0, headers['topic'] = topic "
+        "FROM dead_letters WHERE topic = {topic:String} ORDER BY offset",
         parameters={"topic": topic},
         column_formats={"value": "bytes"},
     ).result_rows
-    assert [row[0] for row in stored] == [2 * n + 1 for n in range(len(values))]
-    assert [row[1] for row in stored] == [value or b"" for value in values.values()]
+    assert stored == [
+        (2 * n + 1, by_offset[2 * n + 1].offset(), value, "sink", "one key", True, True)
+        for n, value in enumerate(values.values())
+    ]
 
 
 def test_schema_ids_without_a_registry_wait_for_the_setting(

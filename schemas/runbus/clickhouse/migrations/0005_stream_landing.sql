@@ -1,5 +1,5 @@
--- Where the sink inserts RunEvent, EpisodeFinalized and Heartbeat records: the fields of their .avsc under their own
--- names. Times arrive as microseconds since the epoch.
+-- Where the sink inserts RunEvent, EpisodeFinalized, Heartbeat and DeadLetter records: the fields of their .avsc under
+-- their own names. Times arrive as microseconds since the epoch.
 CREATE TABLE IF NOT EXISTS runs_landing
 (
     kafka_topic_id String,
@@ -144,3 +144,52 @@ SELECT
     kafka_partition,
     kafka_offset
 FROM heartbeats_landing AS h;
+
+CREATE TABLE IF NOT EXISTS dead_letters_landing
+(
+    kafka_topic_id String,
+    kafka_partition Int32,
+    kafka_offset Int64,
+    key String,
+    topic String,
+    topic_id String,
+    partition Int32,
+    offset Int64,
+    component String,
+    run_id String,
+    agent_id String,
+    attempt Int64,
+    seq Int64,
+    count Int64,
+    source_key String,
+    value Nullable(String),
+    headers Map(String, String),
+    schema_id String,
+    error String,
+    failed_at Int64
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS dead_letters_landing_view TO dead_letters AS
+SELECT
+    key,
+    topic,
+    topic_id,
+    partition,
+    d.offset AS offset,
+    component,
+    run_id,
+    agent_id,
+    attempt,
+    seq,
+    d.count AS count,
+    source_key,
+    value,
+    headers,
+    schema_id,
+    error,
+    fromUnixTimestamp64Micro(d.failed_at, 'UTC') AS failed_at,
+    kafka_topic_id,
+    kafka_partition,
+    kafka_offset
+FROM dead_letters_landing AS d;

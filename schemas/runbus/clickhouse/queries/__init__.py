@@ -9,6 +9,10 @@ from typing import Literal, get_args
 QueryName = Literal[
     "agent_progress",
     "audit_streams",
+    "dead_letter_origins",
+    "dead_letter_value",
+    "dead_letters",
+    "dead_letters_of",
     "dead_offsets",
     "finalised_episodes",
     "lost_offsets",
@@ -16,6 +20,7 @@ QueryName = Literal[
     "offsets_from",
     "rows_before",
     "rows_elsewhere",
+    "rows_of_offsets",
     "rows_per_offset",
     "run_list",
     "run_show",
