@@ -26,7 +26,6 @@ QueryName = Literal[
     "run_list",
     "run_show",
     "steps_per_offset",
-    "stored_offsets",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)
