@@ -55,12 +55,18 @@ class Pace:
             if stream.entry != number:
                 continue
             latest_us = due_us + self._patience_us
-            if not stream.awaited and now_us < stream.expected_us <= latest_us:
+            if not stream.awaited and now_us < latest_us and self._is_about_to_change(stream, now_us, latest_us):
                 stream.awaited = True
                 self.put(stream, latest_us)
                 continue
             stream.entry, stream.awaited = 0, False
             yield stream
+
+    @staticmethod
+    def _is_about_to_change(stream: Stream, now_us: int, latest_us: int) -> bool:
+        """Return whether a stream's next batch is to come until then; half a batch late is not too late to come."""
+        expected_us = stream.came_us + stream.gap_us
+        return expected_us <= latest_us and now_us < expected_us + stream.gap_us // 2
 
 
 class Ends:

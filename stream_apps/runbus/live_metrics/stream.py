@@ -40,8 +40,7 @@ class Stream:
         last_ms: stream time of that record.
         finished_ms: stream time when it finished, or NOT_FINISHED.
         silent: no such record for a while; its rate is 0.
-        came_us, expected_us: when something new came last, and when the next is expected, after as long again (wall
-            clock).
+        came_us, gap_us: when something new came last, and how long after the time before (wall clock).
         sent_us: when its metrics were emitted last (wall clock).
         entry, awaited: for `Pace`: its entry in the queue, 0 = none; whether it is due and waits for its next batch.
     """
@@ -51,8 +50,8 @@ class Stream:
         "came_us",
         "dropped",
         "entry",
-        "expected_us",
         "finished_ms",
+        "gap_us",
         "id",
         "last_ms",
         "last_offset",
@@ -77,7 +76,7 @@ class Stream:
         self.last_ms = 0
         self.finished_ms = NOT_FINISHED
         self.silent = False
-        self.came_us = self.expected_us = 0
+        self.came_us = self.gap_us = 0
         self.sent_us: int | None = None
         self.entry = 0
         self.awaited = False
@@ -96,7 +95,7 @@ class Stream:
         self.dropped = max(self.dropped, batch.header.dropped)
         self.newest_ts = max(self.newest_ts, rows.newest)
         self.last_offset, self.last_ms, self.silent = at.offset, at.watermark_ms, False
-        self.came_us, self.expected_us = at.now_us, 2 * at.now_us - self.came_us
+        self.came_us, self.gap_us = at.now_us, at.now_us - self.came_us
         return late, forgotten
 
     def finish(self, at: At) -> bool:

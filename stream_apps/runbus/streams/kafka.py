@@ -115,7 +115,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
 def sender(settings: KafkaSettings) -> Producer:
     """Return a producer for what may repeat or be lost: live metrics and heartbeats."""
     return AIOKafkaProducer(
-        **_options(settings), acks=1, linger_ms=5, compression_type="lz4", max_request_size=_FETCH_BYTES
+        **_options(settings), acks=1, linger_ms=0, compression_type="lz4", max_request_size=_FETCH_BYTES
     )
 
 
