@@ -1,8 +1,9 @@
 """Milliseconds from a step's timestamp to the LiveMetrics that say so, readable by a consumer.
 
 Method: `--streams` recorders with their default settings (a batch closes after 50 ms, the Kafka client lingers 5 ms)
-record `--rate` steps a second each, one stream after the other, which makes 20 batches a second each and 100 in all,
-for `--seconds` (`--streams 100 --rate 1` makes 100 of one batch a second each); one live-metrics worker; one confluent-kafka consumer that has the topic by assign() and notes when each record came.
+record `--rate` steps a second each, one stream after the other, which makes 20 batches a second each and 100 in all
+(`--streams 100 --rate 1`: 100 streams of one batch a second), for `--seconds`; one live-metrics worker; one
+confluent-kafka consumer that has the topic by assign() and notes when each record came.
 `newest` is, for each record that came, its time minus that of the newest step in it. `every` is, for each step, the
 time of the first record that covers it minus its own: the step's wait for its batch and the 250 ms between two
 LiveMetrics of a stream are in it. The first two seconds are left out. All on one clock and one machine, which they
