@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 ARGS ?=
 SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -47,8 +48,10 @@ bench: $(VENV)/.dev ## The benchmarks, one after the other
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
-	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra build -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra local --extra build -c requirements/dev.txt -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra image -c requirements/dev.txt -o requirements/image.txt
+	printf 'editables\nhatchling\n' | $(COMPILE) - -c requirements/dev.txt -o requirements/build.txt
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
