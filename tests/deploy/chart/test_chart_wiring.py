@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runbus.config.catalogue import SETTINGS
-from tests.deploy.chart.conftest import Rendered, pods
+from tests.deploy.chart.conftest import VALUES, Rendered, pods
+from tests.deploy.conftest import CHART
 from tests.deploy.running import Ran
 
 PROCESSES = ("sink", "episodes", "live-metrics")
@@ -204,9 +205,6 @@ def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> No
 )
 def test_a_value_that_cannot_work_is_refused(helm: Callable[..., Ran], sets: list[str], reason: str) -> None:
     """Nothing is rendered, and the message names the value."""
-    from tests.deploy.chart.conftest import VALUES
-    from tests.deploy.conftest import CHART
-
     (minimal,) = [v for v in VALUES if v.stem == "minimal"]
     ran = helm("template", CHART, "--values", minimal, *(part for text in sets for part in ("--set", text)))
     assert ran.code != 0
