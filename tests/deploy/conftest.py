@@ -1,4 +1,4 @@
-"""The tests of deploy/: `make test-deploy-static` asks for those that need no container engine, `make test-deploy` for all.
+"""The tests of deploy/: `make test-deploy` runs all, `make test-deploy-static` those without a container engine.
 
 They are apart from `make test`, which needs nothing but Python. Once asked for, a tool that is missing is a failure.
 """

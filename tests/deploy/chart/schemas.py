@@ -1,4 +1,4 @@
-"""JSON schemas for kubeconform: of Kubernetes from the wheel kubernetes-validate, of custom resources from their modules."""
+"""JSON schemas for kubeconform: Kubernetes from the wheel kubernetes-validate, custom resources from their modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODULES = {
 
 
 def write_kubernetes(folder: Path, source: Path) -> None:
-    """Write the schemas of one version of Kubernetes so that they find each other here, and not on the server they name."""
+    """Write the schemas of one version of Kubernetes; they find each other here, not on the server they name."""
     for file in source.glob("*.json"):
         schema = json.loads(file.read_text(encoding="utf-8").replace('"/api/_definitions.json', '"_definitions.json'))
         schema.pop("$id", None)

@@ -67,7 +67,9 @@ def test_a_readme_that_is_old_is_found(tools: Path, tmp_path: Path) -> None:
     chart = tmp_path / "runbus"
     shutil.copytree(CHART, chart)
     values = (chart / "values.yaml").read_text(encoding="utf-8")
-    (chart / "values.yaml").write_text(values.replace("# -- Copies of each partition.", "# -- Other."), encoding="utf-8")
+    (chart / "values.yaml").write_text(
+        values.replace("# -- Copies of each partition.", "# -- Other."), encoding="utf-8"
+    )
     assert ok(_generated(tools, chart)).strip() != (CHART / "README.md").read_text(encoding="utf-8").strip()
 
 

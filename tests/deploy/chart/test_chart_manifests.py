@@ -1,4 +1,4 @@
-"""What the chart renders is valid: helm's lint, the schemas of Kubernetes and of the operators, Pod Security restricted."""
+"""What the chart renders is valid: helm's lint, schemas of Kubernetes and of the operators, Pod Security restricted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_kubernetes_and_the_operators_know_every_field(
 def test_a_field_that_is_not_there_is_found(
     render: Callable[..., Rendered], conform: Callable[[str, str], Ran]
 ) -> None:
-    """One misspelt field of Kubernetes, KEDA or the Prometheus Operator fails the check, and so does an unknown version."""
+    """One misspelt field of Kubernetes, KEDA or the Prometheus Operator is found, and so is an unknown version."""
     text = render("production").text
     for before, after in (
         ("readOnlyRootFilesystem: true", "readOnlyRootFileSystem: true"),

@@ -58,7 +58,7 @@ def test_the_end_outlasts_the_drain(render: Callable[..., Rendered], name: str, 
 
 
 def test_no_secret_is_in_an_argument_or_a_variable(rendered: Rendered) -> None:
-    """Passwords are files out of Secrets; the chart makes no Secret, and a variable takes no more than a user's name."""
+    """Passwords are files out of Secrets; the chart makes none, and a variable takes no more than a user's name."""
     assert not rendered.of("Secret")
     secret = {s.env for s in SETTINGS if s.secret}
     for where, pod in pods(rendered):
@@ -140,7 +140,7 @@ def test_the_rest_is_denied(render: Callable[..., Rendered]) -> None:
 
 
 def test_only_the_sink_is_scaled(render: Callable[..., Rendered]) -> None:
-    """KEDA asks for the sink's own group and topic, within bounds, and goes down slowly; the Deployment has no count."""
+    """KEDA asks for the sink's group and topic, within bounds, and goes down slowly; the Deployment has no count."""
     rendered = render("production", "kafka.topicPrefix=team.")
     spec = rendered.one("ScaledObject")["spec"]
     trigger = spec["triggers"][0]["metadata"]
@@ -162,7 +162,7 @@ def test_the_other_scaler_asks_the_same(render: Callable[..., Rendered]) -> None
 
 
 def test_jobs_come_first_and_delete_nothing(render: Callable[..., Rendered]) -> None:
-    """Topics, schemas and tables are made before each install and upgrade, in this order; no hook runs at an uninstall."""
+    """Topics, schemas and tables come before each install and upgrade, in this order; no hook runs at an uninstall."""
     rendered = render("production")
     jobs = {o["metadata"]["annotations"]["helm.sh/hook-weight"]: o for o in rendered.of("Job")}
     commands = [jobs[w]["spec"]["template"]["spec"]["containers"][0]["args"] for w in sorted(jobs)]

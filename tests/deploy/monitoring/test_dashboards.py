@@ -48,7 +48,9 @@ def test_its_data_sources_are_provisioned() -> None:
 
 def _checked(promtool: str, folder: Path, *expressions: str) -> Ran:
     rules = [{"record": f"panel:{n}", "expr": text} for n, text in enumerate(expressions)]
-    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    (folder / "rules.yaml").write_text(
+        yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8"
+    )
     return run(promtool, "check", "rules", folder / "rules.yaml")
 
 

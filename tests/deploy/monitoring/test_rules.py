@@ -36,7 +36,9 @@ def test_prometheus_accepts_the_rules_and_the_configuration(promtool: str) -> No
 def test_a_rule_that_is_none_is_found(promtool: str, tmp_path: Path) -> None:
     """The check refuses an expression that is no PromQL."""
     broken = tmp_path / "rules.yaml"
-    broken.write_text(RULES.read_text(encoding="utf-8").replace("runbus_ready == 0", "runbus_ready = 0"), encoding="utf-8")
+    broken.write_text(
+        RULES.read_text(encoding="utf-8").replace("runbus_ready == 0", "runbus_ready = 0"), encoding="utf-8"
+    )
     assert run(promtool, "check", "rules", broken).code != 0
 
 
@@ -69,7 +71,8 @@ def test_an_alert_that_is_wrong_is_found(promtool: str, tmp_path: Path, before: 
 
 def test_every_alert_is_tested_both_ways() -> None:
     """No alert is without a case in which it fires and one in which it does not."""
-    fires, silent = set(), set()
+    fires: set[str] = set()
+    silent: set[str] = set()
     for case in yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"]:
         for test in case["alert_rule_test"]:
             (fires if test.get("exp_alerts") else silent).add(test["alertname"])

@@ -1,4 +1,4 @@
-"""The ClickHouse engine of the local stack, on all interfaces of its container, with the variables of the real image."""
+"""The ClickHouse engine of the local stack, on all interfaces of a container, with the variables of the real image."""
 
 import os
 import signal
@@ -18,7 +18,9 @@ engine = Engine(Path("/data/clickhouse"))
 signal.signal(signal.SIGTERM, lambda _number, _frame: None)
 try:
     users = {name: user(name, password, owner=True)}
-    uvicorn.run(application(engine, users), host="0.0.0.0", port=8123, log_level="warning", timeout_graceful_shutdown=10)
+    uvicorn.run(
+        application(engine, users), host="0.0.0.0", port=8123, log_level="warning", timeout_graceful_shutdown=10
+    )
 finally:
     engine.close()
 os._exit(0)
