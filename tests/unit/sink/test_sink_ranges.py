@@ -1,4 +1,4 @@
-"""Ranges: cut by steps, bytes, age and schema; a pending one exactly where it was announced."""
+"""Ranges: cut by steps, bytes, age and number of schemas; a pending one exactly where it was announced."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runbus.schemas.codec import Fingerprint, split
 from runbus.schemas.errors import InvalidValue
 from runbus.sink.api import Record, Span
-from runbus.sink.ranges import Backlog, RangeLimits, peek_count, read
+from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits, peek_count, read
 
 MakeValue = Callable[..., bytes]
 A, B = Fingerprint(b"a" * 8), Fingerprint(b"b" * 8)
@@ -98,13 +98,24 @@ def test_a_record_waits_no_longer_than_the_interval() -> None:
     assert backlog.due() == 13.05
 
 
-def test_a_range_has_one_writer_schema() -> None:
-    """Another schema begins another range; an unframed value belongs to any."""
+def test_schemas_that_write_by_turns_share_a_range() -> None:
+    """Another schema begins no other range: one commit, and an insert for each of the two."""
     backlog = Backlog(RangeLimits(seconds=1.0), 0)
-    for offset, ref in enumerate((None, A, None, A, B)):
+    for offset, ref in enumerate((None, A, B, A, None, B)):
         backlog.add(record(offset, ref=ref), 0.0)
-    assert bounds(backlog.take(0.0)) == (0, 3)
-    assert bounds(backlog.take(5.0)) == (4, 4)
+    assert backlog.take(0.0) is None
+    assert bounds(backlog.take(1.0)) == (0, 5)
+
+
+def test_a_range_closes_before_it_has_too_many_schemas() -> None:
+    """Each is an insert behind one intent, so their number is bounded; an unframed value is of none."""
+    refs = [Fingerprint(bytes([n]) * 8) for n in range(MAX_SCHEMAS + 1)]
+    backlog = Backlog(RangeLimits(seconds=1.0), 0)
+    for offset, ref in enumerate((*refs[:-1], None, refs[0], refs[-1], refs[0])):
+        backlog.add(record(offset, ref=ref), 0.0)
+    assert bounds(backlog.take(0.0)) == (0, MAX_SCHEMAS + 1)
+    assert bounds(backlog.take(0.0)) is None
+    assert bounds(backlog.take(5.0)) == (MAX_SCHEMAS + 2, MAX_SCHEMAS + 3)
 
 
 def test_a_pending_range_ends_where_it_was_announced() -> None:
