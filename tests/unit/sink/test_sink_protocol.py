@@ -13,7 +13,7 @@ from runbus.sink.memory import MemoryStore, Script, no_faults
 from runbus.sink.poison import Poison
 from runbus.sink.protocol import FENCE_S, Work, deliver
 from runbus.sink.ranges import read
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
@@ -89,7 +89,7 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(make_value: MakeValue, 
 
 def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(rig: Rig) -> None:
     """The rows of a pending range vanish while its token stays: the new owner counts, and repairs."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.rows_kept.clear()
@@ -103,7 +103,7 @@ def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(
 
 def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -> None:
     """Each further repair has a name that was committed before it was used."""
-    rig.script(_crash_when("insert steps_landing", "before"))
+    rig.script(crash_when("insert steps_landing", "before"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.lose = 3  # the replay and two repairs
@@ -117,7 +117,7 @@ def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -
 
 def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) -> None:
     """A record on two parts of a table can lose one of them: the other steps are not stored twice."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     for row in [row for row in rig.store.rows_kept if row[4] in (1, 2, 4)]:
@@ -127,17 +127,9 @@ def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) ->
     assert rig.stored() == EXACT
 
 
-def _crash_when(operation: str, moment: str) -> Script:
-    def script(at: str, when: str) -> None:
-        if (at, when) == (operation, moment):
-            raise Crash
-
-    return script
-
-
 def test_a_replay_does_not_need_the_token_to_be_remembered(rig: Rig) -> None:
     """A store that forgot its tokens gets no second insert of a range that is there."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.tokens.clear()

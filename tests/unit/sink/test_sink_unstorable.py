@@ -14,7 +14,7 @@ from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.sink.api import Committed, Intent
 from runbus.sink.memory import LocalSchemas, no_faults
 from runbus.sink.poison import Poison
-from tests.unit.sink.rig import AT, Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, Crash, MakeValue, Rig, crash_when, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
@@ -81,7 +81,7 @@ def test_a_range_of_nothing_but_poison_passes() -> None:
 def test_a_death_after_a_dead_letter_repeats_it_and_loses_nothing(make_value: MakeValue) -> None:
     """Dead letters are written at least once, under a key that tells the copies."""
     rig = Rig([make_value(0, 2), b"x"])
-    rig.script(_crash_when("dead_letter", "after"))
+    rig.script(crash_when("dead_letter", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.script(no_faults)
