@@ -10,7 +10,7 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepColumns, decode, decode_header, encode
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.record import read_record, write_record
-from tests.unit.batches import assert_equal, make_batch
+from tests.unit.batches import COLUMNS, assert_equal, make_batch
 
 
 def _changed(fields: list[dict[str, Any]]) -> AvroSchema:
