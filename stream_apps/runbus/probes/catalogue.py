@@ -82,10 +82,36 @@ INSERT_SECONDS = Metric("runbus_insert_seconds", "histogram", "How long an inser
 RETRIES = Metric(
     "runbus_retries_total", "counter", "Calls that had to be made again, by reason.", "", ("reason",), _SINK
 )
+REPLAYS = Metric(
+    "runbus_replays_total",
+    "counter",
+    "Ranges that an earlier owner had announced and that were done again.",
+    "",
+    (),
+    _SINK,
+)
+VERIFIED = Metric("runbus_verified_total", "counter", "Times that the rows of a range were counted.", "", (), _SINK)
+REPAIRS = Metric("runbus_repairs_total", "counter", "Times that counted rows were missing and inserted.", "", (), _SINK)
 REPAIRED_ROWS = Metric(
     "runbus_repaired_rows_total", "counter", "Rows that were acknowledged, found missing, and inserted.", "", (), _SINK
 )
-PAUSED = Metric("runbus_partitions_paused", "gauge", "Partitions that wait for something to be mended.", "", (), _SINK)
+PAUSED = Metric(
+    "runbus_partitions_paused",
+    "gauge",
+    "Partitions that do not move, by reason: what waits for an answer (log, ambiguous, capacity, registry), and what "
+    "waits for a person (configuration, poison, refused, unknown).",
+    "",
+    ("reason",),
+    _SINK,
+)
+RANGE_SECONDS = Metric(
+    "runbus_range_interval_seconds",
+    "gauge",
+    "How long a range grows at the most; more than RUNBUS_SINK_RANGE_SECONDS while ClickHouse has too many parts.",
+    "seconds",
+    (),
+    _SINK,
+)
 PARTITIONS = Metric("runbus_partitions_owned", "gauge", "Partitions that the process owns now.")
 RECOVERING = Metric(
     "runbus_partitions_recovering", "gauge", "Owned partitions whose state, or unfinished range, is still read back."
@@ -115,8 +141,12 @@ METRICS: tuple[Metric, ...] = (
     INSERTED_STEPS,
     INSERT_SECONDS,
     RETRIES,
+    REPLAYS,
+    VERIFIED,
+    REPAIRS,
     REPAIRED_ROWS,
     PAUSED,
+    RANGE_SECONDS,
     PARTITIONS,
     RECOVERING,
     LAG_EVENTS,

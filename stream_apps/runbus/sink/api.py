@@ -10,14 +10,17 @@ names. A cancelled call may still take effect later: that is why inserts carry t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from runbus.config.errors import RunBusError
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
+from runbus.schemas.dead_letters import Headers, letter_headers, position_key
 from runbus.sink.poison import NONE_YET, Poison
+
+#: what kind of component this is, in heartbeats and dead letters
+KIND = "sink"
 
 
 class Fenced(Exception):
@@ -72,10 +75,12 @@ class Intent:
     Attributes:
         topic_id: of the topic that the offset counts in; a re-created topic has another one.
         hi: last offset of the range, or -1 = nothing is pending.
-        salt: names the repair inserts of this range. A new salt is only valid once it was committed.
+        salt: a part of every token of this range; new for each announcement, so that a range that is cut at the same
+            places again (the group's offset was moved back) does not meet the tokens of the former one.
+        repair: counts the repairs of this range that were lost. A new number is only valid once it was committed.
         poison: what the records before `lo` were like.
         overlaps: rows of [lo, hi] were stored before under other ranges (the group's offset was moved back): only
-            what is missing is inserted, under the salted token.
+            what is missing is inserted, as a repair is.
     """
 
     topic_id: str
@@ -83,15 +88,16 @@ class Intent:
     salt: str = ""
     poison: Poison = NONE_YET
     overlaps: bool = False
+    repair: int = 0
 
     @property
     def pending(self) -> bool:
         """Whether a range was announced that may or may not be stored."""
         return self.hi >= 0
 
-    def resalted(self, salt: str) -> Intent:
-        """Return the same range with another salt."""
-        return replace(self, salt=salt)
+    def again(self) -> Intent:
+        """Return the same range with another name for its repairs."""
+        return replace(self, repair=self.repair + 1)
 
     def encode(self) -> str:
         """Return the commit metadata (JSON, about 100 bytes; a broker takes 4096)."""
@@ -104,6 +110,8 @@ class Intent:
         }
         if self.overlaps:
             fields["overlaps"] = True
+        if self.repair:
+            fields["repair"] = self.repair
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -113,8 +121,8 @@ class Intent:
             fields = json.loads(metadata or "")
             run, letters, records = fields.get("poison", NONE_YET)
             poison = Poison(int(run), float(letters), float(records))
-            overlaps = bool(fields.get("overlaps", False))
-            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps)
+            overlaps, repair = bool(fields.get("overlaps", False)), int(fields.get("repair", 0))
+            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps, repair)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -151,6 +159,7 @@ class Route:
         target: table that the landing's view fills, one row a step (or a record).
         repair: landing whose view fills the target and nothing else.
         batched: a record holds several rows (`count` of them), else one.
+        wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (letters.py).
     """
 
     topic: str
@@ -159,6 +168,7 @@ class Route:
     target: str
     repair: str
     batched: bool = False
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +185,21 @@ class DeadLetter:
     @property
     def key(self) -> str:
         """The dead letter's own key: the source position."""
-        return f"{self.topic}-{self.partition}-{self.record.offset}"
+        return position_key(self.topic, self.partition, self.record.offset)
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Headers:
         """What the dead letter says about its source."""
-        return {
-            "topic": self.topic,
-            "topic_id": self.topic_id,
-            "partition": str(self.partition),
-            "offset": str(self.record.offset),
-            "error": self.error,
-            "schema_id": self.schema_id,
-        }
+        return letter_headers(
+            KIND,
+            self.topic,
+            self.error,
+            topic_id=self.topic_id,
+            partition=self.partition,
+            offset=self.record.offset,
+            key=self.record.key,
+            schema_id=self.schema_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +224,8 @@ class Clock(Protocol):
         """Return after that time."""
 
 
-class Lease(Protocol):
-    """One ownership of one partition, from its assignment to its loss."""
+class Source(Protocol):
+    """One partition of one topic, which a re-created one of the same name is not."""
 
     @property
     def position(self) -> Position:
@@ -221,7 +233,11 @@ class Lease(Protocol):
 
     @property
     def topic_id(self) -> str:
-        """Id of the topic that the records of this lease come from."""
+        """Id of the topic that the records come from."""
+
+
+class Lease(Source, Protocol):
+    """One ownership of one partition, from its assignment to its loss."""
 
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit the next offset with its intent, synchronously.
@@ -257,17 +273,14 @@ class Store(Protocol):
         never: only the same token again is safe.
         """
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> number of rows in `route.target` for the offsets [lo, hi]; absent = none."""
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Return the highest offset, `lo` or above, of which `route.target` has rows; -1 = none."""
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Return the `seq` of the rows of one record of a batched route."""
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters by their source position: the same again changes nothing. Raises like `insert`."""
 
     async def record_lost(self, gone: Gone) -> None:
         """Keep a lost range by its position: the same again changes nothing. Raises like `insert`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from functools import partial
 
 from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
@@ -16,6 +17,7 @@ from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.world import World, retrying_store
 
 log = logging.getLogger(__name__)
+UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
 
 
 class Flow:
@@ -103,6 +105,7 @@ class Flow:
     async def run(self) -> None:
         """Deliver range after range until stopped. Raises Fenced, LostRange."""
         await self._report_lost()
+        await self._begin()
         await self._look_ahead()
         while not self._stopping:
             span = self.backlog.take(self._world.clock.now())
@@ -148,29 +151,42 @@ class Flow:
         """Count and keep what retention deleted before it was stored; go on only if that is configured."""
         if self._start.gone is None:
             return
-        lo, hi = self._start.gone
-        at, topic_id = self.lease.position, self.lease.topic_id
-        lo = await self._first_lost(lo, hi)
-        if lo > hi:
-            return
-        self._world.tally.lost_records += hi - lo + 1
-        log.error(
-            "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored", at, lo, hi
-        )
-        gone = Gone(at.topic, topic_id, at.partition, lo, hi)
-        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
-        if not self._skip_lost:
+        at = self.lease.position
+        lost, uncounted = await self._lost(*self._start.gone)
+        for lo, hi in lost:
+            self._world.tally.lost_records += hi - lo + 1
+            log.error("sink.lost_range partition=%s first=%d last=%d: deleted before it was stored", at, lo, hi)
+            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi))
+        for lo, hi in uncounted:
+            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi, UNCOUNTED))
+        if lost and not self._skip_lost:
             raise LostRange(
-                f"{at}: offsets {lo} to {hi} were deleted by retention before they were stored (kept in lost_ranges); "
-                "set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
+                f"{at}: offsets {lost[0][0]} to {lost[-1][1]} were deleted by retention before they were stored (kept "
+                "in lost_ranges); set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
             )
 
-    async def _first_lost(self, lo: int, hi: int) -> int:
-        """Return where the loss begins: a range that was announced and is stored is not lost."""
-        stored = await retrying_store(
+    async def _keep(self, gone: Gone) -> None:
+        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
+
+    async def _lost(self, lo: int, hi: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the ranges without rows, and those with rows, of offsets that are not in the log any more.
+
+        What was announced and is stored is not lost. But a server that was killed may have kept some rows of a record
+        only (the others were in another part), and nobody can tell any more. In a topic that is written in
+        transactions a hole between rows is a marker; in `steps` it is a record of which nothing is stored.
+        """
+        found = await retrying_store(
             self._world, self.lease, partial(self._world.store.rows, self._route, self.lease, lo, hi)
         )
-        return max(stored) + 1 if stored else lo
+        stored = _runs(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
+        edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # ends of what is stored, and of the whole
+        between = zip(edges[::2], edges[1::2], strict=True)
+        return [(last + 1, first - 1) for last, first in between if last + 1 < first], stored
+
+    async def _begin(self) -> None:
+        """Commit where a group begins with a topic: what retention deletes from now on is a loss, and no beginning."""
+        if self.lease.committed < 0:
+            await complete(self._world, self.lease, self._start.lo)
 
     async def _look_ahead(self) -> None:
         """Find rows behind what the group committed: somebody moved its offset back, or a commit was overtaken.
@@ -188,3 +204,14 @@ class Flow:
                 "each record is counted, and only what is missing is inserted",
                 *(self.lease.position, lo, self._rows_up_to),
             )
+
+
+def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending offsets as ranges (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for offset in offsets:
+        if runs and runs[-1][1] == offset - 1:
+            runs[-1] = (runs[-1][0], offset)
+        else:
+            runs.append((offset, offset))
+    return runs

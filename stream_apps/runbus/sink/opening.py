@@ -23,6 +23,7 @@ class Opening:
         intent: the pending range to replay, or None.
         gone: offsets (first, last) that are not in the log any more, or None.
         poison: what the records before `lo` were like.
+        known: whether `lo` is what the group committed for this topic.
     """
 
     lo: int
@@ -30,6 +31,7 @@ class Opening:
     intent: Intent | None = None
     gone: tuple[int, int] | None = None
     poison: Poison = NONE_YET
+    known: bool = True
 
 
 def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> Opening:
@@ -44,7 +46,7 @@ def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> 
         LogShrank: nothing here can be right; a person has to decide.
     """
     if committed is None or (committed.intent is not None and committed.intent.topic_id != topic_id):
-        return Opening(low, low)  # a new group, or a new topic under an old name: everything that is there
+        return Opening(low, low, known=False)  # a new group, or a new topic under an old name: everything that is there
     offset, intent = committed
     if offset > high:
         raise LogShrank(
@@ -57,4 +59,4 @@ def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> 
         return Opening(offset, offset, pending, None, poison)
     if pending is not None and low <= pending.hi:
         return Opening(offset, low, pending, (offset, low - 1), poison)
-    return Opening(low, low, None, (offset, low - 1), poison)
+    return Opening(low, low, None, (offset, low - 1), poison, known=False)

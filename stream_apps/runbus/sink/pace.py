@@ -24,14 +24,18 @@ class Pace:
     most: float = 10.0
     stretch: float = 1.0
 
+    @property
+    def interval(self) -> float:
+        """Return the interval now, seconds."""
+        return self.seconds * self.stretch
+
     def due(self, first: float, last: float) -> float:
         """Return when a range is due whose first record came at `first`, its partition's last insert at `last`.
 
         A busy partition inserts once an interval. A quiet one inserts its first record at once: that makes no more
         parts, and who looks at one agent does not wait.
         """
-        interval = self.seconds * self.stretch
-        return min(max(first + TOGETHER_S, last + interval), first + interval)
+        return min(max(first + TOGETHER_S, last + self.interval), first + self.interval)
 
     def refused(self) -> None:
         """Take note that the store has too many parts."""

@@ -21,17 +21,18 @@ from runbus.schemas.admin import admin_client
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
+from runbus.schemas.start import needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
-from runbus.sink.clients import choose_protocol, new_consumer, new_producer
-from runbus.sink.group import Offsets, Restart
+from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
+from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
 from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.pace import Pace
 from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
-from runbus.sink.session import Session
+from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
-from runbus.sink.start import check_topics, open_store
+from runbus.sink.start import open_store
 from runbus.sink.store import ClickHouseStore
 from runbus.sink.tally import Tally
 from runbus.sink.threads import in_thread
@@ -39,7 +40,6 @@ from runbus.sink.topics import TopicIds, kafka_ids
 from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
-_RESTART_S = 1.0
 
 
 class WallClock:
@@ -77,6 +77,7 @@ class _Process:
     stop: asyncio.Event
     tally: Tally
     component_id: str
+    pace: Pace
     report: Report
 
 
@@ -93,13 +94,14 @@ def run(sources: Sources) -> None:
 async def _run(settings: SinkSettings, codec: Codec) -> None:
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
     stop, tally = asyncio.Event(), Tally()
-    report = Report(settings, tally, component_id, stop)
-    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, report)
-    names = [settings.kafka.topic_prefix + name for name in (*(r.topic for r in ROUTES), DEAD_LETTERS.name)]
+    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
+    report = Report(settings, tally, component_id, pace, stop)
+    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
+    names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
     with _signals(stop):
         async with serving(settings.probes_address, report.probe()):
             report.waits_for = "Kafka"
-            await check_topics(settings, process.admin, names, stop)
+            await needed_topics(settings.kafka, process.admin, names, stop)
             if not stop.is_set():
                 await _report(process)
 
@@ -107,7 +109,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> None:
 async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
-    offsets = KafkaOffsets(process.admin, settings.group)
+    offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
     kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
@@ -122,29 +124,27 @@ async def _report(process: _Process) -> None:
     finally:
         beats.cancel()
         await kafka_log.close(3.0)
+        await offsets.close(3.0)
 
 
 async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:
     settings = process.settings
     protocol = await in_thread(lambda: choose_protocol(settings, process.admin), "runbus-sink-start")
-    store = ClickHouseStore(client, settings.group, process.component_id, settings.parallel_inserts)
+    store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
-    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
-    world = World(kafka_log, store, CodecSchemas(process.codec), clock, process.tally, settings.poison, pace)
-    batched = frozenset(name for name, route in routes.items() if route.batched)
+    schemas = CodecSchemas(process.codec)
+    world = World(kafka_log, store, schemas, clock, process.tally, settings.poison, process.pace)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
-    while not process.stop.is_set():
+
+    def new_session() -> Session:
         topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
-        member = KafkaMember(new_consumer(settings, protocol), batched)
-        session = process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
+        member = KafkaMember(new_consumer(settings, protocol), routes)
+        process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
-        try:
-            await session.run()
-        except Restart as restart:
-            log.warning("sink.restart %s", restart)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.stop.wait(), _RESTART_S)
+        return process.report.session
+
+    await serve(new_session, process.stop, clock)
     log.info("sink.stopped")
 
 

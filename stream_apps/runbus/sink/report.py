@@ -18,6 +18,7 @@ from runbus.sink.flow import Flow
 from runbus.sink.heartbeat import Pulse
 from runbus.sink.log import KafkaLog
 from runbus.sink.offsets import KafkaOffsets
+from runbus.sink.pace import Pace
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.tally import Tally
@@ -34,11 +35,15 @@ class Report:
         settings: of the process.
         tally: its counters.
         component_id: its name.
+        pace: of its ranges.
         stop: set once it was asked to end.
     """
 
-    def __init__(self, settings: SinkSettings, tally: Tally, component_id: str, stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: SinkSettings, tally: Tally, component_id: str, pace: Pace, stop: asyncio.Event
+    ) -> None:
         self._settings = settings
+        self._pace = pace
         self._tally = tally
         self._component_id = component_id
         self._stop = stop
@@ -108,10 +113,15 @@ class Report:
         yield catalogue.INSERTS.now(tally.inserts.count)
         yield catalogue.INSERTED_STEPS.now(tally.inserted_steps)
         yield catalogue.INSERT_SECONDS.now(tally.inserts)
+        yield catalogue.REPLAYS.now(tally.replays)
+        yield catalogue.VERIFIED.now(tally.verified)
+        yield catalogue.REPAIRS.now(tally.repairs)
         yield catalogue.REPAIRED_ROWS.now(tally.repaired_rows)
         for reason, count in tally.retries.items():
             yield catalogue.RETRIES.now(count, reason)
-        yield catalogue.PAUSED.now(len(tally.paused))
+        for reason, count in tally.paused_by_reason().items():
+            yield catalogue.PAUSED.now(count, reason)
+        yield catalogue.RANGE_SECONDS.now(self._pace.interval)
         yield catalogue.PARTITIONS.now(len(self._flows))
         yield catalogue.RECOVERING.now(len(standing.recovering))
         yield catalogue.LAG_SECONDS.now(standing.lag_ms / 1000)

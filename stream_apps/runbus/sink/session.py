@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.config.errors import RunBusError
-from runbus.sink.api import Committed, Fenced, LogUnavailable, Position, Route
+from runbus.sink.api import Clock, Committed, Fenced, LogUnavailable, Position, Route
 from runbus.sink.flow import Flow
 from runbus.sink.group import Member, Offsets, Restart, Topics
 from runbus.sink.lease import MemberLease
@@ -29,8 +29,20 @@ _READ_S = 0.02
 _REFUSED_S = 5.0
 # How often the ids of the topics are looked at while nothing asks for them.
 _TOPICS_S = 3.0
+# Between two memberships: what ended one (a topic that is being created again) may need a moment.
+_RESTART_S = 1.0
 # Leaving the group; a broker that is away must not hold up the end of the process.
 _CLOSE_S = 10.0
+
+
+async def serve(new_session: Callable[[], Session], stop: asyncio.Event, clock: Clock) -> None:
+    """Be a member of the group, again and again, until stopped. Raises RunBusError where a person has to act."""
+    while not stop.is_set():
+        try:
+            await new_session().run()
+        except Restart as restart:
+            log.warning("sink.restart %s", restart)
+            await clock.sleep(_RESTART_S)
 
 
 class Session:
@@ -135,7 +147,7 @@ class Session:
             raise Restart(f"topic {position.topic} is gone")
         start = opening(committed, topic_id, *bounds)
         lease = MemberLease(self._member, position, topic_id, self._topics)
-        lease.committed = committed.offset if committed is not None and start.lo == committed.offset else -1
+        lease.committed = start.lo if start.known else -1
         flow = Flow(
             *(self._world, self._member, lease, self._routes[position.topic], start, self._settings.limits),
             skip_lost=self._settings.skip_lost,

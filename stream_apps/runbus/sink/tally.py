@@ -9,7 +9,9 @@ from runbus.probes import Durations
 from runbus.sink.api import Position
 
 # A person has to act; other pauses end by themselves, and the lag says how long they take.
-_ALARMS = ("configuration", "refused", "poison", "unknown")
+ALARMS = ("configuration", "poison", "refused", "unknown")
+# These end by themselves; the metric has all reasons at all times, so that none vanishes with its last partition.
+REASONS = ("ambiguous", "capacity", "log", "registry", *ALARMS)
 
 
 @dataclass(slots=True)
@@ -39,7 +41,13 @@ class Tally:
 
     def alarms(self) -> dict[str, str]:
         """Return partition -> reason for those that wait for a person."""
-        return {str(at): why for at, why in self.paused.items() if why.partition(":")[0] in _ALARMS}
+        return {str(at): why for at, why in self.paused.items() if _kind(why) in ALARMS}
+
+    def paused_by_reason(self) -> Counter[str]:
+        """Return how many partitions wait, by the kind of reason."""
+        found = Counter(dict.fromkeys(REASONS, 0))
+        found.update(_kind(why) for why in self.paused.values())
+        return found
 
     def detail(self) -> dict[str, object]:
         """Return what a heartbeat carries as JSON."""
@@ -50,3 +58,7 @@ class Tally:
             "retries": dict(self.retries),
             "paused": {str(position): reason for position, reason in self.paused.items()},
         }
+
+
+def _kind(reason: str) -> str:
+    return reason.partition(":")[0]

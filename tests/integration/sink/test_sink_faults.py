@@ -1,5 +1,6 @@
 """Real processes are killed, stopped and refused while batches flow: every step is stored once."""
 
+import asyncio
 import os
 import random
 import signal
@@ -23,8 +24,12 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import free_port
 from runbus.local.service import Running, running, start
 from runbus.schemas.admin import apply_topics
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import encode
 from runbus.sink.api import Intent
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
+from runbus.sink.container import build
+from runbus.sink.store import ClickHouseStore
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -188,7 +193,7 @@ def test_a_replay_that_the_server_only_claims_is_repaired(feed: Feed, sinks: Sin
     process = sinks.start()
     tables.wait(feed)
     assert sinks.stop(process) == 0
-    announce_again(feed)
+    announce_again(feed, tables)
     tables.client.command(
         "ALTER TABLE steps DELETE WHERE run_id = {run:String}",
         parameters={"run": feed.run},
@@ -202,8 +207,8 @@ def test_a_replay_that_the_server_only_claims_is_repaired(feed: Feed, sinks: Sin
     tables.check(feed)
 
 
-def announce_again(feed: Feed) -> None:
-    """Commit the intent of the whole log of each partition, as an owner that died after its insert left it."""
+def announce_again(feed: Feed, tables: Tables) -> None:
+    """Commit the intent of the whole log of each partition, as an owner left it whose server kept the token only."""
     prefix = feed.settings.topic_prefix
     consumer = Consumer({**feed.settings.client_config(), "group.id": f"{prefix}sink", "enable.auto.commit": False})
     for part in committed(feed):
@@ -212,6 +217,46 @@ def announce_again(feed: Feed) -> None:
             pending = Intent(intent.topic_id, part.offset - 1, "salt")
             back = TopicPartition(part.topic, part.partition, 0, metadata=pending.encode())
             consumer.commit(offsets=[back], asynchronous=False)
+            spend(tables, f"{intent.topic_id}:{part.partition}:0-{pending.hi}:{pending.salt}")
+    consumer.close()
+
+
+def spend(tables: Tables, token: str) -> None:
+    """Let the server remember a token: with rows of another run, because only the name counts."""
+    record = (0, encode(make_batch(f"spent-{uuid.uuid4().hex[:6]}", "a", 0, 1)), 0)
+    container = build(schema("StepBatch"), "spent", 0, [record])
+    asyncio.run(ClickHouseStore(tables.client, "group").insert("steps_landing", container, token))
+
+
+def test_offsets_that_were_moved_back_store_nothing_twice(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """An operator resets the group to the start, rows are missing here and there: each is counted, only they come."""
+    feed.steps(6)
+    feed.flush()
+    process = sinks.start(range_steps="700")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.client.command(
+        "ALTER TABLE steps DELETE WHERE run_id = {run:String} AND seq BETWEEN 200 AND 600",
+        parameters={"run": feed.run},
+        settings={"mutations_sync": "1"},
+    )
+    reset(feed)
+    feed.steps(2)
+    feed.flush()
+    process = sinks.start(range_steps="1500")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    assert "sink.overlap" in sinks.log()
+    tables.check(feed)
+    assert not any(_pending(part) for part in committed(feed))
+
+
+def reset(feed: Feed) -> None:
+    """Move the group to the start of `steps`, as Kafka's own tool does: without metadata."""
+    prefix = feed.settings.topic_prefix
+    consumer = Consumer({**feed.settings.client_config(), "group.id": f"{prefix}sink", "enable.auto.commit": False})
+    back = [TopicPartition(part.topic, part.partition, 0) for part in committed(feed) if part.offset > 0]
+    consumer.commit(offsets=back, asynchronous=False)
     consumer.close()
 
 
@@ -283,7 +328,11 @@ def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
         mine = Sinks(environment(kafka_settings, settings), tmp_path)
         try:
             process = mine.start(grace_seconds="1")
-            mine.says("sink.assigned")
+            feed.steps(1)
+            feed.flush()
+            own = Tables(connect(settings))
+            own.wait(feed)  # all its partitions are open: what is left to do is to insert
+            until("nothing is announced", lambda: not any(_pending(part) for part in committed(feed)))
             os.kill(engine.pid, signal.SIGSTOP)
             feed.steps(3)
             feed.flush()
@@ -293,7 +342,6 @@ def test_sigterm_while_clickhouse_hangs_ends_within_the_grace(
             os.kill(engine.pid, signal.SIGCONT)
             process = mine.start()
             mine.says("sink.assigned")
-            own = Tables(connect(settings))
             own.wait(feed)
             assert mine.stop(process) == 0
             own.check(feed)

@@ -61,7 +61,7 @@ def test_a_partition_that_waits_for_a_person_is_a_reason(feed: Feed, sinks: Sink
         until("it is not ready", lambda: any("is paused: configuration" in why for why in pages.reasons() or []))
         assert pages.ask("live")[0] == 200
         assert pages.value("runbus_ready") == 0
-        assert pages.value("runbus_partitions_paused") == 1
+        assert pages.value("runbus_partitions_paused", reason="configuration") == 1
     finally:
         tables.client.command("RENAME TABLE steps_landing_away TO steps_landing")
     until("it is ready again", pages.ready)

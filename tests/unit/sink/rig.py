@@ -5,8 +5,17 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from runbus.sink.api import Position
-from runbus.sink.memory import LocalSchemas, ManualClock, MemoryLease, MemoryLog, MemoryStore, Script
+from runbus.sink.api import Intent, Position
+from runbus.sink.memory import (
+    LocalSchemas,
+    ManualClock,
+    MemoryGroup,
+    MemoryLease,
+    MemoryLog,
+    MemoryMember,
+    MemoryStore,
+    Script,
+)
 from runbus.sink.poison import NONE_YET
 from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits, read
@@ -23,17 +32,37 @@ class Crash(BaseException):
     """The process dies here; not an Exception, so nothing in the code under test can catch it."""
 
 
+class Owner(MemoryMember):
+    """A member that owns the partition whatever a group says; its commits go straight to the log."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__(MemoryGroup(log, {}), ManualClock())
+        self._lease = log.lease(AT)
+        self.commits: list[tuple[int, Intent]] = []
+
+    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+        """Commit, and remember it."""
+        assert position == AT
+        await self._lease.commit(offset, intent)
+        self.commits.append((offset, intent))
+
+
 class Rig:
     """A log, a store and sinks that come and go."""
 
     def __init__(self, values: list[bytes | None]) -> None:
         self.log, self.store, self.clock = MemoryLog(), MemoryStore(ROUTES), ManualClock()
         self.schemas = LocalSchemas()
+        self.limits = LIMITS
         self.log.records[AT] = [read(i, b"k", value, 0, batched=True) for i, value in enumerate(values)]
 
     def world(self) -> World:
         """Return what one process has: it shares log and store, not its counters."""
         return World(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
+
+    def limit_steps(self, steps: int) -> None:
+        """Cut ranges of at most that many steps from now on."""
+        self.limits = RangeLimits(steps=steps, seconds=0.0)
 
     def script(self, script: Script) -> None:
         """Put faults into both."""
@@ -47,7 +76,7 @@ class Rig:
         pending = intent if intent is not None and intent.pending else None
         lo = committed.offset if committed else 0
         poison = intent.poison if intent else NONE_YET
-        backlog = Backlog(LIMITS, lo, pending.hi if pending else None)
+        backlog = Backlog(self.limits, lo, pending.hi if pending else None)
         for record in self.log.records[AT]:
             backlog.add(record, 0.0)
         while span := backlog.take(1.0):
@@ -66,3 +95,13 @@ class Rig:
 def run(work: Coroutine[Any, Any, object]) -> None:
     """Run one process; a Crash ends it."""
     asyncio.run(work)
+
+
+def crash_when(operation: str, moment: str) -> Script:
+    """Die at each such moment."""
+
+    def script(at: str, when: str) -> None:
+        if (at, when) == (operation, moment):
+            raise Crash
+
+    return script

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import Intent, Position, Record, Span
-from runbus.sink.flow import Flow
+from runbus.sink.api import LostRange, Record, Span
+from runbus.sink.flow import UNCOUNTED, Flow
 from runbus.sink.lease import MemberLease
-from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
+from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
 from runbus.sink.world import World
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
@@ -92,20 +92,7 @@ def test_whatever_the_order_each_record_is_in_one_range(events: list[str]) -> No
     assert taken == made
 
 
-class Broker(MemoryMember):
-    """A member that keeps what was committed."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        super().__init__(MemoryGroup(log, {}), ManualClock())
-        self.commits: list[tuple[int, Intent]] = []
-
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
-        """Keep a commit."""
-        assert position == AT
-        self.commits.append((offset, intent))
-
-
-def new_flow(store: MemoryStore, log: MemoryLog, member: Broker, start: Opening) -> Flow:
+def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) -> Flow:
     """Return the flow of one partition."""
     clock = ManualClock()
     log.topic_ids["steps"] = "id-1"
@@ -117,7 +104,7 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Broker, start: Opening)
 
 def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: Rig) -> None:
     """`stored` is the end that was reached, and the completed commit says so: retention may delete the markers."""
-    member = Broker(rig.log)
+    member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     async def scene() -> None:
@@ -142,7 +129,7 @@ def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_the
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: Rig, moment: str) -> None:
     """The range is out of the backlog and perhaps not in the store: neither `stored` nor a commit may pass it."""
-    member = Broker(rig.log)
+    member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
 
     def fail(operation: str, when: str) -> None:
@@ -184,3 +171,30 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
             except Crash:
                 continue
         assert rig.stored() == dict.fromkeys(range(25), 1), kill_at
+
+
+@pytest.mark.parametrize(
+    ("stored", "lost", "uncounted"),
+    [
+        ({}, [(3, 9)], []),
+        ({3: 1, 4: 1, 8: 2}, [(5, 7), (9, 9)], [(3, 4), (8, 8)]),
+        (dict.fromkeys(range(3, 10), 1), [], [(3, 9)]),
+    ],
+    ids=["nothing is stored", "something is", "everything is"],
+)
+def test_what_retention_took_is_on_record(
+    rig: Rig, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
+) -> None:
+    """Offsets without rows are lost; those with rows cannot be counted any more, and are said to be so."""
+    for offset, rows in stored.items():
+        for seq in range(rows):
+            rig.store.rows_kept["steps", "id-1", 3, offset, seq] = 1
+    flow = new_flow(rig.store, rig.log, Owner(rig.log), Opening(10, 10, None, (3, 9), known=False))
+    if lost:
+        with pytest.raises(LostRange, match=f"{lost[0][0]} to {lost[-1][1]}"):
+            asyncio.run(flow.run())
+    else:
+        flow.stop()
+        asyncio.run(flow.run())
+    kept = sorted((gone.lo, gone.hi, gone.reason == UNCOUNTED) for gone in rig.store.lost.values())
+    assert kept == sorted([(lo, hi, False) for lo, hi in lost] + [(lo, hi, True) for lo, hi in uncounted])

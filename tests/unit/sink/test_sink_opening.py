@@ -4,6 +4,7 @@ import pytest
 
 from runbus.sink.api import Committed, Intent
 from runbus.sink.opening import LogShrank, Opening, opening
+from runbus.sink.poison import Poison
 
 PENDING = Intent("t1", 19, "s")
 DONE = Intent("t1")
@@ -12,15 +13,15 @@ DONE = Intent("t1")
 @pytest.mark.parametrize(
     ("committed", "low", "high", "expected"),
     [
-        (None, 3, 9, Opening(3, 3)),
+        (None, 3, 9, Opening(3, 3, known=False)),
         (Committed(10, DONE), 0, 30, Opening(10, 10)),
         (Committed(10, None), 0, 30, Opening(10, 10)),
         (Committed(10, PENDING), 0, 30, Opening(10, 10, PENDING)),
-        (Committed(10, Intent("t0", 19, "s")), 0, 5, Opening(0, 0)),
-        (Committed(10, Intent("t0")), 2, 500, Opening(2, 2)),
-        (Committed(10, DONE), 15, 30, Opening(15, 15, None, (10, 14))),
+        (Committed(10, Intent("t0", 19, "s")), 0, 5, Opening(0, 0, known=False)),
+        (Committed(10, Intent("t0")), 2, 500, Opening(2, 2, known=False)),
+        (Committed(10, DONE), 15, 30, Opening(15, 15, None, (10, 14), known=False)),
         (Committed(10, PENDING), 15, 30, Opening(10, 15, PENDING, (10, 14))),
-        (Committed(10, PENDING), 25, 30, Opening(25, 25, None, (10, 24))),
+        (Committed(10, PENDING), 25, 30, Opening(25, 25, None, (10, 24), known=False)),
         (Committed(30, DONE), 0, 30, Opening(30, 30)),
     ],
     ids=[
@@ -47,7 +48,10 @@ def test_a_log_that_shrank_stops_the_sink() -> None:
         opening(Committed(10, DONE), "t1", 0, 9)
 
 
-@pytest.mark.parametrize("metadata", [None, "", "x", "{}", "[1]", '{"topic":"a","hi":"x","salt":""}'])
+@pytest.mark.parametrize(
+    "metadata",
+    [None, "", "x", "{}", "[1]", '{"topic":"a","hi":"x","salt":""}', '{"topic":"a","hi":1,"salt":"","poison":[1]}'],
+)
 def test_metadata_of_others_is_no_intent(metadata: str | None) -> None:
     """Whatever another tool wrote into a commit is not taken for an intent."""
     assert Intent.decode(metadata) is None
@@ -55,6 +59,8 @@ def test_metadata_of_others_is_no_intent(metadata: str | None) -> None:
 
 def test_an_intent_survives_its_commit() -> None:
     """What is written is what the next owner reads."""
-    assert Intent.decode(PENDING.encode()) == PENDING
+    whole = Intent("t1", 19, "s", Poison(3, 1.5, 20.25), overlaps=True, repair=2)
+    assert [Intent.decode(intent.encode()) for intent in (PENDING, whole)] == [PENDING, whole]
+    assert Intent.decode('{"v":1,"topic":"t1","hi":19,"salt":"s"}') == PENDING
     assert PENDING.pending
     assert not DONE.pending

@@ -80,7 +80,11 @@ class MemoryGroup:
         return self.log.fetch(at, limit)
 
     async def leave(self, member: str) -> None:
-        """Remove a member; what it owned is free."""
+        """Remove a member."""
+        self.expel(member)
+
+    def expel(self, member: str) -> None:
+        """Remove a member, whether it knows or not; what it owned is free."""
         self.members.pop(member, None)
         self.owners = {position: owner for position, owner in self.owners.items() if owner != member}
 

@@ -1,0 +1,97 @@
+"""Sinks that are wrong in one place each: a simulator that does not find them proves nothing.
+
+Each is one thing that the protocol does and that could be left out without any test of a run without faults noticing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from runbus.sink import flow, protocol, session
+from runbus.sink.api import Committed, DeadLetter, Intent
+from runbus.sink.lease import MemberLease
+from runbus.sink.opening import Opening
+from runbus.sink.opening import opening as real_opening
+from runbus.sink.poison import Poison
+
+Mutant = Callable[[], AbstractContextManager[Any]]
+_Delivery = protocol._Delivery
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+@contextmanager
+def _announcing_late() -> Iterator[None]:
+    """The intent is committed after the insert instead of before it."""
+    announce, settle = _Delivery.announce, _Delivery.settle
+
+    async def late(self: Any, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
+        result = await settle(self, doubtful=doubtful)
+        await announce(self)
+        return result
+
+    with patch.object(_Delivery, "announce", _nothing), patch.object(_Delivery, "settle", late):
+        yield
+
+
+@contextmanager
+def _private_names() -> Iterator[None]:
+    """A repair gets a name that nobody else knows of."""
+
+    async def fresh(self: Any, group: Any, missing: dict[int, int]) -> None:
+        self.intent = replace(self.intent, repair=self.world.rng.getrandbits(30))
+        await repair(self, group, missing)
+
+    repair = _Delivery._repair
+    with patch.object(_Delivery, "_repair", fresh):
+        yield
+
+
+def _forgetting(committed: Committed | None, topic_id: str, low: int, high: int) -> Opening:
+    return replace(real_opening(committed, topic_id, low, high), intent=None)
+
+
+def _one_name_for_all_topics(self: Any) -> str:
+    return f"{self.lease.position}:{self.span.lo}-{self.span.hi}"
+
+
+def _no_salt(self: Any) -> str:
+    return f"{self.lease.topic_id}:{self.lease.position.partition}:{self.span.lo}-{self.span.hi}"
+
+
+async def _believe(self: Any, group: Any, letters: list[DeadLetter]) -> None:
+    return None
+
+
+async def _not_looking(self: Any) -> None:
+    self._rows_up_to = -1
+
+
+async def _finish_anyway(self: Any) -> None:
+    await protocol.complete(self._world, self.lease, self.backlog.lo, self._poison)
+
+
+def _never_overlapping(self: Any, topic_id: str, salt: str) -> Intent:
+    return self.pending or Intent(topic_id, self.span.hi, salt, self.poison)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "an acknowledgement is believed": lambda: patch.object(_Delivery, "_verify", _believe),
+    "the intent comes after the insert": _announcing_late,
+    "an unfinished range is cut anew": lambda: patch.object(session, "opening", _forgetting),
+    "tokens do not know the topic's id": lambda: patch.object(_Delivery, "token", property(_one_name_for_all_topics)),
+    "a range that is announced anew has its old token": lambda: patch.object(_Delivery, "token", property(_no_salt)),
+    "names of repairs are not agreed upon": _private_names,
+    "dead letters are not written": lambda: patch.object(_Delivery, "bury", _nothing),
+    "a lease stays open": lambda: patch.object(MemberLease, "close", _nothing),
+    "the topic's id is not confirmed": lambda: patch.object(_Delivery, "confirm", _nothing),
+    "nobody looks behind the committed offset": lambda: patch.object(flow.Flow, "_look_ahead", _not_looking),
+    "what overlaps is inserted like any range": lambda: patch.object(protocol.Work, "intent", _never_overlapping),
+    "what is under way counts as done": lambda: patch.object(flow.Flow, "finish", _finish_anyway),
+}

@@ -1,0 +1,93 @@
+"""One simulated sink process: the real session, flows and protocol, on wires."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import RunBusError
+from runbus.config.kafka import KafkaSettings
+from runbus.config.secret import Secret
+from runbus.sink.memory import MemoryMember
+from runbus.sink.pace import Pace
+from runbus.sink.poison import PoisonLimits
+from runbus.sink.ranges import RangeLimits
+from runbus.sink.session import Session, serve
+from runbus.sink.settings import SinkSettings
+from runbus.sink.tally import Tally
+from runbus.sink.topics import TopicIds
+from runbus.sink.world import World
+from tests.simulation.universe import TOPICS, Universe
+from tests.simulation.values import SimulatedSchemas
+from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredStore
+
+
+def _settings(universe: Universe) -> SinkSettings:
+    limits = RangeLimits(steps=universe.profile.range_steps, seconds=0.5, most_seconds=4.0)
+    # where a registry learns, everything becomes readable in the end: then a partition may as well wait for it
+    strict = universe.profile.learned and not universe.profile.poison
+    return SinkSettings(
+        kafka=KafkaSettings("simulated:1"),
+        clickhouse=ClickHouseSettings("http://simulated", "u", Secret(""), "d"),
+        group="sink",
+        limits=limits,
+        poison=PoisonLimits(run=1, share=1.0) if strict else PoisonLimits(run=0, share=1.0),
+        skip_lost=True,
+    )
+
+
+class Process:
+    """A sink from its start to its end."""
+
+    def __init__(self, universe: Universe, name: str) -> None:
+        self.tally = Tally()
+        self.wire = Wire(universe, f"{universe.profile.seed} {name}")
+        self._universe = universe
+        self._settings = _settings(universe)
+        self._stop = asyncio.Event()
+        self._rng = random.Random(f"{universe.profile.seed} {name} own")
+        self._task = asyncio.create_task(self._main(), name=name)
+
+    async def _main(self) -> None:
+        clock = WiredClock(self.wire)
+        broker = WiredBroker(self.wire)
+        limits = self._settings.limits
+        world = World(
+            log=broker,
+            store=WiredStore(self.wire),
+            schemas=SimulatedSchemas(self._universe.registry),
+            clock=clock,
+            tally=self.tally,
+            poison=self._settings.poison,
+            pace=Pace(limits.seconds, limits.most_seconds),
+            rng=self._rng,
+            new_salt=lambda: f"{self._rng.getrandbits(32):08x}",
+        )
+
+        def new_session() -> Session:
+            member, topics = MemoryMember(broker, clock), TopicIds(broker.ids, clock)
+            return Session(self._settings, world, member, topics, broker, dict(TOPICS), self._stop)
+
+        try:
+            await serve(new_session, self._stop, clock)
+        except Killed:
+            return
+        except RunBusError as error:
+            self._universe.counts[f"exit {type(error).__name__}"] += 1
+        finally:
+            self.wire.cut()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._task.done()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.wire.cut()
+        self._task.cancel()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._stop.set()

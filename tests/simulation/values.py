@@ -1,0 +1,96 @@
+"""The records of a simulation: good ones, ones that nobody can read, ones that a registry learns to read."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.codec import Codec, RegistryId, SchemaRef
+from runbus.schemas.errors import UnknownSchema
+from runbus.schemas.events import RunEvent
+from runbus.schemas.layout import Layout
+
+Kind = Literal["good", "bad", "learned"]
+LEARNED_ID = 7
+_MONTH_US = 30 * 24 * 3600 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One value, what it is, and the number of rows it makes."""
+
+    value: bytes | None
+    kind: Kind
+    rows: int
+
+
+class LearningRegistry:
+    """A registry that knows a schema id only from some moment on."""
+
+    def __init__(self) -> None:
+        self.knows = False
+
+    def schema(self, schema_id: int) -> AvroSchema:
+        """Return StepBatch, once it is known."""
+        if schema_id != LEARNED_ID or not self.knows:
+            raise UnknownSchema(f"schema id {schema_id} is not known")
+        return schema("StepBatch")
+
+
+class SimulatedSchemas:
+    """The package's schemas, and those of the registry, asked anew each time."""
+
+    def __init__(self, registry: LearningRegistry) -> None:
+        self._registry = registry
+        self._codec = Codec()
+
+    async def resolve(self, ref: SchemaRef) -> AvroSchema:
+        """Return the writer schema."""
+        return self._registry.schema(ref.id) if isinstance(ref, RegistryId) else self._codec.resolve(ref)
+
+
+def step_value(rng: random.Random, number: int, profile_poison: float, *, learned: bool) -> Made:
+    """Return the value number `number` of a partition of `steps`."""
+    count = rng.randint(1, 8)
+    body = encode(_batch(number * 10, count, across=rng.random() < 0.3))
+    framed = Codec().frame("steps", schema("StepBatch"), body)
+    if rng.random() < profile_poison:
+        return Made(
+            rng.choice((None, b"", b"junk", framed[:-5], framed + b"x", b"\xc3\x01" + b"?" * 8 + body)), "bad", 0
+        )
+    if learned and rng.random() < 0.3:
+        return Made(b"\x00" + LEARNED_ID.to_bytes(4, "big") + body, "learned", count)
+    return Made(framed, "good", count)
+
+
+def run_value(number: int) -> Made:
+    """Return a value of `runs`, which holds one event a record."""
+    return Made(_run_event(number), "good", 1)
+
+
+@lru_cache(maxsize=1024)
+def _run_event(number: int) -> bytes:
+    event = RunEvent(run_id=f"r{number}", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
+    return Codec().frame("runs", schema("RunEvent"), event.encode())
+
+
+def _batch(first: int, count: int, *, across: bool) -> StepBatch:
+    """Return a batch; `across` = its steps lie in two months, which are two parts of a table."""
+    seq = np.arange(first, first + count)
+    columns = StepColumns(
+        env=np.zeros(count, "<i4"),
+        episode=np.zeros(count, "<i8"),
+        step=seq.astype("<i4"),
+        ts=(690 * _MONTH_US + np.arange(count) - (count // 2 if across else 0)).astype("<i8"),
+        reward=seq.astype("<f8"),
+        terminated=np.zeros(count, "u1"),
+        truncated=np.zeros(count, "u1"),
+    )
+    header = BatchHeader("r", "a", 7, first, count, 0, 1, Layout("<i8", (), 8), Layout("<f4", (1,), 4))
+    return StepBatch(header, columns, seq.astype("<i8").tobytes(), seq.astype("<f4").tobytes())

@@ -1,0 +1,152 @@
+"""The group's offset was moved back: what is stored already is counted, whatever ranges it was stored under."""
+
+import asyncio
+
+import pytest
+
+from runbus.clickhouse.errors import TOO_MANY_PARTS, Capacity
+from runbus.sink.api import Committed, Intent, Position
+from runbus.sink.flow import Flow
+from runbus.sink.lease import MemberLease
+from runbus.sink.memory import ManualClock, no_faults
+from runbus.sink.opening import Opening, opening
+from runbus.sink.pace import Pace
+from runbus.sink.ranges import RangeLimits
+from runbus.sink.topics import TopicIds
+from runbus.sink.world import World
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
+
+EXACT = dict.fromkeys(range(50), 1)
+
+
+@pytest.fixture
+def rig(make_value: MakeValue) -> Rig:
+    """Return ten records of five steps, all stored in ranges of two."""
+    rig = Rig([make_value(i * 5, 5) for i in range(10)])
+    run(rig.sink(rig.world()))
+    assert rig.stored() == EXACT
+    return rig
+
+
+async def flow_of(rig: Rig, world: World, steps: int) -> None:
+    """Be an owner with the real flow, ranges of at most `steps`, until the log's end."""
+    start = opening(rig.log.committed.get(AT), "id-1", 0, 10)
+    member = Owner(rig.log)
+    lease = MemberLease(member, AT, "id-1", TopicIds(rig.log.ids, ManualClock()))
+    lease.committed = start.lo if start.known else -1
+    flow = Flow(world, member, lease, STEPS, start, RangeLimits(steps=steps, seconds=0.0), skip_lost=False)
+    flow.add([record for record in rig.log.records[AT] if record.offset >= start.read_from])
+    work = asyncio.create_task(flow.run())
+    for _ in range(100_000):
+        if flow.stored == 10 or work.done():
+            break
+        await asyncio.sleep(0)
+    flow.stop()
+    await work
+    await flow.finish()
+
+
+def sink(rig: Rig, steps: int) -> World:
+    """Run one owner; return its world."""
+    world = rig.world()
+    world.pace = Pace(seconds=0.0)
+    run(flow_of(rig, world, steps))
+    return world
+
+
+@pytest.mark.parametrize("offset", [0, 1, 5, 9])
+@pytest.mark.parametrize("steps", [5, 10, 15, 1000])
+def test_nothing_is_stored_twice(rig: Rig, offset: int, steps: int) -> None:
+    """Moved back to any offset, cut anywhere: the same rows, no insert."""
+    rig.log.committed[AT] = Committed(offset, None)
+    world = sink(rig, steps)
+    assert rig.stored() == EXACT
+    assert (world.tally.inserts.count, rig.log.committed[AT].offset) == (0, 10)
+
+
+def test_only_what_is_missing_is_inserted(rig: Rig) -> None:
+    """Rows that somebody deleted come back, whole records and single steps."""
+    for row in list(rig.store.rows_kept):
+        if 12 <= row[4] < 20 or row[4] in (31, 48):
+            del rig.store.rows_kept[row]
+    rig.log.committed[AT] = Committed(0, None)
+    sink(rig, 25)
+    assert rig.stored() == EXACT
+
+
+def test_a_range_that_is_cut_at_its_old_places_is_inserted_under_a_new_token(rig: Rig) -> None:
+    """Its old token is spent and its rows are lost: an acknowledgement that came from that token would be believed."""
+    last = [row for row in rig.store.rows_kept if row[3] >= 8]
+    for row in last:
+        del rig.store.rows_kept[row]
+    rig.log.committed[AT] = Committed(8, None)
+    sink(rig, 10)
+    assert rig.stored() == EXACT
+
+
+def test_deaths_among_overlapping_ranges(rig: Rig) -> None:
+    """An owner of a moved-back partition dies at each moment, the next one finishes: the announced way stays."""
+    for kill_at in range(120):
+        rig.script(no_faults)
+        rig.store.rows_kept = type(rig.store.rows_kept)({r: 1 for r in rig.store.rows_kept if r[4] % 7 or kill_at % 2})
+        rig.log.committed[AT] = Committed(kill_at % 8, None)
+        moments = iter(range(10_000))
+
+        def script(operation: str, when: str, moments: object = moments, kill_at: int = kill_at) -> None:
+            if next(moments) == kill_at:  # type: ignore[call-overload]  # an iterator
+                raise Crash
+
+        rig.script(script)
+        try:
+            sink(rig, 15)
+        except Crash:
+            rig.script(no_faults)
+            sink(rig, 20)
+        assert all(count == 1 for count in rig.stored().values()), kill_at
+        assert set(range(5 * (kill_at % 8), 50)) <= set(rig.stored()), kill_at
+
+
+def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_value: MakeValue) -> None:
+    """Else retention could pass what nobody announced, and the next owner would begin behind it without a word."""
+    rig = Rig([make_value(0, 5)])
+    seen: list[tuple[int, bool]] = []
+
+    def watch(operation: str, when: str) -> None:
+        if operation == "newest" and when == "before":
+            committed = rig.log.committed[AT]
+            assert committed.intent is not None
+            seen.append((committed.offset, committed.intent.pending))
+
+    rig.script(watch)
+    world = rig.world()
+    world.pace = Pace(seconds=0.0)
+    run(_one_turn(rig, world))
+    assert seen == [(0, False)]
+
+
+async def _one_turn(rig: Rig, world: World) -> None:
+    member = Owner(rig.log)
+    lease = MemberLease(member, AT, "id-1", TopicIds(rig.log.ids, ManualClock()))
+    flow = Flow(world, member, lease, STEPS, Opening(0, 0, known=False), RangeLimits(), skip_lost=False)
+    flow.stop()
+    await flow.run()
+
+
+def test_too_many_parts_slow_the_ranges_down_and_nothing_else_does(rig: Rig) -> None:
+    """Only that refusal stretches the interval, for all partitions of the process."""
+    for code, stretch in ((TOO_MANY_PARTS, 8.0), (241, 1.0)):
+        left = 3
+
+        def script(operation: str, when: str, code: int = code) -> None:
+            nonlocal left
+            if operation.startswith("insert") and when == "before" and left:
+                left -= 1
+                raise Capacity("not now", code)
+
+        rig.log.committed[AT] = Committed(8, Intent("id-1"))
+        rig.store.rows_kept.clear()
+        rig.script(script)
+        world = rig.world()
+        run(rig.sink(world))
+        assert world.pace.stretch == stretch
+        assert Position("steps", 3) == AT
