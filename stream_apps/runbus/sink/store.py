@@ -33,7 +33,8 @@ class ClickHouseStore:
         client: connected; used by several threads at once.
         group: the consumer group, for `lost_ranges`.
         component_id: who writes, for `dead_letters`.
-        parallel: inserts at the same time.
+        parallel: inserts, and questions, at the same time; more partitions than that wait for each other, because a
+            server that is asked by all of them at once refuses.
     """
 
     def __init__(self, client: Client, group: str, component_id: str, parallel: int = 4) -> None:
@@ -41,6 +42,7 @@ class ClickHouseStore:
         self._group = group
         self._component_id = component_id
         self._inserts = asyncio.Semaphore(parallel)
+        self._questions = asyncio.Semaphore(parallel)
 
     async def insert(self, table: str, container: memoryview, token: str) -> None:
         """Insert one container as one block; see api.Store."""
@@ -105,9 +107,12 @@ class ClickHouseStore:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
         # JSON, because it says how many rows it has: to the driver an empty answer of anybody is "no rows", and rows
         # that are believed to be missing are inserted again.
-        return await self._call(
-            lambda: _numbers(self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact"))
-        )
+        async with self._questions:
+            return await self._call(
+                lambda: _numbers(
+                    self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact")
+                )
+            )
 
     async def _call(self, request: Callable[[], T]) -> T:
         def work() -> T:
