@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbus.clickhouse import queries
-from runbus.clickhouse.tables import POSITION_FIELDS, STEPS, STORED_TOPICS, StoredTopic
+from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STEPS, STORED_TOPICS, StoredTopic
 from runbus.schemas.avsc import INTERNAL, schema
 from runbus.schemas.topics import TOPICS
 
@@ -50,8 +50,8 @@ def test_no_gorilla() -> None:
 
 @pytest.mark.parametrize(("topic", "landing"), LANDINGS, ids=lambda v: v if isinstance(v, str) else "")
 def test_landing_has_the_fields_of_the_record(topic: StoredTopic, landing: str) -> None:
-    """A landing table has the position and then every field of the Avro schema, under its own name, in order."""
-    fields = [name for name, _ in POSITION_FIELDS] + [f["name"] for f in schema(topic.schema).fields]
+    """A landing table has the position, every field of the Avro schema under its own name, in order, and the end."""
+    fields = [name for name, _ in POSITION_FIELDS] + [f["name"] for f in schema(topic.schema).fields] + [END_FIELD[0]]
     assert COLUMN.findall(definition(landing)) == fields
 
 

@@ -36,7 +36,7 @@ def source(message: Message) -> tuple[str, int, int] | None:
         position = found["topic_id"], int(found["partition"]), int(found["offset"])
     except (KeyError, ValueError):
         return None
-    return position if found.get("component", "") in ("", "sink") else None
+    return position if found.get("component") == "sink" else None
 
 
 def _text(value: str | bytes | None) -> str:

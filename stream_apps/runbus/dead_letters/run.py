@@ -20,6 +20,7 @@ from runbus.dead_letters.retry import Bench, store_again
 from runbus.schemas.admin import BrokerUnavailable, admin_client
 from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
 from runbus.sink.api import Committed, LogUnavailable, Position, Route
+from runbus.sink.clients import new_reader
 from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.process import CodecSchemas, WallClock
 from runbus.sink.ranges import read
@@ -29,6 +30,7 @@ from runbus.sink.topics import kafka_ids
 
 #: stored now | it was there already | it still cannot be stored | not now: the reason says what to wait for, or do
 Result = Literal["stored", "already", "dead", "refused"]
+_CLOSE_S = 5.0  # a consumer that never joined has nothing to say to the broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,13 @@ def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[Letters]:
         client.close()
 
 
-def retry(sides: Sides, keys: Sequence[str], topic: str, report: Callable[[Outcome], None]) -> None:
+def retry(sides: Sides, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]) -> None:
     """Store what letters are about, one after the other; each outcome is reported as soon as it is known.
 
     Args:
         sides: the log and ClickHouse; `group` is the sink's.
-        keys: of letters; [] = all that have a position.
-        topic: only letters about this topic (full name); "" = all.
+        keys: of letters.
+        topics: full names; all letters about them too.
         report: called for each letter.
 
     Raises:
@@ -72,25 +74,28 @@ def retry(sides: Sides, keys: Sequence[str], topic: str, report: Callable[[Outco
     """
     client = connect(sides.clickhouse, timeouts=Timeouts(answer=30))
     try:
-        asyncio.run(_retry(sides, client, keys, topic, report))
+        asyncio.run(_retry(sides, client, keys, topics, report))
     finally:
         client.close()
 
 
 async def _retry(
-    sides: Sides, client: Client, keys: Sequence[str], topic: str, report: Callable[[Outcome], None]
+    sides: Sides, client: Client, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]
 ) -> None:
     routes = routes_of(sides.kafka.topic_prefix)
     found = Letters(client, routes)
-    origins = found.origins(keys, topic)
+    origins = found.origins(keys, topics)
     for key in sorted(set(keys) - {key for key, _ in origins}):
         unknown = Origin("", "", -1, -1)
         report(Outcome(key, unknown, "refused", "no dead letter has this key: `runbus dlq list` shows them"))
     gate = await _gate(sides, routes, [origin for _, origin in origins])
     bench = Bench(ClickHouseStore(client, sides.group), CodecSchemas(sides.codec), WallClock())
+    stored = found.stored(origin for _, origin in origins)
     for key, origin in origins:
         obstacle = gate.obstacle(origin)
-        if obstacle:
+        if origin in stored:
+            report(Outcome(key, origin, "already"))
+        elif obstacle:
             report(Outcome(key, origin, "refused", obstacle))
         else:
             report(await _one(bench, routes[origin.topic], found, key, origin))
@@ -111,13 +116,15 @@ async def _one(bench: Bench, route: Route, found: Letters, key: str, origin: Ori
 async def _gate(sides: Sides, routes: dict[str, Route], origins: Sequence[Origin]) -> Gate:
     """Ask where the sink stands in the partitions that letters are about."""
     admin = admin_client(sides.kafka)
+    offsets = KafkaOffsets(admin, new_reader(sides.kafka, sides.group))
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
-        offsets = KafkaOffsets(admin, sides.group)
         committed: dict[Position, Committed | None] = await offsets.committed(positions) if positions else {}
     except LogUnavailable as error:
         raise BrokerUnavailable(
             f"Kafka at {sides.kafka.bootstrap_servers} does not say where the sink stands: {error}"
         ) from error
+    finally:
+        await offsets.close(_CLOSE_S)
     return Gate(routes, ids, committed)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from runbus.config.errors import RunBusError
+from runbus.schemas.dead_letters import Headers
 from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position, Record, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
 from runbus.sink.letters import wrap
@@ -19,6 +21,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
 _TIMEOUT_S = 10.0
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+# What is kept of a dead letter that no record can hold: enough to see what it was, as the recorder does it.
+_START_BYTES = 64 * 1024
+_HEADER_BYTES = 4 * 1024
 
 # The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
 # is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
@@ -134,26 +140,38 @@ class KafkaLog:
         self._thread = OneThread("runbus-sink-producer")
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter and wait for the log; see api.Log."""
-        failure: list[KafkaError | None] = []
+        """Append a dead letter and wait for the log; see api.Log. One that the topic does not take is shortened."""
+        error = await self._append(letter.key, letter.record.value, letter.headers)
+        if error is not None and error.code() in _TOO_LARGE:
+            value, headers = shortened(letter.record.value or b"", letter.headers)
+            error = await self._append(letter.key, value, headers)
+        if error is not None:
+            raise LogUnavailable(f"dead letter {letter.key}: {error.str()}")
+
+    async def _append(self, key: str, value: bytes | None, headers: Headers) -> KafkaError | None:
+        """Append to the dead letters; return None once the log has it, else why not."""
+        outcome: list[KafkaError | None] = []
 
         def send() -> None:
             self._producer.produce(
                 self._dead_letters,
-                key=letter.key.encode(),
-                value=letter.record.value,
-                headers=list(letter.headers),
-                on_delivery=lambda error, _: failure.append(error),
+                key=key.encode(),
+                value=value,
+                headers=list(headers),
+                on_delivery=lambda error, _: outcome.append(error),
             )
             self._producer.flush(_TIMEOUT_S)
 
         try:
-            await self._thread.call(lambda: _call(send))
+            await self._thread.call(send)
         except BufferError as error:
             raise LogUnavailable(str(error)) from error
-        if failure != [None]:
-            said = failure[0].str() if failure and failure[0] else "no answer"
-            raise LogUnavailable(f"dead letter {letter.key}: {said}")
+        except KafkaException as error:  # the client itself refuses it
+            refused: KafkaError = error.args[0]
+            return refused
+        if not outcome:
+            raise LogUnavailable(f"dead letter {key}: no answer")
+        return outcome[0]
 
     def send(self, topic: str, key: str, value: bytes) -> None:
         """Append without waiting; what cannot be queued is left out (the next heartbeat says the same, newer)."""
@@ -168,6 +186,16 @@ class KafkaLog:
         """Give what was sent that long to arrive."""
         await self._thread.call(lambda: self._producer.flush(seconds))
         self._thread.end()
+
+
+def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
+    """Return the start of a dead letter that no record can hold, and headers that say what it was.
+
+    `size` and `sha256` are those of the whole value, which is where the letter says it is until retention deletes it.
+    """
+    cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
+    whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
+    return value[:_START_BYTES], cut + whole
 
 
 def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:

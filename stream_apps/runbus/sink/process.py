@@ -23,7 +23,7 @@ from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
 from runbus.schemas.start import needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
-from runbus.sink.clients import choose_protocol, new_consumer, new_producer
+from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
 from runbus.sink.offsets import KafkaOffsets
@@ -109,7 +109,7 @@ async def _run(settings: SinkSettings, codec: Codec) -> None:
 async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
-    offsets = KafkaOffsets(process.admin, settings.group)
+    offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
     kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
@@ -124,6 +124,7 @@ async def _report(process: _Process) -> None:
     finally:
         beats.cancel()
         await kafka_log.close(3.0)
+        await offsets.close(3.0)
 
 
 async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from runbus.clickhouse.errors import DataError
+from runbus.clickhouse.errors import Ambiguous, DataError
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
@@ -235,7 +235,8 @@ class _Delivery:
         several = False
         while group.records:
             try:
-                several |= await self._insert(self.route.landing, group.writer, _framed(group.records), group.token)
+                framed = _framed(group.records)
+                several |= await self._insert(self.route.landing, group.writer, framed, group.token, group.records)
                 if self.route.batched:
                     self.world.tally.inserted_steps += sum(record.steps for record in group.records)
                 break
@@ -246,17 +247,44 @@ class _Delivery:
             self.world.pace.accepted()
         return several
 
-    async def _insert(self, table: str, writer: AvroSchema, framed: Iterable[values.Framed], token: str) -> bool:
-        """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts)."""
+    async def _insert(
+        self, table: str, writer: AvroSchema, framed: Iterable[values.Framed], token: str, records: Sequence[Record]
+    ) -> bool:
+        """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
+
+        An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
+        an attempt without an answer rows are counted first: it is over, too, once all of `records` are whole.
+        """
         container = build(writer, self.lease.topic_id, self.lease.position.partition, framed)
+        unanswered = False
 
         async def insert() -> None:
+            nonlocal unanswered
+            if unanswered and await self._has(writer, records):
+                return
             began = self.world.clock.now()
-            await self.world.store.insert(table, container, token)
+            try:
+                await self.world.store.insert(table, container, token)
+            except Ambiguous:
+                unanswered = True
+                raise
             self.world.tally.inserts.observe(self.world.clock.now() - began)
 
         await self._refresh()
         return (await self._ask(insert))[1]
+
+    async def _has(self, writer: AvroSchema, records: Sequence[Record]) -> bool:
+        """Return whether every row of some records is stored; a record that does not say how many it has is not."""
+        try:
+            expected = {record.offset: values.rows(self.route, record, writer) for record in records}
+        except InvalidValue:
+            return False
+        stored = await self._count()
+        return all(stored.get(offset, 0) >= rows for offset, rows in expected.items())
+
+    async def _count(self) -> dict[int, int]:
+        """Return offset -> stored rows, of the range."""
+        return (await self._ask(partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)))[0]
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Call the store until answered; an intent that has grown old meanwhile is committed again."""
@@ -295,8 +323,7 @@ class _Delivery:
             except InvalidValue as error:
                 bad[record.offset] = error
         self._remove(group, bad, letters)
-        count = partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)
-        stored, _ = await self._ask(count)
+        stored = await self._count()
         self.world.tally.verified += 1
         return {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
 
@@ -323,7 +350,7 @@ class _Delivery:
         token = f"{group.token}#{self.intent.repair}"
         whole = [record for record in group.records if missing.get(record.offset) == 0]
         if whole:
-            await self._insert(self.route.repair, group.writer, _framed(whole), token)
+            await self._insert(self.route.repair, group.writer, _framed(whole), token, whole)
             self.world.tally.repaired_rows += sum(record.steps for record in whole)
         for record in group.records:
             if missing.get(record.offset):
@@ -333,7 +360,7 @@ class _Delivery:
         """Insert the steps of a record of which only some are stored."""
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
         writer, framed = values.missing(self.route, record, group.writer, present)
-        await self._insert(self.route.repair, writer, framed, token)
+        await self._insert(self.route.repair, writer, framed, token, [record])
         self.world.tally.repaired_rows += record.steps - len(present)
 
     def _letter(self, record: Record, error: Exception) -> DeadLetter:

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, Unknown, translated
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.config.errors import RunBusError
 from runbus.sink.settings import SinkSettings
@@ -37,7 +37,7 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
     while not stop.is_set():
         try:
             return await in_thread(lambda: _open(settings), "runbus-sink-start")
-        except (Ambiguous, Capacity) as error:
+        except (Ambiguous, Capacity, Unknown) as error:
             if time.monotonic() >= say_at:
                 say_at = time.monotonic() + _SAY_S
                 log.warning("sink.waiting for ClickHouse at %s: %s", settings.clickhouse.url, error.text)
@@ -52,6 +52,8 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
 def _open(settings: SinkSettings) -> Client:
     client = connect(settings.clickhouse, timeouts=Timeouts(answer=settings.insert_seconds))
     check_deduplication(client)
-    if not int(str(client.command(f"EXISTS TABLE {LOST_RANGES}"))):
+    with translated():
+        exists = client.command(f"EXISTS TABLE {LOST_RANGES}")
+    if exists != 1:
         raise Configuration(f"table {LOST_RANGES} does not exist")
     return client

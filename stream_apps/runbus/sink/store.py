@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,7 +11,7 @@ from typing import TypeVar
 from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.deduplication import insert_settings
-from runbus.clickhouse.errors import translated
+from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.sink.api import Gone, Route, Source
 from runbus.sink.threads import in_thread
@@ -46,7 +47,7 @@ class ClickHouseStore:
         def insert() -> None:
             # A memoryview, not bytes: the driver sends bytes a second time by itself after a lost connection, and that
             # hidden second attempt could be acknowledged from the token's log without the rows being there.
-            self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings)  # type: ignore[arg-type]
+            acknowledged(self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings))  # type: ignore[arg-type]
 
         async with self._inserts:
             await self._call(insert)
@@ -77,11 +78,18 @@ class ClickHouseStore:
         await self._insert_rows(LOST_RANGES, [row], columns)
 
     async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
-        await self._call(lambda: self._client.insert(table, rows, column_names=columns, settings={"async_insert": "0"}))
+        settings = {"async_insert": "0"}
+        await self._call(
+            lambda: acknowledged(self._client.insert(table, rows, column_names=columns, settings=settings))
+        )
 
-    async def _query(self, query: str, lease: Source, lo: int, hi: int) -> Sequence[Sequence[int]]:
+    async def _query(self, query: str, lease: Source, lo: int, hi: int) -> list[list[int]]:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
-        return await self._call(lambda: self._client.query(query, parameters=parameters, settings=_READ).result_rows)
+        # JSON, because it says how many rows it has: to the driver an empty answer of anybody is "no rows", and rows
+        # that are believed to be missing are inserted again.
+        return await self._call(
+            lambda: _numbers(self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact"))
+        )
 
     async def _call(self, request: Callable[[], T]) -> T:
         def work() -> T:
@@ -89,6 +97,19 @@ class ClickHouseStore:
                 return request()
 
         return await in_thread(work, "runbus-sink-store")
+
+
+def _numbers(answer: bytes) -> list[list[int]]:
+    """Return the rows of a whole JSONCompact answer. Raises Configuration where it is none."""
+    try:
+        found = json.loads(answer)
+        rows = [[int(number) for number in row] for row in found["data"]]
+        whole = len(rows) == found["rows"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise no_clickhouse(f"it says {answer[:60]!r}") from error
+    if not whole:
+        raise no_clickhouse(f"{len(rows)} rows of {found['rows']}")
+    return rows
 
 
 def _now_us() -> int:

@@ -64,7 +64,14 @@ class Feed:
 
     def __post_init__(self) -> None:
         self.producer = Producer(
-            {**self.settings.client_config(), "partitioner": "murmur2", "compression.type": "lz4", "linger.ms": 5}
+            {
+                **self.settings.client_config(),
+                "enable.idempotence": True,  # as the recorder does: no record overtakes one that is sent again
+                "partitioner": "murmur2",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.max.bytes": 32 * 1024 * 1024,  # the topic's limit decides
+            }
         )
 
     def steps(self, batches: int, agents: int = 4, size: int = 256) -> None:

@@ -14,7 +14,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.schemas.admin import admin_client, apply_topics
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Position, Record
-from runbus.sink.clients import new_consumer
+from runbus.sink.clients import new_consumer, new_reader
 from runbus.sink.group import Batch, Member, Offsets, Restart
 from runbus.sink.log import KafkaMember
 from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember
@@ -86,7 +86,7 @@ class KafkaWorld(World):
         self._protocol = protocol
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, self._settings.group)
+        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._settings.group))
 
     def member(self) -> Member:
         """Return a new member."""

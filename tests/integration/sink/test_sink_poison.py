@@ -18,6 +18,7 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
     good = feed.value(make_batch(feed.run, "poison", 0, 8))
     other = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     length = good.index(b"<f4")  # the layout's dtype: another one makes width and columns contradict each other
+    attempt = good.index(b"poison") + len(b"poison")  # a varint that no reader should take as long as that
     return {
         "null": None,
         "empty": b"",
@@ -33,6 +34,9 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
         "dtype flipped": good[:length] + b"<f8" + good[length + 3 :],
         "negative length": good[:10] + b"\x03" + good[11:],
         "huge length": good[:10] + b"\xfe\xff\xff\xff\x0f" + good[11:],
+        "endless integer": good[:attempt] + b"\x82" + b"\x80" * 10 + b"\0" + good[attempt + 1 :],
+        "not UTF-8": good[:11] + b"\xff" + good[12:],
+        "control character": good[:11] + b"\xc2\x85" + good[13:],
     }
 
 
