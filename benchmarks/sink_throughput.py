@@ -2,12 +2,14 @@
 
 Method: a topic of `--partitions` partitions is filled with `--steps` steps (records of 256 steps, 4 float32 values an
 observation, lz4) before anything is measured. `sink` is a sink process that starts with that backlog: from its first
-stored row to its last, seen by counting rows ten times a second; its processor time is read
-from the operating system at both ends. `plain` then sends the same values, wrapped in the same containers of the same
-size, by plain inserts (no tokens, no commits, no log) into the same tables, from as many threads. The two take turns
-for `--rounds`; printed are medians and the ratio of each pair. Engines are the local ones, on this machine, so broker,
-engine, sink and this program share its processors, and only `sink` also pays for reading the log. The default number
-of steps is a whole number of full ranges a partition: a rest would wait for its second to pass.
+stored row to its last, seen by counting rows ten times a second; its processor time is read from the operating system
+at both ends. `plain` then sends the same values, wrapped in the same containers of the same size, by plain inserts (no
+tokens, no commits, no log) into the same tables, from as many threads. The two take turns for `--rounds`; printed are
+medians and the ratio of each pair. `catch_up` is another topic, filled in the same way: a sink starts with that backlog
+while new steps come at `--nominal` steps a second, and is measured until less than a second of them waits; its ratio is
+the steps that it stores a second over those that come. Engines are the local ones, on this machine, so broker, engine,
+sink and this program share its processors, and only `sink` also pays for reading the log. The default number of steps
+is a whole number of full ranges a partition: a rest would wait for its second to pass.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,27 +54,34 @@ from runbus.sink.container import build
 
 BATCH = 256
 DEADLINE_S = 300.0
+NEW_S = 40.0  # how long new steps come at most
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One pair: steps a second of both, their ratio, the sink's processor time (microseconds a step)."""
+    """One round: steps a second of sink and plain, their ratio, the sink's processor time (microseconds a step).
+
+    `catch_up_ratio` is how many steps are stored for each that comes while a backlog is drained.
+    """
 
     sink_steps_per_second: float
     plain_steps_per_second: float
     ratio: float
     sink_cpu_us_per_step: float
+    catch_up_steps_per_second: float
+    catch_up_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The engines and the size of a run."""
+    """The engines and the size of a run; `nominal` is steps a second."""
 
     kafka: KafkaSettings
     clickhouse: ClickHouseSettings
     steps: int
     partitions: int
     threads: int
+    nominal: float
     folder: Path
 
 
@@ -104,20 +114,44 @@ def make_batch(run: str, agent: str, first: int) -> StepBatch:
     return StepBatch(header, columns, rng.integers(0, 2, BATCH).astype("<i8").tobytes(), observation.tobytes())
 
 
-def fill(bench: Bench, run: str) -> None:
+class Writer:
+    """Writes the steps of a run, evenly over the partitions of its topic."""
+
+    def __init__(self, bench: Bench, run: str) -> None:
+        self._bench, self._run, self._kind = bench, run, schema("StepBatch")
+        self._producer = Producer({**bench.kafka.client_config(), "compression.type": "lz4", "linger.ms": 20})
+        self.written = 0
+
+    def value(self, number: int) -> bytes:
+        """Return the batch of that number of the run."""
+        batch = make_batch(self._run, self._agent(number), number // self._bench.partitions * BATCH)
+        return Codec().frame("steps", self._kind, encode(batch))
+
+    def send(self, number: int, value: bytes) -> None:
+        """Write it."""
+        self._producer.produce(
+            f"{self._bench.kafka.topic_prefix}steps", key=stream_key(self._run, self._agent(number)), value=value,
+            partition=number % self._bench.partitions,
+        )  # fmt: skip
+        self._producer.poll(0)
+        self.written += BATCH
+
+    def flush(self) -> None:
+        """Wait until the log has everything."""
+        assert self._producer.flush(60) == 0
+
+    def _agent(self, number: int) -> str:
+        return f"agent-{number % self._bench.partitions}"
+
+
+def fill(bench: Bench, run: str) -> Writer:
     """Produce the steps, evenly over the partitions."""
     apply_topics(bench.kafka, partitions=bench.partitions)
-    producer = Producer({**bench.kafka.client_config(), "compression.type": "lz4", "linger.ms": 20})
-    frame, kind = Codec().frame, schema("StepBatch")
+    writer = Writer(bench, run)
     for number in range(bench.steps // BATCH):
-        agent = f"agent-{number % bench.partitions}"
-        value = frame("steps", kind, encode(make_batch(run, agent, number // bench.partitions * BATCH)))
-        producer.produce(
-            f"{bench.kafka.topic_prefix}steps", key=stream_key(run, agent), value=value,
-            partition=number % bench.partitions,
-        )  # fmt: skip
-        producer.poll(0)
-    assert producer.flush(60) == 0
+        writer.send(number, writer.value(number))
+    writer.flush()
+    return writer
 
 
 def rows(client: Client, run: str) -> int:
@@ -126,8 +160,9 @@ def rows(client: Client, run: str) -> int:
     return int(found.result_rows[0][0])
 
 
-def measure_sink(bench: Bench, client: Client, run: str, group: str) -> tuple[float, float]:
-    """Return (steps a second, microseconds of processor time a step) from the sink's first row to its last."""
+@contextmanager
+def sink(bench: Bench, group: str) -> Iterator[int]:
+    """Run a sink; yield its pid."""
     env = {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": bench.kafka.bootstrap_servers,
@@ -140,17 +175,53 @@ def measure_sink(bench: Bench, client: Client, run: str, group: str) -> tuple[fl
         "RUNBUS_SINK_PARALLEL_INSERTS": str(bench.threads),
     }
     with (bench.folder / f"{group}.log").open("wb") as output:
-        sink = subprocess.Popen([sys.executable, "-m", "runbus.sink"], env=env, stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, "-m", "runbus.sink"], env=env, stdout=output, stderr=output)
     try:
-        first = _until(client, run, 1)
-        started, cpu = time.perf_counter(), cpu_seconds(sink.pid)
-        _until(client, run, bench.steps)
-        seconds, cpu = time.perf_counter() - started, cpu_seconds(sink.pid) - cpu
+        yield process.pid
     finally:
-        sink.send_signal(signal.SIGTERM)
-        sink.wait(30)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def measure_sink(bench: Bench, client: Client, run: str, group: str) -> tuple[float, float]:
+    """Return (steps a second, microseconds of processor time a step) from the sink's first row to its last."""
+    with sink(bench, group) as pid:
+        first = _until(client, run, 1)
+        started, cpu = time.perf_counter(), cpu_seconds(pid)
+        _until(client, run, bench.steps)
+        seconds, cpu = time.perf_counter() - started, cpu_seconds(pid) - cpu
     assert rows(client, run) == bench.steps
     return (bench.steps - first) / seconds, cpu / (bench.steps - first) * 1e6
+
+
+def measure_catch_up(bench: Bench, client: Client, run: str, group: str) -> float:
+    """Return steps stored a second while new ones come, from the first row until less than a second of them waits."""
+    writer, ended = fill(bench, run), threading.Event()
+    first_new = bench.steps // BATCH
+    values = [writer.value(first_new + i) for i in range(int(bench.nominal * NEW_S / BATCH))]
+
+    def come() -> None:
+        began = time.monotonic()
+        for number, value in enumerate(values):
+            if ended.wait(max(0.0, number * BATCH / bench.nominal - (time.monotonic() - began))):
+                break
+            writer.send(first_new + number, value)
+        writer.flush()
+
+    with sink(bench, group):
+        first = _until(client, run, 1)
+        started = time.perf_counter()
+        coming = threading.Thread(target=come)
+        coming.start()
+        while (stored := rows(client, run)) < writer.written - bench.nominal:
+            assert coming.is_alive(), f"not caught up in {NEW_S:.0f} s: {stored} of {writer.written} rows"
+            time.sleep(0.1)
+        seconds = time.perf_counter() - started
+        ended.set()
+        coming.join()
+        _until(client, run, writer.written)
+    assert rows(client, run) == writer.written
+    return (stored - first) / seconds
 
 
 def _until(client: Client, run: str, count: int) -> int:
@@ -200,22 +271,21 @@ def read_containers(bench: Bench, partition: int) -> list[memoryview]:
     return [build(kind, "plain", partition, values[i : i + per_range]) for i in range(0, len(values), per_range)]
 
 
-def run_pair(bench: Bench, number: int) -> Result:
-    """Measure one pair on a fresh topic."""
-    bench = Bench(
-        KafkaSettings(bench.kafka.bootstrap_servers, topic_prefix=f"bench{number}."),
-        *(bench.clickhouse, bench.steps, bench.partitions, bench.threads, bench.folder),
-    )
+def run_round(bench: Bench, number: int) -> Result:
+    """Measure one pair and one catching up, each on a fresh topic."""
+    pair, late = (replace(bench, kafka=replace(bench.kafka, topic_prefix=f"{kind}{number}.")) for kind in ("p", "c"))
     run = f"run-{number}"
-    fill(bench, run)
+    fill(pair, run)
     client = connect(bench.clickhouse)
     try:
-        sink, cpu = measure_sink(bench, client, run, f"bench-{number}")
-        plain = measure_plain(bench, client, run)
+        guarded, cpu = measure_sink(pair, client, run, f"pair-{number}")
+        plain = measure_plain(pair, client, run)
+        client.command("TRUNCATE TABLE steps")
+        caught_up = measure_catch_up(late, client, f"late-{number}", f"late-{number}")
         client.command("TRUNCATE TABLE steps")
     finally:
         client.close()
-    return Result(sink, plain, sink / plain, cpu)
+    return Result(guarded, plain, guarded / plain, cpu, caught_up, caught_up / bench.nominal)
 
 
 def main() -> None:
@@ -224,13 +294,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7_995_392)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--threads", type=int, default=4, help="inserts at the same time, in both")
+    parser.add_argument("--nominal", type=float, default=200_000, help="steps a second that come during catch_up")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     steps = args.steps // (BATCH * args.partitions) * BATCH * args.partitions
     with tempfile.TemporaryDirectory() as name, engines(Path(name)) as (kafka, clickhouse):
-        bench = Bench(kafka, clickhouse, steps, args.partitions, args.threads, Path(name))
-        results = [run_pair(bench, number) for number in range(args.rounds)]
+        bench = Bench(kafka, clickhouse, steps, args.partitions, args.threads, args.nominal, Path(name))
+        results = [run_round(bench, number) for number in range(args.rounds)]
     median = {key: statistics.median(getattr(r, key) for r in results) for key in asdict(results[0])}
     if args.json:
         print(json.dumps({"steps": steps, "rounds": [asdict(r) for r in results], "median": median}))

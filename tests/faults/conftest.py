@@ -10,7 +10,7 @@ from runbus.schemas.admin import apply_topics
 from tests.faults.rig import PARTITIONS
 
 LONG = "RUNBUS_TEST_FAULTS"
-collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py"]
+collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py", "*/test_*.py"]
 
 
 @pytest.fixture

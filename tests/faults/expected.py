@@ -7,11 +7,11 @@ no row comes after the one that ended its episode, and every stream has ended, o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -19,23 +19,10 @@ from runbus.config.errors import RunBusError
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from tests.faults.rows import Row, rows_of
 
 StreamKey = tuple[str, str, int]
 Values = dict[str, Any]
-
-
-class Row(NamedTuple):
-    """One row of a batch."""
-
-    seq: int
-    env: int
-    episode: int
-    step: int
-    ts: int
-    reward: float
-    terminated: bool
-    truncated: bool
-    extras: dict[str, float]
 
 
 @dataclass
@@ -62,7 +49,7 @@ def streams(steps: Sequence[Message], runs: Sequence[Message]) -> dict[StreamKey
         h = batch.header
         stream = found.setdefault((h.run_id, h.agent_id, h.attempt), Stream())
         stream.dropped = max(stream.dropped, h.dropped)
-        for row in _rows(batch):
+        for row in rows_of(batch):
             stream.arrived.setdefault(row.seq, row)
     for message in runs:
         event = RunEvent.decode(Codec().open(message.value(), "RunEvent")[1])
@@ -78,17 +65,6 @@ def batch_of(message: Message) -> StepBatch | None:
         return decode(body, writer)
     except RunBusError:
         return None
-
-
-def _rows(batch: StepBatch) -> Iterable[Row]:
-    c = batch.columns
-    extras: list[dict[str, float]] = [{} for _ in range(batch.header.count)]
-    for extra in batch.extras:
-        for row, value in zip(extra.rows.tolist(), extra.values.tolist(), strict=True):
-            extras[row][extra.name] = value
-    seqs = range(batch.header.first_seq, batch.header.next_seq)
-    columns = (c.env, c.episode, c.step, c.ts, c.reward, c.terminated.astype(bool), c.truncated.astype(bool))
-    return map(Row, seqs, *(column.tolist() for column in columns), extras)
 
 
 # --- episodes ---------------------------------------------------------------------------------------------------------

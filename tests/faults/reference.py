@@ -10,43 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
 
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized, RunEvent
+from tests.faults.rows import Row, rows_of
 
 StreamKey = tuple[str, str, int]
 CLOCK_SLACK_MS = 1000
-
-
-class Row(NamedTuple):
-    """One row of the log."""
-
-    seq: int
-    env: int
-    episode: int
-    step: int
-    ts: int
-    reward: float
-    terminated: bool
-    truncated: bool
-    extras: dict[str, float]
-
-
-def rows_of(batch: StepBatch) -> list[Row]:
-    """Return a batch as rows."""
-    c = batch.columns
-    names: list[dict[str, float]] = [{} for _ in range(batch.header.count)]
-    for extra in batch.extras:
-        for index, value in zip(extra.rows.tolist(), extra.values.tolist(), strict=True):
-            names[index][extra.name] = value
-    columns = (c.env, c.episode, c.step, c.ts, c.reward, c.terminated, c.truncated)
-    return [
-        Row(batch.header.first_seq + index, env, episode, step, ts, reward, bool(over), bool(cut), names[index])
-        for index, (env, episode, step, ts, reward, over, cut) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True)
-        )
-    ]
 
 
 @dataclass

@@ -135,10 +135,12 @@ def workers(kind: str, settings: KafkaSettings, folder: Path, **env: str) -> Ite
 
 @dataclass
 class Cursor:
-    """Where a group stands in `steps`, against where the log ends."""
+    """Where a group stands in a topic, against where the log ends."""
 
     settings: KafkaSettings
     group: str
+    topic: str = "steps"
+    partitions: int = PARTITIONS
     _consumer: Consumer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +152,7 @@ class Cursor:
 
         Not by the admin client: its answer to an error of one group, such as one that moves, is a segmentation fault.
         """
-        asked = [TopicPartition(self.settings.topic_prefix + "steps", p) for p in range(PARTITIONS)]
+        asked = [TopicPartition(self.settings.topic_prefix + self.topic, p) for p in range(self.partitions)]
         try:
             return {place.partition: max(place.offset, 0) for place in self._consumer.committed(asked, timeout=10)}
         except KafkaException:
@@ -162,14 +164,18 @@ class Cursor:
 
     def ends(self) -> dict[int, int]:
         """Return where each partition ends."""
-        topic = self.settings.topic_prefix + "steps"
-        found = {p: self._consumer.get_watermark_offsets(TopicPartition(topic, p), 10) for p in range(PARTITIONS)}
+        name = self.settings.topic_prefix + self.topic
+        parts = {p: TopicPartition(name, p) for p in range(self.partitions)}
+        found = {p: self._consumer.get_watermark_offsets(part, 10) for p, part in parts.items()}
         return {p: high for p, (_, high) in found.items() if high}
 
     def at_end(self) -> bool:
-        """Whether the group has taken everything."""
+        """Whether the group has taken everything; not while the broker does not answer."""
         committed = self.committed()
-        return all(committed.get(p, 0) == end for p, end in self.ends().items())
+        try:
+            return all(committed.get(p, 0) == end for p, end in self.ends().items())
+        except KafkaException:
+            return False
 
     def close(self) -> None:
         """Close the clients."""

@@ -120,7 +120,7 @@ class Universe:
         """Throw out the members that were not heard of for a session."""
         for member in list(self.group.members):
             wire = self.seen.get(member)
-            if (wire is not None and wire.alive) or self.now() < self.broker.away_until:
+            if (wire is not None and wire.alive and wire.member == member) or self.now() < self.broker.away_until:
                 self.heard[member] = self.now()
             elif self.now() - self.heard.setdefault(member, self.now()) > _SESSION_S:
                 self.group.expel(member)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, StoreError
-from runbus.sink.api import Committed, DeadLetter, Gone, Intent, Lease, LogUnavailable, Position, Record, Route
+from runbus.sink.api import Committed, DeadLetter, Gone, Intent, LogUnavailable, Position, Record, Route, Source
 from runbus.sink.group import Restart
 from tests.simulation.universe import Universe
 
@@ -33,6 +33,7 @@ class Wire:
         self.universe = universe
         self.rng = random.Random(seed)
         self.faults: Counter[str] = Counter()
+        self.member = ""  # what it is in the group now; whatever it was before is silent
         self._dead = False
         self._held = asyncio.Event()
         self._held.set()
@@ -153,21 +154,17 @@ class WiredStore:
         """Insert."""
         await self._wire.call(lambda: self._server.insert(table, container, token), Ambiguous, changes=True, late=True)
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Count."""
         return await self._ask(lambda: self._server.tables.rows(route, lease, lo, hi))
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Look ahead."""
         return await self._ask(lambda: self._server.tables.newest(route, lease, lo))
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Read the seq of a record."""
         return await self._ask(lambda: self._server.tables.sequence(route, lease, offset))
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep letters."""
-        await self._ask(lambda: self._server.tables.record_dead_letters(letters))
 
     async def record_lost(self, gone: Gone) -> None:
         """Keep a loss."""
@@ -189,6 +186,7 @@ class WiredBroker:
         """Join the group."""
         member = await self._ask(lambda: self._group.join(topics))
         self._wire.universe.seen[member] = self._wire
+        self._wire.member = member
         return member
 
     async def heartbeat(self, member: str, owned: frozenset[Position]) -> frozenset[Position]:

@@ -1,4 +1,4 @@
-"""The audit identity: produced = stored + dropped + in flight + missing, per stream."""
+"""The audit identity: produced = stored + dropped + in flight + dead letters + missing, per stream."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ STREAM = ("run", "agent", 1)
         ),
         pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), Sums(100, 101, duplicates=1), id="twice"),
         pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), Sums(100, missing=100), id="nothing stored"),
+        pytest.param(
+            Logged(100, 0, 0, dead_letters=10), Stored(90, 90, 100), Sums(100, 90, dead_letters=10), id="dead letters"
+        ),
+        pytest.param(
+            Logged(100, 0, 5, dead_letters=10),
+            Stored(70, 70, 100),
+            Sums(100, 70, in_flight=5, dead_letters=10, missing=15),
+            id="dead letters excuse no other loss",
+        ),
+        pytest.param(
+            Logged(100, 0, 0, dead_letters=10), Stored(100, 100, 100), Sums(100, 100), id="stored by a retry since"
+        ),
         pytest.param(Logged(), Stored(50, 50, 50), Sums(50, 50), id="retention removed the log"),
         pytest.param(
             Logged(),
@@ -46,14 +58,18 @@ def test_each_fate_is_counted_once(logged: Logged, stored: Stored, expected: Sum
 steps = st.integers(0, 1000)
 
 
-@given(stored=steps, dropped=steps, above=steps, lost=steps, twice=steps)
-def test_the_identity_holds_for_any_history(stored: int, dropped: int, above: int, lost: int, twice: int) -> None:
+@given(stored=steps, dropped=steps, above=steps, dead=steps, lost=steps, twice=steps)
+def test_the_identity_holds_for_any_history(
+    stored: int, dropped: int, above: int, dead: int, lost: int, twice: int
+) -> None:
     """Whatever happened to the steps, the columns add up to what was produced."""
-    produced = stored + dropped + above + lost
-    audit = reconcile({STREAM: Logged(produced, dropped, above)}, {STREAM: Stored(stored + twice, stored, stored)})
-    sums = audit.total
+    produced = stored + dropped + above + dead + lost
+    logged = Logged(produced, dropped, above, dead_letters=dead)
+    sums = reconcile({STREAM: logged}, {STREAM: Stored(stored + twice, stored, stored)}).total
     assert (sums.produced, sums.missing, sums.in_flight, sums.duplicates) == (produced, lost, above, twice)
-    assert sums.produced == sums.stored - sums.duplicates + sums.dropped + sums.in_flight + sums.missing
+    assert sums.dead_letters == dead
+    fates = sums.dropped + sums.in_flight + sums.dead_letters + sums.missing
+    assert sums.produced == sums.stored - sums.duplicates + fates
 
 
 def test_totals_are_the_sums_of_the_streams() -> None:
@@ -73,3 +89,16 @@ def test_totals_are_the_sums_of_the_streams() -> None:
 def test_an_unreadable_record_is_never_sound() -> None:
     """What could not be read may hide a loss, so the audit does not call it sound."""
     assert not Audit({STREAM: Sums(1, 1)}, unreadable=1).sound
+
+
+def test_a_dead_letter_is_no_error_by_itself() -> None:
+    """Neither its steps nor, where nobody can read it, the record itself: its bytes and the reason are kept."""
+    audit = reconcile({STREAM: Logged(9, dead_letters=4)}, {STREAM: Stored(5, 5, 9)}, unreadable_letters=3)
+    assert audit.sound
+    assert audit.unreadable_letters == 3
+
+
+def test_the_keys_that_scripts_read() -> None:
+    """The sums have the names of the contract, and the dead letters."""
+    contract = {"produced", "stored", "dropped", "in_flight", "missing", "duplicates"}
+    assert Sums().as_dict().keys() == contract | {"dead_letters"}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES, STORED_TOPICS
+from runbus.clickhouse.tables import LOST_RANGES, STORED_TOPICS
 from runbus.clickhouse.users import (
     USER_ROLES,
     _user_statements,
@@ -32,7 +32,7 @@ def test_the_writer_may_insert_where_the_sink_inserts_and_nowhere_else() -> None
     """A new stored topic without its grant would stop a sink in production only."""
     inserts = {m[1] for s in granted("writer") if (m := re.match(r"GRANT INSERT ON `db`\.(\w+) ", s))}
     landings = {t.landing for t in STORED_TOPICS} | {t.repair for t in STORED_TOPICS if t.repair}
-    assert inserts == landings | {DEAD_LETTERS, LOST_RANGES}
+    assert inserts == landings | {LOST_RANGES}
     reads = {m[1] for s in granted("writer") if (m := re.match(r"GRANT SELECT\([\w, ]+\) ON `db`\.(\w+) ", s))}
     assert reads == {t.table for t in STORED_TOPICS}
     assert len(granted("writer")) == len(inserts) + len(reads)

@@ -24,6 +24,14 @@ def test_drops_are_told_beside_the_success() -> None:
     assert "2 that were dropped" in result.verdict
 
 
+def test_dead_letters_are_told_beside_the_success() -> None:
+    """Steps whose record could not be stored are kept and no loss, but the last line does not call them stored."""
+    logged = Logged(9, 0, 0, finished=True, dead_letters=2)
+    result = DemoResult(reconcile({STREAM: logged}, {STREAM: Stored(7, 7, 9)}))
+    assert result.problems == []
+    assert "2 that could not be stored and are dead letters" in result.verdict
+
+
 def test_finalised_episodes_are_told_beside_the_success() -> None:
     """The last line says how many episodes there were."""
     audit = reconcile({STREAM: Logged(9, 0, 0, finished=True)}, {STREAM: Stored(9, 9, 9)})

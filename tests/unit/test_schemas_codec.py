@@ -1,6 +1,10 @@
 """Both framings, written and read; everything else is refused."""
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.codec import Codec, Fingerprint, Registry, RegistryId, split
@@ -86,6 +90,19 @@ def test_what_has_no_frame_is_refused(value: bytes | None) -> None:
         split(value)
     with pytest.raises(InvalidValue, match="neither"):
         Codec().open(value, "StepBatch")
+
+
+@given(
+    st.binary(max_size=30), st.sampled_from([b"", b"\xc3\x01", b"\x00", b"\xc3\x01" + schema("RunEvent").fingerprint])
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_any_value_opens_or_says_why_not(rest: bytes, mark: bytes) -> None:
+    """Nothing but InvalidValue, UnknownSchema and RegistryMissing; what opens is the end of the value."""
+    value = mark + rest
+    with contextlib.suppress(InvalidValue, UnknownSchema, RegistryMissing):
+        writer, body = Codec().open(value, "RunEvent")
+        assert writer.name == "RunEvent"
+        assert value == value[:10] + body
 
 
 def test_another_record_is_refused() -> None:

@@ -1,5 +1,6 @@
 """The other records of the log: each comes back as it was, or is refused."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -13,6 +14,7 @@ from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent, Window
 from runbus.schemas.record import read_record, write_record
+from tests.fuzz.events import KINDS, Events
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 LONG = st.integers(-(2**63), 2**63 - 1)
@@ -131,6 +133,8 @@ def test_not_a_number_stays_one() -> None:
         (EPISODE, {"reason": "bored"}),
         (EPISODE, {"complete": 1}),
         (EPISODE, {"missing_from": [1.5]}),
+        (EPISODE, {"missing_to": []}),
+        (EPISODE, {"missing_from": [1, 2]}),
         (EPISODE, {"extras_sum": {"a": "b"}}),
         (EPISODE, {"return_": "1"}),
         (EPISODE, {"env": 2**31}),
@@ -171,6 +175,24 @@ def test_a_flipped_bit_gives_an_event_or_an_error(event: Event) -> None:
         except InvalidValue:
             continue
         assert len(found.encode()) > 0
+
+
+@given(st.sampled_from(KINDS), st.integers(0, 2**32))
+@quick
+def test_damage_gives_an_event_or_an_error(kind: type[Event], seed: int) -> None:
+    """Lies, damage and random bytes: an event that can be written again, or InvalidValue; nothing else."""
+    source = Events(kind, seed)
+    for body in (source.mutated(), source.dice.randbytes(40)):
+        with contextlib.suppress(InvalidValue):
+            assert kind.decode(kind.decode(body).encode()).encode() == kind.decode(body).encode()
+
+
+def test_a_missing_range_with_one_end_in_the_log_is_refused() -> None:
+    """The table stores ranges as pairs: what has more beginnings than ends would be refused there for ever."""
+    record = read_record(EPISODE.encode(), schema("EpisodeFinalized"), schema("EpisodeFinalized"))
+    body = write_record(schema("EpisodeFinalized"), {**record, "missing_to": []})
+    with pytest.raises(InvalidValue, match="1 missing ranges begin and 0 end"):
+        EpisodeFinalized.decode(body)
 
 
 def test_integers_out_of_range_in_the_log_are_refused() -> None:

@@ -1,10 +1,13 @@
 """A layout or a column that contradicts itself is refused, whatever bytes arrive."""
 
+import contextlib
 import re
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from runbus.schemas import tree
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import (
     Layout,
@@ -13,6 +16,7 @@ from runbus.schemas.layout import (
     unpack,
 )
 from runbus.schemas.leaf import MAX_DIMENSIONS
+from tests.fuzz.batches import DTYPES, SHAPES
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -113,10 +117,37 @@ def test_a_layout_that_contradicts_itself_is_refused(layout: Layout) -> None:
         (Layout('struct:["tuple",[["json",[]]]]', (), -1), b"\x01\0\0\0{"),
         (Layout('struct:["tuple",[["<f8",[2]]]]', (), 16), bytes(15)),
         (Layout('struct:["tuple",[["<f8",[2]]]]', (), 16), bytes(17)),
+        (Layout("<f8", (0, *[2**31 - 1] * 3), 0), b""),
+        (Layout('struct:["tuple",[["<f8",[0,2147483647,2147483647,2147483647]]]]', (), 0), b""),
     ],
     ids=lambda v: re.sub(r"\s+", "", str(v))[:30],
 )
 def test_bytes_that_are_not_of_the_layout_are_refused(layout: Layout, raw: bytes) -> None:
-    """One byte short or long, a length past the end, broken UTF-8 or JSON: InvalidValue."""
+    """One byte short or long, a length past the end, broken UTF-8 or JSON, no value of an impossible size."""
     with pytest.raises(InvalidValue):
         decode_value(layout, raw)
+
+
+@given(st.sampled_from(DTYPES), st.sampled_from(SHAPES), st.sampled_from([-2, -1, 0, 4, 8, 16]), st.binary(max_size=40))
+@quick
+def test_any_layout_has_values_or_is_refused(dtype: str, shape: list[int], width: int, raw: bytes) -> None:
+    """Of a layout that passes, any bytes are a value or a column of its width, or InvalidValue."""
+    layout = Layout(dtype, tuple(shape), width)
+    try:
+        check_layout(layout)
+    except InvalidValue:
+        return
+    with contextlib.suppress(InvalidValue):
+        decode_value(layout, raw)
+    for count in (1, 2, 5):
+        with contextlib.suppress(InvalidValue):
+            assert len(unpack(layout, raw, count)) == count
+
+
+@given(st.text(alphabet='[]"{},:0123456789.-<f48tuplexdicsno\\ ', max_size=60))
+@quick
+def test_any_text_is_a_struct_or_is_refused(text: str) -> None:
+    """What stands behind `struct:` may be anything; where it is a struct its width is -1 or what its leaves have."""
+    for candidate in (text, f'["tuple",[{text}]]', f'["dict",[["a",{text}]]]'):
+        with contextlib.suppress(InvalidValue):
+            assert tree.parse(candidate).width >= -1

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
-from runbus.recorder.identity import component_id, now_us, version
+from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.letters import DEAD_LETTER_BYTES, Packing, Parcel, framed, parcels
 from runbus.recorder.link import Letter, Link, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
@@ -71,7 +71,7 @@ class Courier:
         self._tallies: dict[int, Tally] = {}
         self._closed_counts = {"produced": 0, "dropped": 0}
         self._started_at = now_us()
-        self._component = component_id("recorder")
+        self._component = component_id(KIND)
         self._next_heartbeat = 0.0
         self._heartbeat_open = False
         self._prefix = self.settings.kafka.topic_prefix
@@ -362,7 +362,7 @@ class Courier:
         }
         return Heartbeat(
             component_id=self._component,
-            kind="recorder",
+            kind=KIND,
             sent_at=now_us(),
             started_at=self._started_at,
             version=version(),

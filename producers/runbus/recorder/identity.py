@@ -10,6 +10,9 @@ import time
 from functools import cache
 from importlib import metadata
 
+#: what kind of component this is, in heartbeats and dead letters
+KIND = "recorder"
+
 
 def now_us() -> int:
     """Return microseconds since the epoch."""

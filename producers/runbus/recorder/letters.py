@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from runbus.recorder.columns import halves, step_batch
 from runbus.recorder.events import StepsRecorded, Tally
+from runbus.recorder.identity import KIND
 from runbus.recorder.link import MAX_VALUE_BYTES
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
+from runbus.schemas.dead_letters import Headers, letter_headers
 from runbus.schemas.events import Event
 from runbus.schemas.topics import stream_key
 
@@ -42,19 +44,20 @@ class Parcel:
     oldest: float
     too_large: bool = False
 
-    def headers(self, topic: str, error: str) -> tuple[tuple[str, bytes], ...]:
+    def headers(self, topic: str, error: str) -> Headers:
         """Return the headers of its dead letter."""
         id_ = self.tally.id
-        texts = {
-            "topic": topic,
-            "error": error,
-            "run_id": id_.run_id,
-            "agent_id": id_.agent_id,
-            "attempt": str(id_.attempt),
-            "seq": str(self.first_seq),
-            "count": str(self.count),
-        }
-        return tuple((name, text.encode("utf-8", "replace")) for name, text in texts.items())
+        return letter_headers(
+            KIND,
+            topic,
+            error,
+            run_id=id_.run_id,
+            agent_id=id_.agent_id,
+            attempt=id_.attempt,
+            seq=self.first_seq,
+            count=self.count,
+            key=self.key,
+        )
 
     def dead_letter_key(self, topic: str) -> bytes:
         """Return the key of its dead letter; there is no offset, so the stream and seq stand for it."""

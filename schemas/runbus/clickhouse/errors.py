@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.summary import QuerySummary
 from urllib3.exceptions import HTTPError
 
 from runbus.config.errors import RunBusError
@@ -141,6 +142,7 @@ _CONFIGURATION: Mapping[int, str] = {
     194: "REQUIRED_PASSWORD",
     195: "IP_ADDRESS_NOT_ALLOWED",
     218: "TABLE_IS_DROPPED",
+    229: "QUERY_IS_TOO_LARGE",
     291: "DATABASE_ACCESS_DENIED",
     344: "SUPPORT_IS_DISABLED",
     452: "SETTING_CONSTRAINT_VIOLATION",
@@ -188,7 +190,7 @@ CODE_NAMES: Mapping[int, str] = {**_AMBIGUOUS, **_CAPACITY, **_CONFIGURATION, **
 
 #: HTTP status -> class, for answers without an error number: a proxy, or not a ClickHouse at all.
 STATUSES: Mapping[int, type[StoreError]] = {
-    **dict.fromkeys((401, 403, 404, 405), Configuration),
+    **dict.fromkeys((301, 302, 303, 307, 308, 401, 403, 404, 405, 413), Configuration),
     **dict.fromkeys((429, 503), Capacity),
     **dict.fromkeys((408, 502, 504), Ambiguous),
 }
@@ -202,6 +204,10 @@ _NOISE = re.compile(
     r"\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)|\s*\(for url [^)]*\)|\s*Stack trace:.*",
     re.DOTALL,
 )
+
+
+#: What the driver says when the first answer of all is not a ClickHouse's.
+_NO_VERSION = "Unexpected response to server version query"
 
 
 @contextmanager
@@ -221,8 +227,32 @@ def translate(error: Exception) -> StoreError:
     code = _code(error)
     if code is not None:
         return _by_code(code, text)
+    if text.startswith(_NO_VERSION):
+        return no_clickhouse(text)
     status = _STATUS.search(text)
     return STATUSES.get(int(status[1]), Unknown)(text) if status else Unknown(text)
+
+
+def acknowledged(summary: QuerySummary) -> None:
+    """Return where ClickHouse itself says that an insert is over; nothing else is an acknowledgement.
+
+    To the driver any status 200 is one: a login page, a load balancer that answers by itself, a head that was cut off.
+    ClickHouse writes its summary last, behind the query id and the progress that it may send while it still works.
+
+    Raises:
+        Configuration: nothing in the answer comes from a ClickHouse.
+        Ambiguous: a ClickHouse began to answer and did not end.
+    """
+    if "written_rows" in summary.summary:
+        return
+    if summary.query_id():
+        raise Ambiguous("ClickHouse began to answer and did not end")
+    raise no_clickhouse("status 200 without ClickHouse's summary")
+
+
+def no_clickhouse(said: str) -> Configuration:
+    """Return the error for an answer that no ClickHouse gave."""
+    return Configuration(f"what answers at CLICKHOUSE_URL is not ClickHouse ({said}): look at what stands in between")
 
 
 def _by_code(code: int, text: str) -> StoreError:

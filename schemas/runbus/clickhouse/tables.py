@@ -11,6 +11,21 @@ POSITION_FIELDS: tuple[tuple[str, str], ...] = (
     ("kafka_offset", "long"),
 )
 
+#: The field that it puts behind them. ClickHouse takes a record for done where its last field ends, and passes over
+#: what follows without a word; this field is found in its place only where the record ends there. It names the offset,
+#: so that no producer can write it.
+END_FIELD: tuple[str, str] = ("record_end", "string")
+
+
+def record_end(offset: int, *, bad_struct: bool = False) -> str:
+    """Return what END_FIELD says of a record, as the views compare it.
+
+    Args:
+        offset: of the record.
+        bad_struct: an action or observation has a `struct:` layout that is none; it is JSON, so no view can tell.
+    """
+    return f"{'struct' if bad_struct else 'end'} {offset}"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTopic:
@@ -18,9 +33,9 @@ class StoredTopic:
 
     Attributes:
         topic: its name without prefix.
-        schema: Avro record name of its values.
+        schema: Avro record name of its values, or of what they are wrapped into.
         table: where the rows are.
-        landing: insert here: the record's own fields behind POSITION_FIELDS; stores nothing itself.
+        landing: insert here: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing itself.
         repair: a second landing that feeds `table` and nothing else, or None where `landing` is as good.
     """
 
@@ -35,10 +50,10 @@ STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing", "steps_repai
 RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
 EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
+DEAD_LETTERS = StoredTopic("dead-letters", "DeadLetter", "dead_letters", "dead_letters_landing")
 
-STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS)
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS)
 
-DEAD_LETTERS = "dead_letters"
 LOST_RANGES = "lost_ranges"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -131,6 +131,19 @@ def list_topics(settings: KafkaSettings) -> list[TopicState]:
     return states
 
 
+def topic_id(settings: KafkaSettings, name: str) -> str:
+    """Return the id of the topic that has this name (with prefix) now: another one after it was created anew.
+
+    Raises:
+        BrokerUnavailable: no answer.
+        TopicMissing: there is none.
+    """
+    try:
+        return _Admin(settings).id(name)
+    except _NotThere as error:
+        raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`") from error
+
+
 def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int = 1) -> list[tuple[str, Change]]:
     """Create what is missing and set the configuration of what is there; safe to repeat. On return all can be used.
 
@@ -182,6 +195,12 @@ class _Admin:
         except KafkaException as error:
             raise self._unavailable(error.args[0].str()) from error
         return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
+
+    def id(self, name: str) -> str:
+        """Return Kafka's own id of a topic. Raises _NotThere."""
+        asked = TopicCollection([name])
+        (future,) = self._request(lambda: self._client.describe_topics(asked, request_timeout=_METADATA_S)).values()
+        return str(self._done(f"cannot describe topic {name}", future).topic_id)
 
     def all_there(self, names: Iterable[str]) -> dict[str, list[int]]:
         """Return what `replicas` does, once every one of these topics is in it."""

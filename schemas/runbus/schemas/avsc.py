@@ -13,13 +13,17 @@ from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_
 
 from runbus.schemas.errors import InvalidValue
 
+#: records that are on the wire: their schemas only grow (evolution.py)
 NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat")
+#: records that never leave a process, so they may change: what the sink makes of values that are no Avro
+INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
     "RunEvent": "run_event",
     "StepBatch": "step_batch",
     "EpisodeFinalized": "episode_finalized",
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",
+    "DeadLetter": "dead_letter",
 }
 
 _PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, SchemaParseException)
@@ -96,7 +100,7 @@ def _dtypes(node: object, path: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def schema(name: str) -> AvroSchema:
-    """Return the package's newest schema of that record name (one of NAMES)."""
+    """Return the package's newest schema of that record name (one of NAMES or INTERNAL)."""
     folder = resources.files("runbus.schemas") / "avro"
     return AvroSchema.from_json((folder / f"{_FILES[name]}.avsc").read_text(encoding="utf-8"))
 
@@ -107,4 +111,4 @@ def by_fingerprint() -> dict[bytes, AvroSchema]:
     history = resources.files("runbus.schemas") / "avro" / "history"
     released = [f for f in history.iterdir() if f.name.endswith(".avsc")]
     known = [AvroSchema.from_json(f.read_text(encoding="utf-8")) for f in released]
-    return {s.fingerprint: s for s in [*known, *(schema(name) for name in NAMES)]}
+    return {s.fingerprint: s for s in [*known, *(schema(name) for name in (*NAMES, *INTERNAL))]}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, unpack
 from runbus.schemas.record import read_prefix, read_record, write_record
 from runbus.schemas.topics import check_id
+from runbus.schemas.walk import MAX_RECORDS
 
 __all__ = [
     "MAX_COUNT",
@@ -133,10 +134,7 @@ def check(batch: StepBatch) -> None:
             raise InvalidValue(f"column {name} has a value that is neither 0 nor 1")
     if batch.info and len(batch.info) != count:
         raise InvalidValue(f"column info: {len(batch.info)} entries, must be 0 or {count}")
-    if len({extra.name for extra in batch.extras}) != len(batch.extras):
-        raise InvalidValue(f"two extras have the same name: {sorted(extra.name for extra in batch.extras)}")
-    for extra in batch.extras:
-        _check_extra(extra, count)
+    _check_extras(batch.extras, count)
     _check_values("action", batch.header.action, batch.action, count)
     _check_values("observation", batch.header.observation, batch.observation, count)
 
@@ -151,6 +149,17 @@ def _check_header(header: BatchHeader) -> None:
     check_id("agent_id", header.agent_id)
     check_layout(header.action)
     check_layout(header.observation)
+
+
+def _check_extras(extras: Sequence[Extra], count: int) -> None:
+    if len(extras) > MAX_RECORDS:
+        raise InvalidValue(f"{len(extras)} extras: at most {MAX_RECORDS}")
+    names: set[str] = set()
+    for extra in extras:
+        if extra.name in names:
+            raise InvalidValue(f"two extras have the same name: {extra.name!r}")
+        names.add(extra.name)
+        _check_extra(extra, count)
 
 
 def _check_extra(extra: Extra, count: int) -> None:

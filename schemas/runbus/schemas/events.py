@@ -42,7 +42,7 @@ def _fields_of(name: str, body: bytes, writer: AvroSchema | None) -> dict[str, A
     return record
 
 
-def _check(name: str, record: Mapping[str, object]) -> None:
+def _check(name: str, record: Mapping[str, Any]) -> None:
     """Check what fastavro's writer and reader do not: ranges of integers, floats where integers belong, and ids."""
     try:
         validate(record, schema(name).parsed)
@@ -51,6 +51,9 @@ def _check(name: str, record: Mapping[str, object]) -> None:
     for field_name in ("run_id", "agent_id"):
         if field_name in record:
             check_id(field_name, record[field_name])
+    missing = [record[end] for end in ("missing_from", "missing_to") if end in record]
+    if missing and len(missing[0]) != len(missing[1]):
+        raise InvalidValue(f"{name}: {len(missing[0])} missing ranges begin and {len(missing[1])} end")
 
 
 def _attribute(name: str) -> str:

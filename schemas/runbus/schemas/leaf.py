@@ -114,13 +114,20 @@ def _json_bytes(value: object) -> bytes:
         raise InvalidValue(f"a {type(value).__name__} cannot be recorded: {error}") from error
 
 
+def _shaped(array: np.ndarray[Any, Any], shape: Shape) -> np.ndarray[Any, Any]:
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # no value at all, of a size that numpy cannot count: (0, 2**31 - 1, 2**31 - 1, ...)
+        raise InvalidValue(f"shape {list(shape)}: {error}") from error
+
+
 def decode_leaf(dtype: str, shape: Shape, raw: bytes) -> Any:  # noqa: ANN401 - any leaf
     """Return a read-only array of that shape, a str, JSON data, or None. Raises InvalidValue."""
     if dtype in NUMERIC_DTYPES:
         width = leaf_width(dtype, shape)
         if len(raw) != width:
             raise InvalidValue(f"{len(raw)} bytes for {dtype}{list(shape)}: must be {width}")
-        return np.frombuffer(raw, dtype).reshape(shape)
+        return _shaped(np.frombuffer(raw, dtype), shape)
     if dtype not in (TEXT, JSON):
         return None
     try:

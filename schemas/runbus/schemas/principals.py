@@ -129,7 +129,7 @@ SINK = Principal(
     "sink",
     "`runbus sink`",
     (
-        *_topics("Read", "what it stores", STEPS, RUNS, EPISODES, HEARTBEATS),
+        *_topics("Read", "what it stores", STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS),
         *_topics("Write", "what it says of itself; what it cannot store", HEARTBEATS, DEAD_LETTERS),
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),

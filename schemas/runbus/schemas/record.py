@@ -11,6 +11,7 @@ import fastavro
 
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.errors import InvalidValue
+from runbus.schemas.walk import walk
 
 # What fastavro's readers and writers let through, compiled or not; all of it means "these bytes are not this record".
 _DATA_ERRORS = (
@@ -41,24 +42,24 @@ def read_record(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str
     """Decode one whole Avro record into the fields of `reader`.
 
     Raises:
-        InvalidValue: cut short, followed by other bytes, or of a schema that `reader` cannot read.
+        InvalidValue: cut short, followed by other bytes, not what Avro allows (walk.py), or of a schema that `reader`
+            cannot read.
     """
-    source = io.BytesIO(body)
-    record = _read(source, writer, reader)
-    if source.tell() != len(body):
-        raise InvalidValue(f"{writer.name}: {len(body) - source.tell()} bytes follow the record")
-    return record
+    end = walk(writer, body)
+    if end != len(body):
+        raise InvalidValue(f"{writer.name}: {len(body) - end} bytes follow the record")
+    return _read(body, writer, reader)
 
 
 def read_prefix(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
     """Decode the record that `body` begins with (see AvroSchema.cut_before). Raises like `read_record`."""
-    return _read(io.BytesIO(body), writer, reader)
+    return _read(body[: walk(writer, body)], writer, reader)
 
 
-def _read(source: io.BytesIO, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
+def _read(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
     resolve = None if writer.fingerprint == reader.fingerprint else reader.parsed  # resolving costs time
     try:
-        record: dict[str, Any] = fastavro.schemaless_reader(source, writer.parsed, resolve)  # type: ignore[assignment]
+        record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), writer.parsed, resolve)  # type: ignore[assignment]
     except fastavro.read.SchemaResolutionError as error:
         raise InvalidValue(f"{writer.name}: its writer schema cannot be read by this version: {error}") from error
     except _DATA_ERRORS as error:

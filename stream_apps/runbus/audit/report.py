@@ -1,4 +1,4 @@
-"""The audit identity, per stream: produced = stored + dropped + in flight, with nothing missing and nothing twice."""
+"""The audit identity, per stream: produced = stored + dropped + in flight + dead letters; nothing missing, or twice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ class Logged:
         dropped: steps it gave up, cumulative.
         pending: steps in records at or above the sink's committed offset.
         finished: whether its FINISHED event is there; without it, what never reached the log is unknown.
+        dead_letters: steps in records that the sink could not store, and that were not sent again.
     """
 
     produced: int = 0
     dropped: int = 0
     pending: int = 0
     finished: bool = False
+    dead_letters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Steps by their fate. `missing` and `duplicates` are 0 in a sound log."""
+    """Steps by their fate: produced = stored - duplicates + dropped + in_flight + dead_letters + missing."""
 
     produced: int = 0
     stored: int = 0
     dropped: int = 0
     in_flight: int = 0
+    dead_letters: int = 0
     missing: int = 0
     duplicates: int = 0
 
@@ -56,11 +59,20 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Every stream's sums, how many records of the log could not be read at all, and who has not said its end."""
+    """The sums of every stream, and what is in no sum.
+
+    Attributes:
+        streams: by stream.
+        unreadable: records of the log that could not be read and are no dead letters: they may hide anything.
+        unfinished: streams that have not said their end.
+        unreadable_letters: records of the log that could not be read and are dead letters: their steps count as
+            missing where a later record of the stream shows that there were some.
+    """
 
     streams: Mapping[StreamId, Sums]
     unreadable: int = 0
     unfinished: frozenset[StreamId] = frozenset()
+    unreadable_letters: int = 0
 
     @property
     def total(self) -> Sums:
@@ -86,27 +98,36 @@ class Audit:
         return {"streams": streams, "total": self.total.as_dict()}
 
 
-def reconcile(logged: Mapping[StreamId, Logged], stored: Mapping[StreamId, Stored], unreadable: int = 0) -> Audit:
+def reconcile(
+    logged: Mapping[StreamId, Logged],
+    stored: Mapping[StreamId, Stored],
+    unreadable: int = 0,
+    unreadable_letters: int = 0,
+) -> Audit:
     """Compare both sides.
 
-    The sink's committed offsets must have been read first, `stored` second, the log last: then a step below the
-    committed offset that is not stored is missing, and what is above it is in flight at most.
+    The sink's committed offsets must have been read first, then its dead letters, then `stored`, the log last: then a
+    step below the committed offset that is not stored is a dead letter or missing, and what is above it is in flight at
+    most.
     """
     ids: Iterable[StreamId] = logged.keys() | stored.keys()
     unfinished = frozenset(i for i, log in logged.items() if not log.finished)
-    return Audit({i: _sums(logged.get(i, Logged()), stored.get(i, Stored())) for i in ids}, unreadable, unfinished)
+    streams = {i: _sums(logged.get(i, Logged()), stored.get(i, Stored())) for i in ids}
+    return Audit(streams, unreadable, unfinished, unreadable_letters)
 
 
 def _sums(log: Logged, store: Stored) -> Sums:
     # Retention may have removed the log's part of a stored stream: the rows know its seq and its drops too.
     produced, dropped = max(log.produced, store.next_seq), max(log.dropped, store.dropped)
     gap = produced - dropped - store.distinct
-    in_flight = min(max(gap, 0), log.pending)
+    dead_letters = min(max(gap, 0), log.dead_letters)  # a retry may have stored some since
+    in_flight = min(max(gap, 0) - dead_letters, log.pending)
     return Sums(
         produced=produced,
         stored=store.rows,
         dropped=dropped,
         in_flight=in_flight,
-        missing=max(gap, 0) - in_flight,
+        dead_letters=dead_letters,
+        missing=max(gap, 0) - dead_letters - in_flight,
         duplicates=store.rows - store.distinct,
     )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runbus.audit.log import LogReader
+from clickhouse_connect.driver.client import Client
+
+from runbus.audit.letters import letters_under_way
+from runbus.audit.log import Dead, LogReader
 from runbus.audit.report import Audit, Stored, StreamId, reconcile
-from runbus.clickhouse.client import connect
+from runbus.audit.tables import TopicTables, connected
+from runbus.audit.topic import open_topic
+from runbus.clickhouse import tables
 from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.codec import Codec
-from runbus.schemas.topics import STEPS
+from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,32 @@ def audit(sides: Sides, run: str | None = None) -> Audit:
     """
     log = LogReader(sides.kafka, sides.codec, sides.group)
     committed = log.committed(STEPS)
-    stored = _stored(sides.clickhouse, run)
-    logged = log.streams(committed, run)
-    return reconcile(logged, stored, log.unreadable)
+    with connected(sides.clickhouse) as client:
+        dead = _dead(sides, client)
+        stored = _stored(client, run)
+    logged = log.streams(committed, run, dead)
+    return reconcile(logged, stored, log.unreadable, log.unreadable_letters)
 
 
-def _stored(settings: ClickHouseSettings, run: str | None) -> dict[StreamId, Stored]:
-    client = connect(settings)
-    try:
-        with translated():
-            rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
-            return {
-                (r["run_id"], r["agent_id"], r["attempt"]): Stored(
-                    r["stored"], r["distinct_seq"], r["last_seq"] + 1, r["dropped"]
-                )
-                for r in rows
-            }
-    finally:
-        client.close()
+def _dead(sides: Sides, client: Client) -> Dead:
+    """Return the records of steps and runs that the sink could not store. Asked before the rows: see `reconcile`."""
+    with open_topic(sides.kafka, DEAD_LETTERS, sides.group) as letters:
+        under_way = letters_under_way(letters)
+    found: dict[str, dict[int, set[int]]] = {}
+    for stored in (tables.STEPS, tables.RUNS):
+        with open_topic(sides.kafka, stored.topic, sides.group) as log:
+            topic = TopicTables(client, stored, log.name, log.id)
+            buried = {p: topic.dead(p) | under_way.get(log.id, {}).get(p, set()) for p in log.partitions}
+            found[stored.topic] = {p: topic.without_rows(p, offsets) for p, offsets in buried.items()}
+    return found
+
+
+def _stored(client: Client, run: str | None) -> dict[StreamId, Stored]:
+    with translated():
+        rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
+        return {
+            (r["run_id"], r["agent_id"], r["attempt"]): Stored(
+                r["stored"], r["distinct_seq"], r["last_seq"] + 1, r["dropped"]
+            )
+            for r in rows
+        }

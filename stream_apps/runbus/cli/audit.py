@@ -6,11 +6,24 @@ from typing import Annotated
 
 import typer
 
+from runbus.audit.ranges import DAMAGE, Sums
 from runbus.audit.report import Audit
 from runbus.audit.run import Sides, audit
+from runbus.audit.sweep import Finding, RangeAudit
 from runbus.cli.context import settings
-from runbus.cli.output import Json, complain, print_json, print_table
+from runbus.cli.output import Json, complain, print_json, print_json_list, print_table, say
+from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.sink import SinkSettings
+
+_SHOWN = 50  # ranges; a table of thousands is read by nobody
+
+Run = Annotated[str | None, typer.Option(envvar="RUNBUS_RUN", help="Only this run.")]
+Ranges = Annotated[
+    bool, typer.Option("--ranges", envvar="RUNBUS_AUDIT_RANGES", help="Every offset of the stored topics, not streams.")
+]
+OneTopic = Annotated[
+    str | None, typer.Option("--topic", envvar="RUNBUS_AUDIT_TOPIC", help="With --ranges: only this topic.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,28 +32,90 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    context: typer.Context,
-    run: Annotated[str | None, typer.Option(envvar="RUNBUS_RUN", help="Only this run.")] = None,
-    as_json: Json = False,
+    context: typer.Context, run: Run = None, ranges: Ranges = False, topic: OneTopic = None, as_json: Json = False
 ) -> None:
     """Compare ClickHouse with the log, step by step; exit code 1 if one is missing or stored twice."""
+    if ranges and run is not None:
+        raise typer.BadParameter("--run and --ranges: an offset range is of all runs, leave one of them out")
+    if topic is not None and not ranges:
+        raise typer.BadParameter("--topic needs --ranges: the audit of streams reads steps and runs")
+    topics = STORED_TOPICS if topic is None else (_stored(topic),)
     current = settings(context)
     group = SinkSettings.load(current.sources).group
-    result = audit(Sides(current.kafka, current.clickhouse, current.codec, group), run)
+    sides = Sides(current.kafka, current.clickhouse, current.codec, group)
+    sound = _audit_ranges(RangeAudit(sides, topics), as_json) if ranges else _audit_streams(sides, run, as_json)
+    raise typer.Exit(0 if sound else 1)
+
+
+def _stored(topic: str) -> StoredTopic:
+    found = {stored.topic: stored for stored in STORED_TOPICS}
+    if topic not in found:
+        raise typer.BadParameter(f"--topic {topic}: ClickHouse stores {', '.join(found)} (without prefix)")
+    return found[topic]
+
+
+def _audit_streams(sides: Sides, run: str | None, as_json: bool) -> bool:
+    result = audit(sides, run)
     if as_json:
         print_json(result.as_json())
     else:
         print_audit(result)
     if result.unreadable:
         complain(f"{result.unreadable} records of the log could not be read: what they held is not in these sums")
-    raise typer.Exit(0 if result.sound else 1)
+    if result.unreadable_letters:
+        complain(
+            f"{result.unreadable_letters} records of the log cannot be read and are dead letters: what they held is in "
+            "these sums only where a later record of their stream shows that steps are missing"
+        )
+    return result.sound
 
 
 def print_audit(result: Audit) -> None:
     """Print the table that also ends the demo."""
-    columns = ("STREAM", "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "MISSING", "DUPLICATES")
+    columns = ("STREAM", "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES")
     rows: list[tuple[object, ...]] = [
         (f"{run}/{agent}/{attempt}", *sums.as_dict().values())
         for (run, agent, attempt), sums in sorted(result.streams.items())
     ]
     print_table(columns, [*rows, ("total", *result.total.as_dict().values())])
+
+
+def _audit_ranges(result: RangeAudit, as_json: bool) -> bool:
+    if as_json:
+        print_json_list("ranges", (finding.as_dict() for finding in result.findings()), lambda: _summary(result))
+    else:
+        _print_ranges(result)
+    return result.total.sound
+
+
+def _summary(result: RangeAudit) -> dict[str, object]:
+    return {
+        "partitions": [partition.as_dict() for partition in result.partitions],
+        "total": result.total.as_dict(),
+        "sound": result.total.sound,
+    }
+
+
+def _print_ranges(result: RangeAudit) -> None:
+    shown: list[Finding] = []
+    more = 0
+    for finding in result.findings():
+        if finding.range.verdict in DAMAGE:
+            if len(shown) < _SHOWN:
+                shown.append(finding)
+            else:
+                more += 1
+    columns = [name.upper().replace("_", " ") for name in Sums().as_dict()]
+    rows = [(f"{p.topic}:{p.partition}", *p.sums.as_dict().values()) for p in result.partitions]
+    print_table(["PARTITION", *columns], [*rows, ("total", *result.total.as_dict().values())])
+    if shown:
+        say("")
+        print_table(
+            ("WRONG", "PARTITION", "OFFSETS", "RECORDS", "EXPECTED ROWS", "ROWS", "DIFFERENT"),
+            [
+                (r.verdict, f"{topic}:{partition}", f"{r.first}-{r.last}", r.offsets, r.expected, r.rows, r.distinct)
+                for topic, _, partition, r in shown
+            ],
+        )
+    if more:
+        say(f"and {more:,} more ranges: --json prints all of them")

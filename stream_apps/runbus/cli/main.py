@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, data, schema, services, stack, topics
+from runbus.cli import audit, config, data, dlq, schema, services, stack, topics
 from runbus.cli.context import Settings
 from runbus.cli.output import complain, say
 from runbus.config import catalogue as c
@@ -93,6 +93,7 @@ topics.register(app)
 services.register(app)
 data.register(app)
 audit.register(app)
+dlq.register(app)
 schema.register(app)
 config.register(app)
 

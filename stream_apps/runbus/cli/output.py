@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -21,6 +21,27 @@ Json = Annotated[bool, typer.Option("--json", envvar="RUNBUS_JSON", help="Print 
 def print_json(value: object) -> None:
     """Print one JSON document on standard output; JSON has no NaN and no infinities, so they are strings."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, default=str, allow_nan=False) + "\n")
+
+
+def print_json_list(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
+    """Print one JSON document whose first member is a list that may be too long to hold, an item a line as it comes.
+
+    Args:
+        name: of the list.
+        items: its items.
+        rest: returns the other members; called when the list has ended.
+    """
+    sys.stdout.write(f"{{{json.dumps(name)}: [")
+    for index, item in enumerate(items):
+        sys.stdout.write(f"{',' if index else ''}\n  {_json(item)}")
+    sys.stdout.write("\n]")
+    for key, value in rest().items():
+        sys.stdout.write(f",\n{json.dumps(key)}: {_json(value)}")
+    sys.stdout.write("}\n")
+
+
+def _json(value: object) -> str:
+    return json.dumps(_plain(value), default=str, allow_nan=False)
 
 
 def _plain(value: object) -> object:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from runbus.config.command import main
 from runbus.episodes.process import run
-from runbus.streams.command import main
 
 if __name__ == "__main__":
     sys.exit(main(run))

@@ -94,10 +94,11 @@ class DemoResult:
     @property
     def verdict(self) -> str:
         """The last line of a success."""
-        drops = self.audit.total.dropped
+        drops, letters = self.audit.total.dropped, self.audit.total.dead_letters
         return (
             "every step is stored exactly once"
             + (f", but for {drops:,} that were dropped and counted" if drops else "")
+            + (f", but for {letters:,} that could not be stored and are dead letters" if letters else "")
             + (f"; all {self.episodes.ended:,} episodes are finalised" if self.episodes.ended else "")
         )
 

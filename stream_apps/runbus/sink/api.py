@@ -10,14 +10,17 @@ names. A cancelled call may still take effect later: that is why inserts carry t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from runbus.config.errors import RunBusError
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
+from runbus.schemas.dead_letters import Headers, letter_headers, position_key
 from runbus.sink.poison import NONE_YET, Poison
+
+#: what kind of component this is, in heartbeats and dead letters
+KIND = "sink"
 
 
 class Fenced(Exception):
@@ -156,6 +159,7 @@ class Route:
         target: table that the landing's view fills, one row a step (or a record).
         repair: landing whose view fills the target and nothing else.
         batched: a record holds several rows (`count` of them), else one.
+        wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (letters.py).
     """
 
     topic: str
@@ -164,6 +168,7 @@ class Route:
     target: str
     repair: str
     batched: bool = False
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +185,21 @@ class DeadLetter:
     @property
     def key(self) -> str:
         """The dead letter's own key: the source position."""
-        return f"{self.topic}-{self.partition}-{self.record.offset}"
+        return position_key(self.topic, self.partition, self.record.offset)
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Headers:
         """What the dead letter says about its source."""
-        return {
-            "topic": self.topic,
-            "topic_id": self.topic_id,
-            "partition": str(self.partition),
-            "offset": str(self.record.offset),
-            "error": self.error,
-            "schema_id": self.schema_id,
-        }
+        return letter_headers(
+            KIND,
+            self.topic,
+            self.error,
+            topic_id=self.topic_id,
+            partition=self.partition,
+            offset=self.record.offset,
+            key=self.record.key,
+            schema_id=self.schema_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +224,8 @@ class Clock(Protocol):
         """Return after that time."""
 
 
-class Lease(Protocol):
-    """One ownership of one partition, from its assignment to its loss."""
+class Source(Protocol):
+    """One partition of one topic, which a re-created one of the same name is not."""
 
     @property
     def position(self) -> Position:
@@ -226,7 +233,11 @@ class Lease(Protocol):
 
     @property
     def topic_id(self) -> str:
-        """Id of the topic that the records of this lease come from."""
+        """Id of the topic that the records come from."""
+
+
+class Lease(Source, Protocol):
+    """One ownership of one partition, from its assignment to its loss."""
 
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit the next offset with its intent, synchronously.
@@ -262,17 +273,14 @@ class Store(Protocol):
         never: only the same token again is safe.
         """
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> number of rows in `route.target` for the offsets [lo, hi]; absent = none."""
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Return the highest offset, `lo` or above, of which `route.target` has rows; -1 = none."""
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Return the `seq` of the rows of one record of a batched route."""
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters by their source position: the same again changes nothing. Raises like `insert`."""
 
     async def record_lost(self, gone: Gone) -> None:
         """Keep a lost range by its position: the same again changes nothing. Raises like `insert`."""

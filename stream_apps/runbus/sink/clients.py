@@ -8,6 +8,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from runbus.config.kafka import KafkaSettings
 from runbus.sink.settings import SinkSettings
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,18 @@ def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
     if settings.instance_id:
         config["group.instance.id"] = settings.instance_id
     return Consumer(config, logger=_QUIET)
+
+
+def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
+    """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own."""
+    config = {
+        **kafka.client_config(),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "reconnect.backoff.max.ms": 2000,
+        "log_level": 0,
+    }
+    return Consumer(config)
 
 
 def new_producer(settings: SinkSettings) -> Producer:

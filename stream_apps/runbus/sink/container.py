@@ -1,8 +1,9 @@
 """Records of the log as one Avro object container, without decoding them.
 
-An Avro record is the concatenation of its fields, so `kafka_topic_id + kafka_partition + kafka_offset + body` is a
-record of a wider schema: the writer's with three fields in front. One record per block, so that a body of the wrong
-length breaks at its own block and never shifts into the next.
+An Avro record is the concatenation of its fields, so `kafka_topic_id + kafka_partition + kafka_offset + body +
+record_end` is a record of a wider schema: the writer's with three fields in front and one behind. One record per block,
+so that a body of the wrong length breaks at its own block and never shifts into the next; and the field behind, so that
+bytes which follow a body are noticed: a reader passes over the rest of a block.
 """
 
 from __future__ import annotations
@@ -11,12 +12,20 @@ import json
 from collections.abc import Iterable
 from functools import lru_cache
 
-from runbus.clickhouse.tables import POSITION_FIELDS
+from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, record_end
 from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.batch import StepBatch, decode_header
+from runbus.schemas.errors import InvalidValue
+from runbus.schemas.layout import STRUCT
 
 _SYNC = b"runbus.sink.v1.."  # any 16 bytes; fixed, so that the same range is the same bytes
 _ONE = b"\x02"  # a block of one record, zigzag
-_FIELDS = tuple({"name": name, "type": kind} for name, kind in POSITION_FIELDS)
+_FRONT = tuple({"name": name, "type": kind} for name, kind in POSITION_FIELDS)
+_BEHIND = {"name": END_FIELD[0], "type": END_FIELD[1]}
+# Where a StepBatch names a struct, it does so within these bytes, or it is refused for its ids or its first layout: two
+# ids of 257 bytes, five longs, a dtype of 20, 64 lengths of 30 (each in a block of its own), a width.
+_HEADER_BYTES = 4096
+_STRUCT_MARK = STRUCT.encode()
 
 
 def zigzag(number: int) -> bytes:
@@ -44,16 +53,30 @@ def build(writer: AvroSchema, topic_id: str, partition: int, values: Iterable[tu
     """
     prefix = _string(topic_id) + zigzag(partition)
     parts: list[bytes | memoryview] = [_header(writer)]
+    batched = writer.name == StepBatch.__name__
     for offset, value, start in values:
         position = prefix + zigzag(offset)
-        parts += (_ONE, zigzag(len(position) + len(value) - start), position, memoryview(value)[start:], _SYNC)
+        end = _string(record_end(offset, bad_struct=batched and _names_no_struct(writer, value, start)))
+        size = len(position) + len(value) - start + len(end)
+        parts += (_ONE, zigzag(size), position, memoryview(value)[start:], end, _SYNC)
     return memoryview(b"".join(parts))
+
+
+def _names_no_struct(writer: AvroSchema, value: bytes, start: int) -> bool:
+    """Tell whether a batch has a `struct:` layout that is none. Decodes a header, and only where that word is in it."""
+    if value.find(_STRUCT_MARK, start, start + _HEADER_BYTES) < 0:
+        return False
+    try:
+        decode_header(value[start:], writer)
+    except InvalidValue:
+        return True
+    return False
 
 
 @lru_cache(maxsize=64)
 def _header(writer: AvroSchema) -> bytes:
     schema = json.loads(writer.text)
-    schema["fields"] = [*_FIELDS, *schema["fields"]]
+    schema["fields"] = [*_FRONT, *schema["fields"], _BEHIND]
     text = json.dumps(schema)
     meta = {"avro.schema": text, "avro.codec": "null"}
     entries = b"".join(_string(name) + _string(value) for name, value in meta.items())

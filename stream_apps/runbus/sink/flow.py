@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from functools import partial
-from itertools import pairwise
 
 from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
 from runbus.sink.group import Member
@@ -17,6 +17,7 @@ from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.world import World, retrying_store
 
 log = logging.getLogger(__name__)
+UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
 
 
 class Flow:
@@ -150,35 +151,37 @@ class Flow:
         """Count and keep what retention deleted before it was stored; go on only if that is configured."""
         if self._start.gone is None:
             return
-        at, topic_id = self.lease.position, self.lease.topic_id
-        lost = [Gone(at.topic, topic_id, at.partition, lo, hi) for lo, hi in await self._lost(*self._start.gone)]
-        for gone in lost:
-            self._world.tally.lost_records += gone.hi - gone.lo + 1
-            log.error(
-                "sink.lost_range partition=%s first=%d last=%d: deleted by retention before it was stored",
-                *(at, gone.lo, gone.hi),
-            )
-            await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
+        at = self.lease.position
+        lost, uncounted = await self._lost(*self._start.gone)
+        for lo, hi in lost:
+            self._world.tally.lost_records += hi - lo + 1
+            log.error("sink.lost_range partition=%s first=%d last=%d: deleted before it was stored", at, lo, hi)
+            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi))
+        for lo, hi in uncounted:
+            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi, UNCOUNTED))
         if lost and not self._skip_lost:
             raise LostRange(
-                f"{at}: offsets {lost[0].lo} to {lost[-1].hi} were deleted by retention before they were stored (kept "
+                f"{at}: offsets {lost[0][0]} to {lost[-1][1]} were deleted by retention before they were stored (kept "
                 "in lost_ranges); set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
             )
 
-    async def _lost(self, lo: int, hi: int) -> list[tuple[int, int]]:
-        """Return the ranges without rows: what was announced and is stored is not lost.
+    async def _keep(self, gone: Gone) -> None:
+        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
 
-        In a topic that is written in transactions a hole between rows is a marker; in `steps` it is a record of which
-        a server that was killed has kept nothing (its neighbours were in another part), or a dead letter.
+    async def _lost(self, lo: int, hi: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the ranges without rows, and those with rows, of offsets that are not in the log any more.
+
+        What was announced and is stored is not lost. But a server that was killed may have kept some rows of a record
+        only (the others were in another part), and nobody can tell any more. In a topic that is written in
+        transactions a hole between rows is a marker; in `steps` it is a record of which nothing is stored.
         """
-        stored = await retrying_store(
+        found = await retrying_store(
             self._world, self.lease, partial(self._world.store.rows, self._route, self.lease, lo, hi)
         )
-        if not self._route.batched:
-            last = max(stored, default=lo - 1)
-            return [(last + 1, hi)] if last < hi else []
-        edges = [lo - 1, *sorted(stored), hi + 1]
-        return [(a + 1, b - 1) for a, b in pairwise(edges) if b - a > 1]
+        stored = _runs(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
+        edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # ends of what is stored, and of the whole
+        between = zip(edges[::2], edges[1::2], strict=True)
+        return [(last + 1, first - 1) for last, first in between if last + 1 < first], stored
 
     async def _begin(self) -> None:
         """Commit where a group begins with a topic: what retention deletes from now on is a loss, and no beginning."""
@@ -201,3 +204,14 @@ class Flow:
                 "each record is counted, and only what is missing is inserted",
                 *(self.lease.position, lo, self._rows_up_to),
             )
+
+
+def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending offsets as ranges (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for offset in offsets:
+        if runs and runs[-1][1] == offset - 1:
+            runs[-1] = (runs[-1][0], offset)
+        else:
+            runs.append((offset, offset))
+    return runs

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import NamedTuple
 
 from runbus.schemas.events import Heartbeat
-from runbus.sink.api import Position
+from runbus.sink.api import KIND, Position
 from runbus.sink.flow import Flow
 from runbus.sink.tally import Tally
 
@@ -57,7 +57,7 @@ class Pulse:
         lags = self.lags(flows, ends).values()
         return Heartbeat(
             component_id=self._component_id,
-            kind="sink",
+            kind=KIND,
             sent_at=time.time_ns() // 1000,
             started_at=self._started_at,
             version=VERSION,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from runbus.config.errors import RunBusError
-from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position
+from runbus.schemas.dead_letters import Headers
+from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position, Record, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
+from runbus.sink.letters import wrap
 from runbus.sink.ranges import read
 from runbus.sink.threads import OneThread
 
@@ -18,6 +21,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
 _TIMEOUT_S = 10.0
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+# What is kept of a dead letter that no record can hold: enough to see what it was, as the recorder does it.
+_START_BYTES = 64 * 1024
+_HEADER_BYTES = 4 * 1024
 
 # The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
 # is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
@@ -30,6 +37,9 @@ FENCED = frozenset(
         KafkaError.FENCED_MEMBER_EPOCH,
         KafkaError._FENCED,
         KafkaError._ASSIGNMENT_LOST,
+        # the client is being closed, and has no coordinator any more: inside the last callback, where asking again
+        # would only hold up the end of the process
+        KafkaError._DESTROY,
     }
 )
 
@@ -48,12 +58,12 @@ class KafkaMember:
 
     Args:
         consumer: not subscribed yet.
-        batched: topics whose records hold several steps.
+        routes: full topic name -> tables; they say what a value may be.
     """
 
-    def __init__(self, consumer: Consumer, batched: frozenset[str]) -> None:
+    def __init__(self, consumer: Consumer, routes: Mapping[str, Route]) -> None:
         self._consumer = consumer
-        self._batched = batched
+        self._routes = routes
         self._thread = OneThread("runbus-sink-consumer")
 
     async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
@@ -82,7 +92,7 @@ class KafkaMember:
         Nothing in it is of an assignment that ended meanwhile: librdkafka takes such messages, and its "end of the
         partition", out of the batch when partitions change hands inside the call.
         """
-        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._batched))
+        return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._routes))
 
     async def commit(self, position: Position, offset: int, intent: Intent) -> None:
         """Commit synchronously; see group.Member."""
@@ -130,26 +140,38 @@ class KafkaLog:
         self._thread = OneThread("runbus-sink-producer")
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter and wait for the log; see api.Log."""
-        failure: list[KafkaError | None] = []
+        """Append a dead letter and wait for the log; see api.Log. One that the topic does not take is shortened."""
+        error = await self._append(letter.key, letter.record.value, letter.headers)
+        if error is not None and error.code() in _TOO_LARGE:
+            value, headers = shortened(letter.record.value or b"", letter.headers)
+            error = await self._append(letter.key, value, headers)
+        if error is not None:
+            raise LogUnavailable(f"dead letter {letter.key}: {error.str()}")
+
+    async def _append(self, key: str, value: bytes | None, headers: Headers) -> KafkaError | None:
+        """Append to the dead letters; return None once the log has it, else why not."""
+        outcome: list[KafkaError | None] = []
 
         def send() -> None:
             self._producer.produce(
                 self._dead_letters,
-                key=letter.key.encode(),
-                value=letter.record.value,
-                headers={name: value.encode() for name, value in letter.headers.items()},
-                on_delivery=lambda error, _: failure.append(error),
+                key=key.encode(),
+                value=value,
+                headers=list(headers),
+                on_delivery=lambda error, _: outcome.append(error),
             )
             self._producer.flush(_TIMEOUT_S)
 
         try:
-            await self._thread.call(lambda: _call(send))
+            await self._thread.call(send)
         except BufferError as error:
             raise LogUnavailable(str(error)) from error
-        if failure != [None]:
-            said = failure[0].str() if failure and failure[0] else "no answer"
-            raise LogUnavailable(f"dead letter {letter.key}: {said}")
+        except KafkaException as error:  # the client itself refuses it
+            refused: KafkaError = error.args[0]
+            return refused
+        if not outcome:
+            raise LogUnavailable(f"dead letter {key}: no answer")
+        return outcome[0]
 
     def send(self, topic: str, key: str, value: bytes) -> None:
         """Append without waiting; what cannot be queued is left out (the next heartbeat says the same, newer)."""
@@ -166,26 +188,47 @@ class KafkaLog:
         self._thread.end()
 
 
-def _sorted(messages: Iterable[Message], batched: frozenset[str]) -> Batch:
+def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
+    """Return the start of a dead letter that no record can hold, and headers that say what it was.
+
+    `size` and `sha256` are those of the whole value, which is where the letter says it is until retention deletes it.
+    """
+    cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
+    whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
+    return value[:_START_BYTES], cut + whole
+
+
+def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
     batch = Batch()
     for message in messages:
         error = message.error()
-        topic = str(message.topic())
+        at = Position(str(message.topic()), int(message.partition() or 0))
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            batch.reached[Position(topic, int(message.partition() or 0))] = int(message.offset() or 0)
-            continue
-        if error is not None:
-            _heed(error, topic)
-            continue
-        record = read(
-            int(message.offset() or 0),
-            _raw(message.key()),
-            _raw(message.value()),
-            message.timestamp()[1],
-            batched=topic in batched,
-        )
-        batch.records.setdefault(Position(topic, int(message.partition() or 0)), []).append(record)
+            batch.reached[at] = int(message.offset() or 0)
+        elif error is not None:
+            _heed(error, at.topic)
+        else:
+            batch.records.setdefault(at, []).append(_record(at, message, routes[at.topic]))
     return batch
+
+
+def _record(at: Position, message: Message, route: Route) -> Record:
+    offset, key, value = int(message.offset() or 0), _raw(message.key()), _raw(message.value())
+    timestamp_ms = message.timestamp()[1]
+    if route.wrapped:
+        return wrap(at, offset, value, _headers(message), key=key, timestamp_ms=timestamp_ms)
+    return read(offset, key, value, timestamp_ms, batched=route.batched)
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    """Return the headers, of several with one name the last.
+
+    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    """
+    try:
+        return {name: _raw(value) or b"" for name, value in dict(message.headers() or []).items()}
+    except SystemError:
+        return {"error": b"its headers cannot be read: a name is not UTF-8"}
 
 
 def _heed(error: KafkaError, topic: str) -> None:

@@ -1,15 +1,19 @@
-"""What the group committed and what the log has, asked through the admin client.
+"""What the group committed and what the log has, asked through clients that are no member of the group.
 
-Not through the consumer: this is asked inside a rebalance callback, for all its partitions at once.
+Not through the member's consumer: this is asked inside a rebalance callback, for all its partitions at once. And what
+the group committed not through the admin client: librdkafka 2.16 ends the process with a segmentation fault where the
+coordinator that it asks has moved or still loads the group (librdkafka issue 5040).
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from runbus.sink.api import Committed, Intent, LogUnavailable, Position
@@ -25,12 +29,12 @@ class KafkaOffsets:
 
     Args:
         admin: an admin client.
-        group: the consumer group.
+        reader: a consumer of the group that never subscribes (clients.new_reader).
     """
 
-    def __init__(self, admin: AdminClient, group: str) -> None:
+    def __init__(self, admin: AdminClient, reader: Consumer) -> None:
         self._admin = admin
-        self._group = group
+        self._reader = reader
 
     async def committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
         """Return what the group committed for each partition. Raises LogUnavailable."""
@@ -52,11 +56,18 @@ class KafkaOffsets:
             "runbus-sink-offsets",
         )
 
+    async def close(self, seconds: float) -> None:
+        """Give the reader that long to end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(in_thread(self._reader.close, "runbus-sink-offsets"), seconds)
+
     def _committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
-        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(p.topic, p.partition) for p in positions])
-        (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S).values()
+        try:
+            parts = self._reader.committed([TopicPartition(p.topic, p.partition) for p in positions], _TIMEOUT_S)
+        except KafkaException as error:
+            raise LogUnavailable(error.args[0].str()) from error
         found: dict[Position, Committed | None] = {}
-        for part in _result(future).topic_partitions:
+        for part in parts:
             if part.error is not None:
                 raise LogUnavailable(part.error.str())
             committed = Committed(part.offset, Intent.decode(part.metadata)) if part.offset >= 0 else None

@@ -22,8 +22,9 @@ from runbus.schemas.admin import admin_client
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
+from runbus.schemas.start import Needs, needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
-from runbus.sink.clients import choose_protocol, new_consumer, new_producer
+from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
 from runbus.sink.offsets import KafkaOffsets
@@ -32,7 +33,7 @@ from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
-from runbus.sink.start import check_topics, open_store
+from runbus.sink.start import open_store
 from runbus.sink.store import ClickHouseStore
 from runbus.sink.tally import Tally
 from runbus.sink.threads import in_thread
@@ -103,14 +104,14 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
-    names = [settings.kafka.topic_prefix + name for name in (*(r.topic for r in ROUTES), DEAD_LETTERS.name)]
+    names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
     files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
     renewal = asyncio.create_task(_watch(files, stop))
     try:
         with _signals(asked, stop):
             async with serving(settings.probes_address, report.probe()):
                 report.waits_for = "Kafka"
-                await check_topics(settings, process.admin, names, stop)
+                await needed_topics(settings.kafka, process.admin, names, stop, Needs("sink", settings.group))
                 if not stop.is_set():
                     await _report(process)
     finally:
@@ -127,7 +128,7 @@ async def _watch(files: CredentialFiles, stop: asyncio.Event) -> None:
 async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
-    offsets = KafkaOffsets(process.admin, settings.group)
+    offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
     kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
@@ -142,22 +143,22 @@ async def _report(process: _Process) -> None:
     finally:
         beats.cancel()
         await kafka_log.close(3.0)
+        await offsets.close(3.0)
 
 
 async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:
     settings = process.settings
     protocol = await in_thread(lambda: choose_protocol(settings, process.admin), "runbus-sink-start")
-    store = ClickHouseStore(client, settings.group, process.component_id, settings.parallel_inserts)
+    store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
     schemas = CodecSchemas(process.codec)
     world = World(kafka_log, store, schemas, clock, process.tally, settings.poison, process.pace)
-    batched = frozenset(name for name, route in routes.items() if route.batched)
     log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
 
     def new_session() -> Session:
         topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
-        member = KafkaMember(new_consumer(settings, protocol), batched)
+        member = KafkaMember(new_consumer(settings, protocol), routes)
         process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
         return process.report.session

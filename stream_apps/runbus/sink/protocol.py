@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from runbus.clickhouse.errors import DataError
-from runbus.schemas.avsc import AvroSchema, schema
+from runbus.clickhouse.errors import Ambiguous, DataError
+from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
@@ -33,9 +33,11 @@ from runbus.sink.world import World, answered, pause, resume, retrying_log
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# An intent older than this is committed again before the next attempt: an owner that was stopped or cut off for longer
-# than a session finds out here that it is fenced, while the store still remembers the range's token.
-FENCE_S = 20.0
+# An intent older than this is committed again before an attempt: an owner that was stopped or cut off for longer than a
+# session finds out here that it is fenced, while the store still remembers the range's token. And what it learned since
+# (a schema) it does not act on: its successor may have made a dead letter of the record, and a person may have retried
+# that (docs/decisions/0009). So it is shorter than any session: brokers allow 6 s and more.
+FENCE_S = 5.0
 
 
 class _TooMuch(Exception):
@@ -136,8 +138,9 @@ class _Delivery:
         await retrying_log(self.world, self.lease, self.lease.confirm)
 
     async def announce(self) -> None:
+        began = self.world.clock.now()  # not when the answer was seen: that may be much later
         await _commit(self.world, self.lease, self.span.lo, self.intent)
-        self.announced_at = self.world.clock.now()
+        self.announced_at = began
 
     async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
         """Store what can be stored; return the rest, and what the records up to `hi` are like.
@@ -189,13 +192,10 @@ class _Delivery:
 
     async def _writer(self, record: Record) -> tuple[SchemaRef, AvroSchema]:
         """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
-        if record.ref is None:
-            start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
-            raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
-        writer = await self._resolve(record.ref)
-        if writer.name != self.route.schema:
-            raise InvalidValue(f"a {writer.name} where a {self.route.schema} is expected")
-        return record.ref, writer
+        ref = values.named(record)
+        writer = await self._resolve(ref)
+        values.expect(self.route, writer)
+        return ref, writer
 
     async def _resolve(self, ref: SchemaRef) -> AvroSchema:
         """Return the schema; waits while no registry can be asked. Raises UnknownSchema, InvalidValue."""
@@ -235,7 +235,8 @@ class _Delivery:
         several = False
         while group.records:
             try:
-                several |= await self._insert(self.route.landing, group.writer, _framed(group.records), group.token)
+                framed = _framed(group.records)
+                several |= await self._insert(self.route.landing, group.writer, framed, group.token, group.records)
                 if self.route.batched:
                     self.world.tally.inserted_steps += sum(record.steps for record in group.records)
                 break
@@ -247,17 +248,43 @@ class _Delivery:
         return several
 
     async def _insert(
-        self, table: str, writer: AvroSchema, framed: Iterable[tuple[int, bytes, int]], token: str
+        self, table: str, writer: AvroSchema, framed: Iterable[values.Framed], token: str, records: Sequence[Record]
     ) -> bool:
-        """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts)."""
+        """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
+
+        An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
+        an attempt without an answer rows are counted first: it is over, too, once all of `records` are whole.
+        """
         container = build(writer, self.lease.topic_id, self.lease.position.partition, framed)
+        unanswered = False
 
         async def insert() -> None:
+            nonlocal unanswered
+            if unanswered and await self._has(writer, records):
+                return
             began = self.world.clock.now()
-            await self.world.store.insert(table, container, token)
+            try:
+                await self.world.store.insert(table, container, token)
+            except Ambiguous:
+                unanswered = True
+                raise
             self.world.tally.inserts.observe(self.world.clock.now() - began)
 
+        await self._refresh()
         return (await self._ask(insert))[1]
+
+    async def _has(self, writer: AvroSchema, records: Sequence[Record]) -> bool:
+        """Return whether every row of some records is stored; a record that does not say how many it has is not."""
+        try:
+            expected = {record.offset: values.rows(self.route, record, writer) for record in records}
+        except InvalidValue:
+            return False
+        stored = await self._count()
+        return all(stored.get(offset, 0) >= rows for offset, rows in expected.items())
+
+    async def _count(self) -> dict[int, int]:
+        """Return offset -> stored rows, of the range."""
+        return (await self._ask(partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)))[0]
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Call the store until answered; an intent that has grown old meanwhile is committed again."""
@@ -296,8 +323,7 @@ class _Delivery:
             except InvalidValue as error:
                 bad[record.offset] = error
         self._remove(group, bad, letters)
-        count = partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)
-        stored, _ = await self._ask(count)
+        stored = await self._count()
         self.world.tally.verified += 1
         return {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
 
@@ -324,7 +350,7 @@ class _Delivery:
         token = f"{group.token}#{self.intent.repair}"
         whole = [record for record in group.records if missing.get(record.offset) == 0]
         if whole:
-            await self._insert(self.route.repair, group.writer, _framed(whole), token)
+            await self._insert(self.route.repair, group.writer, _framed(whole), token, whole)
             self.world.tally.repaired_rows += sum(record.steps for record in whole)
         for record in group.records:
             if missing.get(record.offset):
@@ -333,9 +359,8 @@ class _Delivery:
     async def _complete_record(self, group: _Group, record: Record, token: str) -> None:
         """Insert the steps of a record of which only some are stored."""
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
-        pieces = values.without(record, group.writer, present)
-        framed = [(record.offset, piece, 0) for piece in pieces]
-        await self._insert(self.route.repair, schema(self.route.schema), framed, token)
+        writer, framed = values.missing(self.route, record, group.writer, present)
+        await self._insert(self.route.repair, writer, framed, token, [record])
         self.world.tally.repaired_rows += record.steps - len(present)
 
     def _letter(self, record: Record, error: Exception) -> DeadLetter:
@@ -343,18 +368,16 @@ class _Delivery:
         return DeadLetter(at.topic, self.lease.topic_id, at.partition, record, str(error), _schema_id(record))
 
     async def bury(self, letters: list[DeadLetter]) -> None:
-        """Write the dead letters to the log, then to the store."""
+        """Write the dead letters to the log. From there they are stored like every other record."""
         for letter in letters:
             log.error(
                 "sink.dead_letter partition=%s offset=%d: %s", self.lease.position, letter.record.offset, letter.error
             )
             await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
-        if letters:
-            await self._ask(partial(self.world.store.record_dead_letters, letters))
-            self.world.tally.dead_letters += len(letters)
+        self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: list[Record]) -> Iterable[tuple[int, bytes, int]]:
+def _framed(records: list[Record]) -> Iterable[values.Framed]:
     return ((record.offset, record.value or b"", record.start) for record in records)
 
 

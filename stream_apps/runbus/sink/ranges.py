@@ -1,10 +1,14 @@
-"""Which records make one range: up to a number of steps, of bytes, of seconds; one writer schema."""
+"""Which records make one range: up to a number of steps, of bytes, of seconds, of schemas.
+
+A range may hold several writer schemas, each an insert of its own under the one intent: where recorders of two versions
+write to one partition by turns, cutting at each change would make every record a commit and an insert.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
@@ -16,6 +20,8 @@ from runbus.sink.pace import Pace
 MAX_RECORDS = 500_000
 #: what a record costs in memory besides its key and value
 RECORD_BYTES = 200
+#: Inserts behind one intent. Versions that write at the same time are few; more names are mostly no schemas at all.
+MAX_SCHEMAS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +66,23 @@ def peek_count(value: bytes, start: int) -> int:
         for _ in range(2):  # attempt, first_seq
             _, at = _varint(value, at)
         count, _ = _varint(value, at)
-    except IndexError:
+    except (IndexError, OverflowError):
         return 1
     return max(1, min(count >> 1, 1_000_000))
 
 
 def _varint(value: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = value[at]
+    """Return the number at `at`, zigzag, and the place behind it. Ten bytes hold any long: megabytes are no number."""
+    byte = value[at]
+    number, shift = byte & 0x7F, 7
+    while byte > 0x7F:
         at += 1
+        byte = value[at]
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
         shift += 7
+        if shift > 70:
+            raise OverflowError
+    return number, at + 1
 
 
 @dataclass(slots=True)
@@ -83,13 +92,16 @@ class _Open:
     count: int = 0
     steps: int = 0
     bytes: int = 0
-    writer: SchemaRef | None = None
+    schemas: set[SchemaRef] = field(default_factory=set)
+    newest: SchemaRef | None = None
 
     def add(self, record: Record) -> None:
         self.count += 1
         self.steps += record.steps
         self.bytes += record.size
-        self.writer = record.ref or self.writer
+        if record.ref is not None and record.ref is not self.newest:  # mostly it is the one before
+            self.newest = record.ref
+            self.schemas.add(record.ref)
 
 
 class Backlog:
@@ -151,7 +163,7 @@ class Backlog:
         return True
 
     def take(self, now: float) -> Span | None:
-        """Return the next range once it is full, old enough, or followed by another schema."""
+        """Return the next range once it is full, old enough, or followed by one schema too many."""
         if self._pending is not None:
             return self._take_pending(self._pending)
         if self._closed:
@@ -181,7 +193,7 @@ class Backlog:
             or part.bytes + record.size > self._limits.bytes
             or part.count >= MAX_RECORDS
         )
-        return full or (part.writer is not None and record.ref is not None and record.ref != part.writer)
+        return full or (len(part.schemas) >= MAX_SCHEMAS and record.ref is not None and record.ref not in part.schemas)
 
     def _take_pending(self, hi: int) -> Span | None:
         """Compaction may have removed `hi` itself; then what comes behind it shows that the range was read."""

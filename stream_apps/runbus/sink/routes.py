@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from runbus.clickhouse.tables import STORED_TOPICS
 from runbus.schemas.batch import StepBatch
+from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.sink.api import Route
 
 #: A landing with no other view on it is its own repair landing: the salted token is what lets a repair through.
 ROUTES: tuple[Route, ...] = tuple(
-    Route(t.topic, t.schema, t.landing, t.table, t.repair or t.landing, t.schema == StepBatch.__name__)
+    Route(
+        *(t.topic, t.schema, t.landing, t.table, t.repair or t.landing),
+        batched=t.schema == StepBatch.__name__,
+        wrapped=t.schema == DeadLetterRow.SCHEMA,
+    )
     for t in STORED_TOPICS
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,9 +11,9 @@ from typing import TypeVar
 from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.deduplication import insert_settings
-from runbus.clickhouse.errors import translated
-from runbus.clickhouse.tables import DEAD_LETTERS, LOST_RANGES
-from runbus.sink.api import DeadLetter, Gone, Lease, Route
+from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
+from runbus.clickhouse.tables import LOST_RANGES
+from runbus.sink.api import Gone, Route, Source
 from runbus.sink.threads import in_thread
 
 T = TypeVar("T")
@@ -31,15 +32,15 @@ class ClickHouseStore:
     Args:
         client: connected; used by several threads at once.
         group: the consumer group, for `lost_ranges`.
-        component_id: who writes, for `dead_letters`.
-        parallel: inserts at the same time.
+        parallel: inserts, and questions, at the same time; more partitions than that wait for each other, because a
+            server that is asked by all of them at once refuses.
     """
 
-    def __init__(self, client: Client, group: str, component_id: str, parallel: int = 4) -> None:
+    def __init__(self, client: Client, group: str, parallel: int = 4) -> None:
         self._client = client
         self._group = group
-        self._component_id = component_id
         self._inserts = asyncio.Semaphore(parallel)
+        self._questions = asyncio.Semaphore(parallel)
 
     async def insert(self, table: str, container: memoryview, token: str) -> None:
         """Insert one container as one block; see api.Store."""
@@ -48,42 +49,26 @@ class ClickHouseStore:
         def insert() -> None:
             # A memoryview, not bytes: the driver sends bytes a second time by itself after a lost connection, and that
             # hidden second attempt could be acknowledged from the token's log without the rows being there.
-            self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings)  # type: ignore[arg-type]
+            acknowledged(self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings))  # type: ignore[arg-type]
 
         async with self._inserts:
             await self._call(insert)
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
         found = await self._query(query, lease, lo, hi)
         return {int(offset): int(count) for offset, count in found}
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         query = f"SELECT if(count() = 0, -1, max(kafka_offset)) FROM {route.target} {_WHERE}"  # noqa: S608
         return int((await self._query(query, lease, lo, _LAST_OFFSET))[0][0])
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         query = f"SELECT seq FROM {route.target} {_WHERE}"  # noqa: S608 - the name is a constant of the package
         return {int(row[0]) for row in await self._query(query, lease, offset, offset)}
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Insert into `dead_letters`: its key is the source position, so a second row of one letter merges away."""
-        now = _now_us()
-        rows = [
-            [
-                *(x.topic, x.topic_id, x.partition, x.record.offset),
-                *(x.record.key or b"", x.record.value or b"", x.headers, x.schema_id, self._component_id, x.error, now),
-            ]
-            for x in letters
-        ]
-        columns = (
-            *("topic", "topic_id", "partition", "offset"),
-            *("key", "value", "headers", "schema_id", "component_id", "error", "failed_at"),
-        )
-        await self._insert_rows(DEAD_LETTERS, rows, columns)
 
     async def record_lost(self, gone: Gone) -> None:
         """Insert into `lost_ranges`: its key is the position, so a second row of one loss merges away."""
@@ -95,11 +80,21 @@ class ClickHouseStore:
         await self._insert_rows(LOST_RANGES, [row], columns)
 
     async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
-        await self._call(lambda: self._client.insert(table, rows, column_names=columns, settings={"async_insert": "0"}))
+        settings = {"async_insert": "0"}
+        await self._call(
+            lambda: acknowledged(self._client.insert(table, rows, column_names=columns, settings=settings))
+        )
 
-    async def _query(self, query: str, lease: Lease, lo: int, hi: int) -> Sequence[Sequence[int]]:
+    async def _query(self, query: str, lease: Source, lo: int, hi: int) -> list[list[int]]:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
-        return await self._call(lambda: self._client.query(query, parameters=parameters, settings=_READ).result_rows)
+        # JSON, because it says how many rows it has: to the driver an empty answer of anybody is "no rows", and rows
+        # that are believed to be missing are inserted again.
+        async with self._questions:
+            return await self._call(
+                lambda: _numbers(
+                    self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact")
+                )
+            )
 
     async def _call(self, request: Callable[[], T]) -> T:
         def work() -> T:
@@ -107,6 +102,19 @@ class ClickHouseStore:
                 return request()
 
         return await in_thread(work, "runbus-sink-store")
+
+
+def _numbers(answer: bytes) -> list[list[int]]:
+    """Return the rows of a whole JSONCompact answer. Raises Configuration where it is none."""
+    try:
+        found = json.loads(answer)
+        rows = [[int(number) for number in row] for row in found["data"]]
+        whole = len(rows) == found["rows"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise no_clickhouse(f"it says {answer[:60]!r}") from error
+    if not whole:
+        raise no_clickhouse(f"{len(rows)} rows of {found['rows']}")
+    return rows
 
 
 def _now_us() -> int:

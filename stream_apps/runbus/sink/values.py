@@ -6,18 +6,39 @@ Everything here decodes; the normal path never comes here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import Extra, StepBatch, StepColumns, decode, decode_header, encode
+from runbus.schemas.codec import SchemaRef
+from runbus.schemas.dead_letters import DeadLetterRow
+from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.schemas.layout import pack, unpack
 from runbus.sink.api import Record, Route
 
-_EVENTS: Mapping[str, type[Event]] = {kind.SCHEMA: kind for kind in (RunEvent, EpisodeFinalized, Heartbeat)}
+_KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
+_BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
+
+
+#: one value for a container: offset, value, where its body starts
+Framed = tuple[int, bytes, int]
+
+
+def named(record: Record) -> SchemaRef:
+    """Return the schema that the record's framing names. Raises InvalidValue where it has none."""
+    if record.ref is None:
+        start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
+        raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
+    return record.ref
+
+
+def expect(route: Route, writer: AvroSchema) -> None:
+    """Raise InvalidValue unless the schema is of the records of this route."""
+    if writer.name != route.schema:
+        raise InvalidValue(f"a {writer.name} where a {route.schema} is expected")
 
 
 def body(record: Record) -> bytes:
@@ -36,7 +57,19 @@ def check(route: Route, record: Record, writer: AvroSchema) -> None:
     if route.batched:
         decode(body(record), writer)
     else:
-        _EVENTS[route.schema].decode(body(record), writer)
+        event(route, record, writer)
+
+
+def event(route: Route, record: Record, writer: AvroSchema) -> Event | DeadLetterRow:
+    """Return the event of a record of a route that is not batched. Raises InvalidValue."""
+    return _BY_NAME[route.schema].decode(body(record), writer)
+
+
+def missing(route: Route, record: Record, writer: AvroSchema, present: set[int]) -> tuple[AvroSchema, list[Framed]]:
+    """Return what to insert, and its schema, so that the record is there of which the rows `present` (seq) are."""
+    if not present:
+        return writer, [(record.offset, record.value or b"", record.start)]
+    return schema(route.schema), [(record.offset, piece, 0) for piece in without(record, writer, present)]
 
 
 def without(record: Record, writer: AvroSchema, present: set[int]) -> list[bytes]:

@@ -108,6 +108,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         self._failure = loop.create_future()
         self._topic = await check_topics(self.settings.kafka, self.app, stop)
+        if self._topic is None:
+            return
         self._ends = Ends(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
         renewed = asyncio.Event()
         watches = (self._watch_topic(), self._watch_credentials(renewed))

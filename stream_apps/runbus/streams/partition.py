@@ -43,8 +43,7 @@ class Names:
         """Return everything of a commit as the records to write."""
         yield from map(self.message, work.emissions)
         for letter in work.letters:
-            headers = tuple(letter.headers)
-            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, letter.record.value, headers=headers)
+            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, letter.record.value, headers=letter.headers)
         for change in work.changes:
             yield Message(changelog, change.key, change.value, partition)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef, split
+from runbus.schemas.dead_letters import Headers, letter_headers, position_key
 from runbus.schemas.errors import InvalidValue, UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import At, Change, Core, Counters, Effects, Emission
@@ -63,21 +64,21 @@ class DeadLetter:
     @property
     def key(self) -> bytes:
         """Its own key: the source position, as the sink's."""
-        return f"{self.source.topic}-{self.source.partition}-{self.record.offset}".encode()
+        return position_key(self.source.topic, self.source.partition, self.record.offset).encode()
 
     @property
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """What it says about its source."""
-        texts = {
-            "topic": self.source.topic,
-            "topic_id": self.source.topic_id,
-            "partition": str(self.source.partition),
-            "offset": str(self.record.offset),
-            "error": self.error,
-            "schema_id": self.schema_id,
-            "component": self.app,
-        }
-        return [(name, text.encode("utf-8", "replace")) for name, text in texts.items()]
+        return letter_headers(
+            self.app,
+            self.source.topic,
+            self.error,
+            topic_id=self.source.topic_id,
+            partition=self.source.partition,
+            offset=self.record.offset,
+            key=self.record.key,
+            schema_id=self.schema_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Schemas:
         """Ask the codec, which may block. Raises RegistryMissing, RegistryUnavailable."""
         try:
             found: AvroSchema | str = self.codec.resolve(ref)
-        except UnknownSchema as error:
+        except (UnknownSchema, InvalidValue) as error:  # nobody knows it, or it is no schema that can be read
             found = str(error)
         self.known[ref] = found
         return found

@@ -16,7 +16,7 @@ from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import translated
 from runbus.clickhouse.migrate import migrate
-from runbus.clickhouse.tables import POSITION_FIELDS, STEPS, StoredTopic
+from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STEPS, StoredTopic, record_end
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.schemas.avsc import schema
 
@@ -38,11 +38,14 @@ def _string(value: str) -> bytes:
 
 def container(record: str, bodies: Iterable[bytes], first_offset: int = 0) -> bytes:
     """Return Avro bodies as an object container of wrapper records, one a block, at consecutive offsets."""
-    fields = [{"name": name, "type": kind} for name, kind in POSITION_FIELDS] + schema(record).fields
+    position, (end,) = (
+        [{"name": name, "type": kind} for name, kind in around] for around in (POSITION_FIELDS, [END_FIELD])
+    )
+    fields = [*position, *schema(record).fields, end]
     text = json.dumps({"type": "record", "name": "Wrapper", "fields": fields})
     parts = [b"Obj\x01", _long(1), _string("avro.schema"), _string(text), _long(0), _SYNC]
     for offset, body in enumerate(bodies, first_offset):
-        value = _string(TOPIC_ID) + _long(0) + _long(offset) + body
+        value = _string(TOPIC_ID) + _long(0) + _long(offset) + body + _string(record_end(offset))
         parts += [_long(1), _long(len(value)), value, _SYNC]
     return b"".join(parts)
 

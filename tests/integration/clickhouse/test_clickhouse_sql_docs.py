@@ -12,9 +12,10 @@ import fastavro
 import numpy as np
 import pytest
 
-from runbus.clickhouse.tables import EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.clickhouse.tables import DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import NO_SEED
+from runbus.schemas.dead_letters import DeadLetterRow, letter_headers
 from runbus.schemas.layout import Layout, pack
 
 if TYPE_CHECKING:
@@ -127,7 +128,11 @@ def filled(store: Store) -> Store:
         **dict.fromkeys(("sent_at", "started_at", "total_events", "dropped_events", "lag_ms", "lag_events"), 1),
     }
     store.insert(HEARTBEATS, records(HEARTBEATS, beat))
-    store.client.command("INSERT INTO dead_letters (topic, partition, offset, error) VALUES ('steps', 0, 7, 'bad')")
+    headers = dict(
+        letter_headers("sink", "runbus.steps", "bad", topic_id="t", partition=0, offset=7, key=b"cartpole/a")
+    )
+    letter = DeadLetterRow.of("dead-letters-0-0", None, b"x", headers, ATTEMPT // 1000)
+    store.insert(DEAD_LETTERS, [letter.encode(), letter.encode()])
     store.client.command("INSERT INTO lost_ranges (topic, first_offset, last_offset) VALUES ('steps', 3, 9)")
     return store
 

@@ -14,6 +14,7 @@ from runbus.cli.data import read
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import StoreError
+from runbus.clickhouse.landings import check_landings
 from runbus.clickhouse.migrate import migrate, status
 from runbus.clickhouse.queries import NAMES, query
 from runbus.clickhouse.users import apply_users, role_statements, team_statements
@@ -21,7 +22,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, new_password
 from runbus.local.ports import free_port
-from runbus.sink.api import DeadLetter, Gone, Lease, Position, Record
+from runbus.sink.api import Gone, Lease, Position
 from runbus.sink.memory import MemoryLog
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
@@ -38,8 +39,15 @@ PARAMETERS: dict[str, Any] = {
     "attempt": 1,
     "limit": 10,
     "table": "steps",
+    "topic": "steps",
+    "topics": ["steps"],
     "topic_id": "topic-1",
     "partition": 0,
+    "partitions": 4,
+    "offset": 0,
+    "offsets": [0, 1],
+    "key": "steps-0-0",
+    "keys": ["steps-0-0"],
     "first": 0,
     "last": 9,
 }
@@ -109,7 +117,8 @@ def refused(client: Client, *statements: str, code: int = 497) -> None:
 def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouseSettings, client: Client) -> None:
     """Every statement of the sink's start and of its store, then what a stolen password would try."""
     check_deduplication(client)
-    assert [client.command(f"EXISTS TABLE {t}") for t in ("dead_letters", "lost_ranges")] == [1, 1]
+    check_landings(client)
+    assert client.command("EXISTS TABLE lost_ranges") == 1
     sent = Store(settings, client)
     sent.insert_steps([step_batch("writer", 3)], first_offset=50)
     sent.insert_steps([step_batch("writer", 3, 3)], first_offset=51, landing="steps_repair")
@@ -118,13 +127,11 @@ def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouse
     lease: Lease = log.lease(Position("steps", 0))
 
     async def store() -> None:
-        kept = ClickHouseStore(client, "group", "test")
+        kept = ClickHouseStore(client, "group")
         for route in ROUTES:
             await kept.rows(route, lease, 0, 99)
             await kept.newest(route, lease, 0)
         assert await kept.sequence(ROUTES[0], lease, 50) == {0, 1, 2}
-        letter = DeadLetter("steps", "topic-1", 0, Record(7, b"k", b"v", 0), "bad", "1")
-        await kept.record_dead_letters([letter])
         await kept.record_lost(Gone("steps", "topic-1", 0, 1, 2, "retention"))
 
     asyncio.run(store())

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import clickhouse_connect
@@ -54,6 +54,14 @@ def make_batch(run: str, agent: str, first: int, count: int, start_us: int = 1_7
     return StepBatch(header, columns, seq.astype("<i8").tobytes(), np.repeat(seq, 4).astype("<f4").tobytes())
 
 
+def widened(batch: StepBatch, width: int) -> StepBatch:
+    """Return a batch of `make_batch` with that many float64 observations a step."""
+    h = batch.header
+    column = np.repeat(np.arange(h.first_seq, h.next_seq, dtype="<f8"), width)
+    header = replace(h, observation=Layout("<f8", (width,), 8 * width))
+    return replace(batch, header=header, observation=column.tobytes())
+
+
 @dataclass
 class Feed:
     """Writes streams to the log and remembers how far each one is."""
@@ -64,7 +72,14 @@ class Feed:
 
     def __post_init__(self) -> None:
         self.producer = Producer(
-            {**self.settings.client_config(), "partitioner": "murmur2", "compression.type": "lz4", "linger.ms": 5}
+            {
+                **self.settings.client_config(),
+                "enable.idempotence": True,  # as the recorder does: no record overtakes one that is sent again
+                "partitioner": "murmur2",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.max.bytes": 32 * 1024 * 1024,  # the topic's limit decides
+            }
         )
 
     def steps(self, batches: int, agents: int = 4, size: int = 256) -> None:
@@ -102,12 +117,12 @@ class Sinks:
         self._folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start one; settings are RUNBUS_SINK_* without the prefix."""
+    def start(self, *module: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start one; settings are RUNBUS_SINK_* without the prefix. Another module may run it, with arguments."""
         own = {f"RUNBUS_SINK_{name.upper()}": value for name, value in settings.items()}
         with (self._folder / f"sink-{len(self.started)}.log").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runbus.sink"],
+                [sys.executable, "-m", *(module or ("runbus.sink",))],
                 env={**os.environ, **self.env, **own},
                 cwd=self._folder,
                 stdout=output,

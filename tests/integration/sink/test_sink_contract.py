@@ -12,15 +12,18 @@ from runbus.clickhouse.errors import Configuration, DataError
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
-from runbus.sink.api import DeadLetter, Gone, Lease, Position, Record, Store
+from runbus.schemas.codec import SchemaRef
+from runbus.sink.api import Gone, Lease, Position, Record, Store
 from runbus.sink.container import build
-from runbus.sink.memory import MemoryLog, MemoryStore
+from runbus.sink.letters import wrap
+from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import make_batch
 
 pytestmark = pytest.mark.integration
 STEPS = next(route for route in ROUTES if route.topic == "steps")
+LETTERS = next(route for route in ROUTES if route.topic == "dead-letters")
 Use = Callable[[Callable[[Store], Coroutine[Any, Any, None]]], None]
 
 
@@ -35,7 +38,7 @@ def use(request: pytest.FixtureRequest) -> Use:
         async def scene() -> None:
             client = connect(settings)
             try:
-                await work(ClickHouseStore(client, "group", "test"))
+                await work(ClickHouseStore(client, "group"))
             finally:
                 client.close()
 
@@ -110,16 +113,37 @@ def test_an_unknown_table_is_configuration(use: Use, lease: Lease) -> None:
     use(work)
 
 
-def test_dead_letters_and_losses_can_be_said_twice(use: Use, lease: Lease) -> None:
-    """Both are kept by position; values may be null or any bytes."""
+def test_losses_can_be_said_twice(use: Use, lease: Lease) -> None:
+    """A lost range is kept by its position."""
 
     async def work(store: Store) -> None:
-        letters = [
-            DeadLetter("steps", lease.topic_id, 2, Record(offset, None, value, 0), "bad", "")
-            for offset, value in enumerate((None, b"\xff\x00"))
-        ]
         for _ in range(2):
-            await store.record_dead_letters(letters)
             await store.record_lost(Gone("steps", lease.topic_id, 2, 5, 9))
 
     use(work)
+
+
+def test_dead_letters_are_a_route_like_the_others(use: Use) -> None:
+    """Letters of any bytes are stored under a token, once, and counted by their own offset."""
+
+    async def work(store: Store) -> None:
+        log = MemoryLog()
+        log.topic_ids["dead-letters"] = uuid.uuid4().hex
+        lease = log.lease(Position("dead-letters", 0))
+        odd = {"topic": b"\xff", "offset": b"-1", "": b"\x00"}
+        letters = [
+            wrap(lease.position, 4, None, {}),
+            wrap(lease.position, 6, b"\xff\x00" * 1_000_000, odd, key=b"\xfe"),
+        ]
+        writer = await LocalSchemas().resolve(_ref(letters[0]))
+        framed = [(letter.offset, letter.value or b"", letter.start) for letter in letters]
+        for _ in range(2):
+            await store.insert(LETTERS.landing, build(writer, lease.topic_id, 0, framed), f"{lease.topic_id}:0:4-6")
+        assert await store.rows(LETTERS, lease, 0, 99) == {4: 1, 6: 1}
+
+    use(work)
+
+
+def _ref(record: Record) -> SchemaRef:
+    assert record.ref is not None
+    return record.ref

@@ -14,11 +14,12 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.schemas.admin import admin_client, apply_topics
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Position, Record
-from runbus.sink.clients import new_consumer
+from runbus.sink.clients import new_consumer, new_reader
 from runbus.sink.group import Batch, Member, Offsets, Restart
 from runbus.sink.log import KafkaMember
 from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember
 from runbus.sink.offsets import KafkaOffsets
+from runbus.sink.routes import ROUTES
 from runbus.sink.settings import SinkSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -85,11 +86,11 @@ class KafkaWorld(World):
         self._protocol = protocol
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, self._settings.group)
+        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._settings.group))
 
     def member(self) -> Member:
         """Return a new member."""
-        return KafkaMember(new_consumer(self._settings, self._protocol), frozenset())
+        return KafkaMember(new_consumer(self._settings, self._protocol), {self.topic: ROUTES[0]})
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""
@@ -123,6 +124,8 @@ class Part:
         async def opened(positions: list[Position]) -> dict[Position, int]:
             self.told.append((self.name, "opened", sorted(p.partition for p in positions)))
             self.owned |= {p.partition for p in positions}
+            if not positions:
+                return {}
             committed = await asked(lambda: self.world.offsets.committed(positions))
             bounds = await asked(lambda: self.world.offsets.bounds(positions))
             return {p: found.offset if (found := committed[p]) else bounds[p][0] for p in positions}

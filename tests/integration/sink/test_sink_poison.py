@@ -18,6 +18,7 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
     good = feed.value(make_batch(feed.run, "poison", 0, 8))
     other = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     length = good.index(b"<f4")  # the layout's dtype: another one makes width and columns contradict each other
+    attempt = good.index(b"poison") + len(b"poison")  # a varint that no reader should take as long as that
     return {
         "null": None,
         "empty": b"",
@@ -33,6 +34,9 @@ def poison(feed: Feed) -> dict[str, bytes | None]:
         "dtype flipped": good[:length] + b"<f8" + good[length + 3 :],
         "negative length": good[:10] + b"\x03" + good[11:],
         "huge length": good[:10] + b"\xfe\xff\xff\xff\x0f" + good[11:],
+        "endless integer": good[:attempt] + b"\x82" + b"\x80" * 10 + b"\0" + good[attempt + 1 :],
+        "not UTF-8": good[:11] + b"\xff" + good[12:],
+        "control character": good[:11] + b"\xc2\x85" + good[13:],
     }
 
 
@@ -51,7 +55,7 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(
     process = sinks.start()
     tables.wait(feed)
     topic = feed.settings.topic_prefix + "steps"
-    query = "SELECT count() FROM dead_letters FINAL WHERE topic = {topic:String}"
+    query = "SELECT count() FROM dead_letters WHERE topic = {topic:String}"
     until("the dead letters are in ClickHouse", lambda: tables.one(query, topic=topic) == len(values))
     assert sinks.stop(process) == 0
     tables.check(feed)
@@ -62,16 +66,19 @@ def test_each_kind_of_poison_is_a_dead_letter_and_the_rest_is_stored(
         letter = by_offset[2 * number + 1]
         headers = dict(letter.headers() or [])
         assert letter.value() == value, name
-        assert headers["topic"] == topic.encode(), name
-        assert headers["partition"] == b"1", name
+        assert (headers["topic"], headers["partition"]) == (topic.encode(), b"1"), name
+        assert (headers["component"], headers["key"]) == (b"sink", key), name
         assert headers["error"], name
     stored = tables.client.query(
-        "SELECT offset, value, length(error) > 0 FROM dead_letters FINAL WHERE topic = {topic:String} ORDER BY offset",
+        "SELECT offset, kafka_offset, value, component, source_key, length(error) > 0, headers['topic'] = topic "
+        "FROM dead_letters WHERE topic = {topic:String} ORDER BY offset",
         parameters={"topic": topic},
         column_formats={"value": "bytes"},
     ).result_rows
-    assert [row[0] for row in stored] == [2 * n + 1 for n in range(len(values))]
-    assert [row[1] for row in stored] == [value or b"" for value in values.values()]
+    assert stored == [
+        (2 * n + 1, by_offset[2 * n + 1].offset(), value, "sink", "one key", True, True)
+        for n, value in enumerate(values.values())
+    ]
 
 
 def test_schema_ids_without_a_registry_wait_for_the_setting(

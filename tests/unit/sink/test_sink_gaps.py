@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import Record, Span
-from runbus.sink.flow import Flow
+from runbus.sink.api import LostRange, Record, Span
+from runbus.sink.flow import UNCOUNTED, Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
@@ -171,3 +171,30 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
             except Crash:
                 continue
         assert rig.stored() == dict.fromkeys(range(25), 1), kill_at
+
+
+@pytest.mark.parametrize(
+    ("stored", "lost", "uncounted"),
+    [
+        ({}, [(3, 9)], []),
+        ({3: 1, 4: 1, 8: 2}, [(5, 7), (9, 9)], [(3, 4), (8, 8)]),
+        (dict.fromkeys(range(3, 10), 1), [], [(3, 9)]),
+    ],
+    ids=["nothing is stored", "something is", "everything is"],
+)
+def test_what_retention_took_is_on_record(
+    rig: Rig, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
+) -> None:
+    """Offsets without rows are lost; those with rows cannot be counted any more, and are said to be so."""
+    for offset, rows in stored.items():
+        for seq in range(rows):
+            rig.store.rows_kept["steps", "id-1", 3, offset, seq] = 1
+    flow = new_flow(rig.store, rig.log, Owner(rig.log), Opening(10, 10, None, (3, 9), known=False))
+    if lost:
+        with pytest.raises(LostRange, match=f"{lost[0][0]} to {lost[-1][1]}"):
+            asyncio.run(flow.run())
+    else:
+        flow.stop()
+        asyncio.run(flow.run())
+    kept = sorted((gone.lo, gone.hi, gone.reason == UNCOUNTED) for gone in rig.store.lost.values())
+    assert kept == sorted([(lo, hi, False) for lo, hi in lost] + [(lo, hi, True) for lo, hi in uncounted])

@@ -1,13 +1,16 @@
-"""Ranges: cut by steps, bytes, age and schema; a pending one exactly where it was announced."""
+"""Ranges: cut by steps, bytes, age and number of schemas; a pending one exactly where it was announced."""
 
+import time
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.schemas.codec import Fingerprint
+from runbus.schemas.codec import Fingerprint, split
+from runbus.schemas.errors import InvalidValue
 from runbus.sink.api import Record, Span
-from runbus.sink.ranges import Backlog, RangeLimits, peek_count, read
+from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits, peek_count, read
 
 MakeValue = Callable[..., bytes]
 A, B = Fingerprint(b"a" * 8), Fingerprint(b"b" * 8)
@@ -32,6 +35,28 @@ def test_count_is_read_without_decoding(make_value: MakeValue) -> None:
 def test_count_of_garbage_is_a_number(value: bytes) -> None:
     """Whatever the bytes are, the estimate is within bounds and nothing raises."""
     assert 1 <= peek_count(value, 0) <= 1_000_000
+
+
+@pytest.mark.parametrize("start", [b"", b"\x02r\x02a", b"\x02r\x02a\x02\x02"])
+def test_count_of_an_endless_number_is_found_at_once(start: bytes) -> None:
+    """Four megabytes of a number without an end: ten bytes of it are looked at, and the estimate is 1."""
+    value = start + b"\xff" * 4 * 2**20
+    began = time.process_time()
+    assert peek_count(value, 0) == 1
+    assert time.process_time() - began < 0.1
+
+
+@given(st.one_of(st.none(), st.binary(max_size=40), st.binary(max_size=40).map(lambda rest: b"\xc3\x01" + rest)))
+def test_any_value_is_a_record(value: bytes | None) -> None:
+    """A record of the log never raises: what its framing says, or no schema; its body starts within it."""
+    found = read(7, b"key", value, 1, batched=True)
+    assert (found.offset, found.key, found.value) == (7, b"key", value)
+    assert found.size >= len(value or b"") + 3
+    assert 1 <= found.steps <= 1_000_000
+    try:
+        assert (found.ref, found.start) == split(value)
+    except InvalidValue:
+        assert (found.ref, found.start) == (None, 0)
 
 
 def test_an_unframed_value_has_no_schema() -> None:
@@ -73,13 +98,24 @@ def test_a_record_waits_no_longer_than_the_interval() -> None:
     assert backlog.due() == 13.05
 
 
-def test_a_range_has_one_writer_schema() -> None:
-    """Another schema begins another range; an unframed value belongs to any."""
+def test_schemas_that_write_by_turns_share_a_range() -> None:
+    """Another schema begins no other range: one commit, and an insert for each of the two."""
     backlog = Backlog(RangeLimits(seconds=1.0), 0)
-    for offset, ref in enumerate((None, A, None, A, B)):
+    for offset, ref in enumerate((None, A, B, A, None, B)):
         backlog.add(record(offset, ref=ref), 0.0)
-    assert bounds(backlog.take(0.0)) == (0, 3)
-    assert bounds(backlog.take(5.0)) == (4, 4)
+    assert backlog.take(0.0) is None
+    assert bounds(backlog.take(1.0)) == (0, 5)
+
+
+def test_a_range_closes_before_it_has_too_many_schemas() -> None:
+    """Each is an insert behind one intent, so their number is bounded; an unframed value is of none."""
+    refs = [Fingerprint(bytes([n]) * 8) for n in range(MAX_SCHEMAS + 1)]
+    backlog = Backlog(RangeLimits(seconds=1.0), 0)
+    for offset, ref in enumerate((*refs[:-1], None, refs[0], refs[-1], refs[0])):
+        backlog.add(record(offset, ref=ref), 0.0)
+    assert bounds(backlog.take(0.0)) == (0, MAX_SCHEMAS + 1)
+    assert bounds(backlog.take(0.0)) is None
+    assert bounds(backlog.take(5.0)) == (MAX_SCHEMAS + 2, MAX_SCHEMAS + 3)
 
 
 def test_a_pending_range_ends_where_it_was_announced() -> None:

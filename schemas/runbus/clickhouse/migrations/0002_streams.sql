@@ -97,24 +97,39 @@ SETTINGS
     replicated_deduplication_window = 10000,
     replicated_deduplication_window_seconds = 604800;
 
--- Records that could not be stored, with the bytes and the reason. The key is the source position, so writing one
--- again changes nothing (read with FINAL).
+-- Records that could not be used, with their bytes and the reason: the topic dead-letters, one row a letter. The source
+-- of a letter is in topic, topic_id, partition and offset; -1 = it has none. A component that dies at the wrong moment
+-- writes a letter twice, so the same source may be here under two positions of its own: dead_letters_latest has it once.
 CREATE TABLE IF NOT EXISTS dead_letters
 (
+    key String,
     topic LowCardinality(String),
     topic_id LowCardinality(String),
     partition Int32,
     offset Int64,
-    key String,
-    value String CODEC(ZSTD(1)),
-    headers Map(String, String),
+    component LowCardinality(String),
+    run_id String,
+    agent_id String,
+    attempt Int64,
+    seq Int64,
+    count Int64,
+    source_key String,
+    value Nullable(String) CODEC(ZSTD(1)),
+    headers Map(String, String) CODEC(ZSTD(1)),
     schema_id String,
-    component_id LowCardinality(String),
-    error String,
-    failed_at DateTime64(6, 'UTC')
+    error String CODEC(ZSTD(1)),
+    failed_at DateTime64(6, 'UTC'),
+    kafka_topic_id LowCardinality(String),
+    kafka_partition Int32,
+    kafka_offset Int64,
+    INDEX kafka_position (kafka_partition, kafka_offset) TYPE minmax GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(failed_at)
-ORDER BY (topic, topic_id, partition, offset);
+ENGINE = MergeTree
+ORDER BY (topic, topic_id, partition, offset, component, key)
+SETTINGS
+    non_replicated_deduplication_window = 10000,
+    replicated_deduplication_window = 10000,
+    replicated_deduplication_window_seconds = 604800;
 
 -- Offsets that retention deleted before the sink read them: a loss, counted. Both ends are included.
 CREATE TABLE IF NOT EXISTS lost_ranges

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS steps_landing
     info Array(String),
     seed String,
     action String,
-    observation String
+    observation String,
+    record_end String
 )
 ENGINE = Null;
 
@@ -176,17 +177,19 @@ FROM
     (
         SELECT
             *,
+            startsWith(action_dtype, 'omitted:') AS action_omitted,
+            if(action_omitted, substring(action_dtype, 9), action_dtype) AS action_inner,
             transform(
-                action_dtype,
+                action_inner,
                 ['|b1', '|i1', '|u1', '<i2', '<u2', '<f2', '<i4', '<u4', '<f4', '<i8', '<u8', '<f8'],
                 [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8],
                 0
             ) AS action_itemsize,
             multiIf(
                 action_itemsize > 0, 'plain',
-                action_dtype IN ('text', 'json'), 'variable',
-                action_dtype = '' OR startsWith(action_dtype, 'omitted:'), 'none',
-                startsWith(action_dtype, 'struct:'), 'struct',
+                action_inner IN ('text', 'json'), 'variable',
+                action_dtype = '', 'none',
+                startsWith(action_inner, 'struct:'), 'struct',
                 'unknown'
             ) AS action_kind,
             -- the byte lengths of a variable column; cut to whole values, so that a short one cannot raise here
@@ -194,17 +197,19 @@ FROM
                 substring(action, 1, if(action_width < 0, bitAnd(least(length(action), 4 * greatest(count, 0)), -4), 0)),
                 'Array(UInt32)'
             ) AS action_lengths,
+            startsWith(observation_dtype, 'omitted:') AS observation_omitted,
+            if(observation_omitted, substring(observation_dtype, 9), observation_dtype) AS observation_inner,
             transform(
-                observation_dtype,
+                observation_inner,
                 ['|b1', '|i1', '|u1', '<i2', '<u2', '<f2', '<i4', '<u4', '<f4', '<i8', '<u8', '<f8'],
                 [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8],
                 0
             ) AS observation_itemsize,
             multiIf(
                 observation_itemsize > 0, 'plain',
-                observation_dtype IN ('text', 'json'), 'variable',
-                observation_dtype = '' OR startsWith(observation_dtype, 'omitted:'), 'none',
-                startsWith(observation_dtype, 'struct:'), 'struct',
+                observation_inner IN ('text', 'json'), 'variable',
+                observation_dtype = '', 'none',
+                startsWith(observation_inner, 'struct:'), 'struct',
                 'unknown'
             ) AS observation_kind,
             -- the byte lengths of a variable column; cut to whole values, so that a short one cannot raise here
@@ -216,16 +221,28 @@ FROM
         FROM steps_landing
     )
     WHERE 0 = (
-            throwIf(count < 1, 'runbus: steps.count is below 1')
-            + throwIf(first_seq < 0, 'runbus: steps.first_seq is negative')
-            + throwIf(first_seq > 9223372036854775807 - greatest(count, 0), 'runbus: steps.first_seq + count overflows')
-            + throwIf(attempt < 0, 'runbus: steps.attempt is negative')
-            + throwIf(dropped < 0, 'runbus: steps.dropped is negative')
-            + throwIf(sent_at < 0, 'runbus: steps.sent_at is negative')
+            -- What the sink says behind the record; it is found in its place only where the record ends there. The
+            -- description of a struct is JSON of any depth: the sink judges it.
+            throwIf(
+                record_end = concat('struct ', toString(kafka_offset)),
+                'runbus: steps.action_dtype or observation_dtype is a struct that is none'
+            )
+            + throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: steps: bytes follow the record')
+            + throwIf(NOT count BETWEEN 1 AND 1000000, 'runbus: steps.count is not 1 to 1000000')
+            + throwIf(NOT first_seq BETWEEN 0 AND 9223372036853775807, 'runbus: steps.first_seq is negative or too large')
+            + throwIf(NOT attempt BETWEEN 0 AND 9223372036853775807, 'runbus: steps.attempt is negative or too large')
+            + throwIf(NOT dropped BETWEEN 0 AND 9223372036853775807, 'runbus: steps.dropped is negative or too large')
+            + throwIf(NOT sent_at BETWEEN 0 AND 9223372036853775807, 'runbus: steps.sent_at is negative or too large')
             + throwIf(NOT length(run_id) BETWEEN 1 AND 255, 'runbus: steps.run_id is empty or longer than 255 bytes')
-            + throwIf(match(run_id, '[/\\x00-\\x1f\\x7f]'), 'runbus: steps.run_id has / or a control character in it')
+            + throwIf(match(run_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.run_id has / or a control character in it')
             + throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: steps.agent_id is empty or longer than 255 bytes')
-            + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f]'), 'runbus: steps.agent_id has / or a control character in it')
+            + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.agent_id has / or a control character in it')
+            + throwIf(
+                NOT (isValidUTF8(run_id) AND isValidUTF8(agent_id) AND isValidUTF8(action_dtype) AND isValidUTF8(observation_dtype)),
+                'runbus: steps.run_id, agent_id or a dtype is not UTF-8'
+            )
+            + throwIf(arrayExists(x -> NOT isValidUTF8(x), info), 'runbus: steps.info is not UTF-8')
+            + throwIf(arrayExists(x -> NOT isValidUTF8(x), extras.name), 'runbus: steps.extras has a name that is not UTF-8')
             + throwIf(length(env) != 4 * toInt64(count), 'runbus: steps.env does not hold count values')
             + throwIf(length(episode) != 8 * toInt64(count), 'runbus: steps.episode does not hold count values')
             + throwIf(length(step) != 4 * toInt64(count), 'runbus: steps.step does not hold count values')
@@ -238,6 +255,7 @@ FROM
             + throwIf(NOT (length(info) IN (0, count)), 'runbus: steps.info has neither 0 nor count entries')
             + throwIf(notEmpty(trimBoth(terminated, '\0\x01')), 'runbus: steps.terminated has a value that is neither 0 nor 1')
             + throwIf(notEmpty(trimBoth(truncated, '\0\x01')), 'runbus: steps.truncated has a value that is neither 0 nor 1')
+            + throwIf(length(extras) > 65536, 'runbus: steps.extras has more than 65536 names')
             + throwIf(
                 arrayExists(
                     x -> length(x.rows) % 4 != 0 OR length(x.values) != 2 * length(x.rows),
@@ -260,9 +278,16 @@ FROM
             -- action: dtype known, shape and width agree with it, and the column holds count values of that width
             + throwIf(action_kind = 'unknown', 'runbus: steps.action_dtype is not a known layout')
             + throwIf(arrayExists(x -> x < 0, action_shape), 'runbus: steps.action_shape has a negative length')
+            + throwIf(length(action_shape) > 64, 'runbus: steps.action_shape has more than 64 lengths')
+            + throwIf(
+                action_kind != 'plain' AND notEmpty(action_shape),
+                'runbus: steps.action_shape is not empty, and no array has that dtype'
+            )
             + throwIf(
                 action_width != multiIf(
-                    action_kind = 'plain', action_itemsize * if(empty(action_shape), 1, arrayProduct(action_shape)),
+                    action_omitted OR has(action_shape, 0), 0,
+                    -- as floats: a product of integers wraps around
+                    action_kind = 'plain', action_itemsize * arrayProduct(arrayPushBack(CAST(action_shape AS Array(Float64)), 1)),
                     action_kind = 'variable', -1,
                     action_kind = 'struct', greatest(action_width, -1),
                     0
@@ -280,9 +305,16 @@ FROM
             -- observation: dtype known, shape and width agree with it, and the column holds count values of that width
             + throwIf(observation_kind = 'unknown', 'runbus: steps.observation_dtype is not a known layout')
             + throwIf(arrayExists(x -> x < 0, observation_shape), 'runbus: steps.observation_shape has a negative length')
+            + throwIf(length(observation_shape) > 64, 'runbus: steps.observation_shape has more than 64 lengths')
+            + throwIf(
+                observation_kind != 'plain' AND notEmpty(observation_shape),
+                'runbus: steps.observation_shape is not empty, and no array has that dtype'
+            )
             + throwIf(
                 observation_width != multiIf(
-                    observation_kind = 'plain', observation_itemsize * if(empty(observation_shape), 1, arrayProduct(observation_shape)),
+                    observation_omitted OR has(observation_shape, 0), 0,
+                    -- as floats: a product of integers wraps around
+                    observation_kind = 'plain', observation_itemsize * arrayProduct(arrayPushBack(CAST(observation_shape AS Array(Float64)), 1)),
                     observation_kind = 'variable', -1,
                     observation_kind = 'struct', greatest(observation_width, -1),
                     0

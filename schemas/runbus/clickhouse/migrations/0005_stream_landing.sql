@@ -1,5 +1,7 @@
--- Where the sink inserts RunEvent, EpisodeFinalized and Heartbeat records: the fields of their .avsc under their own
--- names. Times arrive as microseconds since the epoch.
+-- Where the sink inserts RunEvent, EpisodeFinalized, Heartbeat and DeadLetter records: the fields of their .avsc under
+-- their own names. Times arrive as microseconds since the epoch. Each view refuses what the decoder refuses (a test
+-- compares them): a record that says no end, a bad name, a text that is not UTF-8, a map with a key twice. A dead letter
+-- may be anything; the sink itself writes the record around it.
 CREATE TABLE IF NOT EXISTS runs_landing
 (
     kafka_topic_id String,
@@ -22,7 +24,8 @@ CREATE TABLE IF NOT EXISTS runs_landing
     summary String,
     host String,
     pid Int32,
-    version String
+    version String,
+    record_end String
 )
 ENGINE = Null;
 
@@ -49,7 +52,21 @@ SELECT
     kafka_topic_id,
     kafka_partition,
     kafka_offset
-FROM runs_landing AS r;
+FROM runs_landing AS r
+WHERE 0 = (
+    throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: runs: bytes follow the record')
+    + throwIf(NOT length(run_id) BETWEEN 1 AND 255, 'runbus: runs.run_id is empty or longer than 255 bytes')
+    + throwIf(match(run_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: runs.run_id has / or a control character in it')
+    + throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: runs.agent_id is empty or longer than 255 bytes')
+    + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: runs.agent_id has / or a control character in it')
+    + throwIf(
+        arrayExists(
+            x -> NOT isValidUTF8(x),
+            [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version]
+        ),
+        'runbus: runs has a text that is not UTF-8'
+    )
+);
 
 CREATE TABLE IF NOT EXISTS episodes_landing
 (
@@ -75,7 +92,8 @@ CREATE TABLE IF NOT EXISTS episodes_landing
     last_ts Int64,
     min_reward Float64,
     max_reward Float64,
-    extras_sum Map(String, Float64)
+    extras_sum Map(String, Float64),
+    record_end String
 )
 ENGINE = Null;
 
@@ -104,7 +122,19 @@ SELECT
     kafka_topic_id,
     kafka_partition,
     kafka_offset
-FROM episodes_landing AS e;
+FROM episodes_landing AS e
+WHERE 0 = (
+    throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: episodes: bytes follow the record')
+    + throwIf(NOT length(run_id) BETWEEN 1 AND 255, 'runbus: episodes.run_id is empty or longer than 255 bytes')
+    + throwIf(match(run_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: episodes.run_id has / or a control character in it')
+    + throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: episodes.agent_id is empty or longer than 255 bytes')
+    + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: episodes.agent_id has / or a control character in it')
+    + throwIf(length(arrayDistinct(mapKeys(extras_sum))) != length(extras_sum), 'runbus: episodes.extras_sum has a key twice')
+    + throwIf(
+        arrayExists(x -> NOT isValidUTF8(x), arrayConcat([id, run_id, agent_id], mapKeys(extras_sum))),
+        'runbus: episodes has a text that is not UTF-8'
+    )
+);
 
 CREATE TABLE IF NOT EXISTS heartbeats_landing
 (
@@ -122,7 +152,8 @@ CREATE TABLE IF NOT EXISTS heartbeats_landing
     lag_events Int64,
     last_seq_id Map(String, Int64),
     committed Map(String, Int64),
-    detail String
+    detail String,
+    record_end String
 )
 ENGINE = Null;
 
@@ -143,4 +174,69 @@ SELECT
     kafka_topic_id,
     kafka_partition,
     kafka_offset
-FROM heartbeats_landing AS h;
+FROM heartbeats_landing AS h
+WHERE 0 = (
+    throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: heartbeats: bytes follow the record')
+    + throwIf(length(arrayDistinct(mapKeys(last_seq_id))) != length(last_seq_id), 'runbus: heartbeats.last_seq_id has a key twice')
+    + throwIf(length(arrayDistinct(mapKeys(committed))) != length(committed), 'runbus: heartbeats.committed has a key twice')
+    + throwIf(
+        arrayExists(
+            x -> NOT isValidUTF8(x),
+            arrayConcat([component_id, kind, version, detail], mapKeys(last_seq_id), mapKeys(committed))
+        ),
+        'runbus: heartbeats has a text that is not UTF-8'
+    )
+);
+
+CREATE TABLE IF NOT EXISTS dead_letters_landing
+(
+    kafka_topic_id String,
+    kafka_partition Int32,
+    kafka_offset Int64,
+    key String,
+    topic String,
+    topic_id String,
+    partition Int32,
+    offset Int64,
+    component String,
+    run_id String,
+    agent_id String,
+    attempt Int64,
+    seq Int64,
+    count Int64,
+    source_key String,
+    value Nullable(String),
+    headers Map(String, String),
+    schema_id String,
+    error String,
+    failed_at Int64,
+    record_end String
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS dead_letters_landing_view TO dead_letters AS
+SELECT
+    key,
+    topic,
+    topic_id,
+    partition,
+    d.offset AS offset,
+    component,
+    run_id,
+    agent_id,
+    attempt,
+    seq,
+    d.count AS count,
+    source_key,
+    value,
+    headers,
+    schema_id,
+    error,
+    fromUnixTimestamp64Micro(d.failed_at, 'UTC') AS failed_at,
+    kafka_topic_id,
+    kafka_partition,
+    kafka_offset
+FROM dead_letters_landing AS d
+WHERE 0 = throwIf(
+    record_end != concat('end ', toString(kafka_offset)), 'runbus: dead_letters: bytes follow the record'
+);

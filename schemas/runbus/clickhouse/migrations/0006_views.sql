@@ -34,7 +34,9 @@ WHERE e.attempt = e.newest_attempt
 GROUP BY run_id, env, episode;
 
 -- Each finalised episode beside what its stored steps say. Two sums of the same numbers in another order differ by
--- rounding: as many units of 1e-12 of the largest reward as there are steps are the same.
+-- rounding: as many units of 1e-12 of the largest reward as there are steps are the same. It does not read
+-- episode_returns: what a check needs (rewards and rows without resets, distinct seq) is not in the projection that
+-- answers that view, and as columns of it would take the projection from everyone who selects all of them.
 CREATE VIEW IF NOT EXISTS episode_check AS
 SELECT
     run_id,
@@ -146,3 +148,11 @@ FROM
     GROUP BY run_id, agent_id
 ) AS a
 GROUP BY run_id;
+
+-- What each component could not use, each source once: a letter that was written again after a crash is the same letter.
+-- LIMIT BY the sorting key, so that a filter on it passes through.
+CREATE VIEW IF NOT EXISTS dead_letters_latest AS
+SELECT *
+FROM dead_letters
+ORDER BY topic, topic_id, partition, offset, component, key, failed_at DESC, kafka_offset DESC
+LIMIT 1 BY topic, topic_id, partition, offset, component, key;

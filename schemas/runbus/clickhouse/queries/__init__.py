@@ -7,7 +7,25 @@ from importlib import resources
 from typing import Literal, get_args
 
 QueryName = Literal[
-    "agent_progress", "audit_streams", "finalised_episodes", "missing_ranges", "rows_per_offset", "run_list", "run_show"
+    "agent_progress",
+    "audit_streams",
+    "dead_letter_heads",
+    "dead_letter_origins",
+    "dead_letter_value",
+    "dead_letters",
+    "dead_letters_of",
+    "dead_offsets",
+    "finalised_episodes",
+    "lost_offsets",
+    "missing_ranges",
+    "offsets_from",
+    "rows_before",
+    "rows_elsewhere",
+    "rows_of_offsets",
+    "rows_per_offset",
+    "run_list",
+    "run_show",
+    "steps_per_offset",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)

@@ -13,7 +13,7 @@ import fastavro
 import numpy as np
 
 from runbus.clickhouse.errors import Configuration, DataError
-from runbus.sink.api import DeadLetter, Gone, Lease, Route
+from runbus.sink.api import Gone, Route, Source
 from runbus.sink.memory.log import Script, no_faults
 
 #: (target, topic id, partition, offset, seq)
@@ -32,7 +32,7 @@ class MemoryStore:
         script: called before and after each operation; whatever it raises there is a fault at that point.
         rows_kept: how often each row is stored.
         tokens: (target, token, part) that were seen; an insert is one part for each month of its rows.
-        dead_letters, lost: by their key.
+        lost: by position.
         lose: how many of the next inserts write their tokens and lose their rows, as a server killed in between does.
         torn: a fault before an insert kills the server too, between its tokens and its rows.
     """
@@ -41,7 +41,6 @@ class MemoryStore:
     script: Script = no_faults
     rows_kept: Counter[Row] = field(default_factory=Counter)
     tokens: set[tuple[str, str, int]] = field(default_factory=set)
-    dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
     lost: dict[tuple[str, int, int], Gone] = field(default_factory=dict)
     lose: int = 0
     torn: bool = False
@@ -83,7 +82,7 @@ class MemoryStore:
             if becomes == "whole":
                 self.rows_kept.update(rows)
 
-    async def rows(self, route: Route, lease: Lease, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         self.script("rows", "before")
         await asyncio.sleep(0)
@@ -93,29 +92,24 @@ class MemoryStore:
                 found[row[3]] += count
         return dict(found)
 
-    async def newest(self, route: Route, lease: Lease, lo: int) -> int:
+    async def newest(self, route: Route, lease: Source, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         self.script("newest", "before")
         await asyncio.sleep(0)
         return max((row[3] for row, _ in self._of(route, lease) if row[3] >= lo), default=-1)
 
-    async def sequence(self, route: Route, lease: Lease, offset: int) -> set[int]:
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         self.script("sequence", "before")
         await asyncio.sleep(0)
         return {row[4] for row, _ in self._of(route, lease) if row[3] == offset}
-
-    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters by key; see api.Store."""
-        self.script("dead_letters", "before")
-        self.dead_letters |= {letter.key: letter for letter in letters}
 
     async def record_lost(self, gone: Gone) -> None:
         """Keep a lost range by position; see api.Store."""
         self.script("lost", "before")
         self.lost[gone.topic, gone.partition, gone.lo] = gone
 
-    def _of(self, route: Route, lease: Lease) -> list[tuple[Row, int]]:
+    def _of(self, route: Route, lease: Source) -> list[tuple[Row, int]]:
         key = (route.target, lease.topic_id, lease.position.partition)
         return [(row, count) for row, count in self.rows_kept.items() if row[:3] == key and count]
 

@@ -1,4 +1,4 @@
-"""How a stream app is started by its module's name: logs, exit code, one sentence for a mistake."""
+"""How a process of RunBus is started by its module's name: settings, logs, exit code, one sentence for a mistake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbus.config.sources import Sources, read_sources
 
 
 def main(run: Callable[[Sources], None]) -> int:
-    """Run an app with the settings of the environment and the file; return the exit code."""
+    """Run a process with the settings of the environment and the file; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         run(read_sources())

@@ -1,0 +1,230 @@
+"""The way over one Avro record, byte by byte, before anything is made of it.
+
+fastavro's reader takes what Avro does not allow, and what ClickHouse's reader refuses: a varint of any length (its high
+bits fall off), a boolean that is 7, a negative enum index. Of a map that says two things of one key it takes the last,
+and of every record that an array claims to have it makes a dict. A value that one reader takes and another refuses is a
+row here and a dead letter there, so the rules are those of the strictest reader, and they are checked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.errors import InvalidValue
+
+#: Records that one array may have: each costs half a kilobyte in memory, also where it is three bytes long.
+MAX_RECORDS = 65_536
+
+_VARINT_BYTES = 10
+#: from the place of a value to the place behind it; raises InvalidValue, or IndexError past the end
+Step = Callable[[bytes, int], int]
+
+
+def walk(schema: AvroSchema, body: bytes) -> int:
+    """Return where the record ends that `body` begins with. Keeps nothing of it but the keys of a map.
+
+    Raises:
+        InvalidValue: it is cut short, or it is none.
+    """
+    try:
+        end = _step_of(schema)(body, 0)
+        if end <= len(body):
+            return end
+        reason = "it is cut short"
+    except IndexError:
+        reason = "it is cut short"
+    except RecursionError:
+        reason = "it is nested too deep"
+    except InvalidValue as error:
+        reason = str(error)
+    raise InvalidValue(f"{schema.name}: not a record of this schema: {reason}")
+
+
+@cache
+def _step_of(schema: AvroSchema) -> Step:
+    return _compile(schema.parsed, {})
+
+
+# --- values ---------------------------------------------------------------------------------------------------
+
+
+def _long(body: bytes, at: int) -> int:
+    last = at + _VARINT_BYTES
+    while body[at] > 0x7F:
+        at += 1
+        if at == last:
+            raise InvalidValue(f"an integer of more than {_VARINT_BYTES} bytes")
+    return at + 1
+
+
+def _number(body: bytes, at: int) -> tuple[int, int]:
+    """Return the long at `at`, and the place behind it."""
+    byte = body[at]
+    raw, shift = byte & 0x7F, 7
+    while byte > 0x7F:
+        at += 1
+        byte = body[at]
+        raw |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 7 * _VARINT_BYTES:
+            raise InvalidValue(f"an integer of more than {_VARINT_BYTES} bytes")
+    raw &= 0xFFFF_FFFF_FFFF_FFFF
+    return raw >> 1 ^ -(raw & 1), at + 1
+
+
+def _int(body: bytes, at: int) -> int:
+    end = _long(body, at)
+    if end - at > 4 and not -(2**31) <= _number(body, at)[0] < 2**31:
+        raise InvalidValue("an int of more than 32 bits")
+    return end
+
+
+def _bytes(body: bytes, at: int) -> int:
+    first = body[at]
+    if first <= 0x7F and not first & 1:  # most texts are short
+        return at + 1 + (first >> 1)
+    length, at = _number(body, at)
+    if length < 0:
+        raise InvalidValue("a negative length")
+    return at + length
+
+
+def _boolean(body: bytes, at: int) -> int:
+    if body[at] > 1:
+        raise InvalidValue("a boolean that is neither 0 nor 1")
+    return at + 1
+
+
+def _fixed(size: int) -> Step:
+    return lambda _, at: at + size
+
+
+def _enum(symbols: int) -> Step:
+    def step(body: bytes, at: int) -> int:
+        index, at = _number(body, at)
+        if not 0 <= index < symbols:
+            raise InvalidValue(f"symbol {index} of an enum that has {symbols}")
+        return at
+
+    return step
+
+
+# --- values of values -----------------------------------------------------------------------------------------
+
+
+def _record(steps: tuple[Step, ...]) -> Step:
+    def step(body: bytes, at: int) -> int:
+        for field in steps:
+            at = field(body, at)
+        return at
+
+    return step
+
+
+def _union(steps: tuple[Step, ...]) -> Step:
+    def step(body: bytes, at: int) -> int:
+        branch, at = _number(body, at)
+        if not 0 <= branch < len(steps):
+            raise InvalidValue(f"branch {branch} of a union that has {len(steps)}")
+        return steps[branch](body, at)
+
+    return step
+
+
+def _array(item: Step, limit: int | None) -> Step:
+    """Return the way over an array of at most so many items, or of any number."""
+
+    def step(body: bytes, at: int) -> int:
+        items = 0
+        while True:
+            count, at = _block(body, at)
+            if not count:
+                return at
+            items += count
+            if limit is not None and items > limit:
+                raise InvalidValue(f"more than {limit} records in an array")
+            for _ in range(count):
+                at = item(body, at)
+
+    return step
+
+
+def _map(value: Step) -> Step:
+    def step(body: bytes, at: int) -> int:
+        keys: set[bytes] = set()
+        items = 0
+        while True:
+            count, at = _block(body, at)
+            if not count:
+                break
+            items += count
+            for _ in range(count):
+                end = _bytes(body, at)
+                keys.add(body[at:end])
+                at = value(body, end)
+        if len(keys) != items:
+            raise InvalidValue("a map has a key twice")
+        return at
+
+    return step
+
+
+def _block(body: bytes, at: int) -> tuple[int, int]:
+    """Return how many items follow in a block of an array or a map, and the place of the first."""
+    count, at = _number(body, at)
+    if count < 0:  # then the block says how many bytes it has, for those who want to skip it
+        count = -count
+        at = _long(body, at)
+    if count > len(body) - at:
+        raise InvalidValue(f"{count} items in {len(body) - at} bytes")
+    return count, at
+
+
+# --- from the schema ------------------------------------------------------------------------------------------
+
+_PLAIN: Mapping[str, Step] = {
+    "null": _fixed(0),
+    "boolean": _boolean,
+    "int": _int,
+    "long": _long,
+    "float": _fixed(4),
+    "double": _fixed(8),
+    "bytes": _bytes,
+    "string": _bytes,
+}
+
+
+def _compile(node: Any, named: dict[str, Step]) -> Step:  # noqa: ANN401 - a parsed schema: a name, a list or a dict
+    if isinstance(node, list):
+        return _union(tuple(_compile(branch, named) for branch in node))
+    if isinstance(node, str):
+        return _PLAIN.get(node) or _reference(node, named)
+    kind = node["type"]
+    if kind == "array":
+        return _array(_compile(node["items"], named), MAX_RECORDS if isinstance(node["items"], dict) else None)
+    if kind == "map":
+        return _map(_compile(node["values"], named))
+    if kind not in ("record", "error", "enum", "fixed"):
+        return _compile(kind, named)
+    step = named[node["name"]] = _named(node, named)
+    return step
+
+
+def _reference(name: str, named: Mapping[str, Step]) -> Step:
+    """Return the way over a type by its name: a record may contain itself, so it is looked up when it is met."""
+
+    def step(body: bytes, at: int) -> int:
+        return named[name](body, at)
+
+    return step
+
+
+def _named(node: Mapping[str, Any], named: dict[str, Step]) -> Step:
+    if node["type"] == "enum":
+        return _enum(len(node["symbols"]))
+    if node["type"] == "fixed":
+        return _fixed(node["size"])
+    return _record(tuple(_compile(field["type"], named) for field in node["fields"]))

@@ -1,0 +1,204 @@
+"""Every offset of a topic against its table, partition by partition, a piece of the log and its rows side by side.
+
+What is held in memory is one piece, however long the log is, and the positions of dead letters on their way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Message
+
+from runbus.audit.letters import letters_under_way
+from runbus.audit.ranges import UNKNOWN, Expected, Known, Range, Sums, Verdict, judge, merged
+from runbus.audit.run import Sides
+from runbus.audit.tables import TopicTables, connected
+from runbus.audit.topic import TopicLog, open_topic, place
+from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
+from runbus.config.errors import RunBusError
+from runbus.schemas.admin import topic_id
+from runbus.schemas.batch import decode_header
+from runbus.schemas.codec import Codec
+from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.topics import DEAD_LETTERS, TOPICS
+
+_log = logging.getLogger(__name__)
+
+# Offsets of a piece. A record of 256 steps is 15 to 60 KB on the log (streamed, not held), 0.6 KB of ClickHouse's
+# memory (its set of seq) and 0.4 KB here. Larger pieces read fewer granules of the table twice.
+PIECE = 32_768
+
+_COMPACTED = frozenset(topic.name for topic in TOPICS if "compact" in topic.cleanup)
+
+
+class TopicChanged(RunBusError):
+    """The topic was deleted and created again while it was audited."""
+
+
+class Finding(NamedTuple):
+    """One range and where it is; `topic_id` is what its rows say."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    range: Range
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Return it by name, as JSON has it."""
+        return {
+            "topic": self.topic,
+            "topic_id": self.topic_id,
+            "partition": self.partition,
+            **self.range.as_dict(),
+        }
+
+
+@dataclass(slots=True)
+class Audited:
+    """What was seen of one partition: the log's bounds when its audit began, the committed offset, the sums so far."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    start: int = 0
+    end: int = 0
+    committed: int = 0
+    sums: Sums = field(default_factory=Sums)
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Return it by name, as JSON has it."""
+        return {
+            "topic": self.topic,
+            "topic_id": self.topic_id,
+            "partition": self.partition,
+            "first_offset": self.start,
+            "end_offset": self.end,
+            "committed_offset": self.committed,
+            **self.sums.as_dict(),
+        }
+
+
+class RangeAudit:
+    """One audit of every offset.
+
+    Args:
+        sides: the log and ClickHouse.
+        topics: those to audit.
+        piece: offsets that are compared at a time.
+
+    Attributes:
+        partitions: what was audited; complete when `findings` has ended.
+    """
+
+    def __init__(self, sides: Sides, topics: Iterable[StoredTopic] = STORED_TOPICS, piece: int = PIECE) -> None:
+        self._sides = sides
+        self._topics = tuple(topics)
+        self._piece = piece
+        self.partitions: list[Audited] = []
+
+    @property
+    def total(self) -> Sums:
+        """The sums of all partitions so far."""
+        total = Sums()
+        for partition in self.partitions:
+            total.offsets += partition.sums.offsets
+            total.rows += partition.sums.rows
+        return total
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield every range of every partition, sound or not, as soon as it is known; each counts in `partitions`.
+
+        Raises:
+            BrokerUnavailable, TopicMissing, LogShrank: the log cannot be read.
+            StoreError: ClickHouse cannot be asked.
+            TopicChanged: what was yielded of the last topic is worth nothing.
+        """
+        kafka, group = self._sides.kafka, self._sides.group
+        with connected(self._sides.clickhouse) as client:
+            for stored in self._topics:
+                with open_topic(kafka, stored.topic, group) as log, open_topic(kafka, DEAD_LETTERS, group) as letters:
+                    yield from self._topic(_Topic(stored, log, self._sides.codec, client), letters)
+                if topic_id(kafka, log.name) != log.id:
+                    raise TopicChanged(f"{log.name} was created anew during its audit: run the audit again")
+
+    def _topic(self, topic: _Topic, letters: TopicLog) -> Iterator[Finding]:
+        committed = topic.log.committed()
+        under_way = letters_under_way(letters).get(topic.log.id, {})
+        lost = topic.tables.lost()
+        partitions = {p: Audited(topic.log.name, topic.log.id, p) for p in topic.log.partitions}
+        for partition, audited in partitions.items():
+            self.partitions.append(audited)
+            audited.start, audited.end = topic.log.bounds(partition)
+            audited.committed = committed[partition]
+            _log.info("audit.partition %s:%d offsets=%d-%d", topic.log.name, partition, audited.start, audited.end)
+            known = Known(
+                committed=audited.committed,
+                dead=under_way.get(partition, set()),
+                lost=tuple(lost.get(partition, ())),
+                compacted=topic.stored.topic in _COMPACTED,
+            )
+            for found in topic.ranges(audited, known, self._piece):
+                audited.sums.add(found)
+                yield Finding(audited.topic, audited.topic_id, partition, found)
+        for other in topic.tables.elsewhere(len(partitions)):
+            if other.partition not in partitions:
+                partitions[other.partition] = Audited(topic.log.name, topic.log.id, other.partition)
+                self.partitions.append(partitions[other.partition])
+            partitions[other.partition].sums.add(other.range)
+            yield Finding(topic.log.name, other.topic_id, other.partition, other.range)
+
+
+class _Topic:
+    """Both sides of one topic."""
+
+    def __init__(self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client) -> None:
+        self.stored = stored
+        self.log = topic
+        self.tables = TopicTables(client, stored, topic.name, topic.id)
+        self._codec = codec
+
+    def ranges(self, audited: Audited, known: Known, piece: int) -> Iterator[Range]:
+        """Yield the ranges of one partition, from what is older than the log to what is beyond its end."""
+        for first, last in known.lost:
+            before = min(last, audited.start - 1)  # what is still on the log is judged there
+            if first <= before:
+                yield Range(Verdict.LOST, first, before, before - first + 1)
+        expired = self.tables.expired(audited.partition, audited.start)
+        older = [] if expired is None else [expired]
+        yield from merged(chain(older, self._on_the_log(audited, known, piece), self._beyond(audited, piece)))
+
+    def _on_the_log(self, audited: Audited, known: Known, piece: int) -> Iterator[Range]:
+        """Yield the verdict on each offset that the log holds: rows first, then the records."""
+        walk = self.log.walk(audited.partition, audited.start)
+        for first in range(audited.start, audited.end, piece):
+            after = min(first + piece, audited.end)
+            found = self.tables.found(audited.partition, first, after - 1)
+            dead = known.dead | self.tables.dead(audited.partition, first, after - 1)
+            records = {place(message)[1]: self._expected(message) for message in walk.below(after)}
+            start, _ = self.log.bounds(audited.partition)  # retention may have been faster than this audit
+            lost = tuple((lo, hi) for lo, hi in known.lost if lo < after and first <= hi)
+            yield from judge(records, found, replace(known, start=start, dead=dead, lost=lost))
+
+    def _beyond(self, audited: Audited, piece: int) -> Iterator[Range]:
+        """Yield the rows of offsets that the log does not reach. It grows, so its end is asked after the rows."""
+        first = audited.end
+        while found := self.tables.next_found(audited.partition, first, piece):
+            _, end = self.log.bounds(audited.partition)
+            yield from judge({}, {offset: rows for offset, rows in found.items() if offset >= end}, Known())
+            first = max(found) + 1
+
+    def _expected(self, message: Message) -> Expected:
+        """Return the rows that a record must leave; decodes no column."""
+        if self.stored != STEPS:
+            return Expected()
+        try:
+            writer, body = self._codec.open(message.value(), self.stored.schema)
+            header = decode_header(body, writer)
+        except (InvalidValue, UnknownSchema):
+            return UNKNOWN
+        return Expected(header.count, header.first_seq)

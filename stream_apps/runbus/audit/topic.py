@@ -1,0 +1,241 @@
+"""One topic of the broker, read by offsets: joins no group, commits nothing. What is aborted is not read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runbus.config.errors import RunBusError
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
+from runbus.schemas.principals import SINK_GROUP, Names, Right
+from runbus.schemas.rights import RightMissing, lacking
+from runbus.schemas.topics import Topic
+
+_REQUEST_S = 15.0
+_SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
+
+# The group's coordinator is not known yet (a broker that has just started) or goes to another broker.
+_COORDINATOR_MOVES = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+
+Offsets = Mapping[int, int]
+
+
+class LogShrank(RunBusError):
+    """The log ends before an offset that it held a moment ago."""
+
+
+class TopicLog:
+    """A topic as it was when it was opened.
+
+    Attributes:
+        name: with its prefix.
+        id: of the topic that has the name now.
+        partitions: their numbers.
+    """
+
+    def __init__(self, consumer: Consumer, name: str, id_: str) -> None:
+        self._consumer = consumer
+        self.name = name
+        self.id = id_
+        self.partitions = self._partitions()
+
+    def committed(self) -> dict[int, int]:
+        """Return the group's committed offset by partition; 0 where it has none in this topic.
+
+        A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
+        the topic that it counts in (runbus.sink.api.Intent), and starts the new one from its start.
+        """
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            try:
+                found = self._ask_committed()
+            except KafkaException as error:
+                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return {p.partition: p.offset if p.offset > 0 and self._counts_here(p.metadata) else 0 for p in found}
+
+    def _ask_committed(self) -> list[TopicPartition]:
+        found = self._consumer.committed([TopicPartition(self.name, p) for p in self.partitions], timeout=_REQUEST_S)
+        for part in found:
+            if part.error is not None:
+                raise KafkaException(part.error)
+        return found
+
+    def _counts_here(self, metadata: str | None) -> bool:
+        named = counted_in(metadata)
+        return named is None or named == self.id
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the first offset, and where reading ends now: before the first transaction that is open."""
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            try:
+                low, end = self._consumer.get_watermark_offsets(
+                    TopicPartition(self.name, partition), timeout=_REQUEST_S
+                )
+            except KafkaException as error:
+                # a topic that has just been created: the client's picture of it is not whole yet
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return low, end
+
+    def records(self, starts: Offsets | None = None) -> Iterator[Message]:
+        """Yield the records of all partitions, from `starts` (default: their start) to where reading ends now."""
+        bounds = {p: self.bounds(p) for p in self.partitions}
+        begin = {p: max(low, (starts or {}).get(p, low)) for p, (low, _) in bounds.items()}
+        ends = {p: end for p, (_, end) in bounds.items() if end > begin[p]}
+        self._consumer.assign([TopicPartition(self.name, p, begin[p]) for p in ends])
+        while ends:
+            message = next_message(self._consumer, f"{self.name}: the log goes on to {ends}")
+            partition, offset = place(message)
+            if message.error() is None and offset < ends.get(partition, 0):
+                yield message
+            if offset + 1 >= ends.get(partition, 0):  # the end of file counts: compaction may have taken the last
+                ends.pop(partition, None)
+
+    def walk(self, partition: int, start: int) -> Walk:
+        """Begin to read one partition from `start` on; ends what was read with this object before."""
+        return Walk(self._consumer, TopicPartition(self.name, partition, start))
+
+    def _partitions(self) -> list[int]:
+        found = self._consumer.list_topics(self.name, timeout=_REQUEST_S).topics[self.name]
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(found.error)
+        if found.error is not None:
+            raise TopicMissing(f"there is no topic {self.name}: run `runbus topics apply`")
+        return sorted(found.partitions)
+
+
+class Walk:
+    """One partition, read once and in order, piece by piece."""
+
+    def __init__(self, consumer: Consumer, start: TopicPartition) -> None:
+        self._consumer = consumer
+        self._name = f"{start.topic}:{start.partition}"
+        self._passed = start.offset  # everything below was handed out, or can never be read
+        self._ahead: Message | None = None
+        consumer.assign([start])
+
+    def below(self, end: int) -> Iterator[Message]:
+        """Yield every record below `end` that was not yielded yet and can be read.
+
+        `end` must not be above where reading ended when the walk began.
+
+        Raises:
+            LogShrank: the broker has lost records that were there.
+        """
+        while self._passed < end:
+            message = self._ahead or next_message(self._consumer, f"{self._name}: the log goes on to {end}")
+            _, offset = place(message)
+            if offset < self._passed or (message.error() is not None and offset < end):
+                raise LogShrank(
+                    f"{self._name}: the log ends at {offset}, it went on to {end} a moment ago: the broker lost "
+                    "records (an unclean leader election?), or the topic was created anew; run the audit again"
+                )
+            if offset >= end:
+                self._ahead = message if message.error() is None else None
+                self._passed = end
+                return
+            self._ahead = None
+            self._passed = offset + 1
+            yield message
+
+
+def counted_in(metadata: str | None) -> str | None:
+    """Return the topic id that the sink wrote into the metadata of a commit; None where another tool committed."""
+    try:
+        return str(json.loads(metadata or "")["topic"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def next_message(consumer: Consumer, waiting: str) -> Message:
+    """Return the next record, or the end of a partition (the only error that is returned)."""
+    message = consumer.poll(_SILENCE_S)
+    if message is None:
+        raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return message
+
+
+def place(message: Message) -> tuple[int, int]:
+    """Return partition and offset; at the end of a partition the offset of what comes next."""
+    partition, offset = message.partition(), message.offset()
+    return (-1 if partition is None else partition), (-1 if offset is None else offset)
+
+
+@contextmanager
+def open_topic(settings: KafkaSettings, topic: Topic | str, group: str) -> Iterator[TopicLog]:
+    """Open a topic of the catalogue.
+
+    Args:
+        settings: of the broker.
+        topic: without its prefix.
+        group: whose committed offsets `committed` returns.
+
+    Raises:
+        BrokerUnavailable: here and inside the block.
+        TopicMissing: the broker has no such topic.
+    """
+    name = settings.topic_prefix + (topic if isinstance(topic, str) else topic.name)
+    with _translated(settings, name, group), _consumer(settings, group) as consumer:
+        yield TopicLog(consumer, name, topic_id(settings, name))
+
+
+@contextmanager
+def _consumer(settings: KafkaSettings, group: str) -> Iterator[Consumer]:
+    consumer = Consumer(
+        {
+            **settings.client_config(),
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # where retention is faster than the audit, it goes on where the log does
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def _translated(settings: KafkaSettings, topic: str, group: str) -> Iterator[None]:
+    """Turn the client's errors into ours; a refused right has its name."""
+    try:
+        yield
+    except TopicRefused as error:  # it is described first
+        raise RightMissing(settings, [f"Read on Topic {topic}"]) from error
+    except KafkaException as error:
+        cause: KafkaError = error.args[0]
+        if cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise RightMissing(settings, [f"Read on Topic {topic}"]) from error
+        if cause.code() in (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._TIMED_OUT):
+            _check_group(settings, group)  # a client that may not see a group asks for it until its time is up
+        raise BrokerUnavailable(f"cannot read the log at {settings.bootstrap_servers}: {cause.str()}") from error
+
+
+def _check_group(settings: KafkaSettings, group: str) -> None:
+    names, right = Names(settings.topic_prefix, group), Right("Group", SINK_GROUP, "Describe", "the sink's offsets")
+    if list(lacking(admin_client(settings), [right], names)):
+        raise RightMissing(settings, [right.said(names)])

@@ -1,0 +1,74 @@
+"""Which dead letters may be retried: those whose offset no sink will ever insert again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runbus.sink.api import Committed, Position, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The record that a letter is about, as the letter says: `topic` with its prefix; -1 = it never had a position."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+
+    @property
+    def position(self) -> Position:
+        """Its partition."""
+        return Position(self.topic, self.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where the sink stands.
+
+    Attributes:
+        routes: topics that it stores, by full name.
+        ids: of the topics that exist, by full name.
+        committed: what its group committed; absent = nothing.
+    """
+
+    routes: Mapping[str, Route]
+    ids: Mapping[str, str]
+    committed: Mapping[Position, Committed | None]
+
+    def obstacle(self, origin: Origin) -> str:
+        """Return why a letter about this record cannot be retried, and what to do about it; "" = it can."""
+        if origin.offset < 0:
+            return "the record was never in the log, so it has no position to be stored at"
+        route = self.routes.get(origin.topic)
+        if route is None or route.wrapped:
+            return (
+                f"topic {origin.topic} is not one that is stored; RUNBUS_TOPIC_PREFIX is the prefix of those that are"
+            )
+        return self._other_topic(origin) or self._not_passed(origin)
+
+    def _other_topic(self, origin: Origin) -> str:
+        now = self.ids.get(origin.topic)
+        if now == origin.topic_id:
+            return ""
+        if now is None:
+            return f"topic {origin.topic} is gone: `runbus dlq show --raw` saves the bytes"
+        return (
+            f"topic {origin.topic} was created again ({origin.topic_id or 'no id'} in the letter, {now} now), so where "
+            "the sink stands says nothing about this record: `runbus dlq show --raw` saves its bytes"
+        )
+
+    def _not_passed(self, origin: Origin) -> str:
+        """The group's offset counts only if it is of this topic: it outlives a topic that is created again."""
+        committed = self.committed.get(origin.position)
+        if committed is None or (committed.intent is not None and committed.intent.topic_id != origin.topic_id):
+            stands = "has not begun with"
+        elif committed.offset <= origin.offset:
+            stands = f"stands at offset {committed.offset} of"
+        else:
+            return ""
+        return (
+            f"the sink {stands} {origin.position} and may still store it: let `runbus sink` run until it is past "
+            f"offset {origin.offset}, then retry"
+        )

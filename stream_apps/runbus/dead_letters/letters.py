@@ -1,0 +1,164 @@
+"""What ClickHouse knows of the dead letters, and whether the records that they are about are stored meanwhile."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from runbus.clickhouse.errors import translated
+from runbus.clickhouse.queries import QueryName, query
+from runbus.dead_letters.gate import Origin
+from runbus.sink.api import Position, Route
+from runbus.sink.ranges import read
+
+# Records of one partition that are looked up with one query.
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter, without its bytes.
+
+    Attributes:
+        key: what `runbus dlq show` and `retry` take.
+        origin: the record that it is about.
+        component: kind of the one who gave it up.
+        run_id, agent_id: whose it was, where that is known.
+        error: why.
+        failed_at: when, UTC.
+        size: bytes of its value; None = it had none.
+        stored: all rows of the record are there.
+    """
+
+    key: str
+    origin: Origin
+    component: str
+    run_id: str
+    agent_id: str
+    error: str
+    failed_at: datetime
+    size: int | None
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FullLetter:
+    """One dead letter with all that it says; `offset` is its own on the topic `dead-letters`."""
+
+    letter: Letter
+    attempt: int
+    seq: int
+    count: int
+    schema_id: str
+    source_key: bytes
+    value: bytes | None
+    headers: Mapping[str, bytes]
+    partition: int
+    offset: int
+
+
+class Letters:
+    """The dead letters of one database.
+
+    Args:
+        client: connected.
+        routes: the topics that are stored, by full name.
+    """
+
+    def __init__(self, client: Client, routes: Mapping[str, Route]) -> None:
+        self._client = client
+        self._routes = routes
+
+    def newest(self, limit: int, topic: str = "", run_id: str = "") -> list[Letter]:
+        """Return the newest letters; of one topic (full name), of one run. Raises StoreError."""
+        return self._letters(self._ask("dead_letters", {"topic": topic, "run_id": run_id, "limit": limit}))
+
+    def of(self, key: str) -> list[FullLetter]:
+        """Return what every component says under one key, the newest first. Raises StoreError."""
+        rows = self._ask("dead_letters_of", {"key": key}, "value", "source_key")
+        return [_full(letter, row) for letter, row in zip(self._letters(rows), rows, strict=True)]
+
+    def origins(self, keys: Sequence[str] = (), topics: Sequence[str] = ()) -> list[tuple[str, Origin]]:
+        """Return key and record of letters, each record once: of some keys, or all about some topics (full names)."""
+        rows = self._ask("dead_letter_origins", {"keys": list(keys), "topics": list(topics)})
+        return [(row["key"], _origin(row)) for row in rows]
+
+    def value(self, origin: Origin) -> tuple[bytes | None, bytes]:
+        """Return value and key of a record that letters are about. Raises StoreError."""
+        where = _partition(origin.position, origin.topic_id) | {"offset": origin.offset}
+        (row,) = self._ask("dead_letter_value", where, "value", "source_key")
+        return row["value"], row["source_key"]
+
+    def stored(self, origins: Iterable[Origin]) -> set[Origin]:
+        """Return those of which all rows are there. Raises StoreError.
+
+        How many they are is read from the header without decoding it: a record of which a row was ever stored is one
+        that the tables' own checks let through.
+        """
+        parts: dict[tuple[Position, str], set[int]] = defaultdict(set)
+        for origin in origins:
+            if origin.offset >= 0 and origin.topic in self._routes:
+                parts[origin.position, origin.topic_id].add(origin.offset)
+        found: set[Origin] = set()
+        for (position, topic_id), offsets in parts.items():
+            ordered = sorted(offsets)
+            for at in range(0, len(ordered), _AT_ONCE):
+                complete = self._complete(position, topic_id, ordered[at : at + _AT_ONCE])
+                found.update(Origin(position.topic, topic_id, position.partition, offset) for offset in complete)
+        return found
+
+    def _complete(self, position: Position, topic_id: str, offsets: list[int]) -> Iterator[int]:
+        route, where = self._routes[position.topic], _partition(position, topic_id)
+        counted = self._ask("rows_of_offsets", where | {"table": route.target, "offsets": offsets})
+        rows = {row["kafka_offset"]: row["rows"] for row in counted}
+        heads = self._ask("dead_letter_heads", where | {"offsets": list(rows)}, "head") if rows else []
+        for row in heads:
+            wanted = read(row["offset"], None, row["head"], 0, batched=route.batched).steps
+            if rows[row["offset"]] >= wanted:
+                yield row["offset"]
+
+    def _letters(self, rows: Sequence[Mapping[str, Any]]) -> list[Letter]:
+        stored = self.stored(map(_origin, rows))
+        return [
+            Letter(
+                *(row["key"], _origin(row), row["component"], row["run_id"], row["agent_id"]),
+                *(row["error"], row["failed_at"], row["size"], _origin(row) in stored),
+            )
+            for row in rows
+        ]
+
+    def _ask(self, name: QueryName, parameters: Mapping[str, Any], *raw: str) -> list[dict[str, Any]]:
+        """Return the rows of a named query; the columns `raw` as bytes."""
+        with translated():
+            result = self._client.query(
+                query(name), parameters=dict(parameters), column_formats=dict.fromkeys(raw, "bytes")
+            )
+            return [dict(row) for row in result.named_results()]
+
+
+def _origin(row: Mapping[str, Any]) -> Origin:
+    return Origin(row["topic"], row["topic_id"], row["partition"], row["offset"])
+
+
+def _partition(position: Position, topic_id: str) -> dict[str, Any]:
+    return {"topic": position.topic, "topic_id": topic_id, "partition": position.partition}
+
+
+def _full(letter: Letter, row: Mapping[str, Any]) -> FullLetter:
+    return FullLetter(
+        letter,
+        attempt=row["attempt"],
+        seq=row["seq"],
+        count=row["count"],
+        schema_id=row["schema_id"],
+        source_key=row["source_key"],
+        value=row["value"],
+        headers={name: bytes.fromhex(content) for name, content in row["headers"].items()},
+        partition=row["kafka_partition"],
+        offset=row["kafka_offset"],
+    )

@@ -1,0 +1,130 @@
+"""The commands' way to the dead letters: all wiring is here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from clickhouse_connect.driver.client import Client
+
+from runbus.audit.run import Sides
+from runbus.clickhouse.client import Timeouts, connect
+from runbus.clickhouse.errors import DataError
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.dead_letters.gate import Gate, Origin
+from runbus.dead_letters.letters import Letters
+from runbus.dead_letters.retry import Bench, store_again
+from runbus.schemas.admin import BrokerUnavailable, admin_client
+from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
+from runbus.sink.api import Committed, LogUnavailable, Position, Route
+from runbus.sink.clients import new_reader
+from runbus.sink.offsets import KafkaOffsets
+from runbus.sink.process import CodecSchemas, WallClock
+from runbus.sink.ranges import read
+from runbus.sink.routes import ROUTES
+from runbus.sink.store import ClickHouseStore
+from runbus.sink.topics import kafka_ids
+
+#: stored now | it was there already | it still cannot be stored | not now: the reason says what to wait for, or do
+Result = Literal["stored", "already", "dead", "refused"]
+_CLOSE_S = 5.0  # a consumer that never joined has nothing to say to the broker
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one letter, and why."""
+
+    key: str
+    origin: Origin
+    result: Result
+    reason: str = ""
+
+
+def routes_of(prefix: str) -> dict[str, Route]:
+    """Return the topics that are stored, by full name."""
+    return {prefix + route.topic: route for route in ROUTES}
+
+
+@contextmanager
+def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[Letters]:
+    """Yield the dead letters of a database. Raises StoreError."""
+    client = connect(settings)
+    try:
+        yield Letters(client, routes_of(prefix))
+    finally:
+        client.close()
+
+
+def retry(sides: Sides, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]) -> None:
+    """Store what letters are about, one after the other; each outcome is reported as soon as it is known.
+
+    Args:
+        sides: the log and ClickHouse; `group` is the sink's.
+        keys: of letters.
+        topics: full names; all letters about them too.
+        report: called for each letter.
+
+    Raises:
+        BrokerUnavailable: nobody says where the sink stands.
+        StoreError: ClickHouse is away, refuses, or is not set up; what was reported before is stored.
+        RegistryUnavailable: the registry is away.
+    """
+    client = connect(sides.clickhouse, timeouts=Timeouts(answer=30))
+    try:
+        asyncio.run(_retry(sides, client, keys, topics, report))
+    finally:
+        client.close()
+
+
+async def _retry(
+    sides: Sides, client: Client, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]
+) -> None:
+    routes = routes_of(sides.kafka.topic_prefix)
+    found = Letters(client, routes)
+    origins = found.origins(keys, topics)
+    for key in sorted(set(keys) - {key for key, _ in origins}):
+        unknown = Origin("", "", -1, -1)
+        report(Outcome(key, unknown, "refused", "no dead letter has this key: `runbus dlq list` shows them"))
+    gate = await _gate(sides, routes, [origin for _, origin in origins])
+    bench = Bench(ClickHouseStore(client, sides.group), CodecSchemas(sides.codec), WallClock())
+    stored = found.stored(origin for _, origin in origins)
+    for key, origin in origins:
+        obstacle = gate.obstacle(origin)
+        if origin in stored:
+            report(Outcome(key, origin, "already"))
+        elif obstacle:
+            report(Outcome(key, origin, "refused", obstacle))
+        else:
+            report(await _one(bench, routes[origin.topic], found, key, origin))
+
+
+async def _one(bench: Bench, route: Route, found: Letters, key: str, origin: Origin) -> Outcome:
+    value, record_key = found.value(origin)
+    record = read(origin.offset, record_key, value, 0, batched=route.batched)
+    try:
+        new = await store_again(bench, route, origin, record)
+    except (InvalidValue, UnknownSchema, DataError) as error:
+        return Outcome(key, origin, "dead", str(error))
+    except RegistryMissing as error:
+        return Outcome(key, origin, "refused", str(error))
+    return Outcome(key, origin, "stored" if new else "already")
+
+
+async def _gate(sides: Sides, routes: dict[str, Route], origins: Sequence[Origin]) -> Gate:
+    """Ask where the sink stands in the partitions that letters are about."""
+    admin = admin_client(sides.kafka)
+    offsets = KafkaOffsets(admin, new_reader(sides.kafka, sides.group))
+    try:
+        ids = await kafka_ids(admin, list(routes))
+        positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
+        committed: dict[Position, Committed | None] = await offsets.committed(positions) if positions else {}
+    except LogUnavailable as error:
+        raise BrokerUnavailable(
+            f"Kafka at {sides.kafka.bootstrap_servers} does not say where the sink stands: {error}"
+        ) from error
+    finally:
+        await offsets.close(_CLOSE_S)
+    return Gate(routes, ids, committed)

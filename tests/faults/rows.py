@@ -1,0 +1,33 @@
+"""The rows of a batch, one by one: what both references are computed from. Nothing of the apps is used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runbus.schemas.batch import StepBatch
+
+
+class Row(NamedTuple):
+    """One row of the log."""
+
+    seq: int
+    env: int
+    episode: int
+    step: int
+    ts: int
+    reward: float
+    terminated: bool
+    truncated: bool
+    extras: dict[str, float]
+
+
+def rows_of(batch: StepBatch) -> list[Row]:
+    """Return a batch as rows, in the order of their seq."""
+    c = batch.columns
+    extras: list[dict[str, float]] = [{} for _ in range(batch.header.count)]
+    for extra in batch.extras:
+        for row, value in zip(extra.rows.tolist(), extra.values.tolist(), strict=True):
+            extras[row][extra.name] = value
+    seqs = range(batch.header.first_seq, batch.header.next_seq)
+    columns = (c.env, c.episode, c.step, c.ts, c.reward, c.terminated.astype(bool), c.truncated.astype(bool))
+    return list(map(Row, seqs, *(column.tolist() for column in columns), extras))

@@ -1,0 +1,177 @@
+"""StepBatch bodies: good ones of every layout, and the same with a lie in them or with damage. All from one seed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepColumns, encode
+from runbus.schemas.errors import InvalidValue
+from runbus.schemas.layout import NONE, Layout, encode_value, layout_of, pack
+from runbus.schemas.record import read_record, write_record
+from runbus.sink.container import zigzag
+from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
+
+STEP_BATCH = schema("StepBatch")
+_PAIR = {"position": np.zeros(2, np.float32), "goal": "door"}
+#: one value of each kind of layout; None = the stream has none
+VALUES: tuple[Any, ...] = (
+    *(None, 7, 0.5, True, "text", "", {"tool": "search", "n": 3}, [1, "a"]),
+    *(np.zeros(2, np.float32), np.ones((2, 3), np.uint8), np.zeros((0, 3)), np.float16(1), np.arange(3)),
+    *(_PAIR, (np.zeros(2, np.float16), True), {"a": {"b": (np.int8(1), None)}}, (np.zeros(0), np.zeros(1))),
+)
+DTYPES = (
+    *("", "text", "json", "<f4", "<f8", "|u1", "|b1", "<i8", ">f4", "|S1", "<c8", "text ", "STRUCT:", "\0", "ä", "f4"),
+    *("omitted:", "omitted:<f4", "omitted:text", "omitted:omitted:<f4", "omitted:4i8", 'omitted:struct:["tuple",[]]'),
+    *("struct:", "struct:[]", "struct:null", 'struct:["tuple",[]]', 'struct:["tuple",[["<f4",[]]]]', "omitted:struct:"),
+    *('struct: ["tuple", [["<f4", [2]]]]', 'struct:["dict",[["a",["text",[]]]]]', 'struct:["<f4",[]]'),
+    *('struct:["dict",[["a",["<f4",[]]],["a",["<f4",[]]]]]', 'struct:["tuple",[["<f4",[1.0]]]]'),
+)
+SHAPES: tuple[list[int], ...] = (
+    *([], [0], [1], [2], [3], [-1], [2, 3], [3, 2], [0, -1], [1] * 64, [1] * 65, [65_536] * 4, [2**31 - 1] * 3),
+    *([2**31 - 1, 2**31 - 1, 4], [0, *[2**31 - 1] * 40], [2**31], [2**63 - 1]),
+)
+
+
+class Batches:
+    """A source of StepBatch bodies.
+
+    Args:
+        seed: the same seed gives the same bodies.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+
+    def good(self) -> StepBatch:
+        """Return a batch of one to five steps."""
+        dice, count = self.dice, self.dice.randint(1, 5)
+        seq = np.arange(count)
+        columns = StepColumns(
+            env=(seq % 2).astype("<i4"),
+            episode=(seq // 3).astype("<i8"),
+            step=(seq % 3).astype("<i4"),
+            ts=(1_790_000_000_000_000 + seq * 1000).astype("<i8"),
+            reward=np.array([dice.choice([0.0, -0.0, 1.5, np.nan, -np.inf]) for _ in seq], "<f8"),
+            terminated=(seq % 3 == 2).astype("u1"),
+            truncated=np.zeros(count, "u1"),
+            tick=(seq + 5).astype("<i8") if dice.random() < 0.5 else None,
+            seed=np.where(seq == 0, 42, NO_SEED).astype("<i8") if dice.random() < 0.5 else None,
+        )
+        (action, actions), (observation, observations) = self._values(count), self._values(count)
+        ids = dice.choice([("run", "agent"), ("run-é", "агент"), ("r", "a")])
+        longs = (dice.choice([1, 2**40]), dice.choice([0, 5, 2**40]), count, dice.choice([0, 3]), 1_790_000_000_000_000)
+        info = [dice.choice(["", "{}", '{"a":"ü"}']) for _ in seq] if dice.random() < 0.4 else []
+        header = BatchHeader(*ids, *longs, action, observation)
+        return StepBatch(header, columns, actions, observations, self._extras(count), tuple(info))
+
+    def _values(self, count: int) -> tuple[Layout, bytes]:
+        """Return a layout and a column of `count` values, the first of them like that of a reset."""
+        value = self.dice.choice(VALUES)
+        layout = NONE if value is None else layout_of(value)
+        if self.dice.random() < 0.1:
+            return layout.omitted(), b""
+        raw = b"" if value is None else encode_value(layout, value)
+        return layout, pack(layout, [b"", *[raw] * (count - 1)])
+
+    def _extras(self, count: int) -> tuple[Extra, ...]:
+        extras = []
+        for name in self.dice.sample(["loss", "entropy", "", "ä"], self.dice.randint(0, 3)):
+            rows = np.array(sorted(self.dice.sample(range(count), self.dice.randint(0, count))), "<u4")
+            extras.append(Extra(name, rows, np.array([self.dice.random() for _ in rows], "<f8")))
+        return tuple(extras)
+
+    def body(self) -> bytes:
+        """Return the body of a good batch."""
+        return encode(self.good())
+
+    def mutated(self) -> bytes:
+        """Return a body with a lie, with damage, or written in another way than ours; it may still be a good one."""
+        how = self.dice.random()
+        if how < 0.4:
+            return self.lying()
+        if how < 0.5:
+            return self.reblocked()
+        body = self.lying() if how < 0.6 else self.reblocked() if how < 0.65 else self.body()
+        for _ in range(1 if self.dice.random() < 0.8 else 2):
+            body = damaged(self.dice, body, self.body)
+        return body
+
+    def reblocked(self) -> bytes:
+        """Return a good batch whose arrays are in several blocks, as other writers of Avro have it."""
+        record, out = read_record(self.body(), STEP_BATCH, STEP_BATCH), b""
+        for field in STEP_BATCH.fields:
+            value = record[field["name"]]
+            if isinstance(value, int):
+                out += zigzag(value)
+            elif isinstance(value, (str, bytes)):
+                out += text(value.encode() if isinstance(value, str) else value)
+            else:
+                out += blocks(self.dice, [_item(item) for item in value])
+        return out
+
+    def lying(self) -> bytes:
+        """Return a well-formed record of which one to three fields are others."""
+        record = read_record(self.body(), STEP_BATCH, STEP_BATCH)
+        for _ in range(self.dice.choice([1, 1, 1, 2, 3])):
+            name = self.dice.choice(list(record))
+            record[name] = self._lie(name, record[name], record["count"])
+        try:
+            return write_record(STEP_BATCH, record)
+        except InvalidValue:  # an int that Avro cannot write: the next one
+            return self.lying()
+
+    def _lie(self, name: str, value: Any, count: int) -> Any:
+        dice = self.dice
+        if isinstance(value, int):
+            return dice.choice([dice.choice(NUMBERS), value + 1, value - 1, -value])
+        if isinstance(value, bytes):
+            return self._column(value)
+        if name == "info":
+            return dice.choice([[*value, ""], value[:-1], [""] * (count % 7), ["\0"] * 3, []])
+        if name == "extras":
+            return self._lying_extras([dict(extra) for extra in value])
+        if name.endswith("_shape"):
+            return dice.choice([*SHAPES, [*value, 1]])
+        return dice.choice(DTYPES if name.endswith("_dtype") else TEXTS)
+
+    def _column(self, column: bytes) -> bytes:
+        dice = self.dice
+        extreme = dice.choice(NUMBERS) & 2**64 - 1
+        return dice.choice(
+            [
+                *(column[:-1], column + b"\0", b"", column + column, column + bytes(8), dice.randbytes(len(column))),
+                extreme.to_bytes(8, "little")[: len(column)] + column[8:],
+                damaged(dice, column, lambda: bytes(4)),
+            ]
+        )
+
+    def _lying_extras(self, extras: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        dice = self.dice
+        extras = extras or [{"name": "q", "rows": bytes(4), "values": bytes(8)}]
+        one = dice.choice(extras)
+        rows, values = one["rows"], one["values"]
+        others: tuple[tuple[bytes, bytes], ...] = (
+            *((b"", values), (rows[:-1], values), (rows + bytes(4), values + bytes(8)), (rows[::-1], values)),
+            *((rows, values[:-1]), (rows, values + bytes(8)), (rows + b"\xff" * 4, values + bytes(8)), (b"", b"")),
+            *((np.array(sorted(dice.sample(range(8), 2)), "<u4").tobytes(), bytes(16)), (b"\xff" * 4, bytes(8))),
+        )
+        match dice.randrange(4):
+            case 0:
+                return [*extras, dict(one)]
+            case 1:
+                one["name"] = dice.choice(["loss", "", "ä", "\0"])
+            case _:
+                one["rows"], one["values"] = dice.choice(others)
+        return extras
+
+
+def _item(item: Any) -> bytes:
+    if isinstance(item, int):
+        return zigzag(item)
+    if isinstance(item, str):
+        return text(item.encode())
+    return text(item["name"].encode()) + text(item["rows"]) + text(item["values"])

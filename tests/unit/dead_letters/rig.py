@@ -1,0 +1,120 @@
+"""A record of which a dead letter tells, tables in memory, and retries that die, stop or meet."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from runbus.dead_letters.gate import Origin
+from runbus.dead_letters.retry import Bench, store_again
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.codec import Codec
+from runbus.schemas.layout import Layout
+from runbus.sink.api import Record, Route, Source
+from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
+from runbus.sink.ranges import read
+from runbus.sink.routes import ROUTES
+
+STEPS, RUNS = (next(route for route in ROUTES if route.topic == name) for name in ("steps", "runs"))
+AT = Origin("steps", "id-1", 3, 7)
+_MONTH_US = 30 * 24 * 3600 * 1_000_000
+
+
+def batch(first: int = 0, count: int = 6) -> StepBatch:
+    """Return a batch whose two halves lie in two months: two parts of the table."""
+    seq = np.arange(first, first + count)
+    columns = StepColumns(
+        env=np.zeros(count, "<i4"),
+        episode=np.zeros(count, "<i8"),
+        step=seq.astype("<i4"),
+        ts=(690 * _MONTH_US + np.arange(count) - count // 2).astype("<i8"),
+        reward=seq.astype("<f8"),
+        terminated=np.zeros(count, "u1"),
+        truncated=np.zeros(count, "u1"),
+    )
+    header = BatchHeader("r", "a", 7, first, count, 0, 1, Layout("<i8", (), 8), Layout("<f4", (1,), 4))
+    return StepBatch(header, columns, seq.astype("<i8").tobytes(), seq.astype("<f4").tobytes())
+
+
+def value(codec: Codec | None = None) -> bytes:
+    """Return the framed value of six steps."""
+    return (codec or Codec()).frame("steps", schema("StepBatch"), encode(batch()))
+
+
+EXACT = dict.fromkeys(range(6), 1)
+
+
+@dataclass
+class Rig:
+    """Tables that outlive the retries."""
+
+    content: bytes | None = field(default_factory=value)
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(ROUTES))
+    clock: ManualClock = field(default_factory=ManualClock)
+    schemas: LocalSchemas = field(default_factory=LocalSchemas)
+
+    @property
+    def record(self) -> Record:
+        """The record, as the table of dead letters has it."""
+        return read(AT.offset, b"r/a", self.content, 0, batched=True)
+
+    def bench(self, store: MemoryStore | None = None) -> Bench:
+        """Return what one retry acts on."""
+        return Bench(store or self.store, self.schemas, self.clock, patience=60.0, rng=random.Random(1))
+
+    def retry(self) -> bool:
+        """Be one retry, from its start to its end."""
+        return asyncio.run(store_again(self.bench(), STEPS, AT, self.record))
+
+    def stored(self) -> dict[int, int]:
+        """Return seq -> number of rows of the record."""
+        found: Counter[int] = Counter()
+        for row, count in self.store.rows_kept.items():
+            assert row[:4] == (STEPS.target, AT.topic_id, AT.partition, AT.offset)
+            found[row[4]] += count
+        return {seq: count for seq, count in found.items() if count}
+
+    def tokens(self) -> list[str]:
+        """Return the names that were used."""
+        return sorted({token for _, token, _ in self.store.tokens})
+
+
+class Stopping(MemoryStore):
+    """The same store, seen by a process that is stopped right before, or right behind, one of its calls."""
+
+    def __init__(self, store: MemoryStore, moment: int) -> None:
+        super().__init__(store.routes, store.script, store.rows_kept, store.tokens)
+        self.reached, self.awake = asyncio.Event(), asyncio.Event()
+        self._store = store
+        self._left = moment
+
+    async def insert(self, table: str, container: memoryview, token: str) -> None:
+        """Insert."""
+        await self._stop()
+        await self._store.insert(table, container, token)  # what is lost is the server's doing, not this process's
+        await self._stop()
+
+    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+        """Count."""
+        await self._stop()
+        found = await super().rows(route, lease, lo, hi)
+        await self._stop()
+        return found
+
+    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+        """Read the seq of a record."""
+        await self._stop()
+        found = await super().sequence(route, lease, offset)
+        await self._stop()
+        return found
+
+    async def _stop(self) -> None:
+        if self._left == 0:
+            self.reached.set()
+            await self.awake.wait()
+        self._left -= 1

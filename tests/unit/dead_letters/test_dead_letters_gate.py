@@ -1,0 +1,66 @@
+"""Which letters may be retried: a table of what the letter says, what exists, and where the sink stands."""
+
+import pytest
+
+from runbus.dead_letters.gate import Gate, Origin
+from runbus.sink.api import Committed, Intent, Position
+from runbus.sink.routes import ROUTES
+
+AT = Position("p.steps", 1)
+LETTER = Origin("p.steps", "id-1", 1, 10)
+
+
+def gate(committed: Committed | None, topic_id: str | None = "id-1") -> Gate:
+    """Return a gate for topics with the prefix `p.`."""
+    ids = {} if topic_id is None else {"p.steps": topic_id}
+    return Gate({f"p.{route.topic}": route for route in ROUTES}, ids, {AT: committed})
+
+
+@pytest.mark.parametrize(
+    "committed",
+    [
+        Committed(11, Intent("id-1")),
+        Committed(11, Intent("id-1", hi=99)),  # a range behind it is under way
+        Committed(5000, None),  # another tool moved it on
+    ],
+)
+def test_a_letter_that_the_sink_has_passed_may_be_retried(committed: Committed) -> None:
+    """The committed offset is the next one to be inserted: the letter's is below it."""
+    assert gate(committed).obstacle(LETTER) == ""
+
+
+@pytest.mark.parametrize(
+    ("committed", "stands"),
+    [
+        (None, "has not begun with p.steps:1"),
+        (Committed(10, Intent("id-1")), "stands at offset 10 of p.steps:1"),
+        (Committed(4, Intent("id-1", hi=20)), "stands at offset 4 of p.steps:1"),
+        (Committed(11, Intent("id-0")), "has not begun with p.steps:1"),  # of a topic that had this name before
+    ],
+)
+def test_a_letter_that_the_sink_may_still_store_has_to_wait(committed: Committed | None, stands: str) -> None:
+    """It says where the sink stands and what to wait for."""
+    said = gate(committed).obstacle(LETTER)
+    assert stands in said
+    assert "run until it is past offset 10, then retry" in said
+
+
+def test_the_topic_must_be_the_one_of_the_letter() -> None:
+    """A position in a topic that is gone, or was created again, says nothing about where the sink stands now."""
+    passed = Committed(11, Intent("id-2"))
+    assert "p.steps is gone" in gate(passed, None).obstacle(LETTER)
+    assert "created again (id-1 in the letter, id-2 now)" in gate(passed, "id-2").obstacle(LETTER)
+    assert "no id in the letter" in gate(passed, "id-2").obstacle(Origin("p.steps", "", 1, 10))
+
+
+@pytest.mark.parametrize("topic", ["steps", "p.live-metrics", "p.dead-letters", "other"])
+def test_only_stored_topics_have_tables(topic: str) -> None:
+    """What no table holds cannot be stored; a prefix that is not ours is told."""
+    said = gate(None).obstacle(Origin(topic, "id-1", 1, 10))
+    assert f"{topic} is not one that is stored" in said
+    assert "RUNBUS_TOPIC_PREFIX" in said
+
+
+def test_what_was_never_in_the_log_has_no_place() -> None:
+    """A step that a recorder could not send has no offset."""
+    assert "never in the log" in gate(None).obstacle(Origin("p.steps", "", -1, -1))

@@ -1,0 +1,280 @@
+"""A retry, killed at every moment, met by others, lied to and refused, on tables in memory: always once."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import pytest
+
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError
+from runbus.dead_letters.gate import Origin
+from runbus.dead_letters.retry import store_again, token
+from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.codec import Codec
+from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.events import RunEvent
+from runbus.sink.memory import LocalSchemas, Script, no_faults
+from runbus.sink.ranges import read
+from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, Rig, Stopping, value
+from tests.unit.sink.rig import Crash
+
+
+class Learning:
+    """A registry that knows StepBatch as 7 from some moment on."""
+
+    def __init__(self) -> None:
+        self.knows = False
+
+    def id_of(self, topic: str, schema: AvroSchema) -> int:
+        """Return 7."""
+        return {("steps", "StepBatch"): 7}[topic, schema.name]
+
+    def schema(self, schema_id: int) -> AvroSchema:
+        """Return StepBatch, once it is known."""
+        if not self.knows:
+            raise UnknownSchema(f"schema id {schema_id} is not known")
+        return schema("StepBatch")
+
+
+def crash_at(moment_number: int) -> Script:
+    """Die at the n-th moment, before or after an effect."""
+    left = moment_number
+
+    def script(operation: str, moment: str) -> None:
+        nonlocal left
+        if left == 0:
+            raise Crash
+        left -= 1
+
+    return script
+
+
+def test_a_record_is_stored_once_and_at_its_place() -> None:
+    """The first retry stores it under the first name; the second sees that it is there."""
+    rig = Rig()
+    assert rig.retry()
+    assert not rig.retry()
+    assert rig.stored() == EXACT
+    assert rig.tokens() == ["id-1:3:7#retry-1"] == [token(AT, 7, 1)]
+
+
+def test_an_event_is_stored_too() -> None:
+    """A topic with one event a record has no repair landing of its own: the token makes the difference."""
+    event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
+    record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
+    rig, at = Rig(), Origin("runs", "id-2", 0, 9)
+    for _ in range(2):
+        asyncio.run(store_again(rig.bench(), RUNS, at, record))
+    assert rig.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"hello", b"\xc3\x01" + b"?" * 8 + b"x", b"\x00\x00\x00\x00\x09x", value()[:-3], value() + b"x"],
+    ids=["null", "empty", "unframed", "unknown", "no registry", "truncated", "trailing"],
+)
+def test_what_cannot_be_read_stays_dead(content: bytes | None) -> None:
+    """Nothing is asked of the store for a value that its schema, as it is known now, does not explain."""
+    rig = Rig(content)
+    rig.schemas = LocalSchemas(Codec(Learning()))
+    rig.store.script = crash_at(0)
+    with pytest.raises((InvalidValue, UnknownSchema)):
+        rig.retry()
+
+
+def test_a_schema_that_was_learned_makes_the_difference() -> None:
+    """Before, the record stays dead; afterwards it is stored, once however often that is asked for."""
+    registry = Learning()
+    rig = Rig(value(Codec(registry)))
+    rig.schemas = LocalSchemas(Codec(registry))
+    with pytest.raises(UnknownSchema, match="schema id 7"):
+        rig.retry()
+    registry.knows = True
+    assert [rig.retry() for _ in range(3)] == [True, False, False]
+    assert rig.stored() == EXACT
+
+
+def test_another_record_than_the_topic_has_stays_dead() -> None:
+    """A RunEvent among the steps is readable, and no step."""
+    event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
+    with pytest.raises(InvalidValue, match="a RunEvent where a StepBatch is expected"):
+        Rig(Codec().frame("steps", schema("RunEvent"), event.encode())).retry()
+
+
+@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("lose", [0, 1, 2])
+def test_a_death_at_any_moment_loses_and_doubles_nothing(torn: bool, lose: int) -> None:
+    """Two retries die at every pair of moments; with `torn` the server dies too, and keeps tokens without rows."""
+    moments = 5 + 3 * lose
+    for first in range(moments):
+        for second in range(moments):
+            rig = Rig()
+            rig.store.torn, rig.store.lose = torn, lose
+            for moment in (first, second):
+                rig.store.script = crash_at(moment)
+                with contextlib.suppress(Crash):
+                    rig.retry()
+            rig.store.script = no_faults
+            rig.retry()
+            assert rig.stored() == EXACT, f"{first=} {second=}"
+
+
+def test_a_store_that_acknowledges_and_has_nothing_gets_the_next_name() -> None:
+    """Names are used in order, one for each time that the rows were not there."""
+    rig = Rig()
+    rig.store.lose = 3
+    assert rig.retry()
+    assert rig.stored() == EXACT
+    assert rig.tokens() == [f"id-1:3:7#retry-{number}" for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("lose", [0, 1, 2])
+def test_two_at_once_use_the_same_names(lose: int) -> None:
+    """One is stopped before or behind each of its calls while another runs through: one of the two stores it."""
+    for moment in range(14):
+        rig = Rig()
+        rig.store.lose = lose
+        asyncio.run(_one_stops(rig, moment))
+        assert rig.stored() == EXACT, f"{moment=}"
+
+
+async def _one_stops(rig: Rig, moment: int) -> None:
+    store = Stopping(rig.store, moment)
+    stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
+    await asyncio.wait([stopped, asyncio.create_task(store.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
+    await store_again(rig.bench(), STEPS, AT, rig.record)
+    store.awake.set()
+    await stopped
+    store.reached.set()
+
+
+@pytest.mark.parametrize("lose", [0, 1, 5])
+def test_many_in_step_store_it_once(lose: int) -> None:
+    """Five go side by side, call by call."""
+    rig = Rig()
+    rig.store.lose = lose
+
+    async def scene() -> None:
+        await asyncio.gather(*(store_again(rig.bench(), STEPS, AT, rig.record) for _ in range(5)))
+
+    asyncio.run(scene())
+    assert rig.stored() == EXACT
+
+
+def _lose_the_first_month(rig: Rig) -> None:
+    for row in [row for row in rig.store.rows_kept if row[4] < 3]:
+        del rig.store.rows_kept[row]
+
+
+def test_of_a_record_that_is_there_in_part_only_the_rest_is_stored() -> None:
+    """A record in two parts of the table can lose one of them alone."""
+    rig = Rig()
+    rig.retry()
+    _lose_the_first_month(rig)
+    assert rig.stored() == dict.fromkeys((3, 4, 5), 1)
+    assert rig.retry()
+    assert rig.stored() == EXACT
+    assert rig.tokens() == ["id-1:3:7#retry-1", "id-1:3:7#retry-2"]
+
+
+def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None:
+    """A retry is stopped with the whole record in its hands; meanwhile a part is there, and another stores the rest."""
+    for moment in range(3):
+        rig = Rig()
+
+        async def scene(rig: Rig = rig, moment: int = moment) -> None:
+            store = Stopping(rig.store, moment)
+            stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
+            await store.reached.wait()
+            await store_again(rig.bench(), STEPS, AT, rig.record)
+            _lose_the_first_month(rig)
+            await store_again(rig.bench(), STEPS, AT, rig.record)
+            store.awake.set()
+            await stopped
+
+        asyncio.run(scene())
+        assert rig.stored() == EXACT
+
+
+@pytest.mark.parametrize("error", [Ambiguous, Capacity])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_store_that_fails_gets_the_same_name_until_it_answers(error: type[Ambiguous], moment: str) -> None:
+    """No answer, or "not now": wait and say the same."""
+    rig, failures = Rig(), 3
+
+    def script(operation: str, when: str) -> None:
+        nonlocal failures
+        if operation.startswith("insert") and when == moment and failures:
+            failures -= 1
+            raise error("no", 1)
+
+    rig.store.script = script
+    rig.retry()
+    assert rig.stored() == EXACT
+    assert rig.tokens() == ["id-1:3:7#retry-1"]
+    assert rig.clock.seconds > 0
+
+
+@pytest.mark.parametrize("error", [Ambiguous, Capacity])
+def test_a_command_does_not_wait_for_ever(error: type[Ambiguous]) -> None:
+    """Past its patience it says what the store said; the next one goes on where it stopped."""
+    rig = Rig()
+
+    def script(operation: str, when: str) -> None:
+        if operation.startswith("insert") and when == "after":
+            raise error("still not", 1)
+
+    rig.store.script = script
+    with pytest.raises(error, match="still not"):
+        rig.retry()
+    assert 50 <= rig.clock.seconds <= 60.1
+    rig.store.script = no_faults
+    assert not rig.retry()
+    assert rig.stored() == EXACT
+
+
+@pytest.mark.parametrize("error", [Configuration, DataError])
+def test_what_waiting_does_not_mend_is_said_at_once(error: type[Configuration]) -> None:
+    """A missing table, or a store that refuses the record, ends the retry."""
+    rig = Rig()
+
+    def script(operation: str, when: str) -> None:
+        if operation.startswith("insert"):
+            raise error("never", 60)
+
+    rig.store.script = script
+    with pytest.raises(error):
+        rig.retry()
+    assert rig.clock.seconds == 0
+
+
+def test_a_store_that_never_keeps_anything_is_given_up() -> None:
+    """Each lost insert takes its time; the patience bounds how many there are."""
+    rig = Rig()
+    rig.store.lose = 10**9
+    rig.store.script = _each_takes(rig, 1.0)
+    with pytest.raises(Exception, match="no time was left"):
+        rig.retry()
+    assert len(rig.tokens()) <= 60
+
+
+def _each_takes(rig: Rig, seconds: float) -> Callable[[str, str], None]:
+    def script(operation: str, when: str) -> None:
+        if when == "before":
+            rig.clock.seconds += seconds
+
+    return script
+
+
+def test_one_that_was_stopped_for_too_long_does_not_act_on_what_it_saw() -> None:
+    """The store may have forgotten the token by then, so nothing is sent any more."""
+    rig = Rig()
+
+    def script(operation: str, when: str) -> None:
+        if operation == "rows":
+            rig.clock.seconds += 3600.0
+
+    rig.store.script = script
+    with pytest.raises(Exception, match="no time was left"):
+        rig.retry()
+    assert rig.stored() == {}

@@ -1,0 +1,53 @@
+"""Whose dead letter it is, and of which record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Message
+
+from runbus.audit.letters import source
+from runbus.sink.api import DeadLetter, Record
+from runbus.streams.shard import DeadLetter as StreamLetter
+from runbus.streams.shard import Record as StreamRecord
+from runbus.streams.shard import Source
+
+
+@dataclass
+class Letter:
+    """A record of the topic `dead-letters`, as far as its headers."""
+
+    found: Any
+
+    def headers(self) -> Any:
+        """Return the headers."""
+        return self.found
+
+
+def position(headers: Any) -> tuple[str, int, int] | None:
+    """Return what `source` finds."""
+    return source(cast("Message", Letter(headers)))
+
+
+def test_a_letter_of_the_sink_names_its_record() -> None:
+    """Topic id, partition and offset come from the headers that the sink writes."""
+    letter = DeadLetter("steps", "topic-id", 3, Record(17, None, b"x", 0), "why", "")
+    assert position(list(letter.headers)) == ("topic-id", 3, 17)
+
+
+def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:
+    """A record that the episodes app could not use may well be stored: it must not excuse a missing row."""
+    letter = StreamLetter(Source("steps", "topic-id", 3), StreamRecord(17, 0, b"x"), "too late", "", "episodes")
+    assert dict(letter.headers)["topic_id"] == b"topic-id"
+    assert position(letter.headers) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [None, [], [("topic", b"steps"), ("run_id", b"r")], [("topic_id", b"t"), ("partition", b"x"), ("offset", None)]],
+)
+def test_other_letters_are_of_no_record(headers: Any) -> None:
+    """The recorder's have no position, and another program may write anything."""
+    assert position(headers) is None
