@@ -99,13 +99,14 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
     Clients read certificates when they are made, and the one to ClickHouse its password too. So all of them are given
     up in order, as at SIGTERM, and made again: whatever happens in between loses nothing, like any restart.
     """
+    # looked at first: what changes while the clients are made is a change
+    files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
     stop, asked, tally = asyncio.Event(), asyncio.Event(), Tally()
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
     names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
-    files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
     renewal = asyncio.create_task(_watch(files, stop))
     try:
         with _signals(asked, stop):

@@ -75,6 +75,7 @@ class Engine:
     def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
         self.app = app
         self.settings = settings
+        self._credentials = CredentialFiles(settings.kafka.credential_files)  # before a client has read them
         self.group = settings.kafka.topic_prefix + app.kind
         self.counters = Counters()
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -248,8 +249,7 @@ class Engine:
                 raise Restart(f"topic {self._topic.name} was deleted or re-created")
 
     async def _watch_credentials(self, renewed: asyncio.Event) -> None:
-        files = CredentialFiles(self.settings.kafka.credential_files)
-        log.warning("streams.credentials changed: %s", ", ".join(map(str, await files.wait())))
+        log.warning("streams.credentials changed: %s", ", ".join(map(str, await self._credentials.wait())))
         renewed.set()
 
     # --- what it says of itself ------------------------------------------------------------------------------------

@@ -98,6 +98,10 @@ class Processes:
         running = [p for p in self._started.values() if p.poll() is None]
         return "\n".join(Path(f"/proc/{p.pid}/cmdline").read_text().replace("\0", " ") for p in running)
 
+    def ended(self, name: str) -> bool:
+        """Return whether a process is not there any more."""
+        return self._started[name].poll() is not None
+
     def stop(self, name: str) -> int:
         """SIGTERM; return the exit code."""
         self._started[name].send_signal(signal.SIGTERM)
