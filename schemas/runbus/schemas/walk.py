@@ -60,7 +60,7 @@ def _long(body: bytes, at: int) -> int:
     return at + 1
 
 
-def _number(body: bytes, at: int) -> tuple[int, int]:
+def number(body: bytes, at: int) -> tuple[int, int]:
     """Return the long at `at`, and the place behind it."""
     byte = body[at]
     raw, shift = byte & 0x7F, 7
@@ -77,7 +77,7 @@ def _number(body: bytes, at: int) -> tuple[int, int]:
 
 def _int(body: bytes, at: int) -> int:
     end = _long(body, at)
-    if end - at > 4 and not -(2**31) <= _number(body, at)[0] < 2**31:
+    if end - at > 4 and not -(2**31) <= number(body, at)[0] < 2**31:
         raise InvalidValue("an int of more than 32 bits")
     return end
 
@@ -86,7 +86,7 @@ def _bytes(body: bytes, at: int) -> int:
     first = body[at]
     if first <= 0x7F and not first & 1:  # most texts are short
         return at + 1 + (first >> 1)
-    length, at = _number(body, at)
+    length, at = number(body, at)
     if length < 0:
         raise InvalidValue("a negative length")
     return at + length
@@ -104,7 +104,7 @@ def _fixed(size: int) -> Step:
 
 def _enum(symbols: int) -> Step:
     def step(body: bytes, at: int) -> int:
-        index, at = _number(body, at)
+        index, at = number(body, at)
         if not 0 <= index < symbols:
             raise InvalidValue(f"symbol {index} of an enum that has {symbols}")
         return at
@@ -126,7 +126,7 @@ def _record(steps: tuple[Step, ...]) -> Step:
 
 def _union(steps: tuple[Step, ...]) -> Step:
     def step(body: bytes, at: int) -> int:
-        branch, at = _number(body, at)
+        branch, at = number(body, at)
         if not 0 <= branch < len(steps):
             raise InvalidValue(f"branch {branch} of a union that has {len(steps)}")
         return steps[branch](body, at)
@@ -174,7 +174,7 @@ def _map(value: Step) -> Step:
 
 def _block(body: bytes, at: int) -> tuple[int, int]:
     """Return how many items follow in a block of an array or a map, and the place of the first."""
-    count, at = _number(body, at)
+    count, at = number(body, at)
     if count < 0:  # then the block says how many bytes it has, for those who want to skip it
         count = -count
         at = _long(body, at)
