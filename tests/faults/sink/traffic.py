@@ -220,9 +220,11 @@ class Traffic:
         )
 
     def _send(self, producer: Producer, topic: str, key: bytes, value: bytes) -> None:
+        # in a transaction its outcome tells: a message that was not delivered in time is part of an abort
+        on_delivery = None if topic == "episodes" else self._delivered
         while not self._abandoned:
             try:
-                producer.produce(self._settings.topic_prefix + topic, key=key, value=value, on_delivery=self._delivered)
+                producer.produce(self._settings.topic_prefix + topic, key=key, value=value, on_delivery=on_delivery)
             except BufferError:
                 producer.poll(0.1)
             else:
