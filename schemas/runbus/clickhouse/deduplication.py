@@ -27,6 +27,9 @@ _REQUIRED: Mapping[str, str] = {
     "min_insert_block_size_rows_for_materialized_views": "0",
     "min_insert_block_size_bytes_for_materialized_views": "0",
     "parallel_view_processing": "0",
+    # a record of a schema from before a column was added has that column's default; which schemas those may be is
+    # decided where they are looked up (Codec.resolve): a field that was there from the start is never missing
+    "input_format_avro_allow_missing_fields": "1",
     # a view that fails must fail the insert
     "materialized_views_ignore_errors": "0",
     # steps are partitioned by their own clock: a batch of an old recording may span many months

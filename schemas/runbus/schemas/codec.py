@@ -11,6 +11,7 @@ from typing import Protocol
 
 from runbus.schemas.avsc import AvroSchema, by_fingerprint
 from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
+from runbus.schemas.evolution import misfit
 
 SINGLE_OBJECT_MARK = b"\xc3\x01"
 CONFLUENT_MARK = b"\x00"
@@ -99,6 +100,7 @@ class Codec:
 
         Raises:
             UnknownSchema: nobody here knows it; upgrade RunBus.
+            InvalidValue: the registry knows it, and this version cannot read it.
             RegistryMissing: it is a registry's id; set SCHEMA_REGISTRY_URL.
             RegistryUnavailable: no answer; try again later.
         """
@@ -107,17 +109,20 @@ class Codec:
                 raise RegistryMissing(
                     f"no registry is set: a value names {ref}; set SCHEMA_REGISTRY_URL and start again"
                 )
-            return self._registry.schema(ref.id)
+            return _fitting(ref, self._registry.schema(ref.id))
         known = by_fingerprint().get(ref.mark)
         if known is None:
-            raise UnknownSchema(f"{ref}: written by a newer version; upgrade RunBus here")
+            raise UnknownSchema(
+                f"{ref}: written by a newer version; upgrade RunBus here, then `runbus dlq retry` stores what became "
+                "a dead letter"
+            )
         return known
 
     def open(self, value: bytes | None, name: str) -> tuple[AvroSchema, bytes]:
         """Return the writer schema and the body of a value that must be a record `name`.
 
         Raises:
-            InvalidValue: not framed, or another record.
+            InvalidValue: not framed, or another record, or as `resolve`.
             UnknownSchema, RegistryMissing, RegistryUnavailable: as `resolve`.
         """
         ref, start = split(value)
@@ -126,3 +131,10 @@ class Codec:
         if writer.name != name:
             raise InvalidValue(f"a {writer.name} where a {name} is expected")
         return writer, value[start:]
+
+
+def _fitting(ref: SchemaRef, writer: AvroSchema) -> AvroSchema:
+    reason = misfit(writer)
+    if reason:
+        raise InvalidValue(f"{ref}: this version cannot read what was written with it: {reason}")
+    return writer

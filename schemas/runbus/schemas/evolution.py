@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import resources
+from typing import Any
 
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
+
+_OF_A_TYPE = ("type", "name", "items", "values", "fields", "symbols", "size", "dtype", "logicalType")
+#: what the sink puts around a record's own fields
+_OF_THE_SINK = re.compile(r"kafka_.*|record_end")
 
 
 def history(name: str) -> list[AvroSchema]:
@@ -16,6 +22,48 @@ def history(name: str) -> list[AvroSchema]:
     files = [f for f in folder.iterdir() if f.name.startswith(f"{name}.") and f.name.endswith(".avsc")]
     ordered = sorted(files, key=lambda f: int(f.name.split(".")[1]))
     return [AvroSchema.from_json(f.read_text(encoding="utf-8")) for f in ordered]
+
+
+@cache
+def misfit(writer: AvroSchema) -> str:
+    """Return why this version cannot read what `writer` wrote; "" = it can, or has no such record at all.
+
+    Avro and ClickHouse would read more than is right: both take a column of another dtype for the same `bytes`, and one
+    that is not there for empty. So a schema from a registry must have every field that this version knows, of the same
+    type, except those that have a default because they were added later.
+    """
+    if writer.name not in NAMES:
+        return ""
+    written = {f["name"]: f["type"] for f in writer.fields}
+    for known in schema(writer.name).fields:
+        name = known["name"]
+        if name not in written:
+            if "default" not in known:
+                return f"{writer.name} has no field {name}"
+        elif _type(written[name]) != _type(known["type"]):
+            return f"{writer.name}.{name} is {_said(written[name])}, and {_said(known['type'])} is expected"
+    return ""
+
+
+def _type(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a field's type without its words and namespaces: equal ones have the same bytes and mean the same."""
+    if isinstance(node, list):
+        return [_type(inner) for inner in node]
+    if not isinstance(node, dict):
+        return str(node).rpartition(".")[2]
+    kept = {key: node[key] for key in _OF_A_TYPE if key in node}
+    if "name" in kept:
+        kept["name"] = str(kept["name"]).rpartition(".")[2]
+    for key in ("type", "items", "values"):
+        if key in kept:
+            kept[key] = _type(kept[key])
+    if "fields" in kept:
+        kept["fields"] = [(f["name"], _type(f["type"])) for f in kept["fields"]]
+    return kept["type"] if set(kept) == {"type"} else kept
+
+
+def _said(node: Any) -> str:  # noqa: ANN401 - JSON
+    return json.dumps(_type(node))
 
 
 def problems(new: AvroSchema, released: Iterable[AvroSchema]) -> list[str]:
@@ -37,6 +85,7 @@ def problems(new: AvroSchema, released: Iterable[AvroSchema]) -> list[str]:
                 where = ", ".join(sorted(_named(path, reader) for path in result.locations)) or "/"
                 found.append(f"{new.name} ({way}): {'; '.join(sorted(result.messages))} at {where}")
         found += _moved_columns(new, old)
+        found += _other_fields(new, old)
     return found
 
 
@@ -60,9 +109,40 @@ def _moved_columns(new: AvroSchema, old: AvroSchema) -> list[str]:
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path) and path.split("/")[0] in shared
     ]
-    if shared != [name for name in old_order if name in new_order]:
+    if new_order[: len(shared)] != [name for name in old_order if name in new_order]:
         found.append(f"{new.name}: the fields are in another order than before; a new field goes to the end")
     return found
+
+
+def _other_fields(new: AvroSchema, old: AvroSchema) -> Iterator[str]:
+    """Yield what the landing tables cannot take, though Avro can: a field is a column, and so is each part of it."""
+    before = {f["name"]: f["type"] for f in old.fields}
+    for field in new.fields:
+        name, kind = field["name"], field["type"]
+        if name in before and _type(kind) != _type(before[name]):
+            yield f"{new.name}: {name} is of another type than before; add a field beside it"
+        if name not in before and _OF_THE_SINK.fullmatch(name):
+            yield f"{new.name}: {name} is a name of what the sink adds to a record; take another"
+        if name not in before and _endless(kind):
+            yield f"{new.name}: the items of {name} take no bytes, so a few bytes can claim any number of them"
+
+
+def _endless(node: Any) -> bool:  # noqa: ANN401 - JSON
+    """Tell whether there is an array in a type of whose items any number fits into nothing."""
+    if isinstance(node, list):
+        return any(_endless(branch) for branch in node)
+    if not isinstance(node, dict):
+        return False
+    inner = [*(node.get(key) for key in ("type", "items", "values")), *(f["type"] for f in node.get("fields", ()))]
+    return (node["type"] == "array" and _weightless(node["items"])) or any(_endless(part) for part in inner)
+
+
+def _weightless(node: Any) -> bool:  # noqa: ANN401 - JSON
+    if not isinstance(node, dict):
+        return bool(node == "null")
+    if node["type"] == "record":
+        return all(_weightless(f["type"]) for f in node["fields"])
+    return bool(node.get("size") == 0) or _weightless(node["type"])
 
 
 def check_all() -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, Unknown, translated
+from runbus.clickhouse.landings import check_landings
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.config.errors import RunBusError
 from runbus.sink.settings import SinkSettings
@@ -52,6 +53,7 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
 def _open(settings: SinkSettings) -> Client:
     client = connect(settings.clickhouse, timeouts=Timeouts(answer=settings.insert_seconds))
     check_deduplication(client)
+    check_landings(client)
     with translated():
         exists = client.command(f"EXISTS TABLE {LOST_RANGES}")
     if exists != 1:

@@ -130,7 +130,7 @@ class Schemas:
         """Ask the codec, which may block. Raises RegistryMissing, RegistryUnavailable."""
         try:
             found: AvroSchema | str = self.codec.resolve(ref)
-        except UnknownSchema as error:
+        except (UnknownSchema, InvalidValue) as error:  # nobody knows it, or it is no schema that can be read
             found = str(error)
         self.known[ref] = found
         return found

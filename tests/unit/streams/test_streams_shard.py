@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from runbus.schemas.avsc import schema
+from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryMissing
@@ -176,6 +176,25 @@ def test_a_registry_is_asked_for_outside_and_the_record_waits() -> None:
     shard._schemas.known[needed.value.ref] = schema("StepBatch")
     shard.feed(records(value(), confluent, value()))
     assert core.counts == {"a": 9}
+
+
+def test_an_id_of_a_schema_that_cannot_be_read_is_poison() -> None:
+    """What the registry has under an id may be no Avro, or lack a column: the value is set apart, the app goes on."""
+
+    class Registry:
+        def id_of(self, topic: str, schema: AvroSchema) -> int:
+            raise NotImplementedError
+
+        def schema(self, schema_id: int) -> AvroSchema:
+            return AvroSchema.from_json('{"type": "string"}')
+
+    shard, core = new_shard()
+    shard._schemas.codec = Codec(Registry())
+    assert "not an Avro record schema" in str(shard._schemas.learn(RegistryId(7)))
+    shard.feed(records(value(), b"\x00" + (7).to_bytes(4, "big") + encode(batch()), value()))
+    assert core.counts == {"a": 6}
+    (letter,) = shard.collect().letters
+    assert "not an Avro record schema" in letter.error
 
 
 def test_stream_time_is_the_brokers_and_never_goes_back() -> None:

@@ -1,0 +1,25 @@
+"""Whether this version's records fit the landing tables of a database."""
+
+from __future__ import annotations
+
+from clickhouse_connect.driver.client import Client
+
+from runbus.clickhouse.errors import Configuration, translated
+from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STORED_TOPICS
+from runbus.schemas.avsc import schema
+
+
+def check_landings(client: Client) -> None:
+    """Raise Configuration unless every landing table of this database has a column for every field.
+
+    ClickHouse passes over a field that has no column, so a sink that is newer than the tables would lose it.
+    """
+    with translated():
+        rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
+    columns = {(str(table), str(name)) for table, name in rows}
+    for topic in STORED_TOPICS:
+        fields = [*(name for name, _ in POSITION_FIELDS), *(f["name"] for f in schema(topic.schema).fields)]
+        for landing in filter(None, (topic.landing, topic.repair)):
+            missing = [name for name in (*fields, END_FIELD[0]) if (landing, name) not in columns]
+            if missing:
+                raise Configuration(f"{landing} has no column {', '.join(missing)}: the database is older than this")
