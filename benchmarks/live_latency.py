@@ -1,8 +1,9 @@
 """Milliseconds from a step's timestamp to the LiveMetrics that say so, readable by a consumer.
 
 Method: `--streams` recorders with their default settings (a batch closes after 50 ms, the Kafka client lingers 5 ms)
-record `--rate` steps a second each, which makes 20 batches a second each and 100 in all, for `--seconds`; one
-live-metrics worker; one confluent-kafka consumer that has the topic by assign() and notes when each record came.
+record `--rate` steps a second each, one stream after the other, which makes 20 batches a second each and 100 in all
+(`--streams 100 --rate 1`: 100 streams of one batch a second), for `--seconds`; one live-metrics worker; one
+confluent-kafka consumer that has the topic by assign() and notes when each record came.
 `newest` is, for each record that came, its time minus that of the newest step in it. `every` is, for each step, the
 time of the first record that covers it minus its own: the step's wait for its batch and the 250 ms between two
 LiveMetrics of a stream are in it. The first two seconds are left out. All on one clock and one machine, which they
@@ -114,11 +115,11 @@ def record(settings: KafkaSettings, run: str, streams: int, rate: float, seconds
     for recorder in recorders:
         recorder.reset(observation)
     for number in range(count):
-        for recorder in recorders:
+        for place, recorder in enumerate(recorders):
+            time.sleep(max(0.0, started + (number + place / streams) / rate - time.perf_counter()))
             recorder.step(1, 1.0, number % 200 == 199, False, observation)
             if number % 200 == 199:
                 recorder.reset(observation)
-        time.sleep(max(0.0, started + (number + 1) / rate - time.perf_counter()))
     for recorder in recorders:
         recorder.close()
     assert all(recorder.flush(30) for recorder in recorders)

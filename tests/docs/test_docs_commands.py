@@ -33,7 +33,7 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
     "command",
     [
         "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "migrate", "sink", "run ls",
-        "run show", "audit", "query", "config show", "schema check", "schema push",
+        "run show", "audit", "dlq list", "dlq show", "dlq retry", "query", "config show", "schema check", "schema push",
     ],
 )  # fmt: skip
 def test_the_commands_of_the_contract_exist(command: str) -> None:

@@ -170,9 +170,12 @@ class Cursor:
         return {p: high for p, (_, high) in found.items() if high}
 
     def at_end(self) -> bool:
-        """Whether the group has taken everything."""
+        """Whether the group has taken everything; not while the broker does not answer."""
         committed = self.committed()
-        return all(committed.get(p, 0) == end for p, end in self.ends().items())
+        try:
+            return all(committed.get(p, 0) == end for p, end in self.ends().items())
+        except KafkaException:
+            return False
 
     def close(self) -> None:
         """Close the clients."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from runbus.config.kafka import KafkaSettings
 from tests.faults.load import make_load
 from tests.faults.results import settle
-from tests.faults.rig import SESSION_S, Cursor, Feed, Workers, until
+from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class Size:
 
 SHORT = Size(40_000, 4, 8.0, 8.0)
 LONG = Size(300_000, 20, 60.0, 20.0)
+# Longer than sending can wait for a worker that starts, comes to its point and dies, twice.
+_WAITED_S = 60.0
+# Real time passes while the broker is away: nothing may go idle before it is back, on a busy machine either.
+AWAY = Size(40_000, 0, 8.0, 120.0)
+# For the same reason: a row that came too late for its episode would be refused, and the reference knows no such rows.
+_GRACE_S = 600.0
 _PARTS = 12  # more than the commits that a worker dies at, see `killing.POINTS`
 
 
@@ -49,9 +55,14 @@ class Stage:
 
     def __init__(self, place: Place, seed: int, size: Size) -> None:
         self.place = place
+        self.size = size
         self.load = make_load(seed, size.steps)
         self.workers = Workers(
-            place.kind, place.settings, place.folder, RUNBUS_EPISODES_IDLE_SECONDS=str(size.idle_seconds)
+            place.kind,
+            place.settings,
+            place.folder,
+            RUNBUS_EPISODES_IDLE_SECONDS=str(size.idle_seconds),
+            RUNBUS_EPISODES_GRACE_SECONDS=str(_GRACE_S),
         )
         self.feed = Feed(place.settings, self.load.records, size.seconds)
         self.cursor = Cursor(place.settings, self.workers.group)
@@ -70,15 +81,6 @@ class Stage:
         seen = self.cursor.total()
         until(f"{self.place.kind} commits beyond {seen}", lambda: self.cursor.total() > seen or self.nothing_left())
 
-    def goes_on(self, seen: int, seconds: float = 2.0) -> bool:
-        """Return whether the app commits something beyond `seen`, or has nothing to do, within that time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.cursor.total() > seen or self.nothing_left():
-                return True
-            time.sleep(0.05)
-        return False
-
     def nothing_left(self) -> bool:
         """Return whether the app has taken all that was sent."""
         return self.feed.idle and self.cursor.at_end()
@@ -87,7 +89,7 @@ class Stage:
         """Wait until everything is taken and what is open has closed; check the result; stop what runs."""
         self.feed.finish()
         until(f"{self.place.kind} takes the whole log", self.cursor.at_end)
-        settle(self.place.kind, self.place.settings, self.load)
+        settle(self.place.kind, self.place.settings, self.load, self.size.idle_seconds + DEADLINE_S)
         for process in self.workers.started:
             if process.poll() is None:
                 self.workers.stop(process)
@@ -123,7 +125,7 @@ def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
 
     At a rebalance another worker joins while it runs.
     """
-    size = replace(SHORT, idle_seconds=LONG.idle_seconds)  # sending waits for a worker to come to the point
+    size = replace(SHORT, idle_seconds=_WAITED_S)  # sending waits for a worker to come to the point
     with Stage(place, sum(map(ord, point)), size) as stage:
         for number, nth in enumerate(times):
             doomed = stage.workers.start("one", die_at=point, nth=nth)
@@ -156,6 +158,7 @@ def stopped_beyond_its_session(place: Place, seed: int, times: int) -> None:
     """SIGSTOP a worker, let another one take over, SIGCONT: the former must not be able to write any more."""
     with Stage(place, seed, SHORT) as stage:
         zombie, other = stage.workers.start("one"), stage.workers.start("two")
+        until("the first one owns partitions", lambda: "streams.opened" in stage.workers.log(zombie))
         for number in range(times):
             stage.feed.allow((number + 0.5) / times)
             stage.moves()
@@ -198,18 +201,28 @@ def without_broker(place: Place, times: int, kill_it: Callable[[], None]) -> int
     A worker may end when it cannot know whether a commit took place; whoever supervises it starts it again.
     """
     rng, restarts = random.Random(times), 0
-    with Stage(place, times, SHORT) as stage:
+    with Stage(place, times, AWAY) as stage:
         worker = stage.workers.start()
+
+        def supervised(condition: Callable[[], bool]) -> bool:
+            nonlocal worker, restarts
+            if worker.poll() is not None:
+                worker, restarts = stage.workers.start(), restarts + 1
+            return condition()
+
+        def goes_on(share: float) -> None:
+            seen = stage.cursor.total()
+            stage.feed.allow(share)
+            moved = partial(supervised, lambda: stage.cursor.total() > seen or stage.nothing_left())
+            until(f"{place.kind} commits beyond {seen}", moved, 2 * DEADLINE_S)
+
         for number in range(times):
-            stage.feed.allow((number + 1) / times)
-            stage.moves()
+            goes_on((number + 1) / times)
             time.sleep(rng.uniform(0.0, 0.5))  # the moment is random, that is the point
             kill_it()
-            seen = stage.cursor.total()
-            stage.feed.allow((number + 1.5) / times)
-            while not stage.goes_on(seen):
-                if worker.poll() is not None:
-                    worker, restarts = stage.workers.start(), restarts + 1
+            goes_on((number + 1.5) / times)
+        stage.feed.finish()
+        until(f"{place.kind} takes the whole log", partial(supervised, stage.cursor.at_end), 2 * DEADLINE_S)
         stage.finish()
         return restarts
 

@@ -24,9 +24,7 @@ _LATER: tuple[dict[str, Any], ...] = (
     {"name": "frozen", "type": "boolean", "default": False},
 )
 #: the schema of a later release: fields that this one passes over
-LATER = AvroSchema.from_json(
-    json.dumps({**json.loads(STEP_BATCH.text), "fields": [*STEP_BATCH.fields, *_LATER]})
-)
+LATER = AvroSchema.from_json(json.dumps({**json.loads(STEP_BATCH.text), "fields": [*STEP_BATCH.fields, *_LATER]}))
 _PAIR = {"position": np.zeros(2, np.float32), "goal": "door"}
 #: one value of each kind of layout; None = the stream has none
 VALUES: tuple[Any, ...] = (

@@ -34,8 +34,7 @@ def position(headers: Any) -> tuple[str, int, int] | None:
 def test_a_letter_of_the_sink_names_its_record() -> None:
     """Topic id, partition and offset come from the headers that the sink writes."""
     letter = DeadLetter("steps", "topic-id", 3, Record(17, None, b"x", 0), "why", "")
-    assert dict(letter.headers)["component"] == b"sink"
-    assert position(letter.headers) == ("topic-id", 3, 17)
+    assert position(list(letter.headers)) == ("topic-id", 3, 17)
 
 
 def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:

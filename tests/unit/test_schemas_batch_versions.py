@@ -10,7 +10,7 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepColumns, decode, decode_header, encode
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.record import read_record, write_record
-from tests.unit.test_schemas_batch import COLUMNS, _assert_equal, _batch
+from tests.unit.batches import COLUMNS, assert_equal, make_batch
 
 
 def _changed(fields: list[dict[str, Any]]) -> AvroSchema:
@@ -23,7 +23,7 @@ def _raw_fields() -> list[dict[str, Any]]:
 
 
 def _written_with(writer: AvroSchema, **more: object) -> bytes:
-    record = read_record(encode(_batch()), schema("StepBatch"), schema("StepBatch"))
+    record = read_record(encode(make_batch()), schema("StepBatch"), schema("StepBatch"))
     return write_record(writer, {**record, **more})
 
 
@@ -37,8 +37,8 @@ def test_a_newer_writer_is_read() -> None:
         _changed([*fields[:9], added, *fields[9:]]),
     ):
         body = _written_with(writer, novelty="yes")
-        _assert_equal(decode(body, writer), _batch())
-        assert decode_header(body, writer) == _batch().header
+        assert_equal(decode(body, writer), make_batch())
+        assert decode_header(body, writer) == make_batch().header
 
 
 def test_a_writer_with_other_words_is_read() -> None:
@@ -46,7 +46,7 @@ def test_a_writer_with_other_words_is_read() -> None:
     fields = [{**f, "doc": "older words"} for f in _raw_fields()]
     writer = _changed(fields)
     assert writer.fingerprint == schema("StepBatch").fingerprint
-    _assert_equal(decode(_written_with(writer), writer), _batch())
+    assert_equal(decode(_written_with(writer), writer), make_batch())
 
 
 @pytest.mark.parametrize("dropped", ["reward", "count", "env", "observation"])

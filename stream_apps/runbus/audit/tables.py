@@ -74,7 +74,7 @@ class TopicTables:
         missing, asked = set(offsets), sorted(offsets)
         for at in range(0, len(asked), _ASKED):
             some = asked[at : at + _ASKED]
-            missing -= {row[0] for row in self._rows("stored_offsets", partition=partition, offsets=some)}
+            missing -= {row[0] for row in self._rows("rows_of_offsets", partition=partition, offsets=some)}
         return missing
 
     def lost(self) -> dict[int, Spans]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from runbus.dead_letters.preview import as_text, decoded, hexdump
 from runbus.dead_letters.run import Outcome, letters, retry, routes_of
 from runbus.sink import SinkSettings
 
+log = logging.getLogger(__name__)
 group = typer.Typer(
     help="Records that a component could not use: see them, and store them after all.", no_args_is_help=True
 )
@@ -91,7 +93,9 @@ def show(
 def retry_(
     context: typer.Context,
     keys: Annotated[list[str] | None, typer.Argument(help="Of letters, as `runbus dlq list` shows them.")] = None,
-    every: Annotated[bool, typer.Option("--all", envvar="RUNBUS_DLQ_ALL", help="All letters with a position.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", envvar="RUNBUS_DLQ_ALL", help="All letters about the topics that are stored.")
+    ] = False,
     topic: Topic = "",
     as_json: Json = False,
 ) -> None:
@@ -99,13 +103,19 @@ def retry_(
 
     Exit code 1 if something is not stored.
     """
-    if bool(keys) == every:
-        raise ConfigError("name the letters to retry, or give --all (with --topic: all of one topic)")
+    if bool(keys) == every or (keys and topic):
+        raise ConfigError("name the letters to retry, or give --all (with --topic: all about one topic)")
     current = settings(context)
+    topics = [_full_name(current, topic)] if topic else list(routes_of(current.kafka.topic_prefix))
     sides = Sides(current.kafka, current.clickhouse, current.codec, SinkSettings.load(current.sources).group)
     outcomes: list[Outcome] = []
+
+    def report(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        log.info("dlq.%s key=%s %s", outcome.result, outcome.key, outcome.reason)
+
     try:
-        retry(sides, keys or (), _full_name(current, topic), outcomes.append)
+        retry(sides, keys or (), topics if every else (), report)
     finally:
         _print_outcomes(outcomes, as_json=as_json)
     raise typer.Exit(0 if all(x.result in ("stored", "already") for x in outcomes) else 1)

@@ -33,7 +33,7 @@ def migrate_(context: typer.Context, as_json: Json = False) -> None:
 
 
 def sink(context: typer.Context) -> None:
-    """Store runs, steps, episodes and heartbeats in ClickHouse, exactly once; runs until it is stopped."""
+    """Store steps, events, heartbeats and dead letters in ClickHouse, exactly once; runs until it is stopped."""
     _say_what_it_does(context)
     run_sink(settings(context).sources)
 

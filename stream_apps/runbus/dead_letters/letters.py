@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,9 @@ from runbus.clickhouse.queries import QueryName, query
 from runbus.dead_letters.gate import Origin
 from runbus.sink.api import Position, Route
 from runbus.sink.ranges import read
+
+# Records of one partition that are looked up with one query.
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +76,54 @@ class Letters:
 
     def newest(self, limit: int, topic: str = "", run_id: str = "") -> list[Letter]:
         """Return the newest letters; of one topic (full name), of one run. Raises StoreError."""
-        rows = self._ask("dead_letters", {"topic": topic, "run_id": run_id, "limit": limit}, "head")
-        return self._letters(rows)
+        return self._letters(self._ask("dead_letters", {"topic": topic, "run_id": run_id, "limit": limit}))
 
     def of(self, key: str) -> list[FullLetter]:
         """Return what every component says under one key, the newest first. Raises StoreError."""
         rows = self._ask("dead_letters_of", {"key": key}, "value", "source_key")
-        heads = [row | {"head": row["value"], "size": _size(row["value"])} for row in rows]
-        return [_full(letter, row) for letter, row in zip(self._letters(heads), rows, strict=True)]
+        return [_full(letter, row) for letter, row in zip(self._letters(rows), rows, strict=True)]
 
-    def origins(self, keys: Sequence[str] = (), topic: str = "") -> list[tuple[str, Origin]]:
-        """Return key and record of letters, each record once: of some keys, or all that have a position."""
-        rows = self._ask("dead_letter_origins", {"keys": list(keys), "topic": topic})
+    def origins(self, keys: Sequence[str] = (), topics: Sequence[str] = ()) -> list[tuple[str, Origin]]:
+        """Return key and record of letters, each record once: of some keys, or all about some topics (full names)."""
+        rows = self._ask("dead_letter_origins", {"keys": list(keys), "topics": list(topics)})
         return [(row["key"], _origin(row)) for row in rows]
 
     def value(self, origin: Origin) -> tuple[bytes | None, bytes]:
         """Return value and key of a record that letters are about. Raises StoreError."""
-        parameters = {
-            "topic": origin.topic,
-            "topic_id": origin.topic_id,
-            "partition": origin.partition,
-            "offset": origin.offset,
-        }
-        (row,) = self._ask("dead_letter_value", parameters, "value", "source_key")
+        where = _partition(origin.position, origin.topic_id) | {"offset": origin.offset}
+        (row,) = self._ask("dead_letter_value", where, "value", "source_key")
         return row["value"], row["source_key"]
 
+    def stored(self, origins: Iterable[Origin]) -> set[Origin]:
+        """Return those of which all rows are there. Raises StoreError.
+
+        How many they are is read from the header without decoding it: a record of which a row was ever stored is one
+        that the tables' own checks let through.
+        """
+        parts: dict[tuple[Position, str], set[int]] = defaultdict(set)
+        for origin in origins:
+            if origin.offset >= 0 and origin.topic in self._routes:
+                parts[origin.position, origin.topic_id].add(origin.offset)
+        found: set[Origin] = set()
+        for (position, topic_id), offsets in parts.items():
+            ordered = sorted(offsets)
+            for at in range(0, len(ordered), _AT_ONCE):
+                complete = self._complete(position, topic_id, ordered[at : at + _AT_ONCE])
+                found.update(Origin(position.topic, topic_id, position.partition, offset) for offset in complete)
+        return found
+
+    def _complete(self, position: Position, topic_id: str, offsets: list[int]) -> Iterator[int]:
+        route, where = self._routes[position.topic], _partition(position, topic_id)
+        counted = self._ask("rows_of_offsets", where | {"table": route.target, "offsets": offsets})
+        rows = {row["kafka_offset"]: row["rows"] for row in counted}
+        heads = self._ask("dead_letter_heads", where | {"offsets": list(rows)}, "head") if rows else []
+        for row in heads:
+            wanted = read(row["offset"], None, row["head"], 0, batched=route.batched).steps
+            if rows[row["offset"]] >= wanted:
+                yield row["offset"]
+
     def _letters(self, rows: Sequence[Mapping[str, Any]]) -> list[Letter]:
-        stored = self._stored({_origin(row): row["head"] for row in rows})
+        stored = self.stored(map(_origin, rows))
         return [
             Letter(
                 *(row["key"], _origin(row), row["component"], row["run_id"], row["agent_id"]),
@@ -107,33 +131,6 @@ class Letters:
             )
             for row in rows
         ]
-
-    def _stored(self, heads: Mapping[Origin, bytes | None]) -> set[Origin]:
-        """Return the records of which all rows are there.
-
-        How many they are is read from the header without decoding it: a record of which a row was ever stored is one
-        that the tables' own checks let through.
-        """
-        parts: dict[tuple[Position, str], dict[int, bytes | None]] = defaultdict(dict)
-        for origin, head in heads.items():
-            if origin.offset >= 0 and origin.topic in self._routes:
-                parts[origin.position, origin.topic_id][origin.offset] = head
-        found = set()
-        for (position, topic_id), offsets in parts.items():
-            route = self._routes[position.topic]
-            for offset, rows in self._counts(route, position, topic_id, offsets).items():
-                if rows >= read(offset, None, offsets[offset], 0, batched=route.batched).steps:
-                    found.add(Origin(position.topic, topic_id, position.partition, offset))
-        return found
-
-    def _counts(self, route: Route, position: Position, topic_id: str, offsets: Iterable[int]) -> dict[int, int]:
-        parameters = {
-            "table": route.target,
-            "topic_id": topic_id,
-            "partition": position.partition,
-            "offsets": list(offsets),
-        }
-        return {row["kafka_offset"]: row["rows"] for row in self._ask("rows_of_offsets", parameters)}
 
     def _ask(self, name: QueryName, parameters: Mapping[str, Any], *raw: str) -> list[dict[str, Any]]:
         """Return the rows of a named query; the columns `raw` as bytes."""
@@ -148,8 +145,8 @@ def _origin(row: Mapping[str, Any]) -> Origin:
     return Origin(row["topic"], row["topic_id"], row["partition"], row["offset"])
 
 
-def _size(value: bytes | None) -> int | None:
-    return None if value is None else len(value)
+def _partition(position: Position, topic_id: str) -> dict[str, Any]:
+    return {"topic": position.topic, "topic_id": topic_id, "partition": position.partition}
 
 
 def _full(letter: Letter, row: Mapping[str, Any]) -> FullLetter:

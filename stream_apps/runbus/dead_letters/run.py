@@ -58,13 +58,13 @@ def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[Letters]:
         client.close()
 
 
-def retry(sides: Sides, keys: Sequence[str], topic: str, report: Callable[[Outcome], None]) -> None:
+def retry(sides: Sides, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]) -> None:
     """Store what letters are about, one after the other; each outcome is reported as soon as it is known.
 
     Args:
         sides: the log and ClickHouse; `group` is the sink's.
-        keys: of letters; [] = all that have a position.
-        topic: only letters about this topic (full name); "" = all.
+        keys: of letters.
+        topics: full names; all letters about them too.
         report: called for each letter.
 
     Raises:
@@ -74,25 +74,28 @@ def retry(sides: Sides, keys: Sequence[str], topic: str, report: Callable[[Outco
     """
     client = connect(sides.clickhouse, timeouts=Timeouts(answer=30))
     try:
-        asyncio.run(_retry(sides, client, keys, topic, report))
+        asyncio.run(_retry(sides, client, keys, topics, report))
     finally:
         client.close()
 
 
 async def _retry(
-    sides: Sides, client: Client, keys: Sequence[str], topic: str, report: Callable[[Outcome], None]
+    sides: Sides, client: Client, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]
 ) -> None:
     routes = routes_of(sides.kafka.topic_prefix)
     found = Letters(client, routes)
-    origins = found.origins(keys, topic)
+    origins = found.origins(keys, topics)
     for key in sorted(set(keys) - {key for key, _ in origins}):
         unknown = Origin("", "", -1, -1)
         report(Outcome(key, unknown, "refused", "no dead letter has this key: `runbus dlq list` shows them"))
     gate = await _gate(sides, routes, [origin for _, origin in origins])
     bench = Bench(ClickHouseStore(client, sides.group), CodecSchemas(sides.codec), WallClock())
+    stored = found.stored(origin for _, origin in origins)
     for key, origin in origins:
         obstacle = gate.obstacle(origin)
-        if obstacle:
+        if origin in stored:
+            report(Outcome(key, origin, "already"))
+        elif obstacle:
             report(Outcome(key, origin, "refused", obstacle))
         else:
             report(await _one(bench, routes[origin.topic], found, key, origin))

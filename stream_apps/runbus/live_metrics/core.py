@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 
 from runbus.live_metrics.schedule import Ends, Finished, Pace
 from runbus.live_metrics.stream import NOT_FINISHED, Stream
@@ -19,6 +20,9 @@ SILENT_MS = 2_000
 END_MARGIN_MS = 1_000
 #: A finished stream is forgotten after so much stream time.
 KEEP_FINISHED_MS = 10 * 60_000
+#: So many streams that waited are told about at once; the others in the next ticks, a few hundredths of a second later.
+#: After a restart all are due: more than that would hold up everything else, and overflow what is to be sent.
+_MOST_A_TICK = 500
 #: FINISHED events that wait, by streams: after a restart all those of a week come before the first record is read.
 _ENDS_BY_STREAM = 10
 
@@ -95,7 +99,7 @@ class LiveMetricsCore:
         for stream in self._finished.due(at.watermark_ms):
             if self._is_held(stream):
                 self._drop(stream)
-        for stream in self._pace.due(at.now_us):
+        for stream in islice(self._pace.due(at.now_us), _MOST_A_TICK):
             if self._is_held(stream):
                 emissions.append(self._emission(stream, at, at.offset))
         return _effects(emissions)

@@ -13,12 +13,17 @@ from runbus.streams.api import StreamId
 class Pace:
     """Emissions at a limited rate: a stream that changed is due at once, or an interval after its last emission.
 
+    A stream that is due and whose next batch is expected soon waits for it, at most a fifth of the interval. Without
+    that the emissions of a steady stream (a batch every 50 ms) end up just before a batch, because they can only be
+    late, and each of them is a whole batch old.
+
     Args:
         interval_us: least time between two emissions of a stream, by the wall clock.
     """
 
     def __init__(self, interval_us: int) -> None:
         self._interval_us = interval_us
+        self._patience_us = interval_us // 5
         self._queue: list[tuple[int, int, Stream]] = []
         self._entries = 0
         self._now_us = 0
@@ -26,17 +31,17 @@ class Pace:
     def may_go(self, stream: Stream, now_us: int) -> bool:
         """Return whether a stream that changed is due now; if not, it is queued for when it will be."""
         self._now_us = max(self._now_us, now_us)
-        if stream.queued:
-            return False
         if stream.sent_us is None or not stream.sent_us <= now_us < stream.sent_us + self._interval_us:
+            stream.entry, stream.awaited = 0, False
             return True
-        self.put(stream, stream.sent_us + self._interval_us)
+        if not stream.entry:
+            self.put(stream, stream.sent_us + self._interval_us)
         return False
 
     def put(self, stream: Stream, due_us: int) -> None:
-        """Queue a stream that is not queued."""
-        stream.queued = True
+        """Queue a stream; an entry that it has is outdated then."""
         self._entries += 1
+        stream.entry = self._entries
         heapq.heappush(self._queue, (due_us, self._entries, stream))
 
     def due(self, now_us: int) -> Iterator[Stream]:
@@ -46,9 +51,22 @@ class Pace:
             heapq.heapify(self._queue)
         self._now_us = now_us
         while self._queue and self._queue[0][0] <= now_us:
-            stream = heapq.heappop(self._queue)[2]
-            stream.queued = False
+            due_us, number, stream = heapq.heappop(self._queue)
+            if stream.entry != number:
+                continue
+            latest_us = due_us + self._patience_us
+            if not stream.awaited and now_us < latest_us and self._is_about_to_change(stream, now_us, latest_us):
+                stream.awaited = True
+                self.put(stream, latest_us)
+                continue
+            stream.entry, stream.awaited = 0, False
             yield stream
+
+    @staticmethod
+    def _is_about_to_change(stream: Stream, now_us: int, latest_us: int) -> bool:
+        """Return whether a stream's next batch is to come until then; half a batch late is not too late to come."""
+        expected_us = stream.came_us + stream.gap_us
+        return expected_us <= latest_us and now_us < expected_us + stream.gap_us // 2
 
 
 class Ends:

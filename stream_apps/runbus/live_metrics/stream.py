@@ -40,17 +40,22 @@ class Stream:
         last_ms: stream time of that record.
         finished_ms: stream time when it finished, or NOT_FINISHED.
         silent: no such record for a while; its rate is 0.
-        sent_us, queued: when its metrics were emitted last (wall clock); whether the next emission has its time.
+        came_us, gap_us: when something new came last, and how long after the time before (wall clock).
+        sent_us: when its metrics were emitted last (wall clock).
+        entry, awaited: for `Pace`: its entry in the queue, 0 = none; whether it is due and waits for its next batch.
     """
 
     __slots__ = (
+        "awaited",
+        "came_us",
         "dropped",
+        "entry",
         "finished_ms",
+        "gap_us",
         "id",
         "last_ms",
         "last_offset",
         "newest_ts",
-        "queued",
         "received",
         "running",
         "sent_us",
@@ -71,8 +76,10 @@ class Stream:
         self.last_ms = 0
         self.finished_ms = NOT_FINISHED
         self.silent = False
+        self.came_us = self.gap_us = 0
         self.sent_us: int | None = None
-        self.queued = False
+        self.entry = 0
+        self.awaited = False
 
     def take(self, batch: StepBatch, fresh: NDArray[np.bool_] | None, at: At) -> tuple[int, int]:
         """Take the rows of a batch that had not arrived before, at least one (`fresh` None = all).
@@ -88,6 +95,7 @@ class Stream:
         self.dropped = max(self.dropped, batch.header.dropped)
         self.newest_ts = max(self.newest_ts, rows.newest)
         self.last_offset, self.last_ms, self.silent = at.offset, at.watermark_ms, False
+        self.came_us, self.gap_us = at.now_us, at.now_us - self.came_us
         return late, forgotten
 
     def finish(self, at: At) -> bool:

@@ -31,10 +31,7 @@ class RegistryOptions:
 
 def registry_service(options: RegistryOptions) -> Service:
     """Download the registry once and return how to run it. Raises RunBusError when it cannot be had."""
-    content = unpacked(_APICURIO, options.cache)
-    runner = next(content.rglob("*-runner.jar"), None)
-    if runner is None:
-        raise RunBusError(f"{content} holds no registry. Remove the directory and try again.")
+    jars = ":".join(str(jar) for jar in registry_jars(options.cache))
     options.home.mkdir(parents=True, exist_ok=True)
     settings = {
         "quarkus.http.host": LOOPBACK,
@@ -45,7 +42,6 @@ def registry_service(options: RegistryOptions) -> Service:
         'quarkus.log.category."io.apicurio".level': "WARN",
         "quarkus.http.access-log.enabled": "false",
     }
-    jars = ":".join(str(jar) for jar in (runner, *sorted((runner.parent / "lib").glob("*.jar"))))
     properties = (f"-D{name}={value}" for name, value in settings.items())
     command = (str(find_java()), f"-Xmx{options.heap_mb}m", "-XX:+UseSerialGC", *properties)
     return Service(
@@ -56,6 +52,15 @@ def registry_service(options: RegistryOptions) -> Service:
         address=options.url,
         start_seconds=90,
     )
+
+
+def registry_jars(cache: Path) -> tuple[Path, ...]:
+    """Return the class path of the registry, downloaded once. Raises RunBusError when it cannot be had."""
+    content = unpacked(_APICURIO, cache)
+    runner = next(content.rglob("*-runner.jar"), None)
+    if runner is None:
+        raise RunBusError(f"{content} holds no registry. Remove the directory and try again.")
+    return (runner, *sorted((runner.parent / "lib").glob("*.jar")))
 
 
 def registry_answers(port: int) -> bool:

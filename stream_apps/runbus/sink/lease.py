@@ -52,6 +52,7 @@ class MemberLease:
         task = asyncio.create_task(self._commit(offset, intent))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(_heard)
         await asyncio.shield(task)
 
     async def _commit(self, offset: int, intent: Intent) -> None:
@@ -67,3 +68,9 @@ class MemberLease:
         self._open = False
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=_REVOKE_S)
+
+
+def _heard(commit: asyncio.Task[None]) -> None:
+    """Take note of an outcome that the one who asked may not wait for any more: cancelled with its flow."""
+    if not commit.cancelled():
+        commit.exception()

@@ -32,13 +32,15 @@ class ClickHouseStore:
     Args:
         client: connected; used by several threads at once.
         group: the consumer group, for `lost_ranges`.
-        parallel: inserts at the same time.
+        parallel: inserts, and questions, at the same time; more partitions than that wait for each other, because a
+            server that is asked by all of them at once refuses.
     """
 
     def __init__(self, client: Client, group: str, parallel: int = 4) -> None:
         self._client = client
         self._group = group
         self._inserts = asyncio.Semaphore(parallel)
+        self._questions = asyncio.Semaphore(parallel)
 
     async def insert(self, table: str, container: memoryview, token: str) -> None:
         """Insert one container as one block; see api.Store."""
@@ -87,9 +89,12 @@ class ClickHouseStore:
         parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
         # JSON, because it says how many rows it has: to the driver an empty answer of anybody is "no rows", and rows
         # that are believed to be missing are inserted again.
-        return await self._call(
-            lambda: _numbers(self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact"))
-        )
+        async with self._questions:
+            return await self._call(
+                lambda: _numbers(
+                    self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact")
+                )
+            )
 
     async def _call(self, request: Callable[[], T]) -> T:
         def work() -> T:

@@ -115,7 +115,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
 def sender(settings: KafkaSettings) -> Producer:
     """Return a producer for what may repeat or be lost: live metrics and heartbeats."""
     return AIOKafkaProducer(
-        **_options(settings), acks=1, linger_ms=5, compression_type="lz4", max_request_size=_FETCH_BYTES
+        **_options(settings), acks=1, linger_ms=0, compression_type="lz4", max_request_size=_FETCH_BYTES
     )
 
 
@@ -168,6 +168,8 @@ class Transactions:
         producer = self._producer
         await producer.begin_transaction()
         sent = [await producer.send(m.topic, m.value, m.key, m.partition, headers=list(m.headers)) for m in messages]
+        for one in sent:  # where the offset is refused first, nobody asks for these any more
+            one.add_done_callback(lambda done: done.cancelled() or done.exception())
         if next_offset is not None:
             offsets = {self._source: OffsetAndMetadata(next_offset, "")}
             await producer.send_offsets_to_transaction(offsets, self._group)

@@ -24,7 +24,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runbus.config.errors import RunBusError
+from runbus.streams.complaints import say_seldom
 from runbus.streams.engine import Engine
+from runbus.streams.kafka import KafkaError
 from runbus.streams.report import reported
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ def run(make_engine: Callable[[], Engine]) -> None:
         strategy: Any = importlib.import_module("faust.app.base").BootStrategy
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
+    for name in ("aiokafka", "runbus.streams.outbox"):
+        say_seldom(name)
     failures: list[Exception] = []
     app = _app(faust, strategy, make_engine, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
@@ -108,7 +112,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
             try:
                 await _serve(make_engine(), self.asked)
             except Exception as error:
-                if not isinstance(error, RunBusError):
+                if not isinstance(error, RunBusError | KafkaError):  # of those the message says enough
                     log.exception("streams.crash")
                 failures.append(error)
                 raise

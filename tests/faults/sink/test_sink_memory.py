@@ -49,11 +49,12 @@ def test_full_backlogs_have_their_bound(stage: Stage, say: Say) -> None:
     with watched(sink.pid) as resident:
         resident.settles(15.0)
         base = resident.now()
+        begun, wanted = stage.traffic.steps, 5_000_000  # some 60 bytes each
+        stage.traffic.hurry(wanted)
+        until("full ranges are under way", lambda: stage.traffic.steps >= begun + wanted // 5, 600.0)
         os.kill(engine.pid, signal.SIGSTOP)
         try:
-            goal = stage.traffic.steps + 4_000_000  # some 60 bytes each
-            stage.traffic.hurry(4_000_000)
-            until("the log has grown", lambda: stage.traffic.steps >= goal, 600.0)
+            until("the log has grown", lambda: stage.traffic.steps >= begun + wanted, 600.0)
             resident.settles(15.0)
         finally:
             os.kill(engine.pid, signal.SIGCONT)

@@ -176,7 +176,8 @@ class Traffic:
         try:
             producer.begin_transaction()
             for name in ids:
-                self._send(producer, "episodes", stream_key(self.run, name), _value(_episode(self.run, name)))
+                key, value = stream_key(self.run, name), _value(_episode(self.run, name))
+                producer.produce(f"{self._settings.topic_prefix}episodes", key=key, value=value)  # or none of them
             end = producer.commit_transaction if wanted else producer.abort_transaction
             self._insist(lambda: end(_TRY_S))
         except KafkaException as error:
@@ -219,9 +220,11 @@ class Traffic:
         )
 
     def _send(self, producer: Producer, topic: str, key: bytes, value: bytes) -> None:
+        # in a transaction its outcome tells: a message that was not delivered in time is part of an abort
+        on_delivery = None if topic == "episodes" else self._delivered
         while not self._abandoned:
             try:
-                producer.produce(self._settings.topic_prefix + topic, key=key, value=value, on_delivery=self._delivered)
+                producer.produce(self._settings.topic_prefix + topic, key=key, value=value, on_delivery=on_delivery)
             except BufferError:
                 producer.poll(0.1)
             else:
@@ -229,8 +232,7 @@ class Traffic:
                 return
 
     def _delivered(self, error: KafkaError | None, _: object) -> None:
-        # purged: by an abort, which is what the transaction's outcome says too
-        if error is not None and error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+        if error is not None:
             self._failures.append(error.str())
 
     def _flush(self, producer: Producer) -> None:

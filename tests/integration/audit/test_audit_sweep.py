@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter, defaultdict
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -19,6 +20,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.schemas.topics import run_event_key
 from runbus.sink.api import Intent
+from runbus.sink.flow import UNCOUNTED
 from tests.integration.audit.scene import PARTITIONS, Scene
 from tests.integration.sink.rig import Feed, environment, until
 from tests.integration.sink.test_sink_transactions import Finaliser
@@ -42,17 +44,17 @@ def test_a_sound_log_has_no_damage_while_it_is_written_and_after(scene: Scene) -
             assert result.total.sound, findings
     result, findings = scene.audit()
     assert result.total.sound
-    counted = {topic: {} for topic in ("steps", "runs", "episodes")}  # type: dict[str, dict[Verdict, int]]
+    counted: defaultdict[str, Counter[Verdict]] = defaultdict(Counter)
     for topic, _, _, part in findings:
-        sums = counted.setdefault(topic.rsplit(".")[-1], {})
-        sums[part.verdict] = sums.get(part.verdict, 0) + part.offsets
+        counted[topic.rsplit(".")[-1]][part.verdict] += part.offsets
     assert counted["steps"] == {Verdict.STORED: 160, Verdict.DEAD_LETTER: 1}
     assert counted["runs"] == {Verdict.STORED: 4}
     assert counted["episodes"] == {Verdict.STORED: 6}
     assert counted["heartbeats"][Verdict.STORED] > 0
     stored = [f.range for f in findings if f.topic.endswith("steps") and f.range.verdict is Verdict.STORED]
     assert sum(r.rows for r in stored) == sum(r.expected for r in stored) == scene.feed.total
-    assert len(result.partitions) == 3 * PARTITIONS + 1
+    assert counted["dead-letters"] == {Verdict.STORED: 1}
+    assert len(result.partitions) == 3 * PARTITIONS + 2
 
 
 def started(feed: Feed, agent: str) -> bytes:
@@ -165,6 +167,7 @@ def test_what_retention_took_is_lost_or_cannot_be_checked(scene: Scene) -> None:
     assert result.total.sound
     assert scene.ranges() == [(Verdict.EXPIRED, 0, 0, 3, 0)]
     assert result.total.unchecked_rows == 4 * 8
+    lose(scene, 1, 3, UNCOUNTED)
     scene.records(10)
     scene.forget("steps", 0, before=17)
     with scene.sink(lost_range="continue"):
@@ -173,6 +176,19 @@ def test_what_retention_took_is_lost_or_cannot_be_checked(scene: Scene) -> None:
     result, _ = scene.audit(STEPS)
     assert result.total.sound
     assert result.total.offsets[Verdict.STORED] == 3
+
+
+def lose(scene: Scene, first: int, last: int, reason: str) -> None:
+    """Put a range of partition 0 of steps into lost_ranges, as the sink does."""
+    topic, topic_id = (
+        f"{scene.feed.settings.topic_prefix}steps",
+        scene.tables.one("SELECT any(kafka_topic_id) FROM steps"),
+    )
+    scene.tables.client.insert(
+        "lost_ranges",
+        [[topic, topic_id, 0, first, last, reason]],
+        column_names=["topic", "topic_id", "partition", "first_offset", "last_offset", "reason"],
+    )
 
 
 def test_a_topic_that_was_created_anew_is_another_topic(scene: Scene) -> None:
@@ -250,7 +266,7 @@ def test_the_command_says_it_and_exits_with_one(scene: Scene) -> None:
         "distinct_rows": 0,
     }]  # fmt: skip
     assert document["total"]["missing"] == 3
-    assert len(document["partitions"]) == 3 * PARTITIONS + 1
+    assert len(document["partitions"]) == 3 * PARTITIONS + 2
     (steps, *_) = document["partitions"]
     assert (steps["first_offset"], steps["end_offset"], steps["committed_offset"]) == (0, 20, 20)
     assert (steps["stored"], steps["missing"]) == (17, 3)

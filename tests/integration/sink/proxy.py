@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from io import BytesIO
 from typing import Any, TypeVar
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
@@ -30,10 +31,17 @@ class Exchange:
     proxy: Proxy
     request: web.BaseRequest
     healed: asyncio.Event
+    _body: bytes | None = None
+
+    async def body(self) -> bytes:
+        """Return all of the request's body; `request.read` has a limit."""
+        if self._body is None:
+            self._body = await self.request.content.read()
+        return self._body
 
     async def forward(self) -> web.Response:
         """Let the engine carry the request out; return its answer."""
-        return await self.proxy.forward(self.request)
+        return await self.proxy.forward(self.request, await self.body())
 
     def cut(self) -> web.Response:
         """Reset the connection; nothing is answered."""
@@ -59,14 +67,14 @@ async def passes(exchange: Exchange) -> web.Response:
 
 async def hangs(exchange: Exchange) -> web.Response:
     """Take the request and never answer it, nor do it."""
-    await exchange.request.read()
+    await exchange.body()
     await asyncio.Event().wait()
     return exchange.cut()
 
 
 async def cuts_before(exchange: Exchange) -> web.Response:
     """The connection breaks before the engine has the request."""
-    await exchange.request.read()
+    await exchange.body()
     return exchange.cut()
 
 
@@ -84,7 +92,7 @@ async def fails_in_the_body(exchange: Exchange) -> web.Response:
 
 async def ends_in_the_head(exchange: Exchange) -> web.Response:
     """A ClickHouse that is at work sends progress in its head, behind status 200, and the connection ends there."""
-    await exchange.request.read()
+    await exchange.body()
     return exchange.say(
         b'HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: q\r\nX-ClickHouse-Progress: {"read_rows":"1"}\r\n',
     )
@@ -92,7 +100,7 @@ async def ends_in_the_head(exchange: Exchange) -> web.Response:
 
 async def arrives_late(exchange: Exchange) -> web.Response:
     """It is held back and reaches the engine when the sink has given up on it, and asked again."""
-    await exchange.request.read()
+    await exchange.body()
     await exchange.healed.wait()
     return await exchange.forward()
 
@@ -121,7 +129,7 @@ def says(status: int, text: str = "", code: int | None = None) -> Fault:
     headers = {} if code is None else {CODE_HEADER: str(code)}
 
     async def fault(exchange: Exchange) -> web.Response:
-        await exchange.request.read()
+        await exchange.body()
         return web.Response(status=status, text=text, headers=headers)
 
     return fault
@@ -146,7 +154,7 @@ def redirects(location: str) -> Fault:
     """Return a fault: the request is sent elsewhere, as a login wall does it."""
 
     async def fault(exchange: Exchange) -> web.Response:
-        await exchange.request.read()
+        await exchange.body()
         return web.Response(status=303, headers={"Location": location})
 
     return fault
@@ -211,15 +219,14 @@ class Proxy:
         finally:
             self._call(self._listen())
 
-    async def forward(self, request: web.BaseRequest) -> web.Response:
+    async def forward(self, request: web.BaseRequest, body: bytes) -> web.Response:
         """Send a request to the engine; return its answer."""
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = self.target + request.rel_url.raw_path_qs
-        body = await request.read()
         token = request.query.get(TOKEN)
         if token is not None:
             self.bodies[token].add(sha256(body).hexdigest())
-        async with self._client.request(request.method, url, data=body, headers=headers) as answer:
+        async with self._client.request(request.method, url, data=BytesIO(body), headers=headers) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 

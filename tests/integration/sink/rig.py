@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import clickhouse_connect
@@ -52,6 +52,14 @@ def make_batch(run: str, agent: str, first: int, count: int, start_us: int = 1_7
     )
     header = BatchHeader(run, agent, 1, first, count, 0, start_us, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
     return StepBatch(header, columns, seq.astype("<i8").tobytes(), np.repeat(seq, 4).astype("<f4").tobytes())
+
+
+def widened(batch: StepBatch, width: int) -> StepBatch:
+    """Return a batch of `make_batch` with that many float64 observations a step."""
+    h = batch.header
+    column = np.repeat(np.arange(h.first_seq, h.next_seq, dtype="<f8"), width)
+    header = replace(h, observation=Layout("<f8", (width,), 8 * width))
+    return replace(batch, header=header, observation=column.tobytes())
 
 
 @dataclass

@@ -7,6 +7,7 @@ compared all the time; then it ends, and nobody lends a hand.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,11 +15,11 @@ import pytest
 from aiohttp.web import Response
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.schemas.layout import Layout
 from tests.integration.sink import proxy
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, make_batch, until
+from tests.integration.sink.rig import PARTITIONS, make_batch, until, widened
 from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, Scene, playing
+from tests.integration.sink.watching import paused
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -44,14 +45,14 @@ def _refused(kind: str, status: int, code: int, name: str) -> Trouble:
 
 TROUBLES: dict[str, Trouble] = {
     "hangs": _no_answer(proxy.hangs),
-    "slower than the sink waits": _no_answer(slow(ANSWER_S + 0.5)),
     "held back, and late": _no_answer(proxy.arrives_late),
     "cut before the engine has it": _no_answer(proxy.cuts_before),
-    # ---
-    "cut after the engine has it": _no_answer(proxy.cuts_after),
     "an end within the head": Trouble(proxy.ends_in_the_head, "ambiguous: ClickHouse began to answer"),
+    # ---
     "502": Trouble(says(502, "Bad Gateway"), "ambiguous: HTTP driver received HTTP status 502"),
+    "503": Trouble(says(503, "Service Unavailable"), "capacity: HTTP driver received HTTP status 503"),
     "504": Trouble(says(504, "Gateway Time-out"), "ambiguous: HTTP driver received HTTP status 504"),
+    "500": Trouble(says(500, "Internal Server Error"), "unknown: HTTP driver received HTTP status 500"),
     # ---
     "no table": _refused("configuration", 404, 60, "UNKNOWN_TABLE"),
     "no database": _refused("configuration", 404, 81, "UNKNOWN_DATABASE"),
@@ -70,13 +71,11 @@ TROUBLES: dict[str, Trouble] = {
     # ---
     "a read-only replica": _refused("capacity", 500, 242, "TABLE_IS_READ_ONLY"),
     "quota": _refused("capacity", 500, 201, "QUOTA_EXCEEDED"),
-    "503": Trouble(says(503, "Service Unavailable"), "capacity: HTTP driver received HTTP status 503"),
     "a code that nobody knows": _refused("unknown", 500, 9999, "NEVER_HEARD_OF"),
+    "twice": Trouble(proxy.arrives_twice),
     # ---
     "a page": Trouble(says(200, PAGE), NOBODY),
     "nothing, with status 200": Trouble(says(200), NOBODY),
-    "500": Trouble(says(500, "Internal Server Error"), "unknown: HTTP driver received HTTP status 500"),
-    "twice": Trouble(proxy.arrives_twice),
 }
 ROUNDS = [list(TROUBLES)[i : i + PARTITIONS] for i in range(0, len(TROUBLES), PARTITIONS)]
 
@@ -114,13 +113,17 @@ def test_nothing_passes_while_it_lasts_and_all_is_stored_once_behind_it(
         scene.is_well()
 
 
-def test_an_insert_that_takes_longer_than_the_sink_waits(scene: Scene, between: Proxy) -> None:
-    """No answer ever comes in time, and the rows are there: the sink counts them, and goes on while it lasts."""
+@pytest.mark.parametrize("fault", [slow(ANSWER_S + 2), proxy.cuts_after], ids=["late answers", "lost answers"])
+def test_inserts_that_are_carried_out_and_never_answered(scene: Scene, between: Proxy, fault: Fault) -> None:
+    """No answer ever comes, and the rows are there: the sink counts them, and goes on while it lasts."""
     with scene.watch.looking():
-        with between.misbehaving(inserts=slow(ANSWER_S + 2)):
+        said = len(scene.sinks.log())
+        with between.misbehaving(inserts=fault):
             scene.feed_some()
-            scene.says_why(*[NO_ANSWER] * PARTITIONS)
             until("it passed them", scene.group.is_past_all)
+        topic = re.escape(f"{scene.feed.settings.topic_prefix}steps:")
+        waited = re.findall(rf"sink\.paused partition={topic}(\d) reason={NO_ANSWER}", scene.sinks.log()[said:])
+        assert set(waited) == {"0", "1", "2", "3"}
         scene.is_well()
 
 
@@ -139,17 +142,16 @@ def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene, betwee
 
 def test_a_failure_within_a_large_body(scene: Scene, between: Proxy) -> None:
     """The proxy answers 500 and hangs up while most of 6 MB is not sent: for the sink a 500, or no answer."""
-    wide = Layout("<f4", (3000,), 12000)
     with scene.watch.looking():
         with between.misbehaving(inserts=proxy.fails_in_the_body):
             for _ in range(2):
                 first = scene.feed.produced.get("wide", 0)
-                batch = make_batch(scene.feed.run, "wide", first, SIZE)
-                batch = replace(batch, header=replace(batch.header, observation=wide), observation=bytes(SIZE * 12000))
+                batch = widened(make_batch(scene.feed.run, "wide", first, SIZE), 1500)
                 scene.feed.send("steps", b"key", scene.feed.value(batch), partition=0)
                 scene.feed.produced["wide"] = first + SIZE
             scene.feed.flush()
-            scene.says_why(f"unknown: HTTP driver received HTTP status 500|{NO_ANSWER}")
+            either = re.compile(f"unknown: HTTP driver received HTTP status 500|{NO_ANSWER}")
+            scene.beats.until("either", lambda beat: any(map(either.match, paused(beat).values())))
         scene.is_well()
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
-import numpy as np
 import pytest
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from runbus.schemas.layout import Layout
 from runbus.schemas.topics import MIB
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until, widened
 from tests.integration.sink.test_sink_poison import read_all
 
 pytestmark = pytest.mark.integration
@@ -22,11 +19,7 @@ SMALL = 8  # steps
 
 def large(feed: Feed, first: int, mib: float) -> bytes:
     """Return a value of that size: 64 steps of wide float64 observations."""
-    width = int(mib * MIB / 64 / 8)
-    batch = make_batch(feed.run, "large", first, 64)
-    header = replace(batch.header, observation=Layout("<f8", (width,), 8 * width))
-    column = np.repeat(np.arange(first, first + 64, dtype="<f8"), width)
-    return feed.value(replace(batch, header=header, observation=column.tobytes()))
+    return feed.value(widened(make_batch(feed.run, "large", first, 64), int(mib * MIB / 64 / 8)))
 
 
 @pytest.fixture

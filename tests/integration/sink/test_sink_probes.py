@@ -32,7 +32,7 @@ def test_it_is_ready_once_its_partitions_are_open(feed: Feed, sinks: Sinks, tabl
     assert pages.value("runbus_inserted_steps_total") == feed.total
     for histogram in ("runbus_insert_seconds", "runbus_commit_seconds"):
         assert (pages.value(f"{histogram}_count") or 0) >= 1
-    assert pages.value("runbus_partitions_owned") == 13
+    assert pages.value("runbus_partitions_owned") == 14
     name = feed.settings.topic_prefix + "steps"
     until("no lag", lambda: all(pages.value("runbus_lag_events", topic=name, partition=p) == 0 for p in "0123"))
     assert sinks.stop(process) == 0
@@ -121,9 +121,9 @@ def test_a_broker_that_is_away_is_said_at_once_and_not_every_second(
     try:
         process, pages = start(sinks)
         until("it waits", lambda: "waits for Kafka" in (pages.reasons() or []))
-        sinks.says("sink.waiting for Kafka")
+        sinks.says("start.waiting for Kafka")
         assert sinks.stop(process) == 0
-        assert sinks.log().count("sink.waiting") == 1
+        assert sinks.log().count("start.waiting") == 1
     finally:
         sinks.kill_all()
 

@@ -135,6 +135,9 @@ class Watch:
         thread.start()
         try:
             yield
+        except BaseException as failure:
+            failure.add_note(f"offsets against rows: {wrong or 'nothing wrong was seen'}")
+            raise
         finally:
             over.set()
             thread.join()

@@ -95,3 +95,13 @@ class Rig:
 def run(work: Coroutine[Any, Any, object]) -> None:
     """Run one process; a Crash ends it."""
     asyncio.run(work)
+
+
+def crash_when(operation: str, moment: str) -> Script:
+    """Die at each such moment."""
+
+    def script(at: str, when: str) -> None:
+        if (at, when) == (operation, moment):
+            raise Crash
+
+    return script

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbus.sink.api import Intent
@@ -51,6 +51,7 @@ def test_limits_can_be_switched_off() -> None:
     assert judged(set(range(5000)), 5000, PoisonLimits(run=0, share=1.0)) == [""]
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 300)), st.lists(st.integers(1, 299), max_size=5))
 def test_where_the_log_is_cut_does_not_matter_for_runs(bad: set[int], cuts: list[int]) -> None:
     """The verdict on runs and the state at the end are those of one range, as the commits carry it."""

@@ -3,23 +3,17 @@
 import asyncio
 import contextlib
 import itertools
-import logging
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError, StoreError, Unknown
-from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import StepBatch, encode
-from runbus.schemas.codec import Codec, SchemaRef
-from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, StoreError, Unknown
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Record, Span
-from runbus.sink.memory import LocalSchemas, MemoryStore, Script, no_faults
+from runbus.sink.memory import MemoryStore, Script, no_faults
 from runbus.sink.poison import Poison
 from runbus.sink.protocol import FENCE_S, Work, deliver
 from runbus.sink.ranges import read
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
@@ -95,7 +89,7 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(make_value: MakeValue, 
 
 def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(rig: Rig) -> None:
     """The rows of a pending range vanish while its token stays: the new owner counts, and repairs."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.rows_kept.clear()
@@ -109,7 +103,7 @@ def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(
 
 def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -> None:
     """Each further repair has a name that was committed before it was used."""
-    rig.script(_crash_when("insert steps_landing", "before"))
+    rig.script(crash_when("insert steps_landing", "before"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.lose = 3  # the replay and two repairs
@@ -123,7 +117,7 @@ def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -
 
 def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) -> None:
     """A record on two parts of a table can lose one of them: the other steps are not stored twice."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     for row in [row for row in rig.store.rows_kept if row[4] in (1, 2, 4)]:
@@ -133,17 +127,9 @@ def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) ->
     assert rig.stored() == EXACT
 
 
-def _crash_when(operation: str, moment: str) -> Script:
-    def script(at: str, when: str) -> None:
-        if (at, when) == (operation, moment):
-            raise Crash
-
-    return script
-
-
 def test_a_replay_does_not_need_the_token_to_be_remembered(rig: Rig) -> None:
     """A store that forgot its tokens gets no second insert of a range that is there."""
-    rig.script(_crash_when("insert steps_landing", "after"))
+    rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
     rig.store.tokens.clear()
@@ -261,147 +247,6 @@ def test_a_log_that_does_not_answer_is_asked_again(rig: Rig) -> None:
     run(rig.sink(world))
     assert rig.stored() == EXACT
     assert world.tally.retries["log"] == 5
-
-
-POISON = {
-    "null": None,
-    "empty": b"",
-    "unframed": b"hello",
-    "unknown schema": b"\xc3\x01" + b"?" * 8 + b"body",
-    "unknown id": b"\x00\x00\x00\x00\x09body",
-    "half a schema id": b"\x00\x00\x00\x07",
-}
-
-
-class OneSchema:
-    """A registry that knows StepBatch as 7."""
-
-    def id_of(self, topic: str, schema: AvroSchema) -> int:
-        """Return 7."""
-        return {("steps", "StepBatch"): 7}[topic, schema.name]
-
-    def schema(self, schema_id: int) -> AvroSchema:
-        """Return StepBatch, for 7 only."""
-        if schema_id != 7:
-            raise UnknownSchema(f"schema id {schema_id} is not known")
-        return schema("StepBatch")
-
-
-@pytest.mark.parametrize("name", POISON)
-def test_a_value_that_nobody_can_read_is_a_dead_letter(make_value: MakeValue, name: str) -> None:
-    """It goes to the dead letters with its bytes, and the rest of its range is stored."""
-    rig = Rig([make_value(0, 2), POISON[name], make_value(2, 2)])
-    rig.schemas = LocalSchemas(Codec(OneSchema()))
-    run(rig.sink(rig.world()))
-    assert rig.stored() == dict.fromkeys(range(4), 1)
-    (letter,) = rig.log.dead_letters
-    assert (letter.key, letter.record.value) == ("steps-3-1", POISON[name])
-    assert dict(letter.headers)["component"] == b"sink"
-    assert rig.log.committed[AT].offset == 3
-
-
-@pytest.mark.parametrize("damage", ["truncated", "trailing", "flipped"])
-def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: MakeValue, damage: str) -> None:
-    """The store refuses the range; the bad value is set apart, the others go in under the same token."""
-    good = make_value(2, 2)
-    bad = {"truncated": good[:-3], "trailing": good + b"x", "flipped": good[:-40]}[damage]
-    rig = Rig([make_value(0, 2), bad, make_value(4, 2)])
-    world = rig.world()
-    run(rig.sink(world))
-    assert rig.stored() == dict.fromkeys((0, 1, 4, 5), 1)
-    assert [letter.record.offset for letter in rig.log.dead_letters] == [1]
-    assert world.tally.dead_letters == 1
-    assert {token.rsplit(":", 1)[0] for _, token, _ in rig.store.tokens} == {"id-1:3:0-2"}
-
-
-def test_a_range_of_nothing_but_poison_passes() -> None:
-    """Every value becomes a dead letter and the offset moves behind them."""
-    rig = Rig([None, b"x", b""])
-    run(rig.sink(rig.world()))
-    assert len(rig.log.dead_letters) == 3
-    assert rig.log.committed[AT].offset == 3
-
-
-def test_a_death_after_a_dead_letter_repeats_it_and_loses_nothing(make_value: MakeValue) -> None:
-    """Dead letters are written at least once, under a key that tells the copies."""
-    rig = Rig([make_value(0, 2), b"x"])
-    rig.script(_crash_when("dead_letter", "after"))
-    with pytest.raises(Crash):
-        run(rig.sink(rig.world()))
-    rig.script(no_faults)
-    run(rig.sink(rig.world()))
-    assert rig.stored() == {0: 1, 1: 1}
-    assert {letter.key for letter in rig.log.dead_letters} == {"steps-3-1"}
-
-
-def test_a_refusal_of_good_values_is_never_a_dead_letter(rig: Rig) -> None:
-    """A store that calls decodable data bad is asked again and again, and somebody is told why."""
-    refusals = 3
-
-    def script(operation: str, moment: str) -> None:
-        nonlocal refusals
-        if operation == "insert steps_landing" and moment == "before" and refusals:
-            refusals -= 1
-            raise DataError("do not like it", 395)
-
-    rig.script(script)
-    run(rig.sink(rig.world()))
-    assert rig.stored() == EXACT
-    assert rig.log.dead_letters == []
-
-
-def test_a_registry_that_does_not_answer_is_waited_for(rig: Rig) -> None:
-    """No value is judged while its schema cannot be asked for."""
-
-    class Away(LocalSchemas):
-        """Three questions without an answer."""
-
-        left = 3
-
-        async def resolve(self, ref: SchemaRef) -> AvroSchema:
-            """Answer the fourth."""
-            if self.left:
-                self.left -= 1
-                raise RegistryUnavailable("no registry")
-            return await super().resolve(ref)
-
-    rig.schemas = Away()
-    world = rig.world()
-    run(rig.sink(world))
-    assert rig.stored() == EXACT
-    assert rig.log.dead_letters == []
-    assert world.tally.retries["registry"] == 3
-
-
-def test_schema_ids_without_a_registry_pause_until_a_sink_that_has_one(
-    make_batch: Callable[..., StepBatch], caplog: pytest.LogCaptureFixture
-) -> None:
-    """A missing setting is no fault of the values: none is skipped, none judged; a sink with the setting stores all."""
-    codec = Codec(OneSchema())
-    rig = Rig([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
-    world = rig.world()
-
-    async def scene() -> None:
-        sink = asyncio.create_task(rig.sink(world))
-        for _ in range(500):  # time is the rig's: many times as many turns as a delivery without a pause takes
-            await asyncio.sleep(0)
-        assert world.tally.retries["configuration"] > 100
-        sink.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await sink
-
-    with caplog.at_level(logging.WARNING):
-        run(scene())
-    reason = "configuration: no registry is set: a value names schema id 7; set SCHEMA_REGISTRY_URL and start again"
-    assert world.tally.paused == {AT: reason}
-    assert [record.getMessage() for record in caplog.records] == [f"sink.paused partition={AT} reason={reason}"]
-    assert rig.log.committed[AT].offset == 0
-    assert (rig.stored(), rig.log.dead_letters) == ({}, [])
-    rig.schemas = LocalSchemas(codec)
-    configured = rig.world()
-    run(rig.sink(configured))
-    assert (rig.stored(), rig.log.dead_letters, configured.tally.replays) == (EXACT, [], 1)
-    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=Poison(0, 0, 5)))
 
 
 def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 QueryName = Literal[
     "agent_progress",
     "audit_streams",
+    "dead_letter_heads",
     "dead_letter_origins",
     "dead_letter_value",
     "dead_letters",
@@ -25,7 +26,6 @@ QueryName = Literal[
     "run_list",
     "run_show",
     "steps_per_offset",
-    "stored_offsets",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)

@@ -1,8 +1,6 @@
--- The records that dead letters are about, each once, in the order of the log.
--- keys: [] = all that have a position; topic: '' = all.
+-- The records that dead letters are about, each once, in the order of the log: of some keys, or all of some topics.
 SELECT any(d.key) AS key, topic, topic_id, partition, offset
 FROM dead_letters AS d
-WHERE if(empty({keys:Array(String)}), offset >= 0, d.key IN {keys:Array(String)})
-    AND ({topic:String} = '' OR topic = {topic:String})
+WHERE d.key IN {keys:Array(String)} OR (topic IN {topics:Array(String)} AND offset >= 0)
 GROUP BY topic, topic_id, partition, offset, if(offset < 0, d.key, '')
 ORDER BY topic, topic_id, partition, offset, key

@@ -10,4 +10,4 @@ SELECT
 FROM {table:Identifier}
 WHERE kafka_topic_id != {topic_id:String} OR kafka_partition >= {partitions:Int32}
 GROUP BY kafka_topic_id, kafka_partition
-ORDER BY kafka_topic_id, kafka_partition
+ORDER BY kafka_partition, kafka_topic_id

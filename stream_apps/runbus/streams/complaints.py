@@ -1,0 +1,53 @@
+"""What a client library complains about again and again, said now and then.
+
+A worker has a dozen connections, and each says several times a second that the broker is away: 600 lines a second.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+
+#: How often the same is said.
+EVERY_S = 10.0
+_MOST = 200  # different complaints that are remembered
+
+
+class Complaints(logging.Handler):
+    """Hands records on to the root logger's handlers, each complaint at most once in `EVERY_S`.
+
+    Complaints are the same if they are of the same logger and differ in the values they are formatted with only. The
+    next one that is said tells how many were left out.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record on, or count it."""
+        key, now = (record.name, str(record.msg)), self._clock()
+        said_at, left_out = self._said.get(key, (None, 0))
+        if said_at is not None and now - said_at < EVERY_S:
+            self._said[key] = (said_at, left_out + 1)
+            return
+        if len(self._said) >= _MOST:
+            self._said.clear()
+        self._said[key] = (now, 0)
+        if left_out:
+            record = copy.copy(record)
+            record.msg, record.args = f"{record.getMessage()} (and {left_out} more like it)", None
+        logging.getLogger().handle(record)
+
+
+def say_seldom(name: str) -> None:
+    """Let a logger and those below it say the same thing seldom."""
+    logger = logging.getLogger(name)
+    logger.addHandler(Complaints())
+    logger.propagate = False

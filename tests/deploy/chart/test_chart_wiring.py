@@ -1,0 +1,211 @@
+"""How the chart wires the processes: probes, drains, edges, secrets, scaling, hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runbus.config.catalogue import SETTINGS
+from tests.deploy.chart.conftest import VALUES, Rendered, pods
+from tests.deploy.conftest import CHART
+from tests.deploy.running import Ran
+
+PROCESSES = ("sink", "episodes", "live-metrics")
+
+
+def workloads(rendered: Rendered) -> dict[str, dict[str, Any]]:
+    """Return Deployments and StatefulSets by component."""
+    found = rendered.of("Deployment") + rendered.of("StatefulSet")
+    return {o["metadata"]["labels"]["app.kubernetes.io/component"]: o for o in found}
+
+
+def environment(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod's variables: their value, or where it comes from."""
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in pod["containers"][0].get("env", [])}
+
+
+def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
+    """The sink is a Deployment; the stream apps have stable names, which are their instance ids."""
+    found = workloads(render("minimal"))
+    assert {name: o["kind"] for name, o in found.items()} == {
+        "sink": "Deployment",
+        "episodes": "StatefulSet",
+        "live-metrics": "StatefulSet",
+    }
+    for name in ("episodes", "live-metrics"):
+        pod = found[name]["spec"]["template"]["spec"]
+        assert environment(pod)["RUNBUS_STREAMS_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        assert pod["containers"][0]["args"] == [name]
+
+
+def test_probes_ask_the_process_only(rendered: Rendered) -> None:
+    """Start and life are /live, which depends on no broker; /ready is for readiness."""
+    for o in workloads(rendered).values():
+        container = o["spec"]["template"]["spec"]["containers"][0]
+        paths = {p: container[p]["httpGet"]["path"] for p in ("startupProbe", "livenessProbe", "readinessProbe")}
+        assert paths == {"startupProbe": "/live", "livenessProbe": "/live", "readinessProbe": "/ready"}
+
+
+@pytest.mark.parametrize(("name", "key"), [("sink", "sink"), ("episodes", "episodes"), ("live-metrics", "liveMetrics")])
+def test_the_end_outlasts_the_drain(render: Callable[..., Rendered], name: str, key: str) -> None:
+    """The pod's grace period is longer than what the process is told, whatever that is."""
+    pod = workloads(render("minimal", f"{key}.graceSeconds=45"))[name]["spec"]["template"]["spec"]
+    variable = "RUNBUS_SINK_GRACE_SECONDS" if name == "sink" else "RUNBUS_STREAMS_GRACE_SECONDS"
+    assert environment(pod)[variable] == "45"
+    assert pod["terminationGracePeriodSeconds"] == 67
+
+
+def test_no_secret_is_in_an_argument_or_a_variable(rendered: Rendered) -> None:
+    """Passwords are files out of Secrets; the chart makes none, and a variable takes no more than a user's name."""
+    assert not rendered.of("Secret")
+    secret = {s.env for s in SETTINGS if s.secret}
+    for where, pod in pods(rendered):
+        variables = environment(pod)
+        assert not secret & set(variables), where
+        for name, value in variables.items():
+            if isinstance(value, dict) and "secretKeyRef" in value:
+                assert value["secretKeyRef"]["key"] == "username", (where, name)
+        mounts = {m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+        for name, value in variables.items():
+            if name.endswith("_FILE"):
+                assert str(value).rpartition("/")[0] in mounts, (where, name)
+
+
+def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -> None:
+    """A Secret that a component names is the one that it gets, and no other."""
+    kafka, clickhouse = {}, {}
+    for where, pod in pods(render("production")):
+        names = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+        component = where.rpartition("rb-runbus-")[2]
+        kafka[component], clickhouse[component] = names.get("kafka"), names.get("clickhouse")
+    assert kafka == {
+        "sink": "kafka-sink",
+        "episodes": "kafka-episodes",
+        "live-metrics": "kafka-live-metrics",
+        "topics": "kafka-admin",
+        "schemas": None,
+        "migrate": None,
+        "test": None,
+    }
+    assert {c: s for c, s in clickhouse.items() if s} == {
+        "sink": "clickhouse-writer",
+        "migrate": "clickhouse-migrator",
+    }
+
+
+def test_client_certificates_are_files(render: Callable[..., Rendered]) -> None:
+    """With mTLS each client finds CA, certificate and key where the variables say."""
+    pod = workloads(render("mtls-hpa"))["sink"]["spec"]["template"]["spec"]
+    variables = environment(pod)
+    files = {variables[f"KAFKA_SSL_{n}_LOCATION"].rpartition("/")[2] for n in ("CA", "CERTIFICATE", "KEY")}
+    assert files == {"ca.crt", "tls.crt", "tls.key"}
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "kafka-tls"]
+    assert {item["path"] for item in volume["secret"]["items"]} == files
+
+
+def test_every_variable_is_a_setting(rendered: Rendered) -> None:
+    """A process reads every variable that the chart gives it."""
+    known = {s.env for s in SETTINGS} | {f"{s.env}_FILE" for s in SETTINGS if s.secret} | {"TZ"}
+    for where, pod in pods(rendered):
+        assert set(environment(pod)) <= known, where
+
+
+def test_the_rest_is_denied(render: Callable[..., Rendered]) -> None:
+    """One policy denies everything to every pod; each component has the edges to what it uses, and no other."""
+    rendered = render("production")
+    deny = rendered.one("NetworkPolicy", "-deny")["spec"]
+    assert deny == {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "runbus", "app.kubernetes.io/instance": "rb"}},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    ports = {
+        o["metadata"]["labels"]["app.kubernetes.io/component"]: sorted(
+            {p["port"] for rule in o["spec"]["egress"] for p in rule["ports"]}
+        )
+        for o in rendered.of("NetworkPolicy")
+        if not o["metadata"]["name"].endswith("-deny")
+    }
+    kafka = [9094, 9095]
+    assert ports == {
+        "sink": [53, 443, 8443, *kafka],
+        "episodes": [53, 443, *kafka],
+        "live-metrics": [53, 443, *kafka],
+        "topics": [53, *kafka],
+        "schemas": [53, 443],
+        "migrate": [53, 8443],
+        "test": [53, 9464],
+    }
+
+
+def test_only_the_sink_is_scaled(render: Callable[..., Rendered]) -> None:
+    """KEDA asks for the sink's group and topic, within bounds, and goes down slowly; the Deployment has no count."""
+    rendered = render("production", "kafka.topicPrefix=team.")
+    spec = rendered.one("ScaledObject")["spec"]
+    trigger = spec["triggers"][0]["metadata"]
+    assert (trigger["consumerGroup"], trigger["topic"]) == ("team.sink", "team.steps")
+    assert (trigger["sasl"], trigger["tls"], trigger["allowIdleConsumers"]) == ("scram_sha512", "enable", "false")
+    assert spec["maxReplicaCount"] == 64
+    down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] == 600
+    assert "replicas" not in workloads(rendered)["sink"]["spec"]
+    assert workloads(rendered)["episodes"]["spec"]["replicas"] == 16
+
+
+def test_the_other_scaler_asks_the_same(render: Callable[..., Rendered]) -> None:
+    """Without KEDA the autoscaler of Kubernetes aims at the lag that the sink shows."""
+    spec = render("mtls-hpa").one("HorizontalPodAutoscaler")["spec"]
+    assert spec["metrics"][0]["pods"]["metric"]["name"] == "runbus_lag_events"
+    assert spec["scaleTargetRef"]["name"] == "rb-runbus-sink"
+    assert not render("mtls-hpa").of("ScaledObject")
+
+
+def test_jobs_come_first_and_delete_nothing(render: Callable[..., Rendered]) -> None:
+    """Topics, schemas and tables come before each install and upgrade, in this order; no hook runs at an uninstall."""
+    rendered = render("production")
+    jobs = {o["metadata"]["annotations"]["helm.sh/hook-weight"]: o for o in rendered.of("Job")}
+    commands = [jobs[w]["spec"]["template"]["spec"]["containers"][0]["args"] for w in sorted(jobs)]
+    assert commands == [
+        ["topics", "apply", "--partitions", "64", "--replication", "3"],
+        ["schema", "push"],
+        ["migrate"],
+    ]
+    hooks = {o["metadata"].get("annotations", {}).get("helm.sh/hook") for o in rendered.objects}
+    assert hooks == {None, "pre-install,pre-upgrade", "test"}
+
+
+def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> None:
+    """`helm test` asks /ready of each process that is enabled, through its Service."""
+    command = render("production").one("Pod")["spec"]["containers"][0]["command"]
+    assert [u for u in command if u.startswith("http")] == [
+        f"http://rb-runbus-{name}:9464/ready" for name in sorted(PROCESSES)
+    ]
+    assert "http://rb-runbus-live-metrics:9464/ready" not in render("mtls-hpa").text
+
+
+@pytest.mark.parametrize(
+    ("sets", "reason"),
+    [
+        (["kafka.bootstrapServers="], "kafka.bootstrapServers: name the brokers"),
+        (["clickhouse.url="], "clickhouse.url: name the HTTP interface"),
+        (["kafka.bootstrapServers=broker"], "does not match pattern"),
+        (["clickhouse.url=http://user:secret@ch:8123"], "does not match pattern"),
+        (["kafka.securityProtocol=SASL_SSL"], "needs a Secret with username and password"),
+        (["kafka.securityProtocol=TLS"], "value must be one of"),
+        (["sink.replicas=9"], "kafka.partitions is 8: the rest would be idle"),
+        (["episodes.replicas=9"], "kafka.partitions is 8: the rest would be idle"),
+        (["sink.autoscaling.enabled=true", "sink.autoscaling.maxReplicas=9"], "the rest would be idle"),
+        (["sink.settings.RUNBUS_SINK_RANGE_MIB=1"], "RUNBUS_SINK_RANGE_MIB"),
+        (["liveMetrics.settings.RUNBUS_SINK_RANGE_MB=1"], "RUNBUS_SINK_RANGE_MB"),
+        (["image.digest=latest"], "does not match pattern"),
+        (["sinks.enabled=true"], "sinks"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[-1],
+)
+def test_a_value_that_cannot_work_is_refused(helm: Callable[..., Ran], sets: list[str], reason: str) -> None:
+    """Nothing is rendered, and the message names the value."""
+    (minimal,) = [v for v in VALUES if v.stem == "minimal"]
+    ran = helm("template", CHART, "--values", minimal, *(part for text in sets for part in ("--set", text)))
+    assert ran.code != 0
+    assert reason in ran.said
