@@ -32,6 +32,8 @@ class Size:
 
 SHORT = Size(40_000, 4, 8.0, 8.0)
 LONG = Size(300_000, 20, 60.0, 20.0)
+# Longer than sending can wait for a worker that starts, comes to its point and dies, twice.
+_WAITED_S = 60.0
 # Real time passes while the broker is away: nothing may go idle before it is back, on a busy machine either.
 AWAY = Size(40_000, 0, 8.0, 120.0)
 # For the same reason: a row that came too late for its episode would be refused, and the reference knows no such rows.
@@ -123,7 +125,7 @@ def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
 
     At a rebalance another worker joins while it runs.
     """
-    size = replace(SHORT, idle_seconds=LONG.idle_seconds)  # sending waits for a worker to come to the point
+    size = replace(SHORT, idle_seconds=_WAITED_S)  # sending waits for a worker to come to the point
     with Stage(place, sum(map(ord, point)), size) as stage:
         for number, nth in enumerate(times):
             doomed = stage.workers.start("one", die_at=point, nth=nth)

@@ -13,7 +13,6 @@ from unittest.mock import patch
 
 from runbus.sink import flow, protocol, session
 from runbus.sink.api import Committed, DeadLetter, Intent
-from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.opening import opening as real_opening
 from runbus.sink.poison import Poison
@@ -89,8 +88,6 @@ MUTANTS: dict[str, Mutant] = {
     "a range that is announced anew has its old token": lambda: patch.object(_Delivery, "token", property(_no_salt)),
     "names of repairs are not agreed upon": _private_names,
     "dead letters are not written": lambda: patch.object(_Delivery, "bury", _nothing),
-    "a lease stays open": lambda: patch.object(MemberLease, "close", _nothing),
-    "the topic's id is not confirmed": lambda: patch.object(_Delivery, "confirm", _nothing),
     "nobody looks behind the committed offset": lambda: patch.object(flow.Flow, "_look_ahead", _not_looking),
     "what overlaps is inserted like any range": lambda: patch.object(protocol.Work, "intent", _never_overlapping),
     "what is under way counts as done": lambda: patch.object(flow.Flow, "finish", _finish_anyway),

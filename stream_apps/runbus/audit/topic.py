@@ -78,8 +78,19 @@ class TopicLog:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset, and where reading ends now: before the first transaction that is open."""
-        low, end = self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=_REQUEST_S)
-        return low, end
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            try:
+                low, end = self._consumer.get_watermark_offsets(
+                    TopicPartition(self.name, partition), timeout=_REQUEST_S
+                )
+            except KafkaException as error:
+                # a topic that has just been created: the client's picture of it is not whole yet
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return low, end
 
     def records(self, starts: Offsets | None = None) -> Iterator[Message]:
         """Yield the records of all partitions, from `starts` (default: their start) to where reading ends now."""

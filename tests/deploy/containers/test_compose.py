@@ -106,6 +106,14 @@ def test_each_process_is_replaced_under_load(stack: Stack) -> None:
     assert stack.rows(f"SELECT countIf(NOT same) FROM episode_check WHERE run_id = '{run}'") == [(0,)]
 
 
+def test_the_audit_sees_a_step_that_is_gone(stack: Stack) -> None:
+    """One row deleted behind the sink's back is one missing step of that stream, and exit code 1."""
+    stack.change("ALTER TABLE steps DELETE WHERE run_id = 'demo' AND agent_id = 'cartpole' AND seq = 100")
+    code, rows = stack.audit("demo")
+    assert code == 1
+    assert {row["agent_id"]: row["missing"] for row in rows} == {"cartpole": 1, "pendulum": 0}
+
+
 def test_down_keeps_the_data(stack: Stack) -> None:
     """After `make compose-down` and another `up` every step is still there; only `--volumes` takes it."""
     stored = stack.steps("demo")

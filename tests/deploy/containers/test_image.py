@@ -21,9 +21,10 @@ LOCKED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-ne
 
 @pytest.fixture
 def container(container_engine: Engine, image: str) -> Iterator[str]:
-    """Yield the name of a sink that finds no broker: it waits, as the log says, until it is told to stop."""
+    """Yield the name of a sink that finds no broker: it waits half a minute for one, and says so on /ready."""
     name = f"rb-{uuid.uuid4().hex[:8]}"
-    ok(container_engine.docker("run", "--detach", "--name", name, *LOCKED, "--health-interval=1s", image, "sink"))
+    checks = ("--health-interval=1s", "--health-start-period=1s")
+    ok(container_engine.docker("run", "--detach", "--name", name, *LOCKED, *checks, image, "sink"))
     yield name
     container_engine.docker("rm", "--force", name)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.sink.mortal import Pair, pair
 from tests.faults.sink.points import POINTS
-from tests.faults.sink.scenarios import REPAIRS, coming_and_going, killed_at, stopped_at
+from tests.faults.sink.scenarios import COUNTS, REPAIRS, coming_and_going, killed_at, stopped_at
 from tests.faults.sink.soak import Group, Stage
 from tests.faults.sink.traffic import Rate
 
@@ -25,12 +25,20 @@ def place(tmp_path: Path) -> Iterator[Pair]:
         yield made
 
 
+def _times(point: str) -> tuple[int, ...]:
+    """Return at which call each sink dies: a replay makes few of them, a start one."""
+    if point in REPAIRS:
+        return (1, 1, 2)
+    if point in COUNTS:
+        return (1, 2, 3)
+    return (1, 3, 9) if POINTS[point].owner is not None else (1, 1)
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_kills_at_named_points_change_nothing(point: str, place: Pair, tmp_path: Path, say: Say) -> None:
     """A sink dies exactly there, again and again, also in the repair of a repair: everything is stored once."""
     stage = Stage(place, tmp_path, Group("classic", static=True), RATE, 1)
-    times = (1, 1, 2) if point in REPAIRS else (1, 1) if POINTS[point].owner is None else (1, 3, 9)
-    killed_at(stage, point, times)
+    killed_at(stage, point, _times(point))
     work = stage.audit.work()
     say(f"\n{point}: {stage.traffic.steps:,} steps: exact\n  {work}")
     if point in REPAIRS:

@@ -176,7 +176,8 @@ class Traffic:
         try:
             producer.begin_transaction()
             for name in ids:
-                self._send(producer, "episodes", stream_key(self.run, name), _value(_episode(self.run, name)))
+                key, value = stream_key(self.run, name), _value(_episode(self.run, name))
+                producer.produce(f"{self._settings.topic_prefix}episodes", key=key, value=value)  # or none of them
             end = producer.commit_transaction if wanted else producer.abort_transaction
             self._insist(lambda: end(_TRY_S))
         except KafkaException as error:

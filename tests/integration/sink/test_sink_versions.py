@@ -29,13 +29,15 @@ VIEWS = ("episode_returns", "stream_summary", "run_summary", "episode_check", "t
 #: What `runbus dlq retry --all` does, as the release that is first on the path.
 RETRY = """
 from runbus.audit.run import Sides
-from runbus.config.sources import Sources
-from runbus.dead_letters.run import retry
+from runbus.config.sources import read_sources
+from runbus.dead_letters.run import retry, routes_of
 from runbus.schemas.registry import codec
 from runbus.sink.settings import SinkSettings
-settings = SinkSettings.load(Sources())
-sides = Sides(settings.kafka, settings.clickhouse, codec(Sources()), settings.group)
-retry(sides, [], "", lambda outcome: print(outcome.result, outcome.reason))
+sources = read_sources()
+settings = SinkSettings.load(sources)
+sides = Sides(settings.kafka, settings.clickhouse, codec(sources), settings.group)
+topics = list(routes_of(settings.kafka.topic_prefix))
+retry(sides, (), topics, lambda outcome: print(outcome.result, outcome.reason))
 """
 
 

@@ -27,7 +27,12 @@ RUN = "run"
 OPEN, GONE = 300, 150  # streams of a partition: that go on, and that are forgotten
 STEPS = 4  # rows of a record
 # What makes a stream of either app one that is forgotten: its episode is over and it is silent; it is one too many.
-ENV = {"RUNBUS_EPISODES_REMEMBER_HOURS": "0.001", "RUNBUS_LIVE_METRICS_STREAMS": str(OPEN)}
+# An episode is remembered for its grace at least, which is a minute, as long as this test waits, unless it is said.
+ENV = {
+    "RUNBUS_EPISODES_REMEMBER_HOURS": "0.001",
+    "RUNBUS_EPISODES_GRACE_SECONDS": "1",
+    "RUNBUS_LIVE_METRICS_STREAMS": str(OPEN),
+}
 # Long enough for any machine: no episode of this test may end by silence.
 LONG_IDLE = {"RUNBUS_EPISODES_IDLE_SECONDS": "3600"}
 
