@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.clickhouse.errors import StoreError
 from runbus.config.clickhouse import ClickHouseSettings
@@ -98,6 +99,15 @@ class Feed:
     def send(self, topic: str, key: bytes, value: bytes | None, partition: int = -1) -> None:
         """Produce one value."""
         self.producer.produce(self.settings.topic_prefix + topic, key=key, value=value, partition=partition)
+
+    def raise_limit(self, most: int) -> None:
+        """Let the steps topic take values of up to that many bytes."""
+        limit = ConfigEntry("max.message.bytes", str(most), incremental_operation=AlterConfigOpType.SET)
+        name = self.settings.topic_prefix + "steps"
+        topic = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[limit])
+        admin = AdminClient({**self.settings.client_config()})
+        for done in admin.incremental_alter_configs([topic]).values():
+            done.result(30)
 
     def flush(self) -> None:
         """Wait until the log has everything."""

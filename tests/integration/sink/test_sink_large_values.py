@@ -6,7 +6,6 @@ from hashlib import sha256
 
 import pytest
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.schemas.topics import MIB
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until, widened
@@ -25,11 +24,7 @@ def large(feed: Feed, first: int, mib: float) -> bytes:
 @pytest.fixture
 def wide_feed(feed: Feed) -> Feed:
     """Return a feed whose topic takes values of up to 20 MiB, because somebody raised its limit."""
-    admin = AdminClient({**feed.settings.client_config()})
-    limit = ConfigEntry("max.message.bytes", str(20 * MIB), incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, feed.settings.topic_prefix + "steps", incremental_configs=[limit])
-    for done in admin.incremental_alter_configs([topic]).values():
-        done.result(30)
+    feed.raise_limit(20 * MIB)
     return feed
 
 
