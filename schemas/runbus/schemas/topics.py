@@ -13,9 +13,6 @@ DAY_MS = 24 * 60 * MINUTE_MS
 
 MAX_MESSAGE_BYTES = 4 * MIB
 DEAD_LETTER_BYTES = 5 * MIB  # the largest message, and room for the headers that say where it came from
-# A broker measures what it takes compressed. A client's own limit is on the bytes before: for the copy of a record that
-# somebody compressed well it has to be as high as clients allow, or that record could not even be a dead letter.
-COPY_BYTES = 1_000_000_000
 MAX_ID_BYTES = 255
 
 # "/" separates the parts of a key; control characters and half surrogate pairs break logs, shells and UTF-8.

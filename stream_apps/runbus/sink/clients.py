@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.topics import COPY_BYTES
 from runbus.sink.settings import SinkSettings
 
 log = logging.getLogger(__name__)
@@ -78,8 +77,7 @@ def new_producer(settings: SinkSettings) -> Producer:
             "partitioner": "murmur2",
             "linger.ms": 5,
             "message.timeout.ms": 30_000,
-            "compression.type": "zstd",
-            "message.max.bytes": COPY_BYTES,
+            "message.max.bytes": 8 * 1024 * 1024,
             "reconnect.backoff.max.ms": 2000,
             "log_level": 4,
         },

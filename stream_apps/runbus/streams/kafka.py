@@ -14,7 +14,6 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import OffsetAndMetadata
 
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.topics import COPY_BYTES
 from runbus.streams.shard import FENCE_KEY
 
 __all__ = ["Consumer", "Fenced", "KafkaError", "Listener", "Producer", "StateLog", "TopicPartition", "Transactions"]
@@ -148,7 +147,7 @@ class Transactions:
             acks="all",
             retry_backoff_ms=_RETRY_MS,
             compression_type="lz4",
-            max_request_size=COPY_BYTES,
+            max_request_size=_FETCH_BYTES,
         )
 
     async def open(self) -> None:

@@ -165,33 +165,6 @@ def test_letters_of_other_programs_are_stored_as_they_are(feed: Feed, sinks: Sin
     assert {row[5:] for row in stored} == {(-1, -1)}
 
 
-def test_a_record_that_is_large_only_uncompressed_stops_nobody(
-    feed: Feed, sinks: Sinks, tables: Tables, tmp_path: Path
-) -> None:
-    """A broker measures what it gets compressed: 24 MiB of zeros are a letter of sink and app, and both go on."""
-    topic, zeros = feed.settings.topic_prefix + "steps", bytes(24 * 1024 * 1024)
-    producer = Producer(
-        {**feed.settings.client_config(), "message.max.bytes": 2 * len(zeros), "compression.type": "zstd"}
-    )
-    for value in (zeros, good(feed, "good", 0)):
-        producer.produce(topic, key=KEY, value=value, partition=1)
-    assert producer.flush(60) == 0
-    feed.produced["good"] = 8
-    with workers("episodes", feed.settings, tmp_path) as apps:
-        app, process = apps.start(), sinks.start()
-        tables.wait(feed)
-        until("two letters are stored", lambda: letters(tables, topic) == 2)
-        apps.stop(app)
-    assert sinks.stop(process) == 0
-    tables.check(feed)
-    rows = tables.client.query(
-        "SELECT component, length(value), countSubstrings(value, '\0') FROM dead_letters WHERE topic = {topic:String} "
-        "ORDER BY component",
-        parameters={"topic": topic},
-    ).result_rows
-    assert rows == [(component, len(zeros), len(zeros)) for component in ("episodes", "sink")]
-
-
 def _of(tables: Tables, name: str) -> list[tuple[Any, ...]]:
     """Return the rows of letters that name no source."""
     rows = tables.client.query(
