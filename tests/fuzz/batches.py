@@ -13,7 +13,7 @@ from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepCol
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, Layout, encode_value, layout_of, pack
 from runbus.schemas.record import read_record, write_record
-from runbus.sink.container import zigzag
+from runbus.schemas.walk import zigzag
 from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
 
 STEP_BATCH = schema("StepBatch")

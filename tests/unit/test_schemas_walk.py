@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import decode
 from runbus.schemas.errors import InvalidValue
-from runbus.schemas.walk import MAX_RECORDS, walk
-from runbus.sink.container import zigzag
+from runbus.schemas.record import read_record
+from runbus.schemas.walk import MAX_RECORDS, walk, without_sizes, zigzag
 from tests.fuzz.batches import Batches
 from tests.fuzz.damage import text
 from tests.fuzz.events import GOOD, KINDS, Events
@@ -156,6 +156,20 @@ def test_what_no_reader_should_take_is_refused(kind: object, raw: bytes) -> None
 def test_what_other_writers_do_is_taken(kind: object, raw: bytes) -> None:
     """Padded integers of ten bytes, arrays and maps in blocks, with their sizes or without."""
     assert walk(_of(kind), raw + b"next") == len(raw)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5, -1, 2**40])
+@pytest.mark.parametrize("kind", [{"type": "array", "items": "string"}, {"type": "map", "values": "null"}])
+def test_what_a_block_says_of_its_size_is_not_looked_at(kind: object, size: int) -> None:
+    """Not where a field is read, and not where a reader that does not know the field passes over it."""
+    fields = [{"name": "first", "type": "long"}, {"name": "value", "type": kind}, {"name": "last", "type": "long"}]
+    writer = AvroSchema.from_json(json.dumps({"type": "record", "name": "One", "fields": fields}))
+    reader = AvroSchema.from_json(json.dumps({"type": "record", "name": "One", "fields": [fields[0], fields[2]]}))
+    body = zigzag(7) + (zigzag(-1) + zigzag(size) + text(b"a")) + (zigzag(-1) + zigzag(size) + text(b"b")) + b"\0"
+    body += zigzag(9)
+    assert read_record(body, writer, writer)["last"] == 9
+    assert read_record(body, writer, reader) == {"first": 7, "last": 9}
+    assert without_sizes(writer, body) == zigzag(7) + b"\x02" + text(b"a") + b"\x02" + text(b"b") + b"\0" + zigzag(9)
 
 
 def test_an_array_of_records_is_bounded() -> None:
