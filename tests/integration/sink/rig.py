@@ -74,9 +74,7 @@ class Feed:
     def __post_init__(self) -> None:
         self.producer = Producer(
             {
-                **self.settings.client_config(),
-                "enable.idempotence": True,  # as the recorder does: no record overtakes one that is sent again
-                "partitioner": "murmur2",
+                **self.settings.producer_config(),  # as the recorder does: no record overtakes one that is sent again
                 "compression.type": "lz4",
                 "linger.ms": 5,
                 "message.max.bytes": 32 * 1024 * 1024,  # the topic's limit decides
