@@ -4,10 +4,10 @@ Method: `--streams` recorders with their default settings (a batch closes after 
 record `--rate` steps a second each, one stream after the other, which makes 20 batches a second each and 100 in all
 (`--streams 100 --rate 1`: 100 streams of one batch a second), for `--seconds`; one live-metrics worker; one
 confluent-kafka consumer that has the topic by assign() and notes when each record came.
-`newest` is, for each record that came, its time minus that of the newest step in it. `every` is, for each step, the
-time of the first record that covers it minus its own: the step's wait for its batch and the 250 ms between two
-LiveMetrics of a stream are in it. The first two seconds are left out. All on one clock and one machine, which they
-share.
+`newest` is, for each record that brought a newer step, its time minus that of the newest step in it. `every` is, for
+each step, the time of the first record that covers it minus its own: the step's wait for its batch and the 250 ms
+between two LiveMetrics of a stream are in it. The first two seconds are left out. All on one clock and one machine,
+which they share.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +162,8 @@ def latencies(
     for stream, steps in times.items():
         begin = min(steps) + WARM_UP_S
         came, covered = zip(*found[stream], strict=True)
-        newest += [(at - step) * 1000 for at, step in found[stream] if step >= begin]
+        brought = [(at, step) for (_, before), (at, step) in pairwise(found[stream]) if step > before]
+        newest += [(at - step) * 1000 for at, step in brought if step >= begin]
         every += [(came[bisect_left(covered, step)] - step) * 1000 for step in steps if step >= begin]
     return newest, every
 

@@ -226,9 +226,7 @@ class Feed:
     def _run(self) -> None:
         producer = Producer(
             {
-                **self._settings.client_config(),
-                "enable.idempotence": True,
-                "partitioner": "murmur2",
+                **self._settings.producer_config(),
                 "compression.type": "lz4",
                 "linger.ms": 5,
                 "reconnect.backoff.max.ms": 1000,

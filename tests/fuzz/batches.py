@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 import numpy as np
 
-from runbus.schemas.avsc import schema
+from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepColumns, encode
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, Layout, encode_value, layout_of, pack
 from runbus.schemas.record import read_record, write_record
-from runbus.sink.container import zigzag
+from runbus.schemas.walk import zigzag
 from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
 
 STEP_BATCH = schema("StepBatch")
+_LATER: tuple[dict[str, Any], ...] = (
+    {"name": "note", "type": "string", "default": ""},
+    {"name": "tags", "type": {"type": "array", "items": "string"}, "default": []},
+    {"name": "policy_version", "type": "long", "default": 0},
+    {"name": "frozen", "type": "boolean", "default": False},
+)
+#: the schema of a later release: fields that this one passes over
+LATER = AvroSchema.from_json(json.dumps({**json.loads(STEP_BATCH.text), "fields": [*STEP_BATCH.fields, *_LATER]}))
 _PAIR = {"position": np.zeros(2, np.float32), "goal": "door"}
 #: one value of each kind of layout; None = the stream has none
 VALUES: tuple[Any, ...] = (
@@ -99,6 +108,12 @@ class Batches:
         for _ in range(1 if self.dice.random() < 0.8 else 2):
             body = damaged(self.dice, body, self.body)
         return body
+
+    def later(self) -> bytes:
+        """Return a body as a later release writes it (schema LATER), often with damage."""
+        tags = blocks(self.dice, [text(b"x" * self.dice.randrange(3)) for _ in range(self.dice.randrange(4))])
+        body = self.body() + text(b"note") + tags + zigzag(self.dice.choice(NUMBERS)) + self.dice.choice([b"\0", b"\1"])
+        return damaged(self.dice, body, self.body) if self.dice.random() < 0.7 else body
 
     def reblocked(self) -> bytes:
         """Return a good batch whose arrays are in several blocks, as other writers of Avro have it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from runbus.sink.container import zigzag
+from runbus.schemas.walk import zigzag
 
 #: where integers meet a border: of a byte, of a varint's length, of 32 and of 64 bits, of a count
 NUMBERS = (

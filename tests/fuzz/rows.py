@@ -6,6 +6,7 @@ import dataclasses
 import struct
 from typing import Any
 
+from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import NO_SEED, NO_TICK, decode
 from runbus.schemas.events import Event
 from runbus.schemas.layout import unpack
@@ -32,9 +33,9 @@ def bits(number: float) -> int:
     return int(struct.unpack("<Q", struct.pack("<d", number))[0])
 
 
-def step_rows(body: bytes) -> list[Row]:
+def step_rows(body: bytes, writer: AvroSchema | None = None) -> list[Row]:
     """Return the rows of `steps` that a StepBatch body means. Raises InvalidValue."""
-    batch = decode(body)
+    batch = decode(body, writer)
     h, columns = batch.header, batch.columns
     actions = unpack(h.action, batch.action, h.count)
     observations = unpack(h.observation, batch.observation, h.count)

@@ -7,7 +7,7 @@ each other are then also met alone.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Profile:
     retention: bool
     rewound: bool
     learned: bool
+    retries_every: float
 
 
 def draw(seed: int) -> Profile:
@@ -47,7 +48,7 @@ def draw(seed: int) -> Profile:
 
     late_commits = rng.random() < 0.15
     rewound = rng.random() < 0.25
-    return Profile(
+    profile = Profile(
         seed=seed,
         sinks=rng.randint(1, 3),
         partitions=rng.randint(1, 3),
@@ -71,4 +72,9 @@ def draw(seed: int) -> Profile:
         retention=rng.random() < 0.2,
         rewound=rewound,
         learned=rng.random() < 0.3,
+        retries_every=0.0,
     )
+    if not profile.learned or late_commits:  # a retry relies on the committed offset, which late commits move back
+        return profile
+    # without any poison a partition waits for the registry, and nothing is ever dead
+    return replace(profile, retries_every=rng.uniform(1.0, 10.0), poison=profile.poison or 0.02)

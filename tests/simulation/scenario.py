@@ -12,6 +12,7 @@ from runbus.sink.api import Committed
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.process import Process
 from tests.simulation.profile import Profile, draw
+from tests.simulation.retries import Retry
 from tests.simulation.universe import Universe, Violation
 
 # Longest wait of anything in the sink (a back-off of 30 s, an expelled ghost of 10 s), several times over.
@@ -52,6 +53,7 @@ class _Story:
         self.universe = Universe(profile, self.rng)
         self.processes: list[Process] = []
         self.dead: list[Process] = []
+        self.retries: list[Retry] = []
         self._started = 0
         self._may_start = asyncio.Event()  # not while an operator works
         self._may_start.set()
@@ -76,8 +78,8 @@ class _Story:
         universe.calm = universe.registry.knows = True
         universe.broker.away_until = universe.server.away_until = 0.0
         universe.server.refusal = None
-        for process in self.processes:
-            process.wire.release()
+        for wire in [process.wire for process in self.processes] + [retry.wire for retry in self.retries]:
+            wire.release()
         if self.profile.late_commits:  # an idle owner does not see that its commit was overtaken; its successor does
             await asyncio.sleep(_LATEST_S)
             for process in list(self.processes):
@@ -92,8 +94,16 @@ class _Story:
                 raise Violation(f"not settled {_CALM_S:.0f} s after the last fault: {universe.log.committed}, {paused}")
             await asyncio.sleep(0.5)
         await asyncio.sleep(_LATEST_S)  # what was sent long ago arrives now
+        if self.profile.retries_every:
+            await self._last_retry()
         for process in self.dead + self.processes:
             process.kill()
+
+    async def _last_retry(self) -> None:
+        """Retry what is still dead, in peace: then everything that can be read is stored."""
+        self.retries.append(Retry(self.universe, "last retry"))
+        await self.retries[-1].task
+        self.universe.retried = True
 
     def _keep_running(self) -> None:
         """Start sinks until there are as many as there should be."""
@@ -123,6 +133,7 @@ class _Story:
             self._once(profile.retention, self._retention),
             self._once(profile.rewound, self._rewind),
             self._once(profile.learned, self._learn),
+            self._again(profile.retries_every, self._retry),
         ]
 
     async def _again(self, every: float, act: Callable[[], Awaitable[None]], *, exact: bool = False) -> None:
@@ -190,9 +201,25 @@ class _Story:
     async def _learn(self) -> None:
         self.universe.registry.knows = True
 
+    async def _retry(self) -> None:
+        """Start a retry beside those that still run; it may be stopped, and it may be killed."""
+        if not self._may_start.is_set():
+            return
+        retry = Retry(self.universe, f"retry-{len(self.retries)}")
+        self.retries.append(retry)
+        await asyncio.sleep(self.rng.uniform(0.0, 3.0))
+        if self.rng.random() < 0.4:
+            retry.wire.hold()
+            await asyncio.sleep(self.rng.choice((0.5, 5.0, 30.0)))
+            retry.wire.release()
+        elif self.rng.random() < 0.4:
+            retry.kill()
+
     async def _rewind(self) -> None:
-        """Be the operator who moves the group's offsets back: Kafka wants the group empty for that."""
+        """Be the operator who moves the group's offsets back: Kafka wants the group empty for that, so do retries."""
         self._may_start.clear()
+        for retry in self.retries:
+            retry.kill()
         for process in list(self.processes):
             process.kill()
             self._bury(process)
@@ -211,6 +238,10 @@ class _Story:
         counts = self.universe.counts
         for process in self.dead + self.processes:
             counts += _told(process)
+        for retry in self.retries:
+            counts += retry.wire.faults
+            counts["retried"] += retry.stored
+        counts["retries"] += len(self.retries)
         counts["torn inserts"] += self.universe.server.torn
         counts["lost ranges"] += len(self.universe.tables.lost)
         counts["virtual seconds"] += round(self.universe.now())

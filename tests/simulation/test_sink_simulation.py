@@ -14,7 +14,7 @@ SEEDS = 500
 MET = (
     *("kills", "stops", "expelled", "fenced", "store kills", "torn inserts", "refusals", "broker away"),
     *("lost request", "lost answer", "late", "twice", "recreated", "retention", "lost ranges", "rewound"),
-    *("replays", "verified", "repairs", "dead_letters"),
+    *("replays", "verified", "repairs", "dead_letters", "retries", "retried"),
 )
 #: The most seeds that a sink which is wrong in one place may survive.
 ENOUGH = 400

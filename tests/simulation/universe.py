@@ -53,6 +53,7 @@ class Universe:
     violations: list[str] = field(default_factory=list)
     began: dict[Incarnation, int] = field(default_factory=dict)  # where the log began when the group began with it
     calm: bool = False
+    retried: bool = False  # everything that can be read now was retried
     group: MemoryGroup = field(init=False)
     server: StoreServer = field(init=False)
     _checked: dict[Incarnation, int] = field(default_factory=dict)
@@ -182,7 +183,8 @@ class Universe:
             self.violations.append(f"{at} offset {offset} is good and a dead letter, {when}")
         if rows == made.rows and made.kind != "bad":
             return
-        if (buried and rows == 0) or self._excused(incarnation, offset):
+        stays_dead = buried and rows == 0 and not (self.retried and made.kind == "learned")
+        if stays_dead or self._excused(incarnation, offset):
             return
         self.violations.append(f"{at} ({incarnation.topic_id}) offset {offset}: {rows} of {made.rows} rows, {when}")
 

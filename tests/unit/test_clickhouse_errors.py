@@ -5,6 +5,7 @@ import re
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
+from clickhouse_connect.driver.summary import QuerySummary
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 from runbus.clickhouse.errors import (
@@ -15,6 +16,7 @@ from runbus.clickhouse.errors import (
     DataError,
     StoreError,
     Unknown,
+    acknowledged,
     translate,
     translated,
 )
@@ -49,6 +51,7 @@ PAIRS: list[tuple[Exception, type[StoreError], int | None]] = [
     (server(60, "UNKNOWN_TABLE"), Configuration, 60),
     (server(81, "UNKNOWN_DATABASE"), Configuration, 81),
     (server(516, "AUTHENTICATION_FAILED"), Configuration, 516),
+    (server(229, "QUERY_IS_TOO_LARGE"), Configuration, 229),
     (server(164, "READONLY"), Configuration, 164),
     (server(497, "ACCESS_DENIED"), Configuration, 497),
     (server(115, "UNKNOWN_SETTING"), Configuration, 115),
@@ -65,6 +68,9 @@ PAIRS: list[tuple[Exception, type[StoreError], int | None]] = [
     (server(36, "BAD_ARGUMENTS"), Unknown, 36),
     (DatabaseError("HTTP driver received HTTP status 404, server response: nginx"), Configuration, None),
     (DatabaseError("HTTP driver received HTTP status 401"), Configuration, None),
+    (DatabaseError("HTTP driver received HTTP status 413"), Configuration, None),
+    (DatabaseError("HTTP driver received HTTP status 302"), Configuration, None),
+    (DatabaseError("Unexpected response to server version query: '<html>'"), Configuration, None),
     (OperationalError("HTTP driver received HTTP status 503"), Capacity, None),
     (OperationalError("HTTP driver received HTTP status 429"), Capacity, None),
     (OperationalError("HTTP driver received HTTP status 504"), Ambiguous, None),
@@ -85,6 +91,25 @@ def test_pairs(raised: Exception, kind: type[StoreError], code: int | None) -> N
     """Each driver error is exactly one class, with the server's number."""
     error = translate(raised)
     assert (type(error), error.code) == (kind, code)
+
+
+@pytest.mark.parametrize(
+    ("summary", "kind"),
+    [
+        ({"query_id": ""}, Configuration),  # a page, a load balancer: nothing of it comes from a ClickHouse
+        ({"query_id": "q"}, Ambiguous),  # a ClickHouse that began to answer: its summary comes last
+        ({"query_id": "q", "read_rows": "5"}, Ambiguous),
+    ],
+)
+def test_status_200_alone_is_no_acknowledgement(summary: dict[str, str], kind: type[StoreError]) -> None:
+    """Only ClickHouse's own summary says that an insert is over."""
+    with pytest.raises(kind):
+        acknowledged(QuerySummary(summary))
+
+
+def test_the_summary_is_the_acknowledgement() -> None:
+    """How many rows it names does not matter: rows that were there before count too."""
+    acknowledged(QuerySummary({"query_id": "", "written_rows": "0"}))
 
 
 def test_text_keeps_the_cause_and_says_what_to_do() -> None:

@@ -1,6 +1,7 @@
 """What a dead letter says in its headers, and that every record of its topic can be a row."""
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.schemas.avsc import INTERNAL, NAMES, by_fingerprint, schema
-from runbus.schemas.dead_letters import DeadLetterRow, letter_headers, position_key
-from runbus.schemas.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES
+from runbus.schemas.dead_letters import START_BYTES, DeadLetterRow, fitting, letter_headers, position_key, shortened
+from runbus.schemas.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES, MIB
 
 OWN = "dead-letters-0-17"
 
@@ -98,6 +99,32 @@ def test_the_largest_message_fits_with_all_its_headers() -> None:
     size = len(value) + sum(len(name) + len(content) + 10 for name, content in headers) + 1000
     assert size < DEAD_LETTER_BYTES == int(DEAD_LETTERS.config()["max.message.bytes"])
     assert row(dict(headers), value).value == value
+
+
+def test_what_no_letter_can_hold_is_shortened_and_says_what_it_was() -> None:
+    """The start of the value, cut headers, and size and checksum of the whole; where it is from stays readable."""
+    value = bytes(range(256)) * 4096 * 20
+    headers = letter_headers("sink", "t", "e" * 5_000, partition=1, offset=2**62, key=b"k" * 2**20)
+    start, cut = shortened(value, headers)
+    found = dict(cut)
+    assert start == value[:START_BYTES]
+    assert (found["size"], found["sha256"]) == (b"%d" % len(value), hashlib.sha256(value).hexdigest().encode())
+    assert sum(len(name) + len(text) for name, text in cut) < 10_000
+    assert row(found, start).key == "t-1-4611686018427387904"
+
+
+@pytest.mark.parametrize("value", [None, b"", bytes(MAX_MESSAGE_BYTES), bytes(DEAD_LETTER_BYTES - 100_000)])
+def test_what_fits_is_whole(value: bytes | None) -> None:
+    """Whatever the topic takes is sent as it is."""
+    headers = letter_headers("sink", "t", "why", partition=1, offset=2)
+    assert fitting(value, headers) == (value, headers)
+
+
+@pytest.mark.parametrize(("size", "key"), [(DEAD_LETTER_BYTES, 1), (0, DEAD_LETTER_BYTES), (3 * MIB, 2 * MIB)])
+def test_what_does_not_fit_is_shortened(size: int, key: int) -> None:
+    """A letter is as large as its value and its headers together: a key may be large too."""
+    value, headers = bytes(size), letter_headers("sink", "t", "why", partition=1, offset=2, key=bytes(key))
+    assert fitting(value, headers) == shortened(value, headers)
 
 
 def test_the_schema_is_known_and_not_on_the_wire() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import decode
 from runbus.schemas.errors import InvalidValue
-from runbus.schemas.walk import MAX_RECORDS, walk
-from runbus.sink.container import zigzag
+from runbus.schemas.record import read_record
+from runbus.schemas.walk import MAX_RECORDS, walk, without_sizes, zigzag
 from tests.fuzz.batches import Batches
 from tests.fuzz.damage import text
 from tests.fuzz.events import GOOD, KINDS, Events
@@ -158,6 +158,20 @@ def test_what_other_writers_do_is_taken(kind: object, raw: bytes) -> None:
     assert walk(_of(kind), raw + b"next") == len(raw)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 5, -1, 2**40])
+@pytest.mark.parametrize("kind", [{"type": "array", "items": "string"}, {"type": "map", "values": "null"}])
+def test_what_a_block_says_of_its_size_is_not_looked_at(kind: object, size: int) -> None:
+    """Not where a field is read, and not where a reader that does not know the field passes over it."""
+    fields = [{"name": "first", "type": "long"}, {"name": "value", "type": kind}, {"name": "last", "type": "long"}]
+    writer = AvroSchema.from_json(json.dumps({"type": "record", "name": "One", "fields": fields}))
+    reader = AvroSchema.from_json(json.dumps({"type": "record", "name": "One", "fields": [fields[0], fields[2]]}))
+    body = zigzag(7) + (zigzag(-1) + zigzag(size) + text(b"a")) + (zigzag(-1) + zigzag(size) + text(b"b")) + b"\0"
+    body += zigzag(9)
+    assert read_record(body, writer, writer)["last"] == 9
+    assert read_record(body, writer, reader) == {"first": 7, "last": 9}
+    assert without_sizes(writer, body) == zigzag(7) + b"\x02" + text(b"a") + b"\x02" + text(b"b") + b"\0" + zigzag(9)
+
+
 def test_an_array_of_records_is_bounded() -> None:
     """Each record becomes a dict, so their number is; what is no record may be as many as there are bytes."""
     item = {"type": "record", "name": "Item", "fields": [{"name": "name", "type": "string"}]}
@@ -214,8 +228,12 @@ def test_walking_keeps_nothing() -> None:
     texts = _of({"type": "array", "items": "string"})
     body = zigzag(30_000) + b"\x04ab" * 30_000 + b"\0"
     walk(texts, body)
+    peaks = []
     tracemalloc.start()
-    walk(texts, body)
-    _, peak = tracemalloc.get_traced_memory()
+    for _ in range(10):  # other threads of the process are measured with it: the least of these is the walk's own
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        walk(texts, body)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
     tracemalloc.stop()
-    assert peak < 4096
+    assert min(peaks) < 4096

@@ -20,10 +20,11 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
 from runbus.recorder.identity import KIND, component_id, now_us, version
-from runbus.recorder.letters import DEAD_LETTER_BYTES, Packing, Parcel, framed, parcels
+from runbus.recorder.letters import Packing, Parcel, framed, parcels
 from runbus.recorder.link import Letter, Link, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
+from runbus.schemas.dead_letters import START_BYTES, shortened
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
@@ -287,16 +288,17 @@ class Courier:
             parcel.first_seq,
             parcel.tally.id,
             error,
-            DEAD_LETTER_BYTES,
+            START_BYTES,
             self._prefix + DEAD_LETTERS.name,
         )
+        value, headers = shortened(parcel.value, parcel.headers(topic, error))
         self._out.append(
             Letter(
                 topic=self._prefix + DEAD_LETTERS.name,
                 key=parcel.dead_letter_key(topic),
-                value=parcel.value[:DEAD_LETTER_BYTES],
+                value=value,
                 delivered=self._letter_done,
-                headers=parcel.headers(topic, error),
+                headers=headers,
             )
         )
 

@@ -15,8 +15,6 @@ from runbus.schemas.dead_letters import Headers, letter_headers
 from runbus.schemas.events import Event
 from runbus.schemas.topics import stream_key
 
-DEAD_LETTER_BYTES = 64 * 1024  # enough of an over-large step to see what it was
-
 
 @dataclass(frozen=True, slots=True)
 class Packing:

@@ -149,12 +149,9 @@ class Link:
 
     def _config(self) -> dict[str, object]:
         return {
-            **self._settings.kafka.client_config(),
+            **self._settings.kafka.producer_config(),
             "client.id": "runbus-recorder",
-            "enable.idempotence": True,
-            "acks": "all",
             "compression.type": self._settings.compression,
-            "partitioner": "murmur2",
             "linger.ms": 5,
             "message.timeout.ms": 0,  # a record waits for its broker for ever; only our own queue drops
             "message.max.bytes": MAX_MESSAGE_BYTES,

@@ -111,7 +111,9 @@ class Process:
         while True:
             time.sleep(_TICK_S)
             with self._lock:
-                self._members = {key: ref for key, ref in self._members.items() if ref() is not None}
+                for key, ref in list(self._members.items()):  # others leave meanwhile
+                    if ref() is None:
+                        self._members.pop(key, None)
                 if not self._members:
                     self._ticker = None
                     return

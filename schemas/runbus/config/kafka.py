@@ -101,6 +101,19 @@ class KafkaSettings:
             config["ssl.key.password"] = self.ssl_key_password.reveal()
         return config
 
+    def producer_config(self) -> dict[str, str | int | bool]:
+        """Return `client_config` and what it takes that a record which is acknowledged is in the log, once, in order.
+
+        One request at a time: with more of them librdkafka calls records stored that are not (docs/decisions/0011).
+        """
+        return {
+            **self.client_config(),
+            "enable.idempotence": True,
+            "acks": "all",
+            "max.in.flight.requests.per.connection": 1,
+            "partitioner": "murmur2",
+        }
+
 
 def _addresses(text: str) -> str:
     parts = [part.strip() for part in text.split(",")]

@@ -11,7 +11,7 @@ import fastavro
 
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.errors import InvalidValue
-from runbus.schemas.walk import walk
+from runbus.schemas.walk import walk, without_sizes
 
 # What fastavro's readers and writers let through, compiled or not; all of it means "these bytes are not this record".
 _DATA_ERRORS = (
@@ -57,7 +57,9 @@ def read_prefix(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str
 
 
 def _read(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
-    resolve = None if writer.fingerprint == reader.fingerprint else reader.parsed  # resolving costs time
+    resolve = None  # resolving costs time
+    if writer.fingerprint != reader.fingerprint:
+        body, resolve = without_sizes(writer, body), reader.parsed
     try:
         record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), writer.parsed, resolve)  # type: ignore[assignment]
     except fastavro.read.SchemaResolutionError as error:

@@ -4,6 +4,9 @@ fastavro's reader takes what Avro does not allow, and what ClickHouse's reader r
 bits fall off), a boolean that is 7, a negative enum index. Of a map that says two things of one key it takes the last,
 and of every record that an array claims to have it makes a dict. A value that one reader takes and another refuses is a
 row here and a dead letter there, so the rules are those of the strictest reader, and they are checked first.
+
+One rule is the loosest reader's: a block of an array may say how many bytes it has, and ClickHouse does not look at it.
+fastavro does where it passes over a field, so a record is given to it without them.
 """
 
 from __future__ import annotations
@@ -43,6 +46,28 @@ def walk(schema: AvroSchema, body: bytes) -> int:
     raise InvalidValue(f"{schema.name}: not a record of this schema: {reason}")
 
 
+class _Copied(bytes):
+    """A body that is copied as a way passes its sized blocks, each without its size."""
+
+    def __init__(self, _: bytes) -> None:
+        self.copy, self.copied = bytearray(), 0
+
+    def pass_block(self, start: int, count: int, end: int) -> None:
+        """Copy what is before a block of so many items; `end` is where its first item begins."""
+        self.copy += self[self.copied : start] + zigzag(count)
+        self.copied = end
+
+
+def without_sizes(schema: AvroSchema, body: bytes) -> bytes:
+    """Return a record that `walk` found good as one whose blocks do not say how many bytes they have.
+
+    The items stay as they are; what a block said of its size may have been wrong.
+    """
+    copied = _Copied(body)
+    _step_of(schema)(copied, 0)
+    return bytes(copied.copy + body[copied.copied :]) if copied.copied else body
+
+
 @cache
 def _step_of(schema: AvroSchema) -> Step:
     return _compile(schema.parsed, {})
@@ -60,7 +85,7 @@ def _long(body: bytes, at: int) -> int:
     return at + 1
 
 
-def _number(body: bytes, at: int) -> tuple[int, int]:
+def number(body: bytes, at: int) -> tuple[int, int]:
     """Return the long at `at`, and the place behind it."""
     byte = body[at]
     raw, shift = byte & 0x7F, 7
@@ -75,9 +100,20 @@ def _number(body: bytes, at: int) -> tuple[int, int]:
     return raw >> 1 ^ -(raw & 1), at + 1
 
 
+def zigzag(value: int) -> bytes:
+    """Return an Avro int or long."""
+    rest = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while rest > 0x7F:
+        out.append((rest & 0x7F) | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
 def _int(body: bytes, at: int) -> int:
     end = _long(body, at)
-    if end - at > 4 and not -(2**31) <= _number(body, at)[0] < 2**31:
+    if end - at > 4 and not -(2**31) <= number(body, at)[0] < 2**31:
         raise InvalidValue("an int of more than 32 bits")
     return end
 
@@ -86,7 +122,7 @@ def _bytes(body: bytes, at: int) -> int:
     first = body[at]
     if first <= 0x7F and not first & 1:  # most texts are short
         return at + 1 + (first >> 1)
-    length, at = _number(body, at)
+    length, at = number(body, at)
     if length < 0:
         raise InvalidValue("a negative length")
     return at + length
@@ -104,7 +140,7 @@ def _fixed(size: int) -> Step:
 
 def _enum(symbols: int) -> Step:
     def step(body: bytes, at: int) -> int:
-        index, at = _number(body, at)
+        index, at = number(body, at)
         if not 0 <= index < symbols:
             raise InvalidValue(f"symbol {index} of an enum that has {symbols}")
         return at
@@ -126,7 +162,7 @@ def _record(steps: tuple[Step, ...]) -> Step:
 
 def _union(steps: tuple[Step, ...]) -> Step:
     def step(body: bytes, at: int) -> int:
-        branch, at = _number(body, at)
+        branch, at = number(body, at)
         if not 0 <= branch < len(steps):
             raise InvalidValue(f"branch {branch} of a union that has {len(steps)}")
         return steps[branch](body, at)
@@ -174,10 +210,13 @@ def _map(value: Step) -> Step:
 
 def _block(body: bytes, at: int) -> tuple[int, int]:
     """Return how many items follow in a block of an array or a map, and the place of the first."""
-    count, at = _number(body, at)
+    start = at
+    count, at = number(body, at)
     if count < 0:  # then the block says how many bytes it has, for those who want to skip it
         count = -count
         at = _long(body, at)
+        if isinstance(body, _Copied):
+            body.pass_block(start, count, at)
     if count > len(body) - at:
         raise InvalidValue(f"{count} items in {len(body) - at} bytes")
     return count, at

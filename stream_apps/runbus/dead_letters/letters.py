@@ -88,11 +88,14 @@ class Letters:
         rows = self._ask("dead_letter_origins", {"keys": list(keys), "topics": list(topics)})
         return [(row["key"], _origin(row)) for row in rows]
 
-    def value(self, origin: Origin) -> tuple[bytes | None, bytes]:
-        """Return value and key of a record that letters are about. Raises StoreError."""
+    def value(self, origin: Origin) -> tuple[bytes | None, bytes, int | None]:
+        """Return value and key of a record that letters are about, and its size where the value is only its start.
+
+        Raises StoreError.
+        """
         where = _partition(origin.position, origin.topic_id) | {"offset": origin.offset}
         (row,) = self._ask("dead_letter_value", where, "value", "source_key")
-        return row["value"], row["source_key"]
+        return row["value"], row["source_key"], row["whole"]
 
     def stored(self, origins: Iterable[Origin]) -> set[Origin]:
         """Return those of which all rows are there. Raises StoreError.

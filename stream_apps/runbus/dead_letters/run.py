@@ -102,7 +102,11 @@ async def _retry(
 
 
 async def _one(bench: Bench, route: Route, found: Letters, key: str, origin: Origin) -> Outcome:
-    value, record_key = found.value(origin)
+    value, record_key, whole = found.value(origin)
+    if whole is not None:
+        kept = f"the letter holds the first {len(value or b''):,} of {whole:,} bytes"
+        where = f"the record is at offset {origin.offset} of {origin.position} until retention deletes it"
+        return Outcome(key, origin, "refused", f"{kept}; {where}")
     record = read(origin.offset, record_key, value, 0, batched=route.batched)
     try:
         new = await store_again(bench, route, origin, record)

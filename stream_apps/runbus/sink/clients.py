@@ -72,9 +72,7 @@ def new_producer(settings: SinkSettings) -> Producer:
     """Return the producer of heartbeats and dead letters."""
     return Producer(
         {
-            **settings.kafka.client_config(),
-            "enable.idempotence": True,
-            "partitioner": "murmur2",
+            **settings.kafka.producer_config(),
             "linger.ms": 5,
             "message.timeout.ms": 30_000,
             "message.max.bytes": 8 * 1024 * 1024,

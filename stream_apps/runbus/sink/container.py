@@ -17,6 +17,7 @@ from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import StepBatch, decode_header
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import STRUCT
+from runbus.schemas.walk import zigzag
 
 _SYNC = b"runbus.sink.v1.."  # any 16 bytes; fixed, so that the same range is the same bytes
 _ONE = b"\x02"  # a block of one record, zigzag
@@ -26,17 +27,6 @@ _BEHIND = {"name": END_FIELD[0], "type": END_FIELD[1]}
 # ids of 257 bytes, five longs, a dtype of 20, 64 lengths of 30 (each in a block of its own), a width.
 _HEADER_BYTES = 4096
 _STRUCT_MARK = STRUCT.encode()
-
-
-def zigzag(number: int) -> bytes:
-    """Return an Avro int or long."""
-    rest = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append((rest & 0x7F) | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
 
 
 def build(writer: AvroSchema, topic_id: str, partition: int, values: Iterable[tuple[int, bytes, int]]) -> memoryview:

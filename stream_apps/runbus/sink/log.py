@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from runbus.config.errors import RunBusError
-from runbus.schemas.dead_letters import Headers
+from runbus.schemas.dead_letters import Headers, shortened
 from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position, Record, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
 from runbus.sink.letters import wrap
@@ -22,9 +21,6 @@ T = TypeVar("T")
 # One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
 _TIMEOUT_S = 10.0
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
-# What is kept of a dead letter that no record can hold: enough to see what it was, as the recorder does it.
-_START_BYTES = 64 * 1024
-_HEADER_BYTES = 4 * 1024
 
 # The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
 # is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
@@ -186,16 +182,6 @@ class KafkaLog:
         """Give what was sent that long to arrive."""
         await self._thread.call(lambda: self._producer.flush(seconds))
         self._thread.end()
-
-
-def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """Return the start of a dead letter that no record can hold, and headers that say what it was.
-
-    `size` and `sha256` are those of the whole value, which is where the letter says it is until retention deletes it.
-    """
-    cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
-    whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
-    return value[:_START_BYTES], cut + whole
 
 
 def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
 from runbus.schemas.errors import InvalidValue
+from runbus.schemas.walk import number
 from runbus.sink.api import Record, Span
 from runbus.sink.pace import Pace
 
@@ -61,28 +62,14 @@ def peek_count(value: bytes, start: int) -> int:
     try:
         at = start
         for _ in range(2):  # run_id, agent_id
-            length, at = _varint(value, at)
-            at += length >> 1
+            length, at = number(value, at)
+            at += max(0, length)
         for _ in range(2):  # attempt, first_seq
-            _, at = _varint(value, at)
-        count, _ = _varint(value, at)
-    except (IndexError, OverflowError):
+            _, at = number(value, at)
+        count, _ = number(value, at)
+    except (IndexError, InvalidValue):
         return 1
-    return max(1, min(count >> 1, 1_000_000))
-
-
-def _varint(value: bytes, at: int) -> tuple[int, int]:
-    """Return the number at `at`, zigzag, and the place behind it. Ten bytes hold any long: megabytes are no number."""
-    byte = value[at]
-    number, shift = byte & 0x7F, 7
-    while byte > 0x7F:
-        at += 1
-        byte = value[at]
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 70:
-            raise OverflowError
-    return number, at + 1
+    return max(1, min(count, 1_000_000))
 
 
 @dataclass(slots=True)

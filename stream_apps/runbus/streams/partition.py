@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from runbus.config.errors import RunBusError
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
+from runbus.schemas.dead_letters import fitting
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.streams.api import Emission
 from runbus.streams.kafka import Message, StateLog, TopicPartition, Transactions
@@ -43,7 +44,8 @@ class Names:
         """Return everything of a commit as the records to write."""
         yield from map(self.message, work.emissions)
         for letter in work.letters:
-            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, letter.record.value, headers=letter.headers)
+            value, headers = fitting(letter.record.value, letter.headers)
+            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, value, headers=headers)
         for change in work.changes:
             yield Message(changelog, change.key, change.value, partition)
 

@@ -56,9 +56,9 @@ def test_full_backlogs_have_their_bound(stage: Stage, say: Say) -> None:
         try:
             until("the log has grown", lambda: stage.traffic.steps >= begun + wanted, 600.0)
             resident.settles(15.0)
+            held = resident.now()
         finally:
             os.kill(engine.pid, signal.SIGCONT)
-        held = resident.now()
         stage.traffic.finish()
         stage.audit.wait()
         peak = resident.peak()

@@ -206,10 +206,7 @@ class Traffic:
     def _producer(self, more: dict[str, str | int]) -> Producer:
         return Producer(
             {
-                **self._settings.client_config(),
-                "enable.idempotence": True,
-                "acks": "all",
-                "partitioner": "murmur2",
+                **self._settings.producer_config(),
                 "compression.type": "lz4",
                 "linger.ms": 5,
                 "reconnect.backoff.max.ms": 1000,

@@ -137,6 +137,8 @@ def test_a_step_that_no_record_can_hold_becomes_a_dead_letter(
     assert headers["attempt"] == str(recorder.attempt).encode()
     assert b"no record can hold it" in headers["error"]
     assert len(letter.value() or b"") == 64 * 1024
+    assert int(headers["size"] or 0) > 5_000_000
+    assert len(headers["sha256"] or b"") == 64
     (message,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert "step 1 of run-5/agent-0" in message
     assert "observations='auto'" in message

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.clickhouse.errors import StoreError
 from runbus.config.clickhouse import ClickHouseSettings
@@ -73,9 +74,7 @@ class Feed:
     def __post_init__(self) -> None:
         self.producer = Producer(
             {
-                **self.settings.client_config(),
-                "enable.idempotence": True,  # as the recorder does: no record overtakes one that is sent again
-                "partitioner": "murmur2",
+                **self.settings.producer_config(),  # as the recorder does: no record overtakes one that is sent again
                 "compression.type": "lz4",
                 "linger.ms": 5,
                 "message.max.bytes": 32 * 1024 * 1024,  # the topic's limit decides
@@ -98,6 +97,15 @@ class Feed:
     def send(self, topic: str, key: bytes, value: bytes | None, partition: int = -1) -> None:
         """Produce one value."""
         self.producer.produce(self.settings.topic_prefix + topic, key=key, value=value, partition=partition)
+
+    def raise_limit(self, most: int) -> None:
+        """Let the steps topic take values of up to that many bytes."""
+        limit = ConfigEntry("max.message.bytes", str(most), incremental_operation=AlterConfigOpType.SET)
+        name = self.settings.topic_prefix + "steps"
+        topic = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[limit])
+        admin = AdminClient({**self.settings.client_config()})
+        for done in admin.incremental_alter_configs([topic]).values():
+            done.result(30)
 
     def flush(self) -> None:
         """Wait until the log has everything."""

@@ -10,14 +10,17 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from aiohttp.web import Response
 
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.admin import apply_topics
 from tests.integration.sink import proxy
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, make_batch, until, widened
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until, widened
 from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, Scene, playing
 from tests.integration.sink.watching import paused
 
@@ -198,3 +201,37 @@ def test_an_answer_of_nobody_is_not_no_rows(scene: Scene, between: Proxy) -> Non
             until("each kind of answer was given", lambda: between.hits > 4 * PARTITIONS)
         scene.is_well()
     assert "sink.repair" not in scene.sinks.log()
+
+
+@pytest.fixture
+def starting(
+    kafka_settings: KafkaSettings, migrated: ClickHouseSettings, between: Proxy, tmp_path: Path
+) -> Iterator[Sinks]:
+    """Yield a starter of sinks on topics of their own, behind the same proxy."""
+    apply_topics(kafka_settings, partitions=PARTITIONS)
+    sinks = Sinks(environment(kafka_settings, replace(migrated, url=between.url)), tmp_path)
+    yield sinks
+    sinks.kill_all()
+
+
+def test_a_sink_does_not_start_in_front_of_something_else(starting: Sinks, between: Proxy) -> None:
+    """An address where a page answers is wrong: one line says so, and the exit code is 1."""
+    with between.misbehaving(reads=says(200, PAGE)):
+        assert starting.start().wait(60) == 1
+    assert "what answers at CLICKHOUSE_URL is not ClickHouse" in starting.log().splitlines()[-1]
+
+
+def test_a_sink_that_starts_while_a_proxy_fails_waits(
+    starting: Sinks, between: Proxy, kafka_settings: KafkaSettings, tables: Tables
+) -> None:
+    """A status 500 that no ClickHouse gave says nothing about the settings: it asks again until it is over."""
+    feed = Feed(kafka_settings)
+    feed.steps(2)
+    feed.flush()
+    with between.misbehaving(reads=says(500)):
+        process = starting.start()
+        starting.says("sink.waiting for ClickHouse")
+        until("it asks again", lambda: between.hits > 2)
+    tables.wait(feed)
+    assert starting.stop(process) == 0
+    tables.check(feed)

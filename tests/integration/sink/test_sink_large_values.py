@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.schemas.topics import MIB
+from tests.integration.dead_letters.rig import Dlq, letters
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until, widened
 from tests.integration.sink.test_sink_poison import read_all
 
@@ -25,15 +26,13 @@ def large(feed: Feed, first: int, mib: float) -> bytes:
 @pytest.fixture
 def wide_feed(feed: Feed) -> Feed:
     """Return a feed whose topic takes values of up to 20 MiB, because somebody raised its limit."""
-    admin = AdminClient({**feed.settings.client_config()})
-    limit = ConfigEntry("max.message.bytes", str(20 * MIB), incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, feed.settings.topic_prefix + "steps", incremental_configs=[limit])
-    for done in admin.incremental_alter_configs([topic]).values():
-        done.result(30)
+    feed.raise_limit(20 * MIB)
     return feed
 
 
-def test_a_good_value_is_stored_and_a_bad_one_is_a_dead_letter(wide_feed: Feed, sinks: Sinks, tables: Tables) -> None:
+def test_a_good_value_is_stored_and_a_bad_one_is_a_dead_letter(
+    wide_feed: Feed, sinks: Sinks, tables: Tables, tmp_path: Path
+) -> None:
     """One partition, small values around large ones: what no dead letter can hold is shortened, and says so."""
     feed = wide_feed
     whole = [large(feed, 0, 4.5), large(feed, 0, 6), large(feed, 0, 17)]
@@ -47,7 +46,6 @@ def test_a_good_value_is_stored_and_a_bad_one_is_a_dead_letter(wide_feed: Feed, 
     process = sinks.start()
     tables.wait(feed)
     until("all are dead letters", lambda: len(read_all(feed, "dead-letters")) == len(values) - 1)
-    assert sinks.stop(process) == 0
     tables.check(feed)
     _is_what_was_sent(tables, feed)
     fits, *shortened, last = (_letter(message) for message in read_all(feed, "dead-letters"))
@@ -59,6 +57,11 @@ def test_a_good_value_is_stored_and_a_bad_one_is_a_dead_letter(wide_feed: Feed, 
         assert headers["size"] == str(len(original))
         assert headers["sha256"] == sha256(original).hexdigest()
         assert headers["error"]
+    topic = feed.settings.topic_prefix + "steps"
+    until("the letters are stored", lambda: letters(tables, topic) == len(values) - 1)
+    assert sinks.stop(process) == 0
+    results = Dlq(sinks.env, tmp_path).results("--all", "--topic", topic, code=1)
+    assert list(results.values()) == ["dead", "refused", "refused", "dead"]
 
 
 def _letter(message: Message) -> tuple[bytes, dict[str, str]]:

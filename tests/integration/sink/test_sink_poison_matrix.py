@@ -149,12 +149,7 @@ def test_each_flipped_bit_is_a_row_or_a_dead_letter(feed: Feed, sinks: Sinks, ta
     assert len(letters) > FLIPS // 20
     for number, (bit, flipped) in enumerate(zip(flips, mixture.values, strict=True)):
         batch = _decoded(flipped)
-        if batch is None and number in rows:
-            # ClickHouse's text is any bytes; that some of it is no UTF-8 shows only where a range has to be decoded
-            assert number not in letters, bit
-            assert "utf-8" in _complaint(flipped), bit
-            assert len(rows[number]) == 3, bit
-        elif number in letters:
+        if number in letters:
             assert letters[number][0] == flipped, bit
             assert number not in rows, f"bit {bit} is stored, and a dead letter: {letters[number][1]}"
             assert batch is None, f"bit {bit} is a dead letter, and decodes: {letters[number][1]}"
@@ -175,13 +170,6 @@ def _decoded(value: bytes) -> StepBatch | None:
         return decode(found, writer)
     except (InvalidValue, UnknownSchema):
         return None
-
-
-def _complaint(value: bytes) -> str:
-    writer, found = Codec().open(value, "StepBatch")
-    with pytest.raises(InvalidValue) as caught:
-        decode(found, writer)
-    return str(caught.value)
 
 
 def test_a_record_that_contradicts_itself_is_a_dead_letter(feed: Feed, sinks: Sinks, tables: Tables) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -96,6 +97,17 @@ def test_a_taken_port_of_the_probes_is_named(kafka_settings: KafkaSettings) -> N
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         said = fails("live-metrics", kafka_settings, RUNBUS_PROBES_ADDRESS=address)
     assert f"RUNBUS_PROBES_ADDRESS={address}" in said
+
+
+def test_a_worker_that_waits_for_its_broker_can_be_stopped(tmp_path: Path) -> None:
+    """SIGTERM before a broker was ever there: it ends with 0, nothing is wrong."""
+    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    with workers("episodes", settings, tmp_path) as started:
+        process = started.start()
+        until("it waits for Kafka", lambda: "start.waiting" in started.log(process))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert "error" not in started.log(process)
 
 
 def _ask(port: int, page: str) -> tuple[int, str]:

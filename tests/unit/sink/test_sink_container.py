@@ -17,7 +17,8 @@ from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import Heartbeat
 from runbus.schemas.layout import NONE, Layout, layout_of, pack
 from runbus.schemas.record import read_record, write_record
-from runbus.sink.container import build, zigzag
+from runbus.schemas.walk import zigzag
+from runbus.sink.container import build
 from tests.fuzz.batches import STEP_BATCH, Batches
 from tests.fuzz.damage import text
 

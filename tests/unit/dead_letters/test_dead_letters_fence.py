@@ -1,0 +1,124 @@
+"""The sink's side of a retry: an owner that lost its partition does not act on what it learned since."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from runbus.dead_letters.gate import Gate, Origin
+from runbus.dead_letters.retry import Bench, store_again
+from runbus.schemas.avsc import AvroSchema, schema
+from runbus.schemas.batch import encode
+from runbus.schemas.codec import CONFLUENT_MARK, Codec, RegistryId, SchemaRef
+from runbus.schemas.errors import UnknownSchema
+from runbus.sink.api import Fenced, Intent, Lease, Position, Span
+from runbus.sink.memory import LocalSchemas
+from runbus.sink.protocol import FENCE_S, Work, deliver
+from tests.unit.dead_letters.rig import batch
+from tests.unit.sink.rig import AT, STEPS, Rig
+
+SESSION_S = 10.0
+
+
+@dataclass
+class Pause:
+    """A place at which a process is stopped, once."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def here(self) -> None:
+        """Be stopped."""
+        self.reached.set()
+        await self.awake.wait()
+
+
+@dataclass(frozen=True)
+class StoppedLease:
+    """A lease whose owner is stopped right behind a commit: it took effect, and its answer waits to be seen."""
+
+    lease: Lease
+    pause: Pause
+
+    @property
+    def position(self) -> Position:
+        """The partition."""
+        return self.lease.position
+
+    @property
+    def topic_id(self) -> str:
+        """The topic."""
+        return self.lease.topic_id
+
+    async def commit(self, offset: int, intent: Intent) -> None:
+        """Commit, and be stopped."""
+        await self.lease.commit(offset, intent)
+        await self.pause.here()
+
+    async def confirm(self) -> None:
+        """Confirm."""
+        await self.lease.confirm()
+
+
+class LearningSchemas(LocalSchemas):
+    """The package's schemas, and from some moment on schema id 7; `pause` stops whoever asks for an id."""
+
+    def __init__(self, knows: list[bool], pause: Pause | None = None) -> None:
+        super().__init__()
+        self._knows = knows
+        self._pause = pause
+
+    async def resolve(self, ref: SchemaRef) -> AvroSchema:
+        """Return the writer schema."""
+        if not isinstance(ref, RegistryId):
+            return await super().resolve(ref)
+        if self._pause is not None:
+            await self._pause.here()
+        if not self._knows:
+            raise UnknownSchema(f"{ref} is not known")
+        return schema("StepBatch")
+
+
+def values() -> list[bytes | None]:
+    """Return three records of two steps; the one in the middle names a schema that nobody knows yet."""
+    bodies = [encode(batch(first, 2)) for first in (0, 2, 4)]
+    first, last = (Codec().frame("steps", schema("StepBatch"), body) for body in (bodies[0], bodies[2]))
+    return [first, CONFLUENT_MARK + (7).to_bytes(4, "big") + bodies[1], last]
+
+
+@pytest.mark.parametrize("where", ["behind its announcement", "while it asks for a schema"])
+def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothing(where: str) -> None:
+    """It is stopped; its successor makes a dead letter; the schema is learned; a retry stores it; then it goes on."""
+
+    async def scene() -> None:
+        rig, knows, pause = Rig(values()), list[bool](), Pause()
+        rig.schemas = LearningSchemas(knows)
+        world, lease = rig.world(), rig.log.lease(AT)
+        span = Span(0, 2, tuple(rig.log.records[AT]))
+        stopped: Lease = lease
+        if where == "behind its announcement":
+            stopped = StoppedLease(lease, pause)
+        else:
+            world.schemas = LearningSchemas(knows, pause)
+        old = asyncio.create_task(deliver(world, stopped, STEPS, Work(span)))
+        await pause.reached.wait()
+        rig.clock.seconds += SESSION_S
+        await rig.sink(rig.world())
+        assert [letter.record.offset for letter in rig.log.dead_letters] == [1]
+
+        knows.append(True)
+        origin = Origin("steps", "id-1", AT.partition, 1)
+        assert Gate({"steps": STEPS}, rig.log.topic_ids, rig.log.committed).obstacle(origin) == ""
+        bench = Bench(rig.store, rig.schemas, rig.clock)
+        assert await store_again(bench, STEPS, origin, rig.log.records[AT][1])
+        pause.awake.set()
+        with pytest.raises(Fenced):
+            await old
+        assert rig.stored() == dict.fromkeys(range(6), 1)
+
+    asyncio.run(scene())
+
+
+def test_an_intent_is_old_before_a_session_can_end() -> None:
+    """Brokers refuse sessions below 6 s, unless they are told otherwise."""
+    assert FENCE_S < 6.0 < SESSION_S
