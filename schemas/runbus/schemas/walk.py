@@ -101,7 +101,7 @@ def number(body: bytes, at: int) -> tuple[int, int]:
 
 
 def zigzag(value: int) -> bytes:
-    """Return an Avro int or long."""
+    """Return a value as an Avro int or long: what `number` reads."""
     rest = (value << 1) ^ (value >> 63)
     out = bytearray()
     while rest > 0x7F:
