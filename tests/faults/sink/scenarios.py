@@ -105,12 +105,13 @@ def killed_at(stage: Stage, point: str, times: tuple[int, ...]) -> None:
 
 
 def _dies_repairing(stage: Stage, point: str, nth: int, *, half: bool) -> None:
-    """The table lacks an announced range: its repair dies, then the repair turns out to be a lie too, and dies."""
+    """The table lacks announced ranges: a repair dies, then the repairs turn out to be a lie too, and one dies."""
     dies(stage, "stored", 3)
-    assert lie(stage, half=half)
-    dies(stage, point, nth)
-    lie(stage, half=half)
-    dies(stage, point, nth)
+    for _ in range(2):
+        while len(announced(stage.place.kafka)) < nth:  # each is a repair to come
+            dies(stage, "stored", 3)
+        assert lie(stage, half=half)
+        dies(stage, point, nth)
 
 
 def _joined_by_another(stage: Stage, other: list[subprocess.Popen[bytes]]) -> None:
