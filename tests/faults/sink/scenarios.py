@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -67,23 +67,27 @@ def dies(stage: Stage, point: str, nth: int, meanwhile: Callable[[], None] = lam
     assert code == -signal.SIGKILL, f"it did not die at {point} ({code}):\n{stage.log(process)[-3000:]}"
 
 
-def lie(stage: Stage, *, half: bool) -> int:
-    """Take the rows of the announced ranges, or every second one, out of the table; their tokens stay.
+def lie(stage: Stage, *, half: bool, lied: Set[Announced] = frozenset()) -> set[Announced]:
+    """Take the rows of announced ranges that are stored, or every second one, out of the table; their tokens stay.
 
     It is what a server holds that was killed between a token and its rows, at a place of our choice. No sink runs.
+    Returns the announced ranges that lack rows by a lie, this one or an earlier one: each is a repair to come.
     """
     client = connect(stage.place.clickhouse)
-    ranges = announced(stage.place.kafka)
+    ranges, stored = announced(stage.place.kafka), set()
     try:
-        for topic_id, partition, lo, hi in ranges:
-            client.command(
-                f"ALTER TABLE steps DELETE WHERE kafka_topic_id = '{topic_id}' AND kafka_partition = {partition} "
-                f"AND kafka_offset BETWEEN {lo} AND {hi} AND ({int(not half)} OR seq % 2 = 0)",
-                settings={"mutations_sync": "1"},
+        for one in ranges:
+            rows = (
+                f"kafka_topic_id = '{one.topic_id}' AND kafka_partition = {one.partition} "
+                f"AND kafka_offset BETWEEN {one.lo} AND {one.hi}"
             )
+            if client.query(f"SELECT count() FROM steps WHERE {rows}").result_rows[0][0]:
+                stored.add(one)
+                lost = f"{rows} AND ({int(not half)} OR seq % 2 = 0)"
+                client.command(f"ALTER TABLE steps DELETE WHERE {lost}", settings={"mutations_sync": "1"})
     finally:
         client.close()
-    return len(ranges)
+    return stored | (lied & set(ranges))
 
 
 def killed_at(stage: Stage, point: str, times: tuple[int, ...]) -> None:
@@ -106,11 +110,11 @@ def killed_at(stage: Stage, point: str, times: tuple[int, ...]) -> None:
 
 def _dies_repairing(stage: Stage, point: str, nth: int, *, half: bool) -> None:
     """The table lacks announced ranges: a repair dies, then the repairs turn out to be a lie too, and one dies."""
+    lied: set[Announced] = set()
     dies(stage, "stored", 3)
     for _ in range(2):
-        while len(announced(stage.place.kafka)) < nth:  # each is a repair to come
+        while len(lied := lie(stage, half=half, lied=lied)) < nth:
             dies(stage, "stored", 3)
-        assert lie(stage, half=half)
         dies(stage, point, nth)
 
 
