@@ -226,7 +226,7 @@ def _heed(error: KafkaError) -> None:
             raise Restart(f"a topic is gone: {error.str()}")
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
-    if error.fatal():
+    if error.fatal() or error.code() == KafkaError._FATAL:  # as a message it does not call itself fatal
         raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())
 

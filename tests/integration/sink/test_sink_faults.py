@@ -71,6 +71,21 @@ def test_a_sink_that_is_killed_again_and_again(feed: Feed, sinks: Sinks, tables:
     tables.check(feed)
 
 
+def test_an_instance_id_is_waited_for(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """KIP-848 keeps the id of a member that was killed until its session ends: the next one tries again until then."""
+    before = sinks.start(instance_id="phoenix", group_protocol="consumer")
+    sinks.says("steps:", 0)
+    before.send_signal(signal.SIGKILL)
+    before.wait()
+    feed.steps(20)
+    feed.flush()
+    process = sinks.start(instance_id="phoenix", group_protocol="consumer")
+    sinks.says("sink.restart", 1)
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+
+
 def test_a_zombie_changes_nothing(feed: Feed, sinks: Sinks, tables: Tables) -> None:
     """A sink stopped past its session while another takes over goes on, finds itself fenced, and rejoins."""
     with flowing(feed):
