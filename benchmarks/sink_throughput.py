@@ -50,7 +50,7 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.schemas.layout import Layout
 from runbus.schemas.topics import stream_key
-from runbus.sink.container import build
+from runbus.sink.container import Container
 
 BATCH = 256
 DEADLINE_S = 300.0
@@ -268,7 +268,8 @@ def read_containers(bench: Bench, partition: int) -> list[memoryview]:
     consumer.close()
     per_range = 250_000 // BATCH
     kind = schema("StepBatch")
-    return [build(kind, "plain", partition, values[i : i + per_range]) for i in range(0, len(values), per_range)]
+    parts = (values[i : i + per_range] for i in range(0, len(values), per_range))
+    return [memoryview(bytes(Container(kind, "plain", partition, part))) for part in parts]
 
 
 def run_round(bench: Bench, number: int) -> Result:

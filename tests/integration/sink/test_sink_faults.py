@@ -27,7 +27,7 @@ from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.sink.api import Intent
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until
 
@@ -239,7 +239,7 @@ def announce_again(feed: Feed, tables: Tables) -> None:
 def spend(tables: Tables, token: str) -> None:
     """Let the server remember a token: with rows of another run, because only the name counts."""
     record = (0, encode(make_batch(f"spent-{uuid.uuid4().hex[:6]}", "a", 0, 1)), 0)
-    container = build(schema("StepBatch"), "spent", 0, [record])
+    container = Container(schema("StepBatch"), "spent", 0, [record])
     asyncio.run(ClickHouseStore(tables.client, "group").insert("steps_landing", container, token))
 
 
