@@ -40,10 +40,10 @@ class Container:
     So an insert under way holds a piece of its body and no copy of its range.
     """
 
-    __slots__ = ("_bad", "_header", "_prefix", "_values", "size")
+    __slots__ = ("_prefix", "_values", "_writer")
 
     def __init__(self, writer: AvroSchema, topic_id: str, partition: int, values: Iterable[Framed]) -> None:
-        """Measure it.
+        """Note what it is of.
 
         Args:
             writer: the schema of every body.
@@ -51,23 +51,22 @@ class Container:
             partition: number of the partition.
             values: (offset, value, where the body starts in the value).
         """
-        self._header = _header(writer)
+        self._writer = writer
         self._prefix = _string(topic_id) + zigzag(partition)
         self._values = list(values)
-        batched = writer.name == StepBatch.__name__
-        self._bad = {
-            n for n, (_, value, start) in enumerate(self._values) if batched and _names_no_struct(writer, value, start)
-        }
-        #: bytes in all, known before the first of them is made
-        self.size = len(self._header) + sum(len(head) + len(body) + len(end) for head, body, end in self._blocks())
 
     def __iter__(self) -> Iterator[bytes]:
         """Return its pieces: whole blocks, some PIECE_BYTES of them together."""
-        parts: list[bytes | memoryview] = [self._header]
-        size = len(self._header)
-        for block in self._blocks():
-            parts += block
-            size += sum(map(len, block))
+        parts: list[bytes | memoryview] = [_header(self._writer)]
+        size = len(parts[0])
+        batched = self._writer.name == StepBatch.__name__
+        for offset, value, start in self._values:
+            position = self._prefix + zigzag(offset)
+            bad_struct = batched and _names_no_struct(self._writer, value, start)
+            end = _string(record_end(offset, bad_struct=bad_struct))
+            length = len(position) + len(value) - start + len(end)
+            parts += (_ONE, zigzag(length), position, memoryview(value)[start:], end, _SYNC)
+            size += length
             if size >= PIECE_BYTES:
                 yield b"".join(parts)
                 parts, size = [], 0
@@ -76,13 +75,6 @@ class Container:
     def __bytes__(self) -> bytes:
         """Return all of it."""
         return b"".join(self)
-
-    def _blocks(self) -> Iterator[tuple[bytes, memoryview, bytes]]:
-        """Return what stands before each body, the body, and what stands behind it."""
-        for n, (offset, value, start) in enumerate(self._values):
-            position, body = self._prefix + zigzag(offset), memoryview(value)[start:]
-            end = _string(record_end(offset, bad_struct=n in self._bad))
-            yield _ONE + zigzag(len(position) + len(body) + len(end)) + position, body, end + _SYNC
 
 
 def _names_no_struct(writer: AvroSchema, value: bytes, start: int) -> bool:

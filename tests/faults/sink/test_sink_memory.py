@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1
 SECONDS, WARM_UP_S = 600.0, 120.0
 SLOPE_MIB = 0.5  # a minute; a kilobyte a record that stays would be seven times as much
 RANGE_MIB = 8
-READ_AHEAD_MIB = 2 * 32  # the client counts values; its notes of them and a fetch that is unpacked come on top
+READ_AHEAD_MIB = 2 * 8  # the client counts values; its notes of them and a fetch that is unpacked come on top
 STEADY = Rate(5_000.0)
 Say = Callable[[str], None]
 
