@@ -96,7 +96,10 @@ def step_times(settings: KafkaSettings, run: str, total: int) -> tuple[dict[tupl
     """Return the times of a run's steps by stream, read from the log, in seconds; and the number of batches."""
     found: dict[tuple[str, str], list[float]] = {}
     consumer, batches, seen = _consumer(settings, "steps"), 0, 0
+    end = time.monotonic() + 60
     while seen < total:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{seen} of {total} steps that were acknowledged are in the log")
         messages: list[Message] = consumer.consume(1000, 1.0)
         for message in messages:
             batch = decode(Codec().open(message.value(), "StepBatch")[1])

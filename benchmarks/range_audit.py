@@ -46,7 +46,7 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.schemas.layout import Layout
 from runbus.schemas.topics import stream_key
-from runbus.sink.container import build
+from runbus.sink.container import Container
 
 RANGE_STEPS = 250_000
 
@@ -107,7 +107,7 @@ def fill(kafka: KafkaSettings, client: Client, partition: int, count: int, size:
             producer.produce(name, key=stream_key("run", agent), value=framed, partition=partition)
             producer.poll(0)
         assert producer.flush(60) == 0
-        container = bytes(build(schema("StepBatch"), id_, partition, values))
+        container = bytes(Container(schema("StepBatch"), id_, partition, values))
         settings = insert_settings(client, f"{id_}:{partition}:{start}")
         client.raw_insert(STEPS.landing, insert_block=container, fmt="Avro", settings=settings)
 

@@ -19,7 +19,7 @@ from runbus.schemas.layout import Layout, check_layout, decode_value, pack, unpa
 from runbus.schemas.record import read_record
 from runbus.schemas.walk import walk
 from runbus.sink.api import Record
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from runbus.sink.ranges import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.values import check, rows, without
@@ -93,7 +93,7 @@ def missing(data: bytes) -> None:
 def container(data: bytes) -> None:
     """Bodies, cut at each `Obj`, are blocks of their own: what is good comes back, what is bad breaks alone."""
     bodies = data.split(b"Obj")
-    built = build(STEP_BATCH, "topic", 3, [(n, body, 0) for n, body in enumerate(bodies)])
+    built = bytes(Container(STEP_BATCH, "topic", 3, [(n, body, 0) for n, body in enumerate(bodies)]))
     blocks = list(fastavro.block_reader(io.BytesIO(built)))
     assert len(blocks) == len(bodies)
     for n, (block, body) in enumerate(zip(blocks, bodies, strict=True)):

@@ -1,11 +1,10 @@
 """What a producer of RunBus is told is stored, is: also where the broker refused a request and took the next."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
@@ -16,6 +15,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.topics import DEAD_LETTERS, STEPS, Topic
 from runbus.sink.clients import new_producer
 from runbus.sink.settings import SinkSettings
+from tests.faults.rig import Log
 from tests.integration.wire import Wire
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -38,17 +38,9 @@ def through(wire: Wire, broker: KafkaSettings) -> KafkaSettings:
     return replace(broker, bootstrap_servers=f"127.0.0.1:{wire.port}")
 
 
-def values(broker: KafkaSettings, topic: Topic) -> Iterator[bytes]:
-    """Yield what is stored in a topic."""
-    partition = TopicPartition(broker.topic_prefix + topic.name, 0, 0)
-    consumer = Consumer({**broker.client_config(), "group.id": "reader", "enable.auto.commit": False})
-    _, end = consumer.get_watermark_offsets(partition, timeout=10)
-    consumer.assign([partition])
-    for message in consumer.consume(end, timeout=10):
-        value = message.value()
-        assert value is not None
-        yield value
-    consumer.close()
+def stored(broker: KafkaSettings, topic: Topic) -> list[bytes]:
+    """Return the values of a topic."""
+    return [message.value() or b"" for message in Log(broker).read(topic.name)]
 
 
 def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:
@@ -61,7 +53,7 @@ def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:
             recorder.flush(0.05)
         recorder.close()
         assert recorder.flush(30)
-    headers = [decode(Codec().open(value, "StepBatch")[1]).header for value in values(broker, STEPS)]
+    headers = [decode(Codec().open(value, "StepBatch")[1]).header for value in stored(broker, STEPS)]
     assert [seq for h in headers for seq in range(h.first_seq, h.next_seq)] == list(range(20))
     assert recorder.stats()["delivered"] == 20
 
@@ -71,7 +63,7 @@ def test_a_refused_dead_letter_is_sent_again(broker: KafkaSettings) -> None:
     with wire(broker, DEAD_LETTERS) as damaging:
         settings = SinkSettings(through(damaging, broker), ClickHouseSettings("http://127.0.0.1:1"), "sink")
         _send(new_producer(settings), damaging, broker.topic_prefix + DEAD_LETTERS.name)
-    assert list(values(broker, DEAD_LETTERS)) == [f"letter {number}".encode() * 9 for number in range(5)]
+    assert stored(broker, DEAD_LETTERS) == [f"letter {number}".encode() * 9 for number in range(5)]
 
 
 def _send(producer: Producer, damaging: Wire, topic: str) -> None:

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from dataclasses import dataclass, field
 
+from tests.integration.served import Served
+
 LOOPBACK = b"127.0.0.1"
 PRODUCE = 0
 
 
 @dataclass
-class Wire:
+class Wire(Served):
     """Passes frames on as they are, but for the first Produce request to a topic, which it damages.
 
     The damaged one is held until the client has sent the next to that topic, at most `hold_s`. The broker finds that
@@ -31,20 +33,7 @@ class Wire:
     damaged: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="wire")
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> Wire:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     async def _open(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
 from runbus.sink.api import LogUnavailable
+from runbus.sink.container import Container
 from runbus.sink.memory import Fate, MemoryStore
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ _FATES: tuple[Fate, ...] = ("whole", "token", "nothing")
 @dataclass(slots=True, eq=False)
 class _Insert:
     table: str
-    container: memoryview
+    container: Container
     token: str
     dead: bool = False
 
@@ -65,7 +66,7 @@ class StoreServer:
                 self.tables.apply(insert.table, insert.container, insert.token, lambda _: self.rng.choice(_FATES))
         self._under_way.clear()
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Take a while, then insert."""
         self._answers()
         insert = _Insert(table, container, token)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, StoreError
 from runbus.sink.api import Committed, DeadLetter, Gone, Intent, LogUnavailable, Position, Record, Route, Source
+from runbus.sink.container import Container
 from runbus.sink.group import Restart
 from tests.simulation.universe import Universe
 
@@ -150,7 +151,7 @@ class WiredStore:
         self._wire = wire
         self._server = wire.universe.server
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert."""
         await self._wire.call(lambda: self._server.insert(table, container, token), Ambiguous, changes=True, late=True)
 

@@ -1,5 +1,6 @@
 """The thread that closes the batches of slow agents outlives whatever recorders do meanwhile."""
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,36 @@ def quick_switches() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def leaving_at_collections() -> Iterator[list[Ticked]]:
+    """Collect garbage at each allocation; each time it is done in the ticker, one of the yielded leaves."""
+    leaving = [Ticked() for _ in range(100)]
+
+    def leave(phase: str, _info: object) -> None:
+        if phase == "stop" and leaving and threading.current_thread().name == "runbus-ticker":
+            PROCESS.leave(leaving.pop())
+
+    before = gc.get_threshold()
+    gc.callbacks.append(leave)
+    gc.set_threshold(1)
+    yield leaving
+    gc.set_threshold(*before)
+    gc.callbacks.remove(leave)
+
+
+def test_a_finalizer_that_closes_a_recorder_does_not_stop_the_ticker(leaving_at_collections: list[Ticked]) -> None:
+    """The collector may run wherever something is allocated, and with it whatever an object does at its end."""
+    staying = Ticked()
+    for member in [staying, *leaving_at_collections]:
+        PROCESS.join(member)
+    for _ in range(3):
+        staying.ticked.clear()
+        assert staying.ticked.wait(10)
+    assert len(leaving_at_collections) < 100, "nothing was collected in the ticker"
+    for member in [staying, *leaving_at_collections]:
+        PROCESS.leave(member)
 
 
 @pytest.mark.usefixtures("quick_switches")

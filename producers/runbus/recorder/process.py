@@ -111,7 +111,7 @@ class Process:
         while True:
             time.sleep(_TICK_S)
             with self._lock:
-                for key, ref in list(self._members.items()):  # others leave meanwhile
+                for key, ref in self._members.copy().items():  # others leave meanwhile; a copy is made at one go
                     if ref() is None:
                         self._members.pop(key, None)
                 if not self._members:

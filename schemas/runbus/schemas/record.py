@@ -45,21 +45,27 @@ def read_record(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str
         InvalidValue: cut short, followed by other bytes, not what Avro allows (walk.py), or of a schema that `reader`
             cannot read.
     """
-    end = walk(writer, body)
+    record, end = _walked(body, writer, reader)
     if end != len(body):
         raise InvalidValue(f"{writer.name}: {len(body) - end} bytes follow the record")
-    return _read(body, writer, reader)
+    return _read(record, writer, reader)
 
 
 def read_prefix(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
     """Decode the record that `body` begins with (see AvroSchema.cut_before). Raises like `read_record`."""
-    return _read(body[: walk(writer, body)], writer, reader)
+    return _read(_walked(body, writer, reader)[0], writer, reader)
+
+
+def _walked(body: bytes, writer: AvroSchema, reader: AvroSchema) -> tuple[bytes, int]:
+    """Return the record that `body` begins with, as fastavro may have it, and where it ends in `body`."""
+    if writer.fingerprint != reader.fingerprint:
+        return without_sizes(writer, body)
+    end = walk(writer, body)
+    return body[:end], end
 
 
 def _read(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str, Any]:
-    resolve = None  # resolving costs time
-    if writer.fingerprint != reader.fingerprint:
-        body, resolve = without_sizes(writer, body), reader.parsed
+    resolve = None if writer.fingerprint == reader.fingerprint else reader.parsed  # resolving costs time
     try:
         record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), writer.parsed, resolve)  # type: ignore[assignment]
     except fastavro.read.SchemaResolutionError as error:

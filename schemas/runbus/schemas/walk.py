@@ -58,14 +58,14 @@ class _Copied(bytes):
         self.copied = end
 
 
-def without_sizes(schema: AvroSchema, body: bytes) -> bytes:
-    """Return a record that `walk` found good as one whose blocks do not say how many bytes they have.
+def without_sizes(schema: AvroSchema, body: bytes) -> tuple[bytes, int]:
+    """Return the record that `body` begins with, its blocks without their sizes, and where it ends in `body`.
 
-    The items stay as they are; what a block said of its size may have been wrong.
+    The items stay as they are; what a block said of its size may have been wrong. Raises like `walk`.
     """
     copied = _Copied(body)
-    _step_of(schema)(copied, 0)
-    return bytes(copied.copy + body[copied.copied :]) if copied.copied else body
+    end = walk(schema, copied)
+    return bytes(copied.copy + body[copied.copied : end]), end
 
 
 @cache
@@ -101,7 +101,7 @@ def number(body: bytes, at: int) -> tuple[int, int]:
 
 
 def zigzag(value: int) -> bytes:
-    """Return an Avro int or long."""
+    """Return a value as an Avro int or long: what `number` reads."""
     rest = (value << 1) ^ (value >> 63)
     out = bytearray()
     while rest > 0x7F:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from runbus.clickhouse.errors import Ambiguous, Capacity, StoreError
 from runbus.sink import values
 from runbus.sink.api import Clock, Record, Route, Schemas, Source, Store
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from runbus.sink.retry import AMBIGUOUS, CAPACITY
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ async def store_again(bench: Bench, route: Route, source: Source, record: Record
         attempts += 1
         present = await ask(partial(bench.store.sequence, route, source, record.offset)) if stored else set[int]()
         of, framed = values.missing(route, record, writer, present)
-        container = build(of, source.topic_id, source.position.partition, framed)
+        container = Container(of, source.topic_id, source.position.partition, framed)
         await ask(partial(bench.store.insert, route.repair, container, token(source, record.offset, attempts)))
     return attempts > 0
 

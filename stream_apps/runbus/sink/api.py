@@ -17,6 +17,7 @@ from runbus.config.errors import RunBusError
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.dead_letters import Headers, letter_headers, position_key
+from runbus.sink.container import Container
 from runbus.sink.poison import NONE_YET, Poison
 
 #: what kind of component this is, in heartbeats and dead letters
@@ -264,7 +265,7 @@ class Log(Protocol):
 class Store(Protocol):
     """The tables. Errors are those of runbus.clickhouse.errors, by what the caller does next."""
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert one Avro container as one block under a deduplication token.
 
         A normal return says that the server acknowledged it. It does NOT promise that the rows are there when the

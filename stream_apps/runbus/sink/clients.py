@@ -13,8 +13,12 @@ from runbus.sink.settings import SinkSettings
 
 log = logging.getLogger(__name__)
 _TIMEOUT_S = 10.0
-# librdkafka's queue of records read ahead, of all partitions together; the backlogs have their own bound.
-_READ_AHEAD_KB = 32 * 1024
+# librdkafka's queue of records read ahead, of all partitions together; the backlogs have their own bound. What it has
+# when a partition is paused is read again later.
+_READ_AHEAD_KB = 8 * 1024
+# A queue that was full is looked at again after this long. The default is 1 s, in which a whole range is stored: the
+# partition then waits for the client, not for ClickHouse.
+_FULL_MS = 20
 _QUIET = logging.getLogger("runbus.sink.librdkafka")
 
 
@@ -37,6 +41,7 @@ def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
         "enable.partition.eof": True,
         "check.crcs": True,
         "queued.max.messages.kbytes": _READ_AHEAD_KB,
+        "fetch.queue.backoff.ms": _FULL_MS,
         "fetch.wait.max.ms": 100,
         "topic.metadata.refresh.interval.ms": 30_000,
         "reconnect.backoff.max.ms": 2000,

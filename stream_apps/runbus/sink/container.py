@@ -9,7 +9,7 @@ bytes which follow a body are noticed: a reader passes over the rest of a block.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, record_end
@@ -27,29 +27,54 @@ _BEHIND = {"name": END_FIELD[0], "type": END_FIELD[1]}
 # ids of 257 bytes, five longs, a dtype of 20, 64 lengths of 30 (each in a block of its own), a width.
 _HEADER_BYTES = 4096
 _STRUCT_MARK = STRUCT.encode()
+#: what is joined and sent at one go
+PIECE_BYTES = 256 * 1024
+
+#: one value for a container: offset, value, where its body starts
+Framed = tuple[int, bytes, int]
 
 
-def build(writer: AvroSchema, topic_id: str, partition: int, values: Iterable[tuple[int, bytes, int]]) -> memoryview:
-    """Return the container of some values of one partition.
+class Container:
+    """The container of some values of one partition; its bytes are made anew, piece by piece, each time they are sent.
 
-    Args:
-        writer: the schema of every body.
-        topic_id: Kafka's id of the topic.
-        partition: number of the partition.
-        values: (offset, value, where the body starts in the value).
-
-    Returns:
-        A view, so that the HTTP client sends it as it is and never sends it a second time on its own.
+    So an insert under way holds a piece of its body and no copy of its range.
     """
-    prefix = _string(topic_id) + zigzag(partition)
-    parts: list[bytes | memoryview] = [_header(writer)]
-    batched = writer.name == StepBatch.__name__
-    for offset, value, start in values:
-        position = prefix + zigzag(offset)
-        end = _string(record_end(offset, bad_struct=batched and _names_no_struct(writer, value, start)))
-        size = len(position) + len(value) - start + len(end)
-        parts += (_ONE, zigzag(size), position, memoryview(value)[start:], end, _SYNC)
-    return memoryview(b"".join(parts))
+
+    __slots__ = ("_prefix", "_values", "_writer")
+
+    def __init__(self, writer: AvroSchema, topic_id: str, partition: int, values: Iterable[Framed]) -> None:
+        """Note what it is of.
+
+        Args:
+            writer: the schema of every body.
+            topic_id: Kafka's id of the topic.
+            partition: number of the partition.
+            values: (offset, value, where the body starts in the value).
+        """
+        self._writer = writer
+        self._prefix = _string(topic_id) + zigzag(partition)
+        self._values = list(values)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return its pieces: whole blocks, some PIECE_BYTES of them together."""
+        parts: list[bytes | memoryview] = [_header(self._writer)]
+        size = len(parts[0])
+        batched = self._writer.name == StepBatch.__name__
+        for offset, value, start in self._values:
+            position = self._prefix + zigzag(offset)
+            bad_struct = batched and _names_no_struct(self._writer, value, start)
+            end = _string(record_end(offset, bad_struct=bad_struct))
+            length = len(position) + len(value) - start + len(end)
+            parts += (_ONE, zigzag(length), position, memoryview(value)[start:], end, _SYNC)
+            size += length
+            if size >= PIECE_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+        yield b"".join(parts)
+
+    def __bytes__(self) -> bytes:
+        """Return all of it."""
+        return b"".join(self)
 
 
 def _names_no_struct(writer: AvroSchema, value: bytes, start: int) -> bool:

@@ -229,7 +229,7 @@ def _heed(error: KafkaError, topic: str) -> None:
                 f"Kafka refuses this user Read on {topic or 'a topic or the group'}: {error.str()}; an admin gives it "
                 "with `runbus topics apply --acls`"
             )
-    if error.fatal():
+    if error.fatal() or error.code() == KafkaError._FATAL:  # as a message it does not call itself fatal
         raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())
 

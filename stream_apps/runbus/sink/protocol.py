@@ -25,7 +25,7 @@ from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
 from runbus.sink.api import DeadLetter, Intent, Lease, Record, Route, Span
-from runbus.sink.container import build
+from runbus.sink.container import Container, Framed
 from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.retry import CAPACITY, STUCK
 from runbus.sink.world import World, answered, pause, resume, retrying_log
@@ -248,14 +248,14 @@ class _Delivery:
         return several
 
     async def _insert(
-        self, table: str, writer: AvroSchema, framed: Iterable[values.Framed], token: str, records: Sequence[Record]
+        self, table: str, writer: AvroSchema, framed: Iterable[Framed], token: str, records: Sequence[Record]
     ) -> bool:
         """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
 
         An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
         an attempt without an answer rows are counted first: it is over, too, once all of `records` are whole.
         """
-        container = build(writer, self.lease.topic_id, self.lease.position.partition, framed)
+        container = Container(writer, self.lease.topic_id, self.lease.position.partition, framed)
         unanswered = False
 
         async def insert() -> None:
@@ -377,7 +377,7 @@ class _Delivery:
         self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: list[Record]) -> Iterable[values.Framed]:
+def _framed(records: list[Record]) -> Iterable[Framed]:
     return ((record.offset, record.value or b"", record.start) for record in records)
 
 

@@ -14,6 +14,7 @@ from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.sink.api import Gone, Route, Source
+from runbus.sink.container import Container
 from runbus.sink.threads import in_thread
 
 T = TypeVar("T")
@@ -42,13 +43,14 @@ class ClickHouseStore:
         self._inserts = asyncio.Semaphore(parallel)
         self._questions = asyncio.Semaphore(parallel)
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert one container as one block; see api.Store."""
         settings = insert_settings(self._client, token)
 
         def insert() -> None:
-            # A memoryview, not bytes: the driver sends bytes a second time by itself after a lost connection, and that
-            # hidden second attempt could be acknowledged from the token's log without the rows being there.
+            # Pieces, not bytes: the driver sends bytes a second time by itself after a lost connection, and that hidden
+            # second attempt could be acknowledged from the token's log without the rows being there.
+            # (Any iterable will do, whatever the driver's types say.)
             acknowledged(self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings))  # type: ignore[arg-type]
 
         async with self._inserts:

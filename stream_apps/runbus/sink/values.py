@@ -18,13 +18,10 @@ from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.schemas.layout import pack, unpack
 from runbus.sink.api import Record, Route
+from runbus.sink.container import Framed
 
 _KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
 _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
-
-
-#: one value for a container: offset, value, where its body starts
-Framed = tuple[int, bytes, int]
 
 
 def named(record: Record) -> SchemaRef:

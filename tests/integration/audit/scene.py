@@ -18,7 +18,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.schemas.topics import stream_key
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
 
 PARTITIONS = 2
@@ -97,9 +97,9 @@ class Scene:
             ]
         assert len(values) == len(offsets)
         client = self.tables.client
-        data = build(schema(stored.schema), topic_id, partition, values)
+        data = bytes(Container(schema(stored.schema), topic_id, partition, values))
         settings = insert_settings(client, uuid.uuid4().hex)
-        client.raw_insert(stored.landing, insert_block=bytes(data), fmt="Avro", settings=settings)
+        client.raw_insert(stored.landing, insert_block=data, fmt="Avro", settings=settings)
 
     def forget(self, topic: str, partition: int, before: int) -> None:
         """Let retention take the records below an offset."""

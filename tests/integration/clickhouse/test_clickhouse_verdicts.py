@@ -22,7 +22,7 @@ from runbus.clickhouse.tables import EPISODES, HEARTBEATS, RUNS, STEPS, StoredTo
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from tests.fuzz.batches import LATER, STEP_BATCH, Batches
 from tests.fuzz.events import GOOD, Events
 from tests.fuzz.rows import STEPS as STEP_COLUMNS
@@ -51,11 +51,11 @@ class Engine:
     def insert(self, values: Mapping[int, bytes]) -> StoreError | None:
         """Insert values as the sink does; return the engine's refusal."""
         client, framed = self.store.client, [(offset, body, 0) for offset, body in values.items()]
-        container = build(self.writer, self.topic_id, 0, framed)
+        container = bytes(Container(self.writer, self.topic_id, 0, framed))
         try:
             with translated():
                 settings = insert_settings(client, uuid.uuid4().hex)
-                client.raw_insert(self.topic.landing, insert_block=container, fmt="Avro", settings=settings)  # type: ignore[arg-type]
+                client.raw_insert(self.topic.landing, insert_block=container, fmt="Avro", settings=settings)
         except StoreError as error:
             return error
         return None

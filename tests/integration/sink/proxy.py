@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
-from typing import Any, TypeVar
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 
-T = TypeVar("T")
+from tests.integration.served import Served
+
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 TOKEN = "insert_deduplication_token"
 CODE_HEADER = "X-ClickHouse-Exception-Code"
@@ -161,7 +160,7 @@ def redirects(location: str) -> Fault:
 
 
 @dataclass
-class Proxy:
+class Proxy(Served):
     """Listens on a port of its own.
 
     Attributes:
@@ -179,25 +178,10 @@ class Proxy:
     bodies: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     port: int = 0
 
-    def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
-
     @property
     def url(self) -> str:
         """Where the sink finds it."""
         return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Proxy:
-        self._thread.start()
-        self._call(self._open())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     @contextmanager
     def misbehaving(self, inserts: Fault = passes, reads: Fault = passes) -> Iterator[None]:
@@ -231,9 +215,6 @@ class Proxy:
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
     # --- on the loop ----------------------------------------------------------------------------------------------
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _open(self) -> None:
         self._healed = asyncio.Event()

@@ -14,7 +14,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.api import Gone, Lease, Position, Record, Store
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from runbus.sink.letters import wrap
 from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
 from runbus.sink.routes import ROUTES
@@ -55,11 +55,11 @@ def lease() -> Lease:
     return log.lease(Position("steps", 2))
 
 
-def container(lease: Lease, *first: int, cut: int = 0) -> memoryview:
+def container(lease: Lease, *first: int, cut: int = 0) -> Container:
     """Return records of 10 steps; record n starts at seq `first[n]` and has offset n."""
     bodies = [encode(make_batch("contract", "a", at, 10)) for at in first]
     framed = [(offset, body[: len(body) - cut], 0) for offset, body in enumerate(bodies)]
-    return build(schema("StepBatch"), lease.topic_id, lease.position.partition, framed)
+    return Container(schema("StepBatch"), lease.topic_id, lease.position.partition, framed)
 
 
 def test_the_same_token_stores_once(use: Use, lease: Lease) -> None:
@@ -138,7 +138,7 @@ def test_dead_letters_are_a_route_like_the_others(use: Use) -> None:
         writer = await LocalSchemas().resolve(_ref(letters[0]))
         framed = [(letter.offset, letter.value or b"", letter.start) for letter in letters]
         for _ in range(2):
-            await store.insert(LETTERS.landing, build(writer, lease.topic_id, 0, framed), f"{lease.topic_id}:0:4-6")
+            await store.insert(LETTERS.landing, Container(writer, lease.topic_id, 0, framed), f"{lease.topic_id}:0:4-6")
         assert await store.rows(LETTERS, lease, 0, 99) == {4: 1, 6: 1}
 
     use(work)

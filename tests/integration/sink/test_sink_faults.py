@@ -27,7 +27,7 @@ from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.sink.api import Intent
-from runbus.sink.container import build
+from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until
 
@@ -66,6 +66,21 @@ def test_a_sink_that_is_killed_again_and_again(feed: Feed, sinks: Sinks, tables:
             process.send_signal(signal.SIGKILL)
             process.wait()
     process = sinks.start(instance_id="phoenix")
+    tables.wait(feed)
+    assert sinks.stop(process) == 0
+    tables.check(feed)
+
+
+def test_an_instance_id_is_waited_for(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """KIP-848 keeps the id of a member that was killed until its session ends: the next one tries again until then."""
+    before = sinks.start(instance_id="phoenix", group_protocol="consumer")
+    sinks.says("steps:", 0)
+    before.send_signal(signal.SIGKILL)
+    before.wait()
+    feed.steps(20)
+    feed.flush()
+    process = sinks.start(instance_id="phoenix", group_protocol="consumer")
+    sinks.says("sink.restart", 1)
     tables.wait(feed)
     assert sinks.stop(process) == 0
     tables.check(feed)
@@ -224,7 +239,7 @@ def announce_again(feed: Feed, tables: Tables) -> None:
 def spend(tables: Tables, token: str) -> None:
     """Let the server remember a token: with rows of another run, because only the name counts."""
     record = (0, encode(make_batch(f"spent-{uuid.uuid4().hex[:6]}", "a", 0, 1)), 0)
-    container = build(schema("StepBatch"), "spent", 0, [record])
+    container = Container(schema("StepBatch"), "spent", 0, [record])
     asyncio.run(ClickHouseStore(tables.client, "group").insert("steps_landing", container, token))
 
 

@@ -16,6 +16,7 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from runbus.sink.api import Record, Route, Source
+from runbus.sink.container import Container
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
 from runbus.sink.ranges import read
 from runbus.sink.routes import ROUTES
@@ -93,7 +94,7 @@ class Stopping(MemoryStore):
         self._store = store
         self._left = moment
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert."""
         await self._stop()
         await self._store.insert(table, container, token)  # what is lost is the server's doing, not this process's

@@ -9,6 +9,7 @@ import pytest
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, StoreError, Unknown
 from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Record, Span
+from runbus.sink.container import Container
 from runbus.sink.memory import MemoryStore, Script, no_faults
 from runbus.sink.poison import Poison
 from runbus.sink.protocol import FENCE_S, Work, deliver
@@ -210,7 +211,7 @@ class SlowStore(MemoryStore):
         super().__init__(store.routes, store.script, store.rows_kept, store.tokens)
         self.awake = awake
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert once awake."""
         await self.awake.wait()
         await super().insert(table, container, token)

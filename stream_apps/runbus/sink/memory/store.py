@@ -14,6 +14,7 @@ import numpy as np
 
 from runbus.clickhouse.errors import Configuration, DataError
 from runbus.sink.api import Gone, Route, Source
+from runbus.sink.container import Container
 from runbus.sink.memory.log import Script, no_faults
 
 #: (target, topic id, partition, offset, seq)
@@ -45,7 +46,7 @@ class MemoryStore:
     lose: int = 0
     torn: bool = False
 
-    async def insert(self, table: str, container: memoryview, token: str) -> None:
+    async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert a container; see api.Store."""
         try:
             self.script(f"insert {table}", "before")
@@ -58,7 +59,7 @@ class MemoryStore:
         self.apply(table, container, token, lambda _: "token" if losing else "whole")
         self.script(f"insert {table}", "after")
 
-    def apply(self, table: str, container: memoryview, token: str, fate: Callable[[int], Fate]) -> None:
+    def apply(self, table: str, container: Container, token: str, fate: Callable[[int], Fate]) -> None:
         """Store a container, part by part. Raises Configuration, DataError; then nothing of it is stored.
 
         Args:
@@ -114,11 +115,11 @@ class MemoryStore:
         return [(row, count) for row, count in self.rows_kept.items() if row[:3] == key and count]
 
 
-def _records(container: memoryview) -> list[dict[str, Any]]:
+def _records(container: Container) -> list[dict[str, Any]]:
     """Read the container as strictly as a server does: a block is its record and nothing else."""
     records = []
     try:
-        for block in fastavro.block_reader(io.BytesIO(container)):
+        for block in fastavro.block_reader(io.BytesIO(bytes(container))):
             records += [dict(record) for record in block if isinstance(record, dict)]
             if block.bytes_.read(1):  # type: ignore[attr-defined]  # missing in fastavro's stub
                 raise DataError("bytes follow a record", 33)
