@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+CYCLONEDX := cyclonedx-bom==7.5.0
+PIP_AUDIT := pip-audit==2.10.1
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 ARGS ?=
 SEEDS ?= 10000
@@ -22,7 +24,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: help demo test test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
-	lint types layers fmt check bench lock build clean
+	lint types layers fmt check bench lock build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -94,6 +96,13 @@ lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
+
+sbom: $(VENV)/.uv ## What is locked, as a CycloneDX bill of materials: dist/sbom.json
+	mkdir -p dist
+	$(BIN)/uv tool run --from $(CYCLONEDX) cyclonedx-py requirements requirements/demo.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.json
+
+dependency-audit: $(VENV)/.uv ## Known holes in what is locked; fails also where the advisories cannot be read
+	for file in requirements/*.txt; do $(BIN)/uv tool run $(PIP_AUDIT) --strict --require-hashes --disable-pip -r $$file $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz

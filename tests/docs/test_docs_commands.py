@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbus.cli.document import command_paths, commands_reference
+from runbus.clickhouse.users import USER_ROLES
 from runbus.config.catalogue import SETTINGS
 from runbus.config.document import renewed
 from runbus.schemas.topics import TOPICS
@@ -32,8 +33,9 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "migrate", "sink", "run ls",
-        "run show", "audit", "dlq list", "dlq show", "dlq retry", "query", "config show", "schema check", "schema push",
+        "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "topics acls", "migrate", "sink",
+        "run ls", "run show", "audit", "dlq list", "dlq show", "dlq retry", "query", "config show",
+        "schema check", "schema push",
     ],
 )  # fmt: skip
 def test_the_commands_of_the_contract_exist(command: str) -> None:
@@ -60,7 +62,11 @@ def test_every_topic_table_and_view_is_documented() -> None:
     assert not {name for name in made if name not in _documented()}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING", "SECURITY"))],
+    ids=lambda p: p.name,
+)
 def test_every_link_and_file_that_a_page_names_is_there(page: Path) -> None:
     """A page never sends its reader to a file that does not exist."""
     text = page.read_text(encoding="utf-8")
@@ -70,3 +76,10 @@ def test_every_link_and_file_that_a_page_names_is_there(page: Path) -> None:
     )
     assert not [link for link in links if not (page.parent / link).exists()]
     assert not [name for name in files if not (ROOT / name).exists()]
+
+
+def test_every_role_of_clickhouse_is_documented() -> None:
+    """Who may do what has a row, under the name that the default database gives."""
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    assert not [role for role in USER_ROLES if f"| `runbus_{role}` |" not in page]
+    assert "| `runbus_team_NAME` |" in page

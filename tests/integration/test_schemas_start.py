@@ -11,7 +11,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.local.ports import free_port
 from runbus.schemas import start
 from runbus.schemas.admin import BrokerUnavailable, TopicMissing, admin_client, apply_topics
-from runbus.schemas.start import needed_topics
+from runbus.schemas.start import Needs, needed_topics
 from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def ask(settings: KafkaSettings, *topics: str, stop_after: str = "") -> dict[str
         start.log.addHandler(handler)
         try:
             names = [settings.topic_prefix + topic for topic in topics]
-            return await needed_topics(settings, admin_client(settings), names, stop)
+            return await needed_topics(settings, admin_client(settings), names, stop, Needs("sink"))
         finally:
             start.log.removeHandler(handler)
 

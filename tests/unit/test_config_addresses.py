@@ -100,7 +100,8 @@ def test_certificates_must_be_there(tmp_path: Path, name: str, key: str) -> None
     """A PEM file is passed on; one that is not there is named before any connection."""
     pem = tmp_path / "a.pem"
     pem.write_text("")
-    assert _kafka(**{name: str(pem)}).client_config()[key] == str(pem)
+    given = {"KAFKA_SSL_CERTIFICATE_LOCATION": str(pem), name: str(pem)}  # a key alone is refused
+    assert _kafka(**given).client_config()[key] == str(pem)
     with pytest.raises(ConfigError, match=f"{name} names .*missing.pem, which is not a file"):
         _kafka(**{name: str(tmp_path / "missing.pem")})
 

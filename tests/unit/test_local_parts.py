@@ -227,7 +227,7 @@ def test_environment_of_a_stack_names_no_other_installation() -> None:
         "RUNBUS_PROBES_ADDRESS",
     }
     assert not {"RUNBUS_TOPIC_PREFIX", "RUNBUS_CONFIG", *one_process} & set(kept)
-    tuning = {s.env for s in SETTINGS if s.section not in ("kafka", "registry", "clickhouse")}
+    tuning = {s.env for s in SETTINGS if s.section not in ("kafka", "registry", "clickhouse", "users")}
     assert set(kept) == set(others) | tuning - one_process
 
 

@@ -13,7 +13,10 @@ import confluent_kafka.admin  # noqa: F401
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from runbus.recorder.complaints import Complaints
+from runbus.recorder.renewal import Renewal
 from runbus.recorder.settings import CourierSettings
+from runbus.schemas.admin import no_answer
+from runbus.schemas.rights import refusal
 from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
 _METADATA_S = 1.0  # one look at the topics; short, so that stop and heartbeats are not held up
 _RETRY_S = 1.0  # between two looks while the broker or a topic is missing
 _TOPIC_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+_REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 Delivered = Callable[[KafkaError | None, bytes], None]
@@ -45,13 +49,13 @@ def is_too_large(error: KafkaError) -> bool:
 
 
 def purpose(error: KafkaError) -> str:
-    """Return what to do about a failed delivery, in a few words."""
+    """Return what to do about a failed delivery, in a few words; the link itself names a right that is missing."""
     if error.code() in _TOPIC_MISSING:
         return "create the topics with `runbus topics apply`"
     if is_too_large(error):
         return f"raise the topic's max.message.bytes to {MAX_MESSAGE_BYTES}"
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return "allow this user to write to the topic"
+        return "give this user the right to write"
     return "see the broker's log"
 
 
@@ -67,6 +71,7 @@ class Link:
         self._down_since = 0.0
         self._fatal = False
         self._acknowledged = False
+        self._renewal = Renewal(settings.kafka)
 
     @property
     def address(self) -> str:
@@ -83,6 +88,8 @@ class Link:
         """Whether the broker answered and has the topics. Looks at most once a second, for at most a second."""
         if self._fatal:
             self._rebuild()
+        if self._renew() == "draining":
+            return False
         if self._ready:
             return True
         if time.monotonic() < self._retry_at:
@@ -121,6 +128,7 @@ class Link:
         """Let the client call back: deliveries, errors, its log."""
         if self._producer is not None:
             self._producer.poll(timeout)
+            self._renew()
 
     def close(self) -> None:
         """Give up what is left and close the client."""
@@ -159,10 +167,15 @@ class Link:
         try:
             listed = self._built().list_topics(timeout=_METADATA_S).topics
         except KafkaException as error:
+            self._built().poll(0)  # the client says why the connection fails, if it knows, before we say that it does
             self._broker_down(error.args[0])
             return False
         self._broker_up()
-        missing = [name for name in self.topics if name not in listed or listed[name].error is not None]
+        absent = [name for name in self.topics if name not in listed or listed[name].error is not None]
+        refused = [name for name in absent if self._is_refused(name)]
+        for name in refused:
+            self._refused(name)
+        missing = [name for name in absent if name not in refused]
         if missing:
             self._complaints.say(
                 "topics",
@@ -172,13 +185,36 @@ class Link:
                 ", ".join(missing),
                 self._settings.queue_bytes // 2**20,
             )
-            return False
-        if self._complaints.settle("topics"):
+        elif self._complaints.settle("topics"):
             log.warning("Kafka at %s has the topics now: recording goes on", self.address)
-        return True
+        if not absent and [name for name in self.topics if self._complaints.settle(f"right {name}")]:
+            log.warning("Kafka at %s allows it now: recording goes on", self.address)
+        return not absent
+
+    def _is_refused(self, name: str) -> bool:
+        """Whether a topic that is not listed may be there, and this user may not know of it."""
+        try:
+            found = self._built().list_topics(name, timeout=_METADATA_S).topics.get(name)
+        except KafkaException:
+            return False
+        return found is not None and found.error is not None and found.error.code() in _REFUSED
+
+    def _refused(self, topic: str) -> None:
+        self._complaints.say(
+            f"right {topic}",
+            "%s. The agent goes on; steps wait in memory (%d MiB) while a topic cannot be seen; what does not fit, or "
+            "is refused, is dropped and counted",
+            refusal(self._settings.kafka, [f"Write on Topic {topic}"]),
+            self._settings.queue_bytes // 2**20,
+        )
 
     def _reporter(self, delivered: Delivered) -> Callable[[KafkaError | None, Message], None]:
-        return lambda error, message: self._report(delivered, error, b"" if error is None else message.value() or b"")
+        return lambda error, message: self._reported(delivered, error, message)
+
+    def _reported(self, delivered: Delivered, error: KafkaError | None, message: Message) -> None:
+        if error is not None and error.code() in _REFUSED:
+            self._refused(message.topic() or "")
+        self._report(delivered, error, b"" if error is None else message.value() or b"")
 
     def _report(self, delivered: Delivered, error: KafkaError | None, value: bytes) -> None:
         if error is None:
@@ -189,7 +225,11 @@ class Link:
         delivered(error, value)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if error.code() in _REFUSED:  # no right to write anywhere: the broker gives it no producer id
+            for topic in self.topics:
+                self._refused(topic)
+            self._fatal = self._fatal or error.fatal()
+        elif error.fatal():
             log.error("the Kafka client gave up (%s); a new one is started", error.str())
             self._fatal = True
         elif error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL):
@@ -199,11 +239,8 @@ class Link:
         self._down_since = self._down_since or time.monotonic()
         self._complaints.say(
             "down",
-            "no Kafka broker answers at %s (%s): is it running? `runbus up` starts a local one; "
-            "KAFKA_BOOTSTRAP_SERVERS names another. The agent goes on; its steps wait in memory (%d MiB), what does "
-            "not fit is dropped and counted",
-            self.address,
-            error.str(),
+            "%s. The agent goes on; its steps wait in memory (%d MiB), what does not fit is dropped and counted",
+            no_answer(self._settings.kafka, error.str()),
             (self._settings.queue_bytes + self._settings.buffer_bytes) // 2**20,
         )
 
@@ -211,6 +248,15 @@ class Link:
         if self._down_since and self._complaints.settle("down"):
             log.warning("Kafka at %s is back after %.1f s", self.address, time.monotonic() - self._down_since)
         self._down_since = 0.0
+
+    def _renew(self) -> str:
+        """Take over a password or a certificate that has changed in its file; return what Renewal.advance does."""
+        step = "unchanged" if self._producer is None else self._renewal.advance(self._producer)
+        if step == "draining":
+            self._ready = False  # nothing new goes to the old client
+        elif step == "replace":
+            self._rebuild()
+        return step
 
     def _rebuild(self) -> None:
         self._fatal, self._ready = False, False

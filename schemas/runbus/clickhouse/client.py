@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -50,6 +51,19 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
             database=(settings.database if database is None else database) or None,
             connect_timeout=wait.connect,
             send_receive_timeout=wait.answer,
+            **tls_arguments(settings),
             # a session would serialise the threads that share the client, and dies with the server
             autogenerate_session_id=False,
         )
+
+
+def tls_arguments(settings: ClickHouseSettings) -> dict[str, Any]:
+    """Return clickhouse-connect's arguments for https.
+
+    A certificate authenticates the user where there is no password; beside a password it only opens the connection.
+    """
+    tls = settings.tls
+    named = {"ca_cert": tls.ca, "client_cert": tls.certificate, "client_cert_key": tls.key}
+    if tls.certificate:
+        named["tls_mode"] = "strict" if settings.password else "mutual"
+    return {name: value for name, value in named.items() if value}

@@ -109,6 +109,12 @@ def _refuse_changed(database: str, migrations: list[Migration]) -> None:
 
 @contextmanager
 def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
+    if settings.tls.certificate and settings.password:
+        raise MigrationError(
+            "CLICKHOUSE_SSL_CERTIFICATE_LOCATION and CLICKHOUSE_PASSWORD are both set: the migration runner takes "
+            "one of them. Unset the password where the certificate authenticates the user, else migrate from a place "
+            "where the server wants no certificate"
+        )
     # a wrong address or password is told by our own client, in our own words
     connect(settings, database="").close()
     address = urlsplit(settings.url)
@@ -119,6 +125,9 @@ def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
             db_user=settings.user,
             db_password=settings.password.reveal(),
             secure=address.scheme == "https",
+            ca_cert=settings.tls.ca or None,
+            cert=settings.tls.certificate or None,
+            key=settings.tls.key or None,
             driver=CLICKHOUSE_CONNECT,
             migrations_table=VERSIONS_TABLE,
         )

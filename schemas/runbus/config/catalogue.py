@@ -41,6 +41,9 @@ SSL_CERTIFICATE = Setting(
     "KAFKA_SSL_CERTIFICATE_LOCATION", "kafka", "ssl_certificate_location", "", "PEM file of the client's certificate."
 )
 SSL_KEY = Setting("KAFKA_SSL_KEY_LOCATION", "kafka", "ssl_key_location", "", "PEM file of the client's key.")
+SSL_KEY_PASSWORD = Setting(
+    "KAFKA_SSL_KEY_PASSWORD", "kafka", "ssl_key_password", "", "Password of that key, if it has one.", secret=True
+)
 TOPIC_PREFIX = Setting("RUNBUS_TOPIC_PREFIX", "kafka", "topic_prefix", "runbus.", "Put before every topic's name.")
 REGISTRY_URL = Setting(
     "SCHEMA_REGISTRY_URL",
@@ -51,12 +54,80 @@ REGISTRY_URL = Setting(
 )
 REGISTRY_USER = Setting("SCHEMA_REGISTRY_USER", "registry", "user", "", "User of the schema registry.")
 REGISTRY_PASSWORD = Setting("SCHEMA_REGISTRY_PASSWORD", "registry", "password", "", "Its password.", secret=True)
+REGISTRY_CA = Setting(
+    "SCHEMA_REGISTRY_SSL_CA_LOCATION",
+    "registry",
+    "ssl_ca_location",
+    "",
+    "PEM file with the CA of the schema registry; empty = the usual authorities.",
+)
+REGISTRY_CERTIFICATE = Setting(
+    "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION",
+    "registry",
+    "ssl_certificate_location",
+    "",
+    "PEM file of the client's certificate.",
+)
+REGISTRY_KEY = Setting(
+    "SCHEMA_REGISTRY_SSL_KEY_LOCATION", "registry", "ssl_key_location", "", "PEM file of the client's key."
+)
 CLICKHOUSE_URL = Setting(
     "CLICKHOUSE_URL", "clickhouse", "url", "http://127.0.0.1:8123", "HTTP interface of ClickHouse."
 )
 CLICKHOUSE_USER = Setting("CLICKHOUSE_USER", "clickhouse", "user", "default", "User of ClickHouse.")
 CLICKHOUSE_PASSWORD = Setting("CLICKHOUSE_PASSWORD", "clickhouse", "password", "", "Its password.", secret=True)
 CLICKHOUSE_DATABASE = Setting("CLICKHOUSE_DATABASE", "clickhouse", "database", "runbus", "Database of the tables.")
+CLICKHOUSE_CA = Setting(
+    "CLICKHOUSE_SSL_CA_LOCATION",
+    "clickhouse",
+    "ssl_ca_location",
+    "",
+    "PEM file with the CA of ClickHouse, for https; empty = the usual authorities.",
+)
+CLICKHOUSE_CERTIFICATE = Setting(
+    "CLICKHOUSE_SSL_CERTIFICATE_LOCATION",
+    "clickhouse",
+    "ssl_certificate_location",
+    "",
+    "PEM file of the client's certificate; without a password it is what authenticates the user.",
+)
+CLICKHOUSE_KEY = Setting(
+    "CLICKHOUSE_SSL_KEY_LOCATION", "clickhouse", "ssl_key_location", "", "PEM file of the client's key."
+)
+
+# --- users of ClickHouse, for `runbus migrate --users` ---
+MIGRATOR_PASSWORD = Setting(
+    "RUNBUS_MIGRATOR_PASSWORD",
+    "users",
+    "migrator_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-migrator`; empty = no such user is made.",
+    secret=True,
+)
+WRITER_PASSWORD = Setting(
+    "RUNBUS_WRITER_PASSWORD",
+    "users",
+    "writer_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-writer`; empty = no such user is made.",
+    secret=True,
+)
+READER_PASSWORD = Setting(
+    "RUNBUS_READER_PASSWORD",
+    "users",
+    "reader_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-reader`; empty = no such user is made.",
+    secret=True,
+)
+DASHBOARD_PASSWORD = Setting(
+    "RUNBUS_DASHBOARD_PASSWORD",
+    "users",
+    "dashboard_password",
+    "",
+    "`runbus migrate --users` gives it to the ClickHouse user `<database>-dashboard`; empty = no such user is made.",
+    secret=True,
+)
 
 # --- recorder ---
 RECORDER_QUEUE_MB = Setting(
@@ -249,14 +320,25 @@ SETTINGS: tuple[Setting, ...] = (
     SSL_CA,
     SSL_CERTIFICATE,
     SSL_KEY,
+    SSL_KEY_PASSWORD,
     TOPIC_PREFIX,
     REGISTRY_URL,
     REGISTRY_USER,
     REGISTRY_PASSWORD,
+    REGISTRY_CA,
+    REGISTRY_CERTIFICATE,
+    REGISTRY_KEY,
     CLICKHOUSE_URL,
     CLICKHOUSE_USER,
     CLICKHOUSE_PASSWORD,
     CLICKHOUSE_DATABASE,
+    CLICKHOUSE_CA,
+    CLICKHOUSE_CERTIFICATE,
+    CLICKHOUSE_KEY,
+    MIGRATOR_PASSWORD,
+    WRITER_PASSWORD,
+    READER_PASSWORD,
+    DASHBOARD_PASSWORD,
     RECORDER_QUEUE_MB,
     RECORDER_BUFFER_MB,
     RECORDER_POLICY,

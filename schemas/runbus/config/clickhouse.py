@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runbus.config import catalogue as c
 from runbus.config.address import http_url
 from runbus.config.errors import ConfigError
+from runbus.config.files import TlsFiles, credential_files
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
 class ClickHouseSettings:
-    """Address of the HTTP interface, user and database."""
+    """Address of the HTTP interface, user and database, files of TLS where the address is https."""
 
     url: str
     user: str = "default"
     password: Secret = field(default_factory=lambda: Secret(""))
     database: str = "runbus"
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
     @classmethod
     def load(cls, sources: Sources) -> ClickHouseSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
-        return cls(
+        tls = TlsFiles.load(sources, c.CLICKHOUSE_CA, c.CLICKHOUSE_CERTIFICATE, c.CLICKHOUSE_KEY)
+        settings = cls(
             url=http_url(c.CLICKHOUSE_URL, sources.text(c.CLICKHOUSE_URL), c.CLICKHOUSE_USER, c.CLICKHOUSE_URL.default),
             user=sources.text(c.CLICKHOUSE_USER),
-            password=Secret(sources.text(c.CLICKHOUSE_PASSWORD)),
+            password=sources.secret(c.CLICKHOUSE_PASSWORD),
             database=_database(sources.text(c.CLICKHOUSE_DATABASE)),
+            tls=tls,
         )
+        if any(tls.all) and not settings.url.startswith("https:"):
+            raise ConfigError(f"{c.CLICKHOUSE_URL.env}={settings.url!r} is not https, and CLICKHOUSE_SSL_* is set")
+        return settings
+
+    @property
+    def credential_files(self) -> tuple[Path, ...]:
+        """All files that the credentials come from: what changes there is rotated."""
+        return credential_files([self.password], self.tls.all)
 
 
 def _database(text: str) -> str:

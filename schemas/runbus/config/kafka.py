@@ -9,6 +9,7 @@ from pathlib import Path
 from runbus.config import catalogue as c
 from runbus.config.address import without_password
 from runbus.config.errors import ConfigError
+from runbus.config.files import TlsFiles, credential_files
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 
@@ -30,30 +31,63 @@ class KafkaSettings:
     ssl_certificate_location: str = ""
     ssl_key_location: str = ""
     topic_prefix: str = "runbus."
+    ssl_key_password: Secret = field(default_factory=lambda: Secret(""))
 
     @classmethod
     def load(cls, sources: Sources) -> KafkaSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
+        tls = TlsFiles.load(sources, c.SSL_CA, c.SSL_CERTIFICATE, c.SSL_KEY)
         settings = cls(
             bootstrap_servers=_addresses(sources.text(c.BOOTSTRAP_SERVERS)),
             security_protocol=_one_of(c.SECURITY_PROTOCOL, sources.text(c.SECURITY_PROTOCOL), _PROTOCOLS),
             sasl_mechanism=_one_of(c.SASL_MECHANISM, sources.text(c.SASL_MECHANISM), _MECHANISMS),
             sasl_username=sources.text(c.SASL_USERNAME),
-            sasl_password=Secret(sources.text(c.SASL_PASSWORD)),
-            ssl_ca_location=_file(c.SSL_CA, sources.text(c.SSL_CA)),
-            ssl_certificate_location=_file(c.SSL_CERTIFICATE, sources.text(c.SSL_CERTIFICATE)),
-            ssl_key_location=_file(c.SSL_KEY, sources.text(c.SSL_KEY)),
+            sasl_password=sources.secret(c.SASL_PASSWORD),
+            ssl_ca_location=tls.ca,
+            ssl_certificate_location=tls.certificate,
+            ssl_key_location=tls.key,
             topic_prefix=_prefix(sources.text(c.TOPIC_PREFIX)),
+            ssl_key_password=sources.secret(c.SSL_KEY_PASSWORD),
         )
         for setting, given in ((c.SASL_USERNAME, settings.sasl_username), (c.SASL_PASSWORD, settings.sasl_password)):
             if settings.security_protocol.startswith("SASL") and not given:
                 raise ConfigError(f"{c.SECURITY_PROTOCOL.env} is {settings.security_protocol}: set {setting.env} too")
         return settings
 
+    @property
+    def uses_password(self) -> bool:
+        """Whether a user and a password are sent."""
+        return self.security_protocol.startswith("SASL")
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def tls_files(self) -> tuple[Path, ...]:
+        """The files of certificates and keys, with the password of the key."""
+        names = (self.ssl_ca_location, self.ssl_certificate_location, self.ssl_key_location)
+        return credential_files([self.ssl_key_password], names) if self.uses_tls else ()
+
+    @property
+    def credential_files(self) -> tuple[Path, ...]:
+        """All files that the credentials come from: what changes there is rotated."""
+        return (*self.tls_files, *credential_files([self.sasl_password] if self.uses_password else [], ()))
+
+    @property
+    def who(self) -> str:
+        """What this client is to the broker, for messages."""
+        if self.uses_password:
+            return f"user {self.sasl_username}"
+        if self.uses_tls and self.ssl_certificate_location:
+            return f"the certificate {self.ssl_certificate_location}"
+        return "a client without a name"
+
     def client_config(self) -> dict[str, str]:
         """Return the librdkafka properties, secrets included: for a client, never for a log."""
         config = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.security_protocol}
-        if self.security_protocol.startswith("SASL"):
+        if self.uses_password:
             config["sasl.mechanism"] = self.sasl_mechanism
             config["sasl.username"] = self.sasl_username
             config["sasl.password"] = self.sasl_password.reveal()
@@ -62,7 +96,10 @@ class KafkaSettings:
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
         }
-        return config | {key: path for key, path in files.items() if path}
+        config |= {key: path for key, path in files.items() if path}
+        if self.ssl_key_location and self.ssl_key_password:
+            config["ssl.key.password"] = self.ssl_key_password.reveal()
+        return config
 
     def producer_config(self) -> dict[str, str | int | bool]:
         """Return `client_config` and what it takes that a record which is acknowledged is in the log, once, in order.
@@ -94,13 +131,6 @@ def _one_of(setting: c.Setting, text: str, allowed: tuple[str, ...]) -> str:
     if text.upper() not in allowed:
         raise ConfigError(f"{setting.env}={text!r} is not one of {', '.join(allowed)}")
     return text.upper()
-
-
-def _file(setting: c.Setting, text: str) -> str:
-    """Check it here: librdkafka says so only when the client is made, and without the variable's name."""
-    if text and not Path(text).is_file():
-        raise ConfigError(f"{setting.env} names {text}, which is not a file")
-    return text
 
 
 def _prefix(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from runbus.config import catalogue as c
 from runbus.config.address import http_url
+from runbus.config.files import TlsFiles
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 
@@ -17,6 +18,7 @@ class RegistrySettings:
     url: str = ""
     user: str = ""
     password: Secret = field(default_factory=lambda: Secret(""))
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
     @classmethod
     def load(cls, sources: Sources) -> RegistrySettings:
@@ -25,5 +27,6 @@ class RegistrySettings:
         return cls(
             url=http_url(c.REGISTRY_URL, url, c.REGISTRY_USER, "http://127.0.0.1:8081") if url else "",
             user=sources.text(c.REGISTRY_USER),
-            password=Secret(sources.text(c.REGISTRY_PASSWORD)),
+            password=sources.secret(c.REGISTRY_PASSWORD),
+            tls=TlsFiles.load(sources, c.REGISTRY_CA, c.REGISTRY_CERTIFICATE, c.REGISTRY_KEY),
         )

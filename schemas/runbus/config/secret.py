@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class Secret:
     """A password or token: `repr`, `str` and logs show `***`; only `reveal()` gives the text.
 
     Not a dataclass: `dataclasses.asdict` of settings would take it apart.
+
+    Args:
+        text: the secret, as it is now.
+        file: where it came from. What stands there later is what `reveal` returns later: that is how it is rotated.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "file")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: Path | None = None) -> None:
         self._text = text
+        self.file = file
 
     def reveal(self) -> str:
-        """Return the secret itself; call it only where a client library needs it."""
+        """Return the secret itself, the newest of its file; call it only where a client library needs it.
+
+        A file that cannot be read just now, or is empty because it is being written, leaves the secret as it was.
+        """
+        if self.file is not None:
+            try:
+                self._text = read_secret(self.file) or self._text
+            except (OSError, UnicodeDecodeError):
+                return self._text
         return self._text
 
     def __str__(self) -> str:
@@ -28,7 +43,12 @@ class Secret:
         return bool(self._text)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
+        return isinstance(other, Secret) and other._text == self._text and other.file == self.file
 
     def __hash__(self) -> int:
-        return hash((Secret, self._text))
+        return hash((Secret, self.file or self._text))
+
+
+def read_secret(path: Path) -> str:
+    """Return what a file holds, without the line break at its end. Raises OSError or UnicodeDecodeError."""
+    return path.read_text(encoding="utf-8").rstrip("\r\n")

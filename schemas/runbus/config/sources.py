@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, SETTINGS, Setting
 from runbus.config.errors import ConfigError
+from runbus.config.secret import Secret, read_secret
 
 FILE_NAME = "runbus.toml"
 
@@ -86,6 +87,12 @@ class Sources:
         """Return the text of the value that wins."""
         return self.find(setting).text
 
+    def secret(self, setting: Setting) -> Secret:
+        """Return a secret; what a file gives is read again whenever it is used, so that it can be rotated."""
+        value = self.find(setting)
+        pointer = f"{setting.env}_FILE"
+        return Secret(value.text, Path(self.environ[pointer]) if value.origin == pointer else None)
+
     def number(self, setting: Setting, least: float, most: float) -> float:
         """Return a setting as a number. Raises ConfigError if it is none, or outside of `least` to `most`."""
         text = self.text(setting)
@@ -159,6 +166,6 @@ def _is_file(path: Path) -> bool:
 
 def _read_secret(variable: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        return read_secret(Path(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{variable} names {path}, which cannot be read: {error}") from error

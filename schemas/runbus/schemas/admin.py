@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -65,21 +66,58 @@ def admin_client(settings: KafkaSettings) -> AdminClient:
     Raises:
         BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
     """
-    return _quiet_client(settings, [])
-
-
-def _quiet_client(settings: KafkaSettings, reasons: list[str]) -> AdminClient:
-    """Return a client that puts what goes wrong with its connections into `reasons`, newest last."""
-    config: dict[str, Any] = {
-        **settings.client_config(),
-        "log_level": 0,
-        "socket.connection.setup.timeout.ms": 5000,
-        "error_cb": lambda error: reasons.append(error.str()),
-    }
     try:
-        return AdminClient(config)
+        return _Quiet(settings)
     except KafkaException as error:
         raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
+
+
+class _Quiet(AdminClient):
+    """Keeps what goes wrong with its connections in `reasons`, newest last, instead of logging it."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.reasons: deque[str] = deque(maxlen=3)
+        config: dict[str, Any] = {
+            **settings.client_config(),
+            "log_level": 0,
+            "socket.connection.setup.timeout.ms": 5000,
+            "error_cb": lambda error: self.reasons.append(error.str()),
+        }
+        super().__init__(config)
+
+
+def ask_topics(settings: KafkaSettings, admin: AdminClient, seconds: float) -> dict[str, int]:
+    """Return topic -> partitions of what this user may see. Raises BrokerUnavailable, with why the connection fails."""
+    try:
+        listed = admin.list_topics(timeout=seconds)
+    except KafkaException as error:
+        raise unavailable(settings, admin, error.args[0].str()) from error
+    return {name: len(topic.partitions) for name, topic in listed.topics.items()}
+
+
+def unavailable(settings: KafkaSettings, admin: AdminClient, reason: str) -> BrokerUnavailable:
+    """Return the error of a request without an answer, with what the client heard of its connections."""
+    admin.poll(0)  # hands over why the connection failed
+    seen = "; ".join(dict.fromkeys([reason, *getattr(admin, "reasons", ())]))
+    return BrokerUnavailable(no_answer(settings, seen))
+
+
+def no_answer(settings: KafkaSettings, seen: str) -> str:
+    """Return what to say and to do where no broker answers, from what the client library says about it."""
+    if "authentication" in seen.lower():
+        return (
+            f"Kafka at {settings.bootstrap_servers} refuses {settings.who} ({seen}): check KAFKA_SASL_USERNAME, "
+            "KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+        )
+    if "SSL" in seen or "certificate" in seen:
+        return (
+            f"no TLS connection to Kafka at {settings.bootstrap_servers} ({seen}): check KAFKA_SECURITY_PROTOCOL and "
+            "the KAFKA_SSL_* files"
+        )
+    return (
+        f"no Kafka broker answers at {settings.bootstrap_servers} ({seen}): is it running? "
+        "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
+    )
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:
@@ -147,16 +185,14 @@ class _Admin:
     """The requests, with the client's errors translated."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._servers = settings.bootstrap_servers
-        self._reasons: list[str] = []
-        self._client = _quiet_client(settings, self._reasons)
+        self._settings = settings
+        self._client = admin_client(settings)
 
     def replicas(self) -> dict[str, list[int]]:
         """Return topic -> replicas of each partition."""
         try:
             listed = self._client.list_topics(timeout=_METADATA_S)
         except KafkaException as error:
-            self._client.poll(0)  # hands over why the connection failed
             raise self._unavailable(error.args[0].str()) from error
         return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
 
@@ -243,11 +279,7 @@ class _Admin:
             raise TopicRefused(f"{what}: {cause.str()}") from error
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
-        seen = "; ".join(dict.fromkeys([reason, *self._reasons[-3:]]))
-        return BrokerUnavailable(
-            f"no Kafka broker answers at {self._servers} ({seen}): is it running? "
-            "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-        )
+        return unavailable(self._settings, self._client, reason)
 
 
 class _AlreadyThere(Exception):

@@ -1,4 +1,4 @@
-"""The tables of docs/topics.md and docs/schemas.md: `python -m runbus.schemas.document docs` renews them."""
+"""Tables of topics.md, schemas.md and security.md: `python -m runbus.schemas.document docs` renews them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from runbus.config.document import renewed, table
 from runbus.schemas.avsc import NAMES, schema
+from runbus.schemas.principals import PRINCIPALS, Names
 from runbus.schemas.topics import DAY_MS, MINUTE_MS, TOPICS
 
 
@@ -57,7 +58,19 @@ def _type(node: str | Mapping[str, Any]) -> str:
     return f"{node['type']} of `{node['dtype']}`"
 
 
+def rights_table() -> str:
+    """Return the catalogue of principals and their rights as a Markdown table, names with the default prefix."""
+    names = Names("runbus.")
+    rows = [
+        (f"`{p.role}`" if first else "", f"`{right.said(names)}`", right.why)
+        for p in PRINCIPALS
+        for first, right in zip([True] + [False] * len(p.rights), p.rights, strict=False)
+    ]
+    return table(("role", "right", "for"), rows)
+
+
 PAGES = {
+    "security.md": {"rights": rights_table},
     "topics.md": {"topics": topics_table},
     "schemas.md": {"fingerprints": fingerprints_table, "columns": columns_table},
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from runbus.config.address import without_password
 from runbus.config.errors import ConfigError
+from runbus.config.files import TlsFiles
 from runbus.config.registry import RegistrySettings
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
@@ -44,7 +45,7 @@ def codec(sources: Sources) -> Codec:
 def registry(sources: Sources) -> SchemaRegistry | None:
     """Return the registry of the settings, None where SCHEMA_REGISTRY_URL is empty. Connects to nothing yet."""
     settings = RegistrySettings.load(sources)
-    return SchemaRegistry(settings.url, settings.user, settings.password) if settings.url else None
+    return SchemaRegistry(settings.url, settings.user, settings.password, settings.tls) if settings.url else None
 
 
 class SchemaRegistry:
@@ -56,11 +57,14 @@ class SchemaRegistry:
     Args:
         url: base URL of the Confluent API.
         user: for basic authentication; empty = none.
+        tls: files for an https address. They and the password are read for each question, so they can be rotated.
     """
 
-    def __init__(self, url: str, user: str = "", password: Secret | None = None) -> None:
+    def __init__(self, url: str, user: str = "", password: Secret | None = None, tls: TlsFiles | None = None) -> None:
         self._url = url
-        self._user_info = f"{user}:{password.reveal() if password else ''}" if user else ""
+        self._user = user
+        self._password = password
+        self._tls = tls or TlsFiles()
         with self._client():  # says now what is wrong with the address
             pass
         self._lock = threading.Lock()  # one question at a time; never held to read what is known
@@ -122,10 +126,16 @@ class SchemaRegistry:
                 "SCHEMA_REGISTRY_URL is set: install the extra, `pip install 'runbus[registry]'`"
             ) from error
         config = {"url": self._url, "timeout": _TIMEOUT_S, "max.retries": 1, "retries.wait.ms": _RETRY_AFTER_MS}
+        if self._user:
+            config["basic.auth.user.info"] = f"{self._user}:{self._password.reveal() if self._password else ''}"
+        names = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
+        config |= {name: path for name, path in zip(names, self._tls.all, strict=True) if path}
         try:
-            return SchemaRegistryClient(config | ({"basic.auth.user.info": self._user_info} if self._user_info else {}))
-        except ValueError as error:
+            return SchemaRegistryClient(config)
+        except ValueError as error:  # its text may hold the user's password
             raise ConfigError(f"SCHEMA_REGISTRY_URL is not usable: {without_password(str(error))}") from error
+        except OSError as error:
+            raise ConfigError(f"SCHEMA_REGISTRY_SSL_* cannot be used: {error}") from error
 
     def _ask(self, hint: str, request: Callable[[SchemaRegistryClient], V]) -> V:
         """Translate the client's errors; `hint` is the text where the registry itself says no."""

@@ -1,4 +1,4 @@
-"""What every consumer needs of Kafka before it reads a record: an answer, and its topics."""
+"""What every consumer needs of Kafka before it reads a record: an answer, its topics, and its rights on them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, ask_topics
+from runbus.schemas.principals import Role
+from runbus.schemas.rights import check_rights
 
 log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience.
@@ -22,19 +25,34 @@ _AGAIN_S = 1.0
 _SAY_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Whose rights are needed.
+
+    Attributes:
+        role: of the catalogue of principals.
+        group: of the sink, where it is not the prefix and `sink`.
+    """
+
+    role: Role
+    group: str = ""
+
+
 async def needed_topics(
-    settings: KafkaSettings, admin: AdminClient, names: Sequence[str], stop: asyncio.Event
+    settings: KafkaSettings, admin: AdminClient, names: Sequence[str], stop: asyncio.Event, needs: Needs
 ) -> dict[str, int] | None:
     """Return topic -> partitions of what the broker has, once it answers; None where `stop` was set before it did.
 
     Args:
         names: topics that have to be there, with their prefix.
+        needs: what this user has to be allowed; a topic that it may not see looks like one that is missing.
 
     Raises:
-        BrokerUnavailable: no answer within 30 s.
+        BrokerUnavailable: no answer within 30 s, with the reason.
+        RightMissing: the broker does not allow it all.
         TopicMissing: the broker does not have them all.
     """
-    found = await _listed(settings.bootstrap_servers, admin, stop)
+    found = await _listed(settings, admin, stop, needs)
     missing = [name for name in names if found is not None and name not in found]
     if missing:
         raise TopicMissing(
@@ -44,24 +62,23 @@ async def needed_topics(
     return found
 
 
-async def _listed(servers: str, admin: AdminClient, stop: asyncio.Event) -> dict[str, int] | None:
+async def _listed(
+    settings: KafkaSettings, admin: AdminClient, stop: asyncio.Event, needs: Needs
+) -> dict[str, int] | None:
     loop = asyncio.get_running_loop()
     deadline, say_at = loop.time() + BROKER_S, 0.0
     while not stop.is_set():
         try:
-            listed = await asyncio.to_thread(lambda: admin.list_topics(timeout=_ASK_S))
-        except KafkaException as error:
-            said = error.args[0].str()
+            listed = await asyncio.to_thread(ask_topics, settings, admin, _ASK_S)
+            await asyncio.to_thread(check_rights, settings, admin, needs.role, needs.group)
+        except (BrokerUnavailable, KafkaException) as error:
             if loop.time() > deadline:
-                raise BrokerUnavailable(
-                    f"no Kafka broker answers at {servers} ({said}): is it running? "
-                    "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-                ) from error
+                raise
             if loop.time() >= say_at:
                 say_at = loop.time() + _SAY_S
-                log.warning("start.waiting for Kafka at %s: %s", servers, said)
+                log.warning("start.waiting for Kafka: %s", error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _AGAIN_S)
         else:
-            return {name: len(topic.partitions) for name, topic in listed.topics.items()}
+            return listed
     return None

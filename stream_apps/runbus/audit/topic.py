@@ -11,7 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, topic_id
+from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
+from runbus.schemas.principals import SINK_GROUP, Names, Right
+from runbus.schemas.rights import RightMissing, lacking
 from runbus.schemas.topics import Topic
 
 _REQUEST_S = 15.0
@@ -193,7 +195,7 @@ def open_topic(settings: KafkaSettings, topic: Topic | str, group: str) -> Itera
         TopicMissing: the broker has no such topic.
     """
     name = settings.topic_prefix + (topic if isinstance(topic, str) else topic.name)
-    with _translated(settings), _consumer(settings, group) as consumer:
+    with _translated(settings, name, group), _consumer(settings, group) as consumer:
         yield TopicLog(consumer, name, topic_id(settings, name))
 
 
@@ -218,10 +220,22 @@ def _consumer(settings: KafkaSettings, group: str) -> Iterator[Consumer]:
 
 
 @contextmanager
-def _translated(settings: KafkaSettings) -> Iterator[None]:
+def _translated(settings: KafkaSettings, topic: str, group: str) -> Iterator[None]:
+    """Turn the client's errors into ours; a refused right has its name."""
     try:
         yield
+    except TopicRefused as error:  # it is described first
+        raise RightMissing(settings, [f"Read on Topic {topic}"]) from error
     except KafkaException as error:
-        raise BrokerUnavailable(
-            f"cannot read the log at {settings.bootstrap_servers}: {error.args[0].str()}"
-        ) from error
+        cause: KafkaError = error.args[0]
+        if cause.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise RightMissing(settings, [f"Read on Topic {topic}"]) from error
+        if cause.code() in (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._TIMED_OUT):
+            _check_group(settings, group)  # a client that may not see a group asks for it until its time is up
+        raise BrokerUnavailable(f"cannot read the log at {settings.bootstrap_servers}: {cause.str()}") from error
+
+
+def _check_group(settings: KafkaSettings, group: str) -> None:
+    names, right = Names(settings.topic_prefix, group), Right("Group", SINK_GROUP, "Describe", "the sink's offsets")
+    if list(lacking(admin_client(settings), [right], names)):
+        raise RightMissing(settings, [right.said(names)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
 import typer
 
 from runbus.cli.context import settings
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.clickhouse.migrate import migrate
+from runbus.clickhouse.users import apply_users, parse_teams, user_passwords
 from runbus.sink import run as run_sink
 
 
@@ -20,16 +22,36 @@ def register(app: typer.Typer) -> None:
     app.command("live-metrics")(live_metrics)
 
 
-def migrate_(context: typer.Context, as_json: Json = False) -> None:
-    """Create and update the tables in ClickHouse; safe to repeat."""
-    target = settings(context).clickhouse
+def migrate_(
+    context: typer.Context,
+    users: Annotated[
+        bool,
+        typer.Option("--users", envvar="RUNBUS_USERS", help="Then create roles, limits and users (docs/security.md)."),
+    ] = False,
+    teams: Annotated[
+        str,
+        typer.Option(
+            envvar="RUNBUS_TEAMS",
+            help="With --users: who sees only its own runs, `team=prefix of run ids` with `;` in between.",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Create and update the tables in ClickHouse; safe to repeat. With --users also who may do what there."""
+    current = settings(context)
+    target = current.clickhouse
+    wanted = (user_passwords(current.sources), parse_teams(teams))  # what is wrong with them is said first
     applied = migrate(target)
+    made = apply_users(target, *wanted) if users else []
     if as_json:
-        print_json([{"version": m.version, "name": m.name} for m in applied])
-    elif applied:
+        print_json([{"version": m.version, "name": m.name} for m in applied] + [{"access": name} for name in made])
+        return
+    if applied:
         print_table(("VERSION", "NAME"), [(str(m.version), m.name) for m in applied])
     else:
         say(f"database {target.database} is up to date")
+    for name in made:
+        say(name)
 
 
 def sink(context: typer.Context) -> None:

@@ -11,7 +11,7 @@ from runbus.config.catalogue import (
     STREAMS_INSTANCE_ID,
 )
 
-_ADDRESS_SECTIONS = frozenset({"kafka", "registry", "clickhouse"})
+_ADDRESS_SECTIONS = frozenset({"kafka", "registry", "clickhouse", "users"})
 _ONE_PROCESS_ONLY = (SINK_GROUP, SINK_INSTANCE_ID, STREAMS_INSTANCE_ID, PROBES_ADDRESS)
 _OF_THE_STACK = tuple(s.env for s in SETTINGS if s.section in _ADDRESS_SECTIONS or s in _ONE_PROCESS_ONLY)
 _REMOVED = frozenset({CONFIG_FILE_ENV, *_OF_THE_STACK, *(f"{name}_FILE" for name in _OF_THE_STACK)})

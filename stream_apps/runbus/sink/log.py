@@ -192,7 +192,7 @@ def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             batch.reached[at] = int(message.offset() or 0)
         elif error is not None:
-            _heed(error)
+            _heed(error, at.topic)
         else:
             batch.records.setdefault(at, []).append(_record(at, message, routes[at.topic]))
     return batch
@@ -217,7 +217,7 @@ def _headers(message: Message) -> dict[str, bytes]:
         return {"error": b"its headers cannot be read: a name is not UTF-8"}
 
 
-def _heed(error: KafkaError) -> None:
+def _heed(error: KafkaError, topic: str) -> None:
     """Raise what a read's error means, or log it. What was read with it is read again by the next membership."""
     match error.code():
         case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
@@ -225,7 +225,10 @@ def _heed(error: KafkaError) -> None:
         case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
             raise Restart(f"a topic is gone: {error.str()}")
         case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise RunBusError(f"Kafka refuses this user: {error.str()}; give it Read on the topics and the group")
+            raise RunBusError(
+                f"Kafka refuses this user Read on {topic or 'a topic or the group'}: {error.str()}; an admin gives it "
+                "with `runbus topics apply --acls`"
+            )
     if error.fatal() or error.code() == KafkaError._FATAL:  # as a message it does not call itself fatal
         raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
+from runbus.config.rotation import CredentialFiles
 from runbus.config.sources import Sources
 from runbus.probes import serving
 from runbus.schemas.admin import admin_client
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
-from runbus.schemas.start import needed_topics
+from runbus.schemas.start import Needs, needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.sink.group import Offsets
@@ -88,22 +89,41 @@ def run(sources: Sources) -> None:
         RunBusError: one sentence for the person who has to act (settings, topics, tables, a lost range).
     """
     settings = SinkSettings.load(sources)
-    asyncio.run(_run(settings, codec_of(sources)))
+    while asyncio.run(_run(settings, codec_of(sources))):
+        log.warning("sink.restart with the new credentials")
 
 
-async def _run(settings: SinkSettings, codec: Codec) -> None:
+async def _run(settings: SinkSettings, codec: Codec) -> bool:
+    """Work until stopped; return True where it stopped because credentials changed in their files.
+
+    Clients read certificates when they are made, and the one to ClickHouse its password too. So all of them are given
+    up in order, as at SIGTERM, and made again: whatever happens in between loses nothing, like any restart.
+    """
+    # looked at first: what changes while the clients are made is a change
+    files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
     component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
-    stop, tally = asyncio.Event(), Tally()
+    stop, asked, tally = asyncio.Event(), asyncio.Event(), Tally()
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
     report = Report(settings, tally, component_id, pace, stop)
     process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
     names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
-    with _signals(stop):
-        async with serving(settings.probes_address, report.probe()):
-            report.waits_for = "Kafka"
-            await needed_topics(settings.kafka, process.admin, names, stop)
-            if not stop.is_set():
-                await _report(process)
+    renewal = asyncio.create_task(_watch(files, stop))
+    try:
+        with _signals(asked, stop):
+            async with serving(settings.probes_address, report.probe()):
+                report.waits_for = "Kafka"
+                await needed_topics(settings.kafka, process.admin, names, stop, Needs("sink", settings.group))
+                if not stop.is_set():
+                    await _report(process)
+    finally:
+        renewal.cancel()
+    return renewal.done() and not asked.is_set()
+
+
+async def _watch(files: CredentialFiles, stop: asyncio.Event) -> None:
+    """Ask for a stop once the content of a file is another one."""
+    log.warning("sink.credentials changed: %s", ", ".join(map(str, await files.wait())))
+    stop.set()
 
 
 async def _report(process: _Process) -> None:
@@ -149,12 +169,17 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stop`, where this is the main thread; else the caller's cancellation ends it."""
+def _signals(*events: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set events, where this is the main thread; else the caller's cancellation ends it."""
+
+    def end() -> None:
+        for event in events:
+            event.set()
+
     loop = asyncio.get_running_loop()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
     except (ValueError, RuntimeError, NotImplementedError):
         yield
         return

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from runbus.config.errors import RunBusError
+from runbus.config.rotation import CredentialFiles
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
@@ -74,6 +75,7 @@ class Engine:
     def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
         self.app = app
         self.settings = settings
+        self._credentials = CredentialFiles(settings.kafka.credential_files)  # before a client has read them
         self.group = settings.kafka.topic_prefix + app.kind
         self.counters = Counters()
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -100,21 +102,26 @@ class Engine:
         return self.settings.instance_id or f"{self.app.kind}-{self._consumer._client._client_id}"
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set. Raises RunBusError where a person has to act, Restart where a new start helps."""
+        """Work until `stop` is set, or the credentials changed in their files: then a new engine is to be made.
+
+        Raises RunBusError where a person has to act, Restart where a new start helps.
+        """
         loop = asyncio.get_running_loop()
         self._failure = loop.create_future()
         self._topic = await check_topics(self.settings.kafka, self.app, stop)
         if self._topic is None:
             return
         self._ends = Ends(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
-        background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run(), self._watch_topic())]
+        renewed = asyncio.Event()
+        watches = (self._watch_topic(), self._watch_credentials(renewed))
+        background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run(), *watches)]
         for task in background:
             task.add_done_callback(self._note)
         try:
             await self._consumer.start()
             self._consumer.subscribe([self._topic.name], listener=Listener(self.assigned, self.revoked))
             log.info("streams.started app=%s group=%s", self.app.kind, self.group)
-            while not stop.is_set():
+            while not (stop.is_set() or renewed.is_set()):
                 await self._turn()
             await self._give_up(set(self.partitions))
             await self._settled()
@@ -240,6 +247,10 @@ class Engine:
             await asyncio.sleep(_TOPIC_S)
             if not await self._topic.unchanged():
                 raise Restart(f"topic {self._topic.name} was deleted or re-created")
+
+    async def _watch_credentials(self, renewed: asyncio.Event) -> None:
+        log.warning("streams.credentials changed: %s", ", ".join(map(str, await self._credentials.wait())))
+        renewed.set()
 
     # --- what it says of itself ------------------------------------------------------------------------------------
 

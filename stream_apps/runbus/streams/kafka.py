@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TransactionalIdAuthorizationFailed
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import OffsetAndMetadata
 
 from runbus.config.kafka import KafkaSettings
+from runbus.schemas.rights import RightMissing
 from runbus.streams.shard import FENCE_KEY
 
 __all__ = ["Consumer", "Fenced", "KafkaError", "Listener", "Producer", "StateLog", "TopicPartition", "Transactions"]
@@ -42,17 +43,19 @@ def _options(settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
         "request_timeout_ms": _REQUEST_MS,
     }
-    if settings.security_protocol.startswith("SASL"):
+    if settings.uses_password:
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_plain_username": settings.sasl_username,
             "sasl_plain_password": settings.sasl_password.reveal(),
         }
-    if settings.security_protocol.endswith("SSL"):
+    if settings.uses_tls:
         options["ssl_context"] = create_ssl_context(
             cafile=settings.ssl_ca_location or None,
             certfile=settings.ssl_certificate_location or None,
             keyfile=settings.ssl_key_location or None,
+            # never None: OpenSSL would ask for it at the terminal
+            password=settings.ssl_key_password.reveal,
         )
     return options
 
@@ -138,11 +141,13 @@ class Transactions:
     """
 
     def __init__(self, settings: KafkaSettings, group: str, source: TopicPartition) -> None:
+        self._settings = settings
         self._group = group
         self._source = source
+        self._id = f"{group}-{source.topic}-{source.partition}"
         self._producer = AIOKafkaProducer(
             **_options(settings),
-            transactional_id=f"{group}-{source.topic}-{source.partition}",
+            transactional_id=self._id,
             transaction_timeout_ms=_TRANSACTION_MS,
             acks="all",
             retry_backoff_ms=_RETRY_MS,
@@ -189,6 +194,8 @@ class Transactions:
             return await call
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self._source.topic}:{self._source.partition} has another owner") from error
+        except TransactionalIdAuthorizationFailed as error:
+            raise RightMissing(self._settings, [f"Write on TransactionalId {self._id}"]) from error
 
 
 class StateLog:

@@ -48,7 +48,7 @@ def run(make_engine: Callable[[], Engine]) -> None:
     """Run an engine under Faust until SIGTERM or SIGINT.
 
     Args:
-        make_engine: called once the event loop runs.
+        make_engine: called once the event loop runs, and again for new credentials.
 
     Raises:
         RunBusError: one sentence for the person who has to act.
@@ -110,7 +110,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
         @faust.Service.task  # type: ignore[untyped-decorator]
         async def _work(self) -> None:
             try:
-                await _serve(make_engine(), self.asked)
+                await _serve(make_engine, self.asked)
             except Exception as error:
                 if not isinstance(error, RunBusError | KafkaError):  # of those the message says enough
                     log.exception("streams.crash")
@@ -123,6 +123,8 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
     return app
 
 
-async def _serve(engine: Engine, asked: asyncio.Event) -> None:
-    async with reported(engine):
-        await engine.run(asked)
+async def _serve(make_engine: Callable[[], Engine], asked: asyncio.Event) -> None:
+    while not asked.is_set():  # again where an engine ended because its credentials changed
+        engine = make_engine()
+        async with reported(engine):
+            await engine.run(asked)

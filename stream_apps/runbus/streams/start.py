@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import admin_client
-from runbus.schemas.start import needed_topics
+from runbus.schemas.start import Needs, needed_topics
 from runbus.schemas.topics import (
     DEAD_LETTERS,
     EPISODES,
@@ -65,7 +65,8 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
     None where `stop` was set before the broker answered.
 
     Raises:
-        BrokerUnavailable: no answer within 30 s.
+        BrokerUnavailable: no answer within 30 s, with the reason.
+        RightMissing: this user may not do all that the app does.
         TopicMissing: a topic is missing.
         RunBusError: the state has another number of partitions than the steps.
     """
@@ -73,7 +74,7 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
     output = EPISODES if app.kind == "episodes" else LIVE_METRICS
     steps, state = prefix + STEPS.name, prefix + state_topic(app).name
     others = [prefix + topic.name for topic in (RUNS, output, DEAD_LETTERS, HEARTBEATS)]
-    found = await needed_topics(settings, admin, [steps, state, *others], stop)
+    found = await needed_topics(settings, admin, [steps, state, *others], stop, Needs(app.kind))
     if found is None:
         return None
     if found[steps] != found[state]:

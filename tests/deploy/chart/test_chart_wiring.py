@@ -26,6 +26,11 @@ def environment(pod: dict[str, Any]) -> dict[str, Any]:
     return {v["name"]: v.get("value", v.get("valueFrom")) for v in pod["containers"][0].get("env", [])}
 
 
+def _secret(pod: dict[str, Any], volume: str) -> str | None:
+    """Return the name of the Secret of one of a pod's volumes."""
+    return next((v["secret"]["secretName"] for v in pod["volumes"] if v["name"] == volume), None)
+
+
 def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
     """The sink is a Deployment; the stream apps have stable names, which are their instance ids."""
     found = workloads(render("minimal"))
@@ -97,17 +102,49 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
 
 def test_client_certificates_are_files(render: Callable[..., Rendered]) -> None:
     """With mTLS each client finds CA, certificate and key where the variables say."""
-    pod = workloads(render("mtls-hpa"))["sink"]["spec"]["template"]["spec"]
+    rendered = render("mtls-hpa")
+    pod = workloads(rendered)["sink"]["spec"]["template"]["spec"]
+    variables, volumes = environment(pod), {v["name"]: v["secret"] for v in pod["volumes"] if "secret" in v}
+    for what, secret in (("kafka", "kafka-sink"), ("clickhouse", "clickhouse-client")):
+        files = {variables[f"{what.upper()}_SSL_{n}_LOCATION"] for n in ("CA", "CERTIFICATE", "KEY")}
+        assert files == {f"/run/secrets/{what}-tls/{name}" for name in ("ca.crt", "tls.crt", "tls.key")}
+        assert volumes[f"{what}-tls"]["secretName"] == secret
+        assert {f"/run/secrets/{what}-tls/{item['path']}" for item in volumes[f"{what}-tls"]["items"]} == files
+    assert variables["CLICKHOUSE_USER"] == "runbus-writer"
+    names = {where.rpartition("rb-runbus-")[2]: _secret(found, "kafka-tls") for where, found in pods(rendered)}
+    assert names == {"sink": "kafka-sink", "episodes": "kafka-episodes", "topics": "kafka-admin", "test": None}
+
+
+def test_authorities_are_files(render: Callable[..., Rendered]) -> None:
+    """Without client certificates a process has the CA of each server that it talks to, and no key."""
+    pod = workloads(render("production"))["sink"]["spec"]["template"]["spec"]
     variables = environment(pod)
-    files = {variables[f"KAFKA_SSL_{n}_LOCATION"].rpartition("/")[2] for n in ("CA", "CERTIFICATE", "KEY")}
-    assert files == {"ca.crt", "tls.crt", "tls.key"}
-    (volume,) = [v for v in pod["volumes"] if v["name"] == "kafka-tls"]
-    assert {item["path"] for item in volume["secret"]["items"]} == files
+    for prefix, what in (("KAFKA", "kafka"), ("CLICKHOUSE", "clickhouse"), ("SCHEMA_REGISTRY", "registry")):
+        assert variables[f"{prefix}_SSL_CA_LOCATION"] == f"/run/secrets/{what}-tls/ca.crt"
+        assert f"{prefix}_SSL_KEY_LOCATION" not in variables
+        assert _secret(pod, f"{what}-tls") == f"{what}-ca"
+
+
+def test_rights_and_users_are_given_by_the_jobs(render: Callable[..., Rendered]) -> None:
+    """The principals by the broker's names, the users of ClickHouse with passwords out of one Secret."""
+    found = {where.rpartition("rb-runbus-")[2]: pod for where, pod in pods(render("production"))}
+    assert "RUNBUS_PRINCIPALS" not in environment(found["topics"])
+    variables = environment(found["migrate"])
+    assert variables["RUNBUS_WRITER_PASSWORD_FILE"] == "/run/secrets/users/writer"
+    assert variables["RUNBUS_READER_PASSWORD_FILE"] == "/run/secrets/users/reader"
+    assert "RUNBUS_DASHBOARD_PASSWORD_FILE" not in variables
+    assert variables["RUNBUS_TEAMS"] == "llm=llm-;vision=vision-"
+    assert _secret(found["migrate"], "users") == "clickhouse-passwords"
+    named = render("mtls-hpa", "sink.settings.RUNBUS_SINK_GROUP=loader")
+    topics = next(pod for where, pod in pods(named) if where.endswith("rb-runbus-topics"))
+    assert environment(topics)["RUNBUS_PRINCIPALS"] == "admin=User:CN=admin,O=lab;sink=User:CN=sink,O=lab"
+    assert environment(topics)["RUNBUS_SINK_GROUP"] == "loader"
 
 
 def test_every_variable_is_a_setting(rendered: Rendered) -> None:
-    """A process reads every variable that the chart gives it."""
-    known = {s.env for s in SETTINGS} | {f"{s.env}_FILE" for s in SETTINGS if s.secret} | {"TZ"}
+    """A process reads every variable that the chart gives it, as a setting or as an option of its command."""
+    options = {"RUNBUS_PRINCIPALS", "RUNBUS_TEAMS", "TZ"}
+    known = {s.env for s in SETTINGS} | {f"{s.env}_FILE" for s in SETTINGS if s.secret} | options
     for where, pod in pods(rendered):
         assert set(environment(pod)) <= known, where
 
@@ -167,9 +204,9 @@ def test_jobs_come_first_and_delete_nothing(render: Callable[..., Rendered]) -> 
     jobs = {o["metadata"]["annotations"]["helm.sh/hook-weight"]: o for o in rendered.of("Job")}
     commands = [jobs[w]["spec"]["template"]["spec"]["containers"][0]["args"] for w in sorted(jobs)]
     assert commands == [
-        ["topics", "apply", "--partitions", "64", "--replication", "3"],
+        ["topics", "apply", "--partitions", "64", "--replication", "3", "--acls"],
         ["schema", "push"],
-        ["migrate"],
+        ["migrate", "--users"],
     ]
     hooks = {o["metadata"].get("annotations", {}).get("helm.sh/hook") for o in rendered.objects}
     assert hooks == {None, "pre-install,pre-upgrade", "test"}
@@ -199,6 +236,8 @@ def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> No
         (["sink.settings.RUNBUS_SINK_RANGE_MIB=1"], "RUNBUS_SINK_RANGE_MIB"),
         (["liveMetrics.settings.RUNBUS_SINK_RANGE_MB=1"], "RUNBUS_SINK_RANGE_MB"),
         (["image.digest=latest"], "does not match pattern"),
+        (["jobs.topics.acls.principals.sinks=User:loader"], "value must be one of 'recorder'"),
+        (["jobs.migrate.users.roles={admin}"], "value must be one of"),
         (["sinks.enabled=true"], "sinks"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[-1],

@@ -9,6 +9,24 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 {{- default (index .root.Values .what).existingSecret $own }}
 {{- end }}
 
+{{- /* The Secret with the certificates for `what`; "" = none. */}}
+{{- define "runbus.tlsSecret" -}}
+{{- default (index .root.Values .what).tls.existingSecret (dig .what "tls" "existingSecret" "" .values) }}
+{{- end }}
+
+{{- define "runbus.tlsEnv" -}}
+{{- if include "runbus.tlsSecret" . }}
+- name: {{ .prefix }}_SSL_CA_LOCATION
+  value: /run/secrets/{{ .what }}-tls/ca.crt
+{{- if (index .root.Values .what).tls.clientCertificate }}
+- name: {{ .prefix }}_SSL_CERTIFICATE_LOCATION
+  value: /run/secrets/{{ .what }}-tls/tls.crt
+- name: {{ .prefix }}_SSL_KEY_LOCATION
+  value: /run/secrets/{{ .what }}-tls/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "runbus.credentials" -}}
 - name: {{ .user }}
   valueFrom: { secretKeyRef: { name: {{ .secret }}, key: username } }
@@ -33,25 +51,22 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 {{- $name := required (printf "kafka.existingSecret: %s needs a Secret with username and password" $kafka.securityProtocol) $secret.kafka }}
 {{ include "runbus.credentials" (dict "what" "kafka" "secret" $name "user" "KAFKA_SASL_USERNAME" "password" "KAFKA_SASL_PASSWORD") }}
 {{- end }}
-{{- if $kafka.tls.existingSecret }}
-- name: KAFKA_SSL_CA_LOCATION
-  value: /run/secrets/kafka-tls/ca.crt
-{{- if $kafka.tls.clientCertificate }}
-- name: KAFKA_SSL_CERTIFICATE_LOCATION
-  value: /run/secrets/kafka-tls/tls.crt
-- name: KAFKA_SSL_KEY_LOCATION
-  value: /run/secrets/kafka-tls/tls.key
-{{- end }}
-{{- end }}
+{{- include "runbus.tlsEnv" (dict "root" .root "values" .values "what" "kafka" "prefix" "KAFKA") }}
 {{- end }}
 {{- if has "clickhouse" .uses }}
 - name: CLICKHOUSE_URL
   value: {{ required "clickhouse.url: name the HTTP interface, for example http://clickhouse:8123" .root.Values.clickhouse.url | quote }}
 - name: CLICKHOUSE_DATABASE
   value: {{ .root.Values.clickhouse.database }}
-{{- with $secret.clickhouse }}
-{{ include "runbus.credentials" (dict "what" "clickhouse" "secret" . "user" "CLICKHOUSE_USER" "password" "CLICKHOUSE_PASSWORD") }}
+{{- if $secret.clickhouse }}
+{{ include "runbus.credentials" (dict "what" "clickhouse" "secret" $secret.clickhouse "user" "CLICKHOUSE_USER" "password" "CLICKHOUSE_PASSWORD") }}
+{{- else }}
+{{- with default .root.Values.clickhouse.user (dig "clickhouse" "user" "" .values) }}
+- name: CLICKHOUSE_USER
+  value: {{ . | quote }}
 {{- end }}
+{{- end }}
+{{- include "runbus.tlsEnv" (dict "root" .root "values" .values "what" "clickhouse" "prefix" "CLICKHOUSE") }}
 {{- end }}
 {{- if and (has "registry" .uses) .root.Values.registry.url }}
 - name: SCHEMA_REGISTRY_URL
@@ -59,6 +74,7 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 {{- with $secret.registry }}
 {{ include "runbus.credentials" (dict "what" "registry" "secret" . "user" "SCHEMA_REGISTRY_USER" "password" "SCHEMA_REGISTRY_PASSWORD") }}
 {{- end }}
+{{- include "runbus.tlsEnv" (dict "root" .root "values" .values "what" "registry" "prefix" "SCHEMA_REGISTRY") }}
 {{- end }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
@@ -77,18 +93,25 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
     defaultMode: 0440
     items: [{ key: password, path: password }]
 {{- end }}
-{{- end }}
-{{- if and (has "kafka" .uses) $kafka.tls.existingSecret }}
-- name: kafka-tls
+{{- $tls := include "runbus.tlsSecret" (dict "root" $.root "what" . "values" $.values) }}
+{{- if and $tls (or (ne . "registry") $.root.Values.registry.url) }}
+- name: {{ . }}-tls
   secret:
-    secretName: {{ $kafka.tls.existingSecret }}
+    secretName: {{ $tls }}
     defaultMode: 0440
     items:
       - { key: ca.crt, path: ca.crt }
-      {{- if $kafka.tls.clientCertificate }}
+      {{- if (index $.root.Values .).tls.clientCertificate }}
       - { key: tls.crt, path: tls.crt }
       - { key: tls.key, path: tls.key }
       {{- end }}
+{{- end }}
+{{- end }}
+{{- with dig "users" "existingSecret" "" .values }}
+- name: users
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,52 @@
+"""Settings that name a file: checked where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbus.config.catalogue import Setting
+from runbus.config.errors import ConfigError
+from runbus.config.secret import Secret
+from runbus.config.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of a TLS client; empty = none.
+
+    Attributes:
+        ca: who signed the server's certificate; empty = the authorities that the platform trusts.
+        certificate: the client's, with the chain up to the authority.
+        key: of that certificate; empty = it is in the same file.
+    """
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    @classmethod
+    def load(cls, sources: Sources, ca: Setting, certificate: Setting, key: Setting) -> TlsFiles:
+        """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
+        files = cls(*(file_of(setting, sources.text(setting)) for setting in (ca, certificate, key)))
+        if files.key and not files.certificate:
+            raise ConfigError(f"{key.env} is set and {certificate.env} is not: a key needs its certificate")
+        return files
+
+    @property
+    def all(self) -> tuple[str, str, str]:
+        """All three."""
+        return self.ca, self.certificate, self.key
+
+
+def file_of(setting: Setting, text: str) -> str:
+    """Check it here: client libraries say so only when they connect, and without the variable's name."""
+    if text and not Path(text).is_file():
+        raise ConfigError(f"{setting.env} names {text}, which is not a file")
+    return text
+
+
+def credential_files(secrets: Iterable[Secret], files: Iterable[str]) -> tuple[Path, ...]:
+    """Return the files that a client's credentials come from."""
+    return (*(s.file for s in secrets if s.file is not None), *(Path(file) for file in files if file))

@@ -1,0 +1,194 @@
+"""Who may do what on the broker: one typed catalogue of principals and their rights (docs/security.md).
+
+A component has exactly these rights; a test takes each one away and looks at what the component says. Names are without
+the topics' prefix; `Right.on` puts it in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from runbus.config.errors import ConfigError
+from runbus.schemas.topics import (
+    DEAD_LETTERS,
+    EPISODES,
+    EPISODES_STATE,
+    HEARTBEATS,
+    LIVE_METRICS,
+    LIVE_METRICS_STATE,
+    RUNS,
+    STEPS,
+    Topic,
+)
+
+Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
+Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"]
+
+ROLES: tuple[Role, ...] = get_args(Role)
+CLUSTER = "kafka-cluster"
+SINK_GROUP = "sink"
+#: What Kafka calls all things of a kind; stands where a topic prefix is empty.
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One operation on one resource.
+
+    Attributes:
+        resource: what kind of thing.
+        name: of the thing, without the topics' prefix.
+        operation: Kafka's name. Read and Write contain Describe.
+        why: what it is for.
+        prefixed: everything whose name starts so, instead of that name.
+    """
+
+    resource: Resource
+    name: str
+    operation: Operation
+    why: str
+    prefixed: bool = False
+
+    def on(self, names: Names) -> str:
+        """Return the full name of the thing."""
+        if self.resource == "Cluster":
+            return CLUSTER
+        if self.resource == "Group" and self.name == SINK_GROUP:
+            return names.sink_group
+        if self.resource == "TransactionalId":  # <group>-<topic>-<partition>, see runbus.streams.kafka
+            return f"{names.prefix}{self.name}-{names.prefix}{STEPS.name}-"
+        return names.prefix + self.name or EVERYTHING
+
+    def said(self, names: Names) -> str:
+        """Return it as one reads it: `Write on Topic runbus.steps`."""
+        name = self.on(names)
+        return f"{self.operation} on {self.resource} {name}{'*' if self.prefixed and name != EVERYTHING else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an installation calls its things.
+
+    Attributes:
+        prefix: of topics, and of the groups of the stream apps.
+        sink_group: of the sink; empty = the prefix and `sink`.
+    """
+
+    prefix: str
+    group: str = ""
+
+    @property
+    def sink_group(self) -> str:
+        """The consumer group of the sink."""
+        return self.group or f"{self.prefix}{SINK_GROUP}"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One kind of client.
+
+    Attributes:
+        role: its name here.
+        doc: who uses it.
+        rights: everything that it may do.
+    """
+
+    role: Role
+    doc: str
+    rights: tuple[Right, ...]
+
+
+def _topics(operation: Operation, why: str, *topics: Topic) -> tuple[Right, ...]:
+    return tuple(Right("Topic", topic.name, operation, why) for topic in topics)
+
+
+def _stream_app(role: Literal["episodes", "live-metrics"], output: Topic, state: Topic) -> tuple[Right, ...]:
+    return (
+        *_topics("Read", "its input: steps, and which streams have ended", STEPS, RUNS),
+        *_topics("Write", "its results", output),
+        *_topics("Write", "what it cannot use; what it says of itself", DEAD_LETTERS, HEARTBEATS),
+        *_topics("Read", "its state, taken back at a start", state),
+        *_topics("Write", "its state", state),
+        Right("Group", role, "Read", "its membership and its offsets"),
+        Right("TransactionalId", role, "Write", "state, results and offset in one transaction", prefixed=True),
+    )
+
+
+RECORDER = Principal(
+    "recorder",
+    "the process of an agent",
+    (
+        *_topics("Write", "what it records", STEPS, RUNS),
+        *_topics("Write", "what it says of itself; steps that no record can hold", HEARTBEATS, DEAD_LETTERS),
+    ),
+)
+SINK = Principal(
+    "sink",
+    "`runbus sink`",
+    (
+        *_topics("Read", "what it stores", STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS),
+        *_topics("Write", "what it says of itself; what it cannot store", HEARTBEATS, DEAD_LETTERS),
+        Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
+    ),
+)
+READER = Principal(
+    "reader",
+    "`runbus audit`, pages and people",
+    (
+        *_topics("Read", "to show and to compare", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS),
+        Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
+        Right("Group", "episodes", "Describe", "how far the app is"),
+        Right("Group", "live-metrics", "Describe", "how far the app is"),
+    ),
+)
+ADMIN = Principal(
+    "admin",
+    "`runbus topics apply`, as a job",
+    (
+        *(
+            Right("Topic", "", operation, "to create and configure the topics", prefixed=True)
+            for operation in ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
+        ),
+        Right("Cluster", "", "Describe", "to list these rights"),
+        Right("Cluster", "", "Alter", "to give these rights (--acls): whoever has it can give itself every other"),
+    ),
+)
+
+PRINCIPALS: tuple[Principal, ...] = (
+    RECORDER,
+    SINK,
+    Principal("episodes", "`runbus episodes`", _stream_app("episodes", EPISODES, EPISODES_STATE)),
+    Principal("live-metrics", "`runbus live-metrics`", _stream_app("live-metrics", LIVE_METRICS, LIVE_METRICS_STATE)),
+    READER,
+    ADMIN,
+)
+
+
+def principal(role: Role) -> Principal:
+    """Return one of the catalogue."""
+    return next(p for p in PRINCIPALS if p.role == role)
+
+
+def principal_names(text: str) -> Mapping[Role, str]:
+    """Return what the broker calls each role: `User:runbus-<role>`, unless the text says otherwise.
+
+    Args:
+        text: `role=name` pairs with `;` between them: `recorder=User:CN=agent,O=lab;sink=User:loader`.
+
+    Raises:
+        ConfigError: an unknown role, or a name without its type.
+    """
+    names: dict[Role, str] = {role: f"User:runbus-{role}" for role in ROLES}
+    for pair in filter(None, (part.strip() for part in text.split(";"))):
+        role, _, name = pair.partition("=")
+        found = next((r for r in ROLES if r == role.strip()), None)
+        if found is None or ":" not in name or not name.partition(":")[2]:
+            raise ConfigError(
+                f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(ROLES)}, "
+                "and `;` stands between two"
+            )
+        names[found] = name.strip()
+    return names

@@ -1,0 +1,101 @@
+"""What the broker says that this user may do, held against the catalogue: one sentence that names what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient
+
+from runbus.config.errors import RunBusError
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.principals import Names, Right, Role, principal
+
+_TIMEOUT_S = 10.0
+_REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+_OPERATIONS = {"Read": AclOperation.READ, "Write": AclOperation.WRITE, "Describe": AclOperation.DESCRIBE}
+
+
+class RightMissing(RunBusError):
+    """The broker knows this user, and does not allow it what it needs."""
+
+    def __init__(self, settings: KafkaSettings, rights: Iterable[str]) -> None:
+        super().__init__(refusal(settings, rights))
+
+
+def refusal(settings: KafkaSettings, rights: Iterable[str]) -> str:
+    """Return what to say; `rights` as Right.said gives them."""
+    return (
+        f"Kafka at {settings.bootstrap_servers} refuses {settings.who}: it lacks {', '.join(rights)}; an admin "
+        "gives it with `runbus topics apply --acls` (docs/security.md has what each user needs)"
+    )
+
+
+def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group: str = "") -> None:
+    """Raise RightMissing with everything on topics and groups that the broker says this user lacks.
+
+    What it does not say passes: rights on transactional ids, on what does not exist yet, and all of a broker that is
+    too old. A component still meets those refusals where it works, and names them there.
+
+    Args:
+        settings: of this user.
+        admin: a client of it.
+        role: what it has to be able to do.
+        group: of the sink, where it is not the prefix and `sink`.
+
+    Raises:
+        RightMissing: see above.
+        KafkaException: the broker cannot be asked.
+    """
+    names = Names(settings.topic_prefix, group)
+    missing = [right.said(names) for right in lacking(admin, principal(role).rights, names)]
+    if missing:
+        raise RightMissing(settings, missing)
+
+
+def lacking(admin: AdminClient, rights: Iterable[Right], names: Names) -> Iterator[Right]:
+    """Yield those of the rights that the broker says this user does not have. Raises KafkaException."""
+    wanted = list(rights)
+    allowed = {
+        "Topic": _topics(admin, {r.on(names) for r in wanted if r.resource == "Topic" and not r.prefixed}),
+        "Group": _groups(admin, {r.on(names) for r in wanted if r.resource == "Group"}),
+    }
+    for right in wanted:
+        found = allowed.get(right.resource, {}).get(right.on(names))
+        if found is not None and _OPERATIONS.get(right.operation) not in found:
+            yield right
+
+
+Allowed = dict[str, set[AclOperation] | None]
+
+
+def _topics(admin: AdminClient, names: set[str]) -> Allowed:
+    if not names:
+        return {}
+    futures = admin.describe_topics(
+        TopicCollection(sorted(names)), include_authorized_operations=True, request_timeout=_TIMEOUT_S
+    )
+    return {name: _allowed(future) for name, future in futures.items()}
+
+
+def _groups(admin: AdminClient, names: set[str]) -> Allowed:
+    if not names:
+        return {}
+    futures = admin.describe_consumer_groups(
+        sorted(names), include_authorized_operations=True, request_timeout=_TIMEOUT_S
+    )
+    return {name: _allowed(future) for name, future in futures.items()}
+
+
+def _allowed(future: Future[Any]) -> set[AclOperation] | None:
+    """Return the operations; None = the broker does not say."""
+    try:
+        found = future.result(timeout=_TIMEOUT_S + 1).authorized_operations
+    except FutureTimeoutError:
+        return None
+    except KafkaException as error:
+        return set() if error.args[0].code() in _REFUSED else None
+    return set(found) if found else None

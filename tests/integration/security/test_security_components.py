@@ -1,0 +1,73 @@
+"""Every component as a real process with exactly its documented rights, by password and by certificate."""
+
+import json
+import signal
+import uuid
+from pathlib import Path
+
+import pytest
+
+from runbus.clickhouse.client import connect
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.kafka import KafkaSettings
+from runbus.schemas.acls import apply_acls
+from runbus.schemas.principals import Role
+from tests.integration.security.conftest import Installation
+from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
+from tests.integration.sink.rig import until
+
+pytestmark = pytest.mark.integration
+
+STEPS = 3_000
+
+
+def by_certificate(installation: Installation) -> dict[Role, KafkaSettings]:
+    """Give the rights to certificates; return how each role connects."""
+    names: dict[Role, str] = {role: f"{role}{installation.suffix}" for role in installation.principals}
+    apply_acls(installation.root, {role: f"User:CN={name}" for role, name in names.items()})
+    broker = installation.broker
+    return {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
+
+
+@pytest.mark.parametrize("kind", ["password", "certificate"])
+def test_everything_runs_with_its_own_rights_only(
+    installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
+) -> None:
+    """Agent, sink, both stream apps and the audit, each its own user: complete, and no secret is shown anywhere."""
+    users = (
+        by_certificate(installation)
+        if kind == "certificate"
+        else {r: installation.settings(r) for r in installation.principals}
+    )
+    store, run = clickhouse_environment(migrated, tmp_path), f"run-{uuid.uuid4().hex[:8]}"
+    for role, module in MODULES.items():
+        env = environment(users[role], tmp_path, role) | (store if role == "sink" else {})
+        processes.start(role, ["-m", module], env)
+    env = environment(users["recorder"], tmp_path, "recorder")
+    agent = processes.start("recorder", ["-c", AGENT, run, str(STEPS), "60"], env)
+    client = connect(migrated)
+    try:
+        until("the agent records", lambda: "recording" in processes.log("recorder"))
+        seen = processes.command_lines()
+        agent.send_signal(signal.SIGUSR1)
+        count = f"SELECT (SELECT count() FROM steps WHERE run_id = '{run}'), count() FROM episodes_latest"
+        wanted = [(STEPS + STEPS // 100, STEPS // 100)]
+        until("steps and episodes are stored", lambda: client.query(count).result_rows == wanted)
+    except pytest.fail.Exception as failure:
+        for name in (*MODULES, "recorder"):
+            failure.add_note(f"{name}: {processes.log(name)[-1500:]}")
+        raise
+    finally:
+        client.close()
+    assert agent.wait(60) == 0
+    assert [processes.stop(role) for role in MODULES] == [0, 0, 0]
+    env = environment(users["reader"], tmp_path, "reader") | store
+    audit = processes.start("audit", ["-m", "runbus.cli", "audit", "--json"], env)
+    assert audit.wait(60) == 0, processes.log("audit")
+    config = processes.start("config", ["-m", "runbus.cli", "config", "show"], env)
+    assert config.wait(60) == 0
+    total = json.loads(processes.log("audit"))["total"]
+    assert (total["produced"], total["stored"], total["missing"], total["duplicates"]) == (wanted[0][0],) * 2 + (0, 0)
+    said = seen + "".join(path.read_text(errors="replace") for path in tmp_path.glob("*.log"))
+    secrets = {migrated.password.reveal(), *(u.sasl_password.reveal() for u in users.values())} - {""}
+    assert not [secret for secret in secrets if secret in said]

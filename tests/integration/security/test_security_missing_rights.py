@@ -1,0 +1,188 @@
+"""Each right of the catalogue, taken away: the component says, once and by name, which one it lacks."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
+
+from runbus.audit.log import LogReader
+from runbus.recorder import Recorder, RunBus
+from runbus.schemas.acls import binding, list_acls
+from runbus.schemas.admin import admin_client
+from runbus.schemas.codec import Codec
+from runbus.schemas.principals import Names, Right, Role, principal
+from runbus.schemas.rights import RightMissing, check_rights, lacking
+from runbus.schemas.topics import STEPS
+from runbus.streams.kafka import TopicPartition, Transactions
+from tests.integration.security.conftest import Installation
+from tests.integration.security.rig import MODULES, environment
+from tests.integration.sink.rig import until
+
+pytestmark = pytest.mark.integration
+
+APPS: tuple[Role, ...] = ("sink", "episodes", "live-metrics")
+
+
+@contextmanager
+def without(installation: Installation, role: Role, right: Right) -> Iterator[str]:
+    """Take one right away, and give it back; yield how it is said."""
+    names = Names(installation.prefix)
+    acl = binding(installation.principals[role], right, names)
+    admin = admin_client(installation.root)
+    (deleted,) = admin.delete_acls([_only(acl)]).values()
+    assert len(deleted.result(20)) == 1
+    yield right.said(names)
+    admin.create_acls([acl])[acl].result(20)
+    until("it has it back", lambda: right.said(names) not in missing_of(installation))
+
+
+def _only(acl: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        *(acl.restype, acl.name, acl.resource_pattern_type, acl.principal),
+        *(acl.host, acl.operation, acl.permission_type),
+    )
+
+
+def missing_of(installation: Installation) -> set[str]:
+    """Return the rights that the broker does not have."""
+    listed = list_acls(installation.root, installation.principals)
+    return {grant.text for grant in listed if grant.state == "missing"}
+
+
+def _lacks(admin: AdminClient, rights: list[Right], names: Names, right: Right) -> bool:
+    return list(lacking(admin, rights, names)) == [right]
+
+
+def fails(role: Role, env: dict[str, str]) -> str:
+    """Run a process that must end with 1 and without a traceback; return its last line."""
+    ended = subprocess.run(
+        [sys.executable, "-m", MODULES[role]],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("role", [*APPS, "reader"])
+def test_each_right_on_a_topic_or_group_is_named_before_work_begins(installation: Installation, role: Role) -> None:
+    """With all but one of its rights the check names that one; with all of them it is silent."""
+    settings, names = installation.settings(role), Names(installation.prefix)
+    admin = admin_client(settings)
+    rights = [right for right in principal(role).rights if not right.prefixed]
+    until("nothing is missing", lambda: not list(lacking(admin, rights, names)))
+    for right in rights:
+        with without(installation, role, right) as said:
+            until(f"{said} is missing", partial(_lacks, admin, rights, names, right))
+            with pytest.raises(RightMissing) as caught:
+                check_rights(settings, admin, role)
+            assert f"refuses user {settings.sasl_username}: it lacks {said}; an admin gives it" in str(caught.value)
+        until("it is there again", lambda: not list(lacking(admin, rights, names)))
+
+
+@pytest.mark.parametrize("role", APPS)
+def test_a_process_without_a_right_ends_with_one_sentence(
+    installation: Installation, tmp_path: Path, role: Role
+) -> None:
+    """The real process says it and exits with 1: nothing was read, nothing is half done."""
+    right = next(r for r in principal(role).rights if r.name == "dead-letters")
+    with without(installation, role, right) as said:
+        line = fails(role, environment(installation.settings(role), tmp_path, role))
+        assert line.startswith("error: Kafka at")
+        assert f"it lacks {said}" in line
+
+
+def test_a_process_with_a_wrong_password_says_so(installation: Installation, tmp_path: Path) -> None:
+    """Not "is it running?", and without the password."""
+    settings = installation.settings("episodes")
+    env = environment(settings, tmp_path, "episodes")
+    Path(env["KAFKA_SASL_PASSWORD_FILE"]).write_text("hunter2")
+    line = fails("episodes", env)
+    assert f"refuses user {settings.sasl_username}" in line
+    assert "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in line
+    assert "hunter2" not in line
+
+
+def test_a_transaction_without_its_right_is_named(installation: Installation) -> None:
+    """The broker tells of transactional ids only when one is used."""
+    right = next(r for r in principal("episodes").rights if r.resource == "TransactionalId")
+    group, source = f"{installation.prefix}episodes", TopicPartition(f"{installation.prefix}{STEPS.name}", 0)
+
+    async def scene() -> None:
+        transactions = Transactions(installation.settings("episodes"), group, source)
+        try:
+            await transactions.open()
+        finally:
+            await transactions.close()
+
+    asyncio.run(scene())
+    with (
+        without(installation, "episodes", right),
+        pytest.raises(RightMissing, match=f"lacks Write on TransactionalId {group}-{source.topic}-0"),
+    ):
+        asyncio.run(scene())
+
+
+@pytest.mark.parametrize("name", ["steps", "runs", "heartbeats", "dead-letters"])
+def test_a_refused_recorder_says_so_counts_and_never_raises(
+    installation: Installation, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """The loop goes on; the log names the right once; no step is delivered or lost without a count."""
+    right = next(r for r in principal("recorder").rights if r.name == name)
+    with without(installation, "recorder", right) as said:
+        recorder = Recorder("refused", bus=RunBus(), settings=installation.settings("recorder"))
+        for i in range(1000):
+            recorder.step(i, 1.0, False, False, 0.5)
+        named = f"refuses user {installation.user('recorder')}: it lacks {said}"
+        until("it is said", lambda: named in caplog.text)
+        recorder.close()
+        stats = recorder.stats()
+        assert stats["produced"] == 1000
+        assert caplog.text.count(named) == 1
+    until("all is delivered once it may", lambda: recorder.flush(0.1), 60)
+    stats = recorder.stats()
+    assert (stats["delivered"], stats["dropped"]) == (1000, 0)
+    assert installation.settings("recorder").sasl_password.reveal() not in caplog.text
+
+
+def test_a_recorder_with_a_wrong_password_waits_and_says_who_is_refused(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unauthenticated recorder keeps its steps, within its memory, and the loop never hears of it."""
+    installation.broker.passwords["nobody"] = "hunter2"
+    settings = installation.broker.settings("nobody", installation.prefix)
+    recorder = Recorder("refused", bus=RunBus(), settings=settings)
+    for i in range(1000):
+        recorder.step(i, 1.0, False, False, 0.5)
+    with caplog.at_level(logging.DEBUG):
+        until("it is said", lambda: "refuses user nobody" in caplog.text)
+        recorder.close()
+        assert not recorder.flush(0.1)
+    assert (recorder.stats()["produced"], recorder.stats()["delivered"]) == (1000, 0)
+    assert "hunter2" not in caplog.text
+
+
+def test_an_audit_without_a_right_names_it(installation: Installation) -> None:
+    """It needs to read two topics and to see the sink's offsets."""
+    settings = installation.settings("reader")
+    reads: list[tuple[str, Callable[[LogReader], object]]] = [
+        ("steps", lambda reader: reader.streams({})),
+        ("runs", lambda reader: reader.streams({})),
+        ("sink", lambda reader: reader.committed(STEPS)),
+    ]
+    for name, read in reads:
+        right = next(r for r in principal("reader").rights if r.name == name)
+        with without(installation, "reader", right) as said, pytest.raises(RightMissing, match=said):
+            read(LogReader(settings, Codec(), Names(installation.prefix).sink_group))
