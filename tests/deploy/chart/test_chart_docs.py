@@ -8,28 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from runbus.config.catalogue import SETTINGS
 from tests.deploy.conftest import CHART, ROOT
 from tests.deploy.running import Ran, ok, run
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-#: What of the catalogue belongs to which process, and what the chart sets itself.
-SECTIONS = {
-    "sink": {"sink", "probes"},
-    "episodes": {"streams", "probes", "episodes"},
-    "liveMetrics": {"streams", "probes", "live_metrics"},
-}
-OWN = {"sink.grace_seconds", "sink.instance_id", "streams.grace_seconds", "streams.instance_id", "probes.address"}
-
-
-@pytest.mark.parametrize("process", SECTIONS)
-def test_the_schema_knows_every_setting(process: str) -> None:
-    """`settings` of a process takes each of its variables and no other, but for those that the chart gives."""
-    allowed = SCHEMA["properties"][process]["properties"]["settings"]["propertyNames"]["enum"]
-    assert set(allowed) == {s.env for s in SETTINGS if s.section in SECTIONS[process] and s.path not in OWN}
 
 
 def test_the_schema_has_every_value() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,3 +57,9 @@ def queries(source: str) -> list[Query]:
         for target in panel.get("targets", [])
         if target["datasource"]["uid"] == source
     ]
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Return the names of our metrics in a query, without what Prometheus adds to a histogram's."""
+    found = re.findall(r"\brunbus_[a-z_]+\b(?!\s*(?:!?=|=~|,|\)\s*\())", re.sub(r"\bby \([^)]*\)", "", expression))
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in found} - {"runbus_component"}

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runbus.probes.catalogue import METRICS
 from tests.deploy.conftest import ROOT
 from tests.deploy.monitoring.dashboards import DASHBOARDS, queries
-from tests.deploy.monitoring.test_rules import metrics_of
 from tests.deploy.running import Ran, ok, run
 
 PROVISIONED = yaml.safe_load(
@@ -62,12 +60,6 @@ def test_every_expression_is_promql(promtool: str, tmp_path: Path) -> None:
 def test_an_expression_that_is_none_is_found(promtool: str, tmp_path: Path) -> None:
     """The same check refuses a query with a bracket too few."""
     assert _checked(promtool, tmp_path, "sum(rate(runbus_steps_total[1m])").code != 0
-
-
-def test_every_metric_is_shown_and_exists() -> None:
-    """The operations dashboard asks for every metric of the catalogue, and for no other."""
-    asked = {name for query in queries("runbus-prometheus") for name in metrics_of(query.promql)}
-    assert asked == {m.name for m in METRICS}
 
 
 def test_what_is_shown_says_how_old_it_is() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 
 from runbus.probes.catalogue import METRICS
 from tests.deploy.conftest import ROOT
+from tests.deploy.monitoring.dashboards import metrics_of
 from tests.deploy.running import ok, run
 
 RULES = ROOT / "deploy" / "prometheus" / "rules" / "runbus.yaml"
@@ -19,12 +19,6 @@ RULE_LIST: list[dict[str, Any]] = [
     rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
 ]
 ALERTS = {rule["alert"]: rule for rule in RULE_LIST if "alert" in rule}
-
-
-def metrics_of(expression: str) -> set[str]:
-    """Return the names of our metrics in a query, without what Prometheus adds to a histogram's."""
-    found = re.findall(r"\brunbus_[a-z_]+\b(?!\s*(?:!?=|=~|,|\)\s*\())", re.sub(r"\bby \([^)]*\)", "", expression))
-    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in found} - {"runbus_component"}
 
 
 def test_prometheus_accepts_the_rules_and_the_configuration(promtool: str) -> None:
