@@ -30,6 +30,10 @@ _REQUIRED: Mapping[str, str] = {
     # a record of a schema from before a column was added has that column's default; which schemas those may be is
     # decided where they are looked up (Codec.resolve): a field that was there from the start is never missing
     "input_format_avro_allow_missing_fields": "1",
+    # What is acknowledged is on most replicas and seen by every count (`select_sequential_consistency`), whichever
+    # replica it asks. Tables that are not replicated do not look at these.
+    "insert_quorum": "auto",
+    "insert_quorum_parallel": "0",
     # a view that fails must fail the insert
     "materialized_views_ignore_errors": "0",
     # steps are partitioned by their own clock: a batch of an old recording may span many months

@@ -20,6 +20,7 @@ from clickhouse_migrations.connection import CLICKHOUSE_CONNECT  # type: ignore[
 from clickhouse_migrations.exceptions import MigrationException  # type: ignore[import-untyped]
 
 from runbus.clickhouse.client import DEFAULT_PORTS, connect
+from runbus.clickhouse.cluster import migrations
 from runbus.clickhouse.errors import translated
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
@@ -65,8 +66,8 @@ def migrate(settings: ClickHouseSettings) -> list[Migration]:
     pending = [m for m in status(settings) if m.applied_at is None]
     if not pending:
         return []
-    with _runner(settings) as cluster:
-        cluster.migrate(settings.database, FOLDER, multi_statement=True)
+    with _runner(settings) as runner, migrations(FOLDER, settings.cluster) as folder:
+        runner.migrate(settings.database, folder, settings.cluster or None, multi_statement=True)
     for migration in pending:
         log.info("migrated database=%s file=%s", settings.database, migration.name)
     done = {m.version: m for m in status(settings)}
@@ -80,31 +81,47 @@ def status(settings: ClickHouseSettings) -> list[Migration]:
         MigrationError: an applied file was changed or is gone.
         StoreError: the server's refusal.
     """
-    with _runner(settings) as cluster:
+    with _runner(settings) as runner, migrations(FOLDER, settings.cluster) as folder:
         names = {int(path.name.partition("_")[0]): path.name for path in sorted(FOLDER.glob("*.sql"))}
-        rows = cluster.status(settings.database, FOLDER)
-    migrations = []
+        rows = runner.status(settings.database, folder)
+    found = []
     for row in rows:
         if row.version not in names:
             raise MigrationError(
                 f"database {settings.database} has migration {row.version}, which this version of runbus does not "
                 f"know: it was migrated by a newer runbus. Upgrade runbus, or use another CLICKHOUSE_DATABASE"
             )
-        migrations.append(
-            Migration(row.version, names[row.version], row.applied_at, changed=row.state == "md5-mismatch")
+        found.append(Migration(row.version, names[row.version], row.applied_at, changed=row.state == "md5-mismatch"))
+    _refuse_changed(settings, found)
+    return found
+
+
+def _refuse_changed(settings: ClickHouseSettings, found: list[Migration]) -> None:
+    database, changed = settings.database, [m.name for m in found if m.changed]
+    if changed and _replicated(settings) != bool(settings.cluster):
+        are, do = ("not replicated", "unset") if settings.cluster else ("replicated", "set")
+        raise MigrationError(
+            f"the tables of database {database} are {are}, and stay as they are: {do} CLICKHOUSE_CLUSTER, or take "
+            "another CLICKHOUSE_DATABASE and let a new RUNBUS_SINK_GROUP fill it from the log"
         )
-    _refuse_changed(settings.database, migrations)
-    return migrations
-
-
-def _refuse_changed(database: str, migrations: list[Migration]) -> None:
-    changed = [m.name for m in migrations if m.changed]
     if changed:
         raise MigrationError(
             f"{', '.join(changed)} changed after database {database} got it, so the tables and the files no longer "
             f"agree. Restore the file and put the change into a new migration with the next number; a database whose "
             f"rows may go can be dropped instead (DROP DATABASE {database})"
         )
+
+
+def _replicated(settings: ClickHouseSettings) -> bool:
+    client = connect(settings)
+    try:
+        with translated():
+            engines = client.query(
+                "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'steps'"
+            )
+        return any(engine.startswith("Replicated") for (engine,) in engines.result_rows)
+    finally:
+        client.close()
 
 
 @contextmanager
@@ -119,7 +136,7 @@ def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
     connect(settings, database="").close()
     address = urlsplit(settings.url)
     with translated():
-        cluster = ClickhouseCluster(
+        runner = ClickhouseCluster(
             db_host=address.hostname,
             db_port=address.port or DEFAULT_PORTS[address.scheme],
             db_user=settings.user,
@@ -132,6 +149,6 @@ def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
             migrations_table=VERSIONS_TABLE,
         )
         try:
-            yield cluster
+            yield runner
         except MigrationException as error:
             raise MigrationError(f"migrations of database {settings.database}: {error}") from error

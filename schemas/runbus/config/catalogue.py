@@ -77,6 +77,13 @@ CLICKHOUSE_URL = Setting(
 CLICKHOUSE_USER = Setting("CLICKHOUSE_USER", "clickhouse", "user", "default", "User of ClickHouse.")
 CLICKHOUSE_PASSWORD = Setting("CLICKHOUSE_PASSWORD", "clickhouse", "password", "", "Its password.", secret=True)
 CLICKHOUSE_DATABASE = Setting("CLICKHOUSE_DATABASE", "clickhouse", "database", "runbus", "Database of the tables.")
+CLICKHOUSE_CLUSTER = Setting(
+    "CLICKHOUSE_CLUSTER",
+    "clickhouse",
+    "cluster",
+    "",
+    "Name of a cluster (of remote_servers): `runbus migrate` makes replicated tables on all its servers.",
+)
 CLICKHOUSE_CA = Setting(
     "CLICKHOUSE_SSL_CA_LOCATION",
     "clickhouse",
@@ -332,6 +339,7 @@ SETTINGS: tuple[Setting, ...] = (
     CLICKHOUSE_USER,
     CLICKHOUSE_PASSWORD,
     CLICKHOUSE_DATABASE,
+    CLICKHOUSE_CLUSTER,
     CLICKHOUSE_CA,
     CLICKHOUSE_CERTIFICATE,
     CLICKHOUSE_KEY,

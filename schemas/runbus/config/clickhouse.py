@@ -16,12 +16,13 @@ from runbus.config.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class ClickHouseSettings:
-    """Address of the HTTP interface, user and database, files of TLS where the address is https."""
+    """Address of the HTTP interface, user and database, cluster ("" = one server), files of TLS where it is https."""
 
     url: str
     user: str = "default"
     password: Secret = field(default_factory=lambda: Secret(""))
     database: str = "runbus"
+    cluster: str = ""
     tls: TlsFiles = field(default_factory=TlsFiles)
 
     @classmethod
@@ -33,6 +34,7 @@ class ClickHouseSettings:
             user=sources.text(c.CLICKHOUSE_USER),
             password=sources.secret(c.CLICKHOUSE_PASSWORD),
             database=_database(sources.text(c.CLICKHOUSE_DATABASE)),
+            cluster=_cluster(sources.text(c.CLICKHOUSE_CLUSTER)),
             tls=tls,
         )
         if any(tls.all) and not settings.url.startswith("https:"):
@@ -43,6 +45,14 @@ class ClickHouseSettings:
     def credential_files(self) -> tuple[Path, ...]:
         """All files that the credentials come from: what changes there is rotated."""
         return credential_files([self.password], self.tls.all)
+
+
+def _cluster(text: str) -> str:
+    if not re.fullmatch(r"[\w-]*", text, re.ASCII):
+        raise ConfigError(
+            f"{c.CLICKHOUSE_CLUSTER.env}={text!r}: the name of a cluster has letters, digits, '_' and '-'"
+        )
+    return text
 
 
 def _database(text: str) -> str:

@@ -27,13 +27,21 @@ _USER = "<password></password><networks><ip>::/0</ip></networks><quota>default</
 @contextmanager
 def limited(options: ClickHouseOptions, role: str, statements: Iterable[str]) -> Iterator[None]:
     """Run an engine whose only user is what `statements` say of `role`; without statements it may do everything."""
-    users, config = options.home / "users.xml", options.home / "config.xml"
+    users = options.home / "users.xml"
     users.write_text(users_file(role, list(statements)))
-    config.write_text(f"<clickhouse><users_config>{users}</users_config></clickhouse>")
+    with configured(options, f"<users_config>{users}</users_config>", role or "all"):
+        yield
+
+
+@contextmanager
+def configured(options: ClickHouseOptions, settings: str, name: str) -> Iterator[None]:
+    """Run an engine with these settings (XML) of a server's configuration file."""
+    config = options.home / "config.xml"
+    config.write_text(f"<clickhouse>{settings}</clickhouse>")
     service = clickhouse_service(options)
     start = service.argv.index("-m")
     argv = (*service.argv[:start], "-m", __name__, str(config), *service.argv[start + 2 :])
-    with running(replace(service, argv=argv, cwd=Path(__file__).parents[3]), options.home / f"{role or 'all'}.log"):
+    with running(replace(service, argv=argv, cwd=Path(__file__).parents[3]), options.home / f"{name}.log"):
         yield
 
 

@@ -58,6 +58,10 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
   value: {{ required "clickhouse.url: name the HTTP interface, for example http://clickhouse:8123" .root.Values.clickhouse.url | quote }}
 - name: CLICKHOUSE_DATABASE
   value: {{ .root.Values.clickhouse.database }}
+{{- with .root.Values.clickhouse.cluster }}
+- name: CLICKHOUSE_CLUSTER
+  value: {{ . | quote }}
+{{- end }}
 {{- if $secret.clickhouse }}
 {{ include "runbus.credentials" (dict "what" "clickhouse" "secret" $secret.clickhouse "user" "CLICKHOUSE_USER" "password" "CLICKHOUSE_PASSWORD") }}
 {{- else }}
