@@ -23,6 +23,7 @@ from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import BrokerUnavailable, admin_client
 from runbus.schemas.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
+from runbus.schemas.rights import OPERATIONS
 
 _TIMEOUT_S = 15.0
 _SETTLED_S = 10.0  # until every broker knows an ACL that was just created
@@ -37,15 +38,6 @@ _RESOURCES = {
     "Group": ResourceType.GROUP,
     "TransactionalId": ResourceType.TRANSACTIONAL_ID,
     "Cluster": ResourceType.BROKER,
-}
-_OPERATIONS = {
-    "Read": AclOperation.READ,
-    "Write": AclOperation.WRITE,
-    "Create": AclOperation.CREATE,
-    "Describe": AclOperation.DESCRIBE,
-    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
-    "Alter": AclOperation.ALTER,
-    "AlterConfigs": AclOperation.ALTER_CONFIGS,
 }
 
 
@@ -141,8 +133,21 @@ def binding(principal: str, right: Right, names: Names) -> AclBinding:
         else ResourcePatternType.LITERAL,
         principal,
         _EVERY_HOST,
-        _OPERATIONS[right.operation],
+        OPERATIONS[right.operation],
         AclPermissionType.ALLOW,
+    )
+
+
+def everything_of(principal: str) -> AclBindingFilter:
+    """Return what finds every ACL of a principal, as Kafka's client takes it."""
+    return AclBindingFilter(
+        ResourceType.ANY,
+        None,  # type: ignore[arg-type]  # any, though the stub says str; so is the host
+        ResourcePatternType.ANY,
+        principal,
+        None,  # type: ignore[arg-type]
+        AclOperation.ANY,
+        AclPermissionType.ANY,
     )
 
 
@@ -154,16 +159,7 @@ def _found(settings: KafkaSettings, principals: Mapping[Role, str]) -> set[AclBi
     admin = admin_client(settings)
     found: set[AclBinding] = set()
     for name in sorted(set(principals.values())):
-        asked = AclBindingFilter(
-            ResourceType.ANY,
-            None,  # type: ignore[arg-type]  # any, though the stub says str; so is the host
-            ResourcePatternType.ANY,
-            name,
-            None,  # type: ignore[arg-type]
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
-        future = admin.describe_acls(asked, request_timeout=_TIMEOUT_S)
+        future = admin.describe_acls(everything_of(name), request_timeout=_TIMEOUT_S)
         found.update(_result(settings, f"cannot see the rights of {name}", future))
     return found
 
@@ -190,7 +186,7 @@ def _may_look(settings: KafkaSettings) -> None:
 
 def _said(acl: AclBinding) -> str:
     resource = next((name for name, kind in _RESOURCES.items() if kind == acl.restype), str(acl.restype))
-    operation = next((name for name, kind in _OPERATIONS.items() if kind == acl.operation), str(acl.operation))
+    operation = next((name for name, kind in OPERATIONS.items() if kind == acl.operation), str(acl.operation))
     star = "*" if acl.resource_pattern_type == ResourcePatternType.PREFIXED else ""
     denied = "no " if acl.permission_type == AclPermissionType.DENY else ""
     host = "" if acl.host == _EVERY_HOST else f" from {acl.host}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -12,11 +12,20 @@ from confluent_kafka.admin import AclOperation, AdminClient
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.principals import Names, Right, Role, principal
+from runbus.schemas.principals import Names, Operation, Right, Role, principal
 
 _TIMEOUT_S = 10.0
 _REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
-_OPERATIONS = {"Read": AclOperation.READ, "Write": AclOperation.WRITE, "Describe": AclOperation.DESCRIBE}
+#: what Kafka's client calls each operation of the catalogue
+OPERATIONS: Mapping[Operation, AclOperation] = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    "Alter": AclOperation.ALTER,
+    "AlterConfigs": AclOperation.ALTER_CONFIGS,
+}
 
 
 class RightMissing(RunBusError):
@@ -65,7 +74,7 @@ def lacking(admin: AdminClient, rights: Iterable[Right], names: Names) -> Iterat
     }
     for right in wanted:
         found = allowed.get(right.resource, {}).get(right.on(names))
-        if found is not None and _OPERATIONS.get(right.operation) not in found:
+        if found is not None and OPERATIONS[right.operation] not in found:
             yield right
 
 

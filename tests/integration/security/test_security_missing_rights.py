@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +19,7 @@ from runbus.schemas.principals import Names, Right, Role, principal
 from runbus.schemas.rights import RightMissing, check_rights, lacking
 from runbus.schemas.topics import STEPS
 from runbus.streams.kafka import TopicPartition, Transactions
+from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import MODULES, environment
 from tests.integration.sink.rig import until
@@ -61,21 +59,6 @@ def _lacks(admin: AdminClient, rights: list[Right], names: Names, right: Right) 
     return list(lacking(admin, rights, names)) == [right]
 
 
-def fails(role: Role, env: dict[str, str]) -> str:
-    """Run a process that must end with 1 and without a traceback; return its last line."""
-    ended = subprocess.run(
-        [sys.executable, "-m", MODULES[role]],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 1, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stderr.strip().splitlines()[-1]
-
-
 @pytest.mark.parametrize("role", [*APPS, "reader"])
 def test_each_right_on_a_topic_or_group_is_named_before_work_begins(installation: Installation, role: Role) -> None:
     """With all but one of its rights the check names that one; with all of them it is silent."""
@@ -99,7 +82,7 @@ def test_a_process_without_a_right_ends_with_one_sentence(
     """The real process says it and exits with 1: nothing was read, nothing is half done."""
     right = next(r for r in principal(role).rights if r.name == "dead-letters")
     with without(installation, role, right) as said:
-        line = fails(role, environment(installation.settings(role), tmp_path, role))
+        line = fails(MODULES[role], environment(installation.settings(role), tmp_path, role), seconds=120)
         assert line.startswith("error: Kafka at")
         assert f"it lacks {said}" in line
 
@@ -109,7 +92,7 @@ def test_a_process_with_a_wrong_password_says_so(installation: Installation, tmp
     settings = installation.settings("episodes")
     env = environment(settings, tmp_path, "episodes")
     Path(env["KAFKA_SASL_PASSWORD_FILE"]).write_text("hunter2")
-    line = fails("episodes", env)
+    line = fails(MODULES["episodes"], env, seconds=120)
     assert f"refuses user {settings.sasl_username}" in line
     assert "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in line
     assert "hunter2" not in line

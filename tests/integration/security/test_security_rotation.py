@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AclBindingFilter, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.acls import apply_acls
+from runbus.schemas.acls import apply_acls, everything_of
 from runbus.schemas.principals import Role
 from tests.integration.security.broker import SecureBroker
 from tests.integration.security.conftest import Installation
@@ -77,8 +76,7 @@ def test_a_password_changes_under_load_without_a_lost_step(
     until("they took it over", lambda: all(processes.log(role).count(".started ") == 2 for role in MODULES))
     until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
     broker.restart()  # every connection has to be made anew, and the old password opens none
-    before = stored(migrated, run)
-    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    flows(migrated, run)
     for role in MODULES:
         if processes.ended(role):  # an app whose broker dies inside a commit ends by itself, to be started again
             assert "start it again" in processes.log(role), processes.log(role)
@@ -110,14 +108,18 @@ def test_a_certificate_changes_under_load_without_a_lost_step(
         replace_files(broker, users[role], f"{role}-new{installation.suffix}")
     until("the sink took it over", lambda: processes.log("sink").count("sink.started") == 2)
     until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
-    before = stored(migrated, run)
-    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    flows(migrated, run)
     revoke(installation, old)
-    before = stored(migrated, run)
-    until("more steps are stored", lambda: stored(migrated, run) > before + 1000)
+    flows(migrated, run)
     agent.send_signal(signal.SIGUSR1)
     finish(processes, store, installation.settings("reader"))
     assert processes.stop("sink") == 0
+
+
+def flows(database: ClickHouseSettings, run: str) -> None:
+    """Return once a thousand more steps of the run are stored."""
+    before = stored(database, run)
+    until("more steps are stored", lambda: stored(database, run) > before + 1000)
 
 
 def grant(installation: Installation, age: str) -> dict[Role, str]:
@@ -130,19 +132,7 @@ def grant(installation: Installation, age: str) -> dict[Role, str]:
 def revoke(installation: Installation, principals: dict[Role, str]) -> None:
     """Take every right away from these principals."""
     admin = installation.broker.admin()
-    filters = [
-        AclBindingFilter(
-            ResourceType.ANY,
-            None,  # type: ignore[arg-type]  # any, though the stub says str; so is the host
-            ResourcePatternType.ANY,
-            name,
-            None,  # type: ignore[arg-type]
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
-        for name in principals.values()
-    ]
-    for future in admin.delete_acls(filters).values():
+    for future in admin.delete_acls([everything_of(name) for name in principals.values()]).values():
         assert future.result(20)
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -20,34 +17,21 @@ from runbus.config.kafka import KafkaSettings
 from runbus.local.ports import free_port
 from runbus.schemas.admin import apply_topics
 from tests.faults.rig import KINDS, Log, until, workers
+from tests.integration.ended import fails
 
 pytestmark = pytest.mark.integration
 
 
-def fails(kind: str, settings: KafkaSettings, **env: str) -> str:
+def refuses(kind: str, settings: KafkaSettings, **env: str) -> str:
     """Run an app that must end with 1; return its last line."""
-    ended = subprocess.run(
-        [sys.executable, "-m", f"runbus.{kind.replace('-', '_')}"],
-        env={
-            **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "RUNBUS_TOPIC_PREFIX": settings.topic_prefix,
-            **env,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 1, ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stderr.strip().splitlines()[-1]
+    kafka = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, "RUNBUS_TOPIC_PREFIX": settings.topic_prefix}
+    return fails(f"runbus.{kind.replace('-', '_')}", {**kafka, **env})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_topics_are_named(kind: str, kafka_settings: KafkaSettings) -> None:
     """Without topics it says which are missing and what creates them."""
-    said = fails(kind, kafka_settings)
+    said = refuses(kind, kafka_settings)
     assert said.startswith("error: topics missing")
     assert f"{kafka_settings.topic_prefix}steps" in said
     assert "runbus topics apply" in said
@@ -62,7 +46,7 @@ def test_state_with_another_number_of_partitions_is_refused(kafka_settings: Kafk
     futures = admin.create_topics([NewTopic(kafka_settings.topic_prefix + t, 2, 1) for t in others])
     for future in futures.values():
         future.result(15)
-    said = fails("episodes", kafka_settings)
+    said = refuses("episodes", kafka_settings)
     assert "3 partitions" in said
     assert "delete" in said
 
@@ -74,7 +58,7 @@ def test_state_that_cannot_be_read_is_refused(kafka_settings: KafkaSettings) -> 
     topic = f"{kafka_settings.topic_prefix}episodes-state-changelog"
     producer.produce(topic, key=b"run/agent/1", value=b"\xff")
     assert producer.flush(15) == 0
-    said = fails("episodes", kafka_settings)
+    said = refuses("episodes", kafka_settings)
     assert topic in said
     assert "cannot be read by this version" in said
 
@@ -85,7 +69,7 @@ def test_state_that_cannot_be_read_is_refused(kafka_settings: KafkaSettings) -> 
 )
 def test_a_bad_setting_is_named(variable: str, value: str, kafka_settings: KafkaSettings) -> None:
     """The variable and the value, in one line."""
-    said = fails("episodes", kafka_settings, **{variable: value})
+    said = refuses("episodes", kafka_settings, **{variable: value})
     assert variable in said
     assert value in said
 
@@ -95,7 +79,7 @@ def test_a_taken_port_of_the_probes_is_named(kafka_settings: KafkaSettings) -> N
     apply_topics(kafka_settings, partitions=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        said = fails("live-metrics", kafka_settings, RUNBUS_PROBES_ADDRESS=address)
+        said = refuses("live-metrics", kafka_settings, RUNBUS_PROBES_ADDRESS=address)
     assert f"RUNBUS_PROBES_ADDRESS={address}" in said
 
 
