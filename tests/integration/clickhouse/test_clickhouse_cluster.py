@@ -5,6 +5,7 @@ table of it never becomes active and takes no insert. What it decides here is wh
 the tables: every statement is valid, every engine, codec, projection and TTL is one that a replicated table can have.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,15 +16,20 @@ from clickhouse_connect.driver.client import Client
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.cluster import replicated
 from runbus.clickhouse.deduplication import check_deduplication
-from runbus.clickhouse.errors import StoreError
+from runbus.clickhouse.errors import Ambiguous, StoreError
 from runbus.clickhouse.migrate import FOLDER, MigrationError, migrate, status
-from runbus.clickhouse.tables import STORED_TOPICS
+from runbus.clickhouse.tables import STEPS, STORED_TOPICS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, new_password
 from runbus.local.ports import free_port
+from runbus.schemas.avsc import schema
+from runbus.schemas.batch import encode
+from runbus.sink.container import Container
+from runbus.sink.store import ClickHouseStore
 from tests.integration.clickhouse.keeper import keeper
 from tests.integration.clickhouse.limited_engine import configured
+from tests.integration.sink.rig import make_batch
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +97,14 @@ def test_every_table_that_keeps_rows_is_replicated(client: Client) -> None:
     for _, path, replica in found.result_rows:
         assert path.startswith("/clickhouse/tables/")
         assert (path.rpartition("/")[2], replica) == ("1", "r1")
+
+
+def test_an_insert_asks_for_its_quorum(client: Client) -> None:
+    """The quorum is asked for behind the landing and its view: a table without an active replica refuses at once."""
+    container = Container(schema("StepBatch"), "topic", 0, [(0, encode(make_batch("run", "agent", 0, 10)), 0)])
+    with pytest.raises(Ambiguous, match=r"No node, path /clickhouse/tables/lab/steps/1/replicas/r1/is_active"):
+        asyncio.run(ClickHouseStore(client, "sink").insert(STEPS.landing, container, "topic:0:0-0:salt"))
+    assert client.query("SELECT count() FROM steps").result_rows == [(0,)]
 
 
 def test_migrate_says_what_this_engine_does_not_do(server: ClickHouseSettings, client: Client) -> None:
