@@ -25,7 +25,7 @@ BOOTSTRAP_SERVERS = Setting(
     "kafka.bootstrap_servers",
     brokers(),
     "127.0.0.1:9092",
-    "Brokers, host:port, comma separated.",
+    "Addresses of the brokers, comma separated.",
     "--kafka-bootstrap-servers",
 )
 SECURITY_PROTOCOL = Setting(

@@ -58,15 +58,15 @@ def secret() -> Kind[Secret]:
 
 def number(least: float, most: float | None = None, unit: str = "") -> Kind[float]:
     """Return the kind of a number from `least` to `most`, both included; None = no upper bound."""
-    bounds = _bounds(least, most, unit)
+    said, allowed = _bounds(least, most, unit)
 
     def parse(variable: str, given: str) -> float:
         value = _float(given)
         if value is None or not least <= value <= (value if most is None else most):
-            raise ConfigError(f"{variable}={given!r} is not a number{bounds.said}")
+            raise ConfigError(f"{variable}={given!r} is not a number{said}")
         return value
 
-    return Kind(parse, bounds.shown, unit, "FLOAT")
+    return Kind(parse, allowed, unit, "FLOAT")
 
 
 def seconds(least: float, most: float | None = None) -> Kind[float]:
@@ -76,15 +76,15 @@ def seconds(least: float, most: float | None = None) -> Kind[float]:
 
 def integer(least: int, most: int | None = None, unit: str = "") -> Kind[int]:
     """Return the kind of an integer; `1e6` and `250000.0` are integers too: that is how templates write them."""
-    bounds = _bounds(least, most, unit)
+    said, allowed = _bounds(least, most, unit)
 
     def parse(variable: str, given: str) -> int:
         value = _float(given)
         if value is None or not value.is_integer() or not least <= value <= (value if most is None else most):
-            raise ConfigError(f"{variable}={given!r} is not an integer{bounds.said}")
+            raise ConfigError(f"{variable}={given!r} is not an integer{said}")
         return int(value)
 
-    return Kind(parse, bounds.shown, unit, "INTEGER")
+    return Kind(parse, allowed, unit, "INTEGER")
 
 
 def mebibytes(least: int, most: int) -> Kind[int]:
@@ -140,19 +140,12 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """Bounds in words, for an error and for a table."""
-
-    said: str
-    shown: str
-
-
-def _bounds(least: float, most: float | None, unit: str) -> _Bounds:
+def _bounds(least: float, most: float | None, unit: str) -> tuple[str, str]:
+    """Return bounds in words: for an error and for a table."""
     unit = f" {unit}" if unit else ""
     if most is None:
-        return _Bounds(f", {_plain(least)} or more{unit}", f"{_plain(least)} or more{unit}")
-    return _Bounds(f" from {_plain(least)} to {_plain(most)}{unit}", f"{_plain(least)} to {_plain(most)}{unit}")
+        return f", {_plain(least)}{unit} or more", f"{_plain(least)}{unit} or more"
+    return f" from {_plain(least)} to {_plain(most)}{unit}", f"{_plain(least)} to {_plain(most)}{unit}"
 
 
 def _plain(value: float) -> str:
