@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from runbus.config.errors import ConfigError
 from runbus.config.kinds import Kind
 
-_BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
-_LISTEN = re.compile(r"(?:(?P<six>\[[0-9a-fA-F:.]+\])|(?P<host>[\w.-]*)):(?P<port>\d+)|(?P<only>\d+)")
+# Compiled when one is needed: the agent's process needs the first only.
+_BROKER = r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})"
+_LISTENER = r"(?:(?P<six>\[[0-9a-fA-F:.]+\])|(?P<host>[\w.-]*)):(?P<port>\d+)|(?P<only>\d+)"
 
 
 def without_password(text: str) -> str:
@@ -49,7 +50,7 @@ def brokers() -> Kind[str]:
     def parse(variable: str, text: str) -> str:
         parts = [part.strip() for part in text.split(",")]
         for part in parts:
-            match = _BROKER.fullmatch(part)
+            match = re.fullmatch(_BROKER, part)
             if match is None or not 0 < int(match[2]) < 65536:
                 raise ConfigError(
                     f"{variable}={without_password(text)!r} is not host:port[,host:port...]; "
@@ -73,7 +74,7 @@ def listener() -> Kind[str]:
 
 def host_and_port(variable: str, text: str) -> tuple[str, int]:
     """Return the parts of `host:port`, `[IPv6]:port`, `:port` or `port`; no host is "". Raises ConfigError."""
-    found = _LISTEN.fullmatch(text)
+    found = re.fullmatch(_LISTENER, text)
     port = int(found["port"] or found["only"]) if found else -1
     if found is None or not 0 <= port <= 65535:
         raise ConfigError(f"{variable}={text!r} is not an address like 127.0.0.1:9464")

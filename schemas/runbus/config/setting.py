@@ -17,7 +17,7 @@ C = TypeVar("C")
 _KEY = "setting"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Setting(Generic[T_co]):
     """One setting: where its value can come from, which values are allowed, and what it means.
 
