@@ -97,7 +97,7 @@ def _registry(sources: Sources) -> str:
         return "not used: values name the schemas of the package"
     topic = KafkaSettings.load(sources).topic_prefix + STEPS.name
     schema_id = found.id_of(topic, schema("StepBatch"))
-    return f"{sources.text(catalogue.REGISTRY_URL)} knows {topic}-value as id {schema_id}"
+    return f"{sources.get(catalogue.REGISTRY_URL)} knows {topic}-value as id {schema_id}"
 
 
 def _clickhouse(sources: Sources) -> str:
