@@ -24,7 +24,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from tests.faults.load import Sent
 
 ROOT = Path(__file__).parents[2]

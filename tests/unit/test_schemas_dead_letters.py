@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbus.kafka.headers import START_BYTES, fitting, letter_headers, position_key, shortened
+from runbus.kafka.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES, MIB
 from runbus.schemas.avsc import INTERNAL, NAMES, by_fingerprint, schema
-from runbus.schemas.dead_letters import START_BYTES, DeadLetterRow, fitting, letter_headers, position_key, shortened
-from runbus.schemas.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES, MIB
+from runbus.schemas.dead_letters import DeadLetterRow
 
 OWN = "dead-letters-0-17"
 

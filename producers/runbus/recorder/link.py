@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import confluent_kafka.admin  # noqa: F401
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from runbus.kafka.errors import no_answer, refusal
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.renewal import Renewal
 from runbus.recorder.settings import CourierSettings
-from runbus.schemas.admin import no_answer
-from runbus.schemas.rights import refusal
-from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 
 log = logging.getLogger(__name__)
 

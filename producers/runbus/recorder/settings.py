@@ -9,8 +9,8 @@ from typing import cast, get_args
 
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.subscription import Policy
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec

@@ -1,8 +1,7 @@
-"""Dead letters: what their headers say. The sink, the stream apps and the recorder write them, the sink stores them.
+"""Reads a dead letter as a row of its table.
 
-The value of a dead letter is the bytes that could not be used, as they were, so everything else is in its headers, as
-text (docs/sink.md lists them). Whoever reads a letter expects nothing: a header may be missing or odd, and another
-program may write to the topic too.
+Everything but the bytes is in the headers of a letter (runbus.kafka.headers writes them). Whoever reads one expects
+nothing: a header may be missing or odd, and another program may write to the topic too.
 """
 
 from __future__ import annotations
@@ -10,62 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from typing import ClassVar, Self
 
+from runbus.kafka.headers import position_key
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.record import read_record, write_record
-from runbus.schemas.topics import DEAD_LETTER_BYTES
-
-Headers = tuple[tuple[str, bytes], ...]
-
-#: What is kept of a value that no letter can hold: enough to see what it was.
-START_BYTES = 64 * 1024
-# A header may be as large as the key of its record, an error as its text.
-_HEADER_BYTES = 4 * 1024
-# For a letter's key and the record batch around it.
-_ROOM = 64 * 1024
 
 _DIGITS = re.compile(rb"\d{1,19}")
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
 # What a DateTime64 of ClickHouse can hold, in milliseconds: to the end of 2299.
 _LATEST_MS = 10_413_791_999_999
 _NONE = -1
-
-
-def position_key(topic: str, partition: int, offset: int) -> str:
-    """Return the key of a letter about a record of the log."""
-    return f"{topic}-{partition}-{offset}"
-
-
-def letter_headers(component: str, topic: str, error: str, **more: object) -> Headers:
-    """Return the headers of a letter.
-
-    Args:
-        component: kind of the one who gives the record up, as in its heartbeats.
-        topic: where the record is from, or should have gone.
-        error: why.
-        more: further headers by name; bytes stay as they are, None is left out.
-    """
-    found = {"component": component, "topic": topic, "error": error, **more}
-    return tuple((name, _bytes(value)) for name, value in found.items() if value is not None)
-
-
-def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """Return the start of a value that no letter can hold, and headers with `size` and `sha256` of all of it."""
-    cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
-    whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
-    return value[:START_BYTES], cut + whole
-
-
-def fitting(value: bytes | None, headers: Headers) -> tuple[bytes | None, Headers]:
-    """Return value and headers of a letter as the topic takes them: whole wherever that is possible."""
-    size = len(value or b"") + sum(len(name) + len(header) for name, header in headers)
-    return (value, headers) if size <= DEAD_LETTER_BYTES - _ROOM else shortened(value or b"", headers)
-
-
-def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

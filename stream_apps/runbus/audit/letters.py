@@ -6,7 +6,7 @@ from typing import cast
 
 from confluent_kafka import Message
 
-from runbus.audit.topic import TopicLog
+from runbus.kafka.topic_log import TopicLog
 
 #: topic id -> partition -> offsets
 Letters = dict[str, dict[int, set[int]]]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from runbus.config import catalogue as c
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.kafka.dead_letter_rate import DeadLetterLimits
+from runbus.kafka.settings import GroupProtocol, KafkaSettings, Membership
 from runbus.probes import probes_address
-from runbus.sink.poison import PoisonLimits
 from runbus.sink.ranges import RangeLimits
-
-GroupProtocol = Literal["auto", "consumer", "classic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +25,18 @@ class SinkSettings:
     instance_id: str = ""
     session_seconds: float = 20.0
     limits: RangeLimits = field(default_factory=RangeLimits)
-    poison: PoisonLimits = field(default_factory=PoisonLimits)
+    poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     parallel_inserts: int = 4
     insert_seconds: int = 120
     skip_lost: bool = False
     grace_seconds: float = 8.0
     probes_address: str = ""
     ready_lag_seconds: float = 30.0
+
+    @property
+    def membership(self) -> Membership:
+        """Who it is in its group."""
+        return Membership(self.group, self.group_protocol, self.instance_id, self.session_seconds)
 
     @classmethod
     def load(cls, sources: Sources) -> SinkSettings:
@@ -46,7 +48,7 @@ class SinkSettings:
             seconds=sources.number(c.SINK_RANGE_SECONDS, 0.01, 3600),
             most_seconds=sources.number(c.SINK_RANGE_SECONDS_MAX, 0.01, 3600),
         )
-        poison = PoisonLimits(
+        poison = DeadLetterLimits(
             run=int(sources.number(c.SINK_DEAD_LETTER_RUN, 0, 1_000_000)),
             share=sources.number(c.SINK_DEAD_LETTER_SHARE, 0, 1),
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbus.config import catalogue as c
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import admin_client
-from runbus.schemas.start import Needs, needed_topics
-from runbus.schemas.topics import (
+from runbus.kafka.clients import admin_client
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.start import Needs, needed_topics
+from runbus.kafka.topics import (
     DEAD_LETTERS,
     EPISODES,
     EPISODES_STATE,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat, RunEvent

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, ask_topics
-from runbus.schemas.principals import Role
-from runbus.schemas.rights import check_rights
+from runbus.kafka.admin import ask_topics
+from runbus.kafka.errors import BrokerUnavailable, TopicMissing
+from runbus.kafka.principals import Role
+from runbus.kafka.rights import check_rights
+from runbus.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience.

@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.principals import Names, Operation, Right, Role, principal
+from runbus.kafka.errors import RightMissing
+from runbus.kafka.principals import Names, Operation, Right, Role, principal
+from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
 _REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
@@ -26,21 +26,6 @@ OPERATIONS: Mapping[Operation, AclOperation] = {
     "Alter": AclOperation.ALTER,
     "AlterConfigs": AclOperation.ALTER_CONFIGS,
 }
-
-
-class RightMissing(RunBusError):
-    """The broker knows this user, and does not allow it what it needs."""
-
-    def __init__(self, settings: KafkaSettings, rights: Iterable[str]) -> None:
-        super().__init__(refusal(settings, rights))
-
-
-def refusal(settings: KafkaSettings, rights: Iterable[str]) -> str:
-    """Return what to say; `rights` as Right.said gives them."""
-    return (
-        f"Kafka at {settings.bootstrap_servers} refuses {settings.who}: it lacks {', '.join(rights)}; an admin "
-        "gives it with `runbus topics apply --acls` (docs/security.md has what each user needs)"
-    )
 
 
 def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group: str = "") -> None:

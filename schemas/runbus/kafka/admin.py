@@ -5,10 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
@@ -20,9 +19,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.topics import TOPICS, Topic
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable, TopicMismatch, TopicMissing, TopicRefused, no_answer
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import TOPICS, Topic
 
 _TIMEOUT_S = 15.0  # one admin request; the broker waits for its controller and replicas within it
 _METADATA_S = 5.0  # the first request: a healthy broker answers in milliseconds; past this it is down, so say so
@@ -34,22 +34,6 @@ V = TypeVar("V")
 Change = Literal["created", "unchanged", "reconfigured"]
 
 
-class BrokerUnavailable(RunBusError):
-    """The broker did not answer."""
-
-
-class TopicRefused(RunBusError):
-    """The broker answered, and refuses to create or to change a topic."""
-
-
-class TopicMissing(RunBusError):
-    """A topic of the catalogue is not there."""
-
-
-class TopicMismatch(RunBusError):
-    """A topic exists with another number of partitions: keys would move between partitions."""
-
-
 @dataclass(frozen=True, slots=True)
 class TopicState:
     """One topic as the broker has it. `partitions` is 0 where it is missing."""
@@ -58,32 +42,6 @@ class TopicState:
     name: str
     partitions: int
     replication: int
-
-
-def admin_client(settings: KafkaSettings) -> AdminClient:
-    """Return an admin client; it connects at its first request and logs nothing of its own.
-
-    Raises:
-        BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
-    """
-    try:
-        return _Quiet(settings)
-    except KafkaException as error:
-        raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
-
-
-class _Quiet(AdminClient):
-    """Keeps what goes wrong with its connections in `reasons`, newest last, instead of logging it."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self.reasons: deque[str] = deque(maxlen=3)
-        config: dict[str, Any] = {
-            **settings.client_config(),
-            "log_level": 0,
-            "socket.connection.setup.timeout.ms": 5000,
-            "error_cb": lambda error: self.reasons.append(error.str()),
-        }
-        super().__init__(config)
 
 
 def ask_topics(settings: KafkaSettings, admin: AdminClient, seconds: float) -> dict[str, int]:
@@ -100,24 +58,6 @@ def unavailable(settings: KafkaSettings, admin: AdminClient, reason: str) -> Bro
     admin.poll(0)  # hands over why the connection failed
     seen = "; ".join(dict.fromkeys([reason, *getattr(admin, "reasons", ())]))
     return BrokerUnavailable(no_answer(settings, seen))
-
-
-def no_answer(settings: KafkaSettings, seen: str) -> str:
-    """Return what to say and to do where no broker answers, from what the client library says about it."""
-    if "authentication" in seen.lower():
-        return (
-            f"Kafka at {settings.bootstrap_servers} refuses {settings.who} ({seen}): check KAFKA_SASL_USERNAME, "
-            "KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
-        )
-    if "SSL" in seen or "certificate" in seen:
-        return (
-            f"no TLS connection to Kafka at {settings.bootstrap_servers} ({seen}): check KAFKA_SECURITY_PROTOCOL and "
-            "the KAFKA_SSL_* files"
-        )
-    return (
-        f"no Kafka broker answers at {settings.bootstrap_servers} ({seen}): is it running? "
-        "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-    )
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from runbus.config import catalogue as c
 from runbus.config.address import without_password
@@ -16,6 +17,27 @@ from runbus.config.sources import Sources
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
+
+
+#: of a consumer group: KIP-848, the classic one, or KIP-848 where the broker has it
+GroupProtocol = Literal["auto", "consumer", "classic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who a member of a consumer group is.
+
+    Attributes:
+        group: its name.
+        protocol: `consumer` (KIP-848), `classic`, or `auto`: what the broker can do.
+        instance_id: of a static member; "" = none.
+        session_seconds: how long the group waits for a silent member.
+    """
+
+    group: str
+    protocol: GroupProtocol = "auto"
+    instance_id: str = ""
+    session_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

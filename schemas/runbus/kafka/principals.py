@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
-from runbus.schemas.topics import (
+from runbus.kafka.topics import (
     DEAD_LETTERS,
     EPISODES,
     EPISODES_STATE,

@@ -20,10 +20,11 @@ from confluent_kafka.admin import (
 )
 
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, admin_client
-from runbus.schemas.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
-from runbus.schemas.rights import OPERATIONS
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.kafka.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
+from runbus.kafka.rights import OPERATIONS
+from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 15.0
 _SETTLED_S = 10.0  # until every broker knows an ACL that was just created

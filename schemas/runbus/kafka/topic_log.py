@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
-from runbus.schemas.principals import SINK_GROUP, Names, Right
-from runbus.schemas.rights import RightMissing, lacking
-from runbus.schemas.topics import Topic
+from runbus.kafka.admin import topic_id
+from runbus.kafka.clients import admin_client
+from runbus.kafka.commit_metadata import counted_in
+from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, TopicRefused
+from runbus.kafka.model import LogShrank
+from runbus.kafka.principals import SINK_GROUP, Names, Right
+from runbus.kafka.rights import lacking
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import Topic
 
 _REQUEST_S = 15.0
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
@@ -29,10 +31,6 @@ _COORDINATOR_MOVES = frozenset(
 )
 
 Offsets = Mapping[int, int]
-
-
-class LogShrank(RunBusError):
-    """The log ends before an offset that it held a moment ago."""
 
 
 class TopicLog:
@@ -54,7 +52,7 @@ class TopicLog:
         """Return the group's committed offset by partition; 0 where it has none in this topic.
 
         A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
-        the topic that it counts in (runbus.sink.api.Intent), and starts the new one from its start.
+        the topic that it counts in (runbus.kafka.commit_metadata.Intent), and starts the new one from its start.
         """
         deadline = time.monotonic() + _REQUEST_S
         while True:
@@ -154,14 +152,6 @@ class Walk:
             self._ahead = None
             self._passed = offset + 1
             yield message
-
-
-def counted_in(metadata: str | None) -> str | None:
-    """Return the topic id that the sink wrote into the metadata of a commit; None where another tool committed."""
-    try:
-        return str(json.loads(metadata or "")["topic"])
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def next_message(consumer: Consumer, waiting: str) -> Message:
