@@ -48,3 +48,13 @@ def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:
 def test_other_letters_are_of_no_record(headers: Any) -> None:
     """The recorder's have no position, and another program may write anything."""
     assert position(headers) is None
+
+
+def test_a_letter_whose_headers_the_client_cannot_read_is_of_no_record() -> None:
+    """A header's name that is not UTF-8 ends no audit: such a letter is another program's."""
+
+    class Unreadable:
+        def headers(self) -> Any:
+            raise SystemError
+
+    assert source(cast("Message", Unreadable())) is None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import BrokerUnavailable, TopicMismatch, TopicMissing, TopicRefused, no_answer
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_ids import topic_ids
 from runbus.kafka.topics import TOPICS, Topic
 
 _TIMEOUT_S = 15.0  # one admin request; the broker waits for its controller and replicas within it
@@ -78,10 +79,10 @@ def topic_id(settings: KafkaSettings, name: str) -> str:
         BrokerUnavailable: no answer.
         TopicMissing: there is none.
     """
-    try:
-        return _Admin(settings).id(name)
-    except _NotThere as error:
-        raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`") from error
+    found = _Admin(settings).id(name)
+    if found is None:
+        raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`")
+    return found
 
 
 def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int = 1) -> list[tuple[str, Change]]:
@@ -136,11 +137,12 @@ class _Admin:
             raise self._unavailable(error.args[0].str()) from error
         return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
 
-    def id(self, name: str) -> str:
-        """Return Kafka's own id of a topic. Raises _NotThere."""
-        asked = TopicCollection([name])
-        (future,) = self._request(lambda: self._client.describe_topics(asked, request_timeout=_METADATA_S)).values()
-        return str(self._done(f"cannot describe topic {name}", future).topic_id)
+    def id(self, name: str) -> str | None:
+        """Return Kafka's own id of a topic, None where there is none."""
+        try:
+            return topic_ids(self._client, [name], _METADATA_S).get(name)
+        except KafkaException as error:
+            raise self._failed(f"cannot describe topic {name}", error.args[0]) from error
 
     def all_there(self, names: Iterable[str]) -> dict[str, list[int]]:
         """Return what `replicas` does, once every one of these topics is in it."""
@@ -209,14 +211,16 @@ class _Admin:
         except concurrent.futures.TimeoutError as error:
             raise self._unavailable(f"{what}: no answer within {_TIMEOUT_S:.0f} s") from error
         except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _AlreadyThere from error
-            if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise _NotThere(f"{what}: {cause.str()}") from error
-            if cause.code() in _NO_ANSWER:
-                raise self._unavailable(f"{what}: {cause.str()}") from error
-            raise TopicRefused(f"{what}: {cause.str()}") from error
+            raise self._failed(what, error.args[0]) from error
+
+    def _failed(self, what: str, cause: KafkaError) -> Exception:
+        if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return _AlreadyThere()
+        if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return _NotThere(f"{what}: {cause.str()}")
+        if cause.code() in _NO_ANSWER:
+            return self._unavailable(f"{what}: {cause.str()}")
+        return TopicRefused(f"{what}: {cause.str()}")
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         return unavailable(self._settings, self._client, reason)

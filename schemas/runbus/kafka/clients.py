@@ -1,10 +1,10 @@
-"""Makes every Kafka client of librdkafka, each with its name. (aiokafka's are made in runbus.streams.kafka.)"""
+"""Makes every client of librdkafka, each with a `client.id` (aiokafka's are made in runbus.streams.kafka)."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -21,7 +21,7 @@ _READ_AHEAD_KB = 8 * 1024
 # A queue that was full is looked at again after this long. The default is 1 s, in which a whole range is stored: the
 # partition then waits for the client, not for ClickHouse.
 _FULL_MS = 20
-_QUIET = logging.getLogger("runbus.sink.librdkafka")
+_QUIET = logging.getLogger("runbus.kafka.librdkafka")
 
 
 def admin_client(settings: KafkaSettings) -> AdminClient:
@@ -104,8 +104,30 @@ def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
     return Consumer(config)
 
 
+def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
+    """Return a consumer that reads partitions by offsets; it never joins the group that it asks about."""
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-log-reader",
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # where retention is faster than the reader, it goes on where the log does
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+
+
+def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
+    """Return the producer of an agent's process; `options` win over what every producer has."""
+    return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
+
+
 def new_producer(kafka: KafkaSettings) -> Producer:
-    """Return the producer of heartbeats and dead letters."""
+    """Return the sink's producer, of heartbeats and dead letters."""
     return Producer(
         {
             **kafka.producer_config(),

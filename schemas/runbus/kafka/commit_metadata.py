@@ -77,7 +77,5 @@ class Committed(NamedTuple):
 
 def counted_in(metadata: str | None) -> str | None:
     """Return the topic id that the sink wrote into the metadata of a commit; None where another tool committed."""
-    try:
-        return str(json.loads(metadata or "")["topic"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    intent = Intent.decode(metadata)
+    return None if intent is None else intent.topic_id

@@ -1,4 +1,4 @@
-"""Writes the headers of dead letters, for every component that gives a record up.
+"""Writes and reads the headers of dead letters, for every component that gives a record up or finds one.
 
 The value of a dead letter is the bytes that could not be used, as they were, so everything else is in its headers, as
 text (docs/sink.md lists them).
@@ -6,6 +6,8 @@ text (docs/sink.md lists them).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from hashlib import sha256
 
 from runbus.kafka.topics import DEAD_LETTER_BYTES
@@ -18,6 +20,11 @@ START_BYTES = 64 * 1024
 _HEADER_BYTES = 4 * 1024
 # For a letter's key and the record batch around it.
 _ROOM = 64 * 1024
+
+_DIGITS = re.compile(rb"\d{1,19}")
+INT32, INT64 = 2**31 - 1, 2**63 - 1
+#: a number that a letter does not say
+NONE = -1
 
 
 def position_key(topic: str, partition: int, offset: int) -> str:
@@ -53,3 +60,21 @@ def fitting(value: bytes | None, headers: Headers) -> tuple[bytes | None, Header
 
 def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+def text_of(headers: Mapping[str, bytes], name: str) -> str:
+    """Return a header as text; "" where it is missing."""
+    return headers.get(name, b"").decode("utf-8", "replace")
+
+
+def number_of(headers: Mapping[str, bytes], name: str, most: int) -> int:
+    """Return a header's number from 0 to `most`, else -1."""
+    text = headers.get(name, b"")
+    number = int(text) if _DIGITS.fullmatch(text) else NONE
+    return number if number <= most else NONE
+
+
+def position_of(headers: Mapping[str, bytes]) -> tuple[int, int]:
+    """Return partition and offset of the record that a letter is about; (-1, -1) unless it says topic and both."""
+    partition, offset = number_of(headers, "partition", INT32), number_of(headers, "offset", INT64)
+    return (partition, offset) if headers.get("topic") and partition >= 0 and offset >= 0 else (NONE, NONE)

@@ -40,11 +40,11 @@ class KafkaOffsets:
 
     async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Return what the group committed for each partition. Raises LogUnavailable."""
-        return await in_thread(lambda: self._committed(positions), "runbus-sink-offsets")
+        return await in_thread(lambda: self._committed(positions), "runbus-kafka-offsets")
 
     async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
-        return await in_thread(lambda: self._bounds(positions), "runbus-sink-offsets")
+        return await in_thread(lambda: self._bounds(positions), "runbus-kafka-offsets")
 
     async def ends(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where reading ends for each partition. Raises LogUnavailable.
@@ -55,13 +55,13 @@ class KafkaOffsets:
         """
         return await in_thread(
             lambda: self._ends(positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S),  # type: ignore[no-untyped-call]
-            "runbus-sink-offsets",
+            "runbus-kafka-offsets",
         )
 
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self._reader.close, "runbus-sink-offsets"), seconds)
+            await asyncio.wait_for(in_thread(self._reader.close, "runbus-kafka-offsets"), seconds)
 
     def _committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         try:

@@ -1,4 +1,4 @@
-"""Looks up which topic stands behind a name now: Kafka's own ids."""
+"""Looks up Kafka's own ids of topics: a topic that is re-created under its name has another one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from runbus.kafka.threads import in_thread
 _TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
 
 
-async def kafka_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
-    """Ask the broker for the ids of some topics. Raises LogUnavailable."""
-    return await in_thread(lambda: _describe(admin, names), "runbus-sink-topics")
-
-
-def _describe(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
-    try:
-        futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
-    except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
+def topic_ids(admin: AdminClient, names: Sequence[str], seconds: float = _TIMEOUT_S) -> dict[str, str]:
+    """Return name -> id; a missing topic is absent. Raises KafkaException, also for a broker that does not answer."""
     found = {}
-    for name, future in futures.items():
+    for name, future in admin.describe_topics(TopicCollection(list(names)), request_timeout=seconds).items():
         try:
-            found[name] = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
+            found[name] = str(future.result(timeout=seconds + 1).topic_id)
+        except TimeoutError as error:
+            late = KafkaError(KafkaError._TIMED_OUT, f"the broker did not describe {name} in time")
+            raise KafkaException(late) from error
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise LogUnavailable(error.args[0].str()) from error
-        except TimeoutError as error:
-            raise LogUnavailable(f"the broker did not describe {name} in time") from error
+                raise
     return found
+
+
+async def kafka_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
+    """Return what `topic_ids` does, from a thread. Raises LogUnavailable."""
+    try:
+        return await in_thread(lambda: topic_ids(admin, names), "runbus-kafka-topics")
+    except KafkaException as error:
+        raise LogUnavailable(error.args[0].str()) from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runbus.kafka.admin import topic_id
-from runbus.kafka.clients import admin_client
+from runbus.kafka.clients import admin_client, new_log_reader
 from runbus.kafka.commit_metadata import counted_in
 from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, TopicRefused
 from runbus.kafka.model import LogShrank
@@ -171,6 +171,18 @@ def place(message: Message) -> tuple[int, int]:
     return (-1 if partition is None else partition), (-1 if offset is None else offset)
 
 
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return the headers of a record, of several with one name the last.
+
+    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    """
+    try:
+        found = dict(message.headers() or [])
+    except SystemError:
+        return {"error": b"its headers cannot be read: a name is not UTF-8"}
+    return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in found.items()}
+
+
 @contextmanager
 def open_topic(settings: KafkaSettings, topic: Topic | str, group: str) -> Iterator[TopicLog]:
     """Open a topic of the catalogue.
@@ -191,18 +203,7 @@ def open_topic(settings: KafkaSettings, topic: Topic | str, group: str) -> Itera
 
 @contextmanager
 def _consumer(settings: KafkaSettings, group: str) -> Iterator[Consumer]:
-    consumer = Consumer(
-        {
-            **settings.client_config(),
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",  # where retention is faster than the audit, it goes on where the log does
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
-    )
+    consumer = new_log_reader(settings, group)
     try:
         yield consumer
     finally:

@@ -14,6 +14,7 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.headers import Headers, shortened
 from runbus.kafka.model import DeadLetter, Fenced, LogUnavailable, TopicPartition
 from runbus.kafka.threads import OneThread
+from runbus.kafka.topic_log import headers_of
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
 from runbus.sink.letters import wrap
@@ -205,19 +206,8 @@ def _record(at: TopicPartition, message: Message, route: Route) -> FramedRecord:
     offset, key, value = int(message.offset() or 0), _raw(message.key()), _raw(message.value())
     timestamp_ms = message.timestamp()[1]
     if route.wrapped:
-        return wrap(at, offset, value, _headers(message), key=key, timestamp_ms=timestamp_ms)
+        return wrap(at, offset, value, headers_of(message), key=key, timestamp_ms=timestamp_ms)
     return read(offset, key, value, timestamp_ms, batched=route.batched)
-
-
-def _headers(message: Message) -> dict[str, bytes]:
-    """Return the headers, of several with one name the last.
-
-    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
-    """
-    try:
-        return {name: _raw(value) or b"" for name, value in dict(message.headers() or []).items()}
-    except SystemError:
-        return {"error": b"its headers cannot be read: a name is not UTF-8"}
 
 
 def _heed(error: KafkaError, topic: str) -> None:
