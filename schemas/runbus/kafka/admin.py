@@ -1,4 +1,4 @@
-"""Create the topics, or say how the broker's differ."""
+"""Creates the topics, sets their configuration, or says how the broker's differ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Change = Literal["created", "unchanged", "reconfigured"]
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """One topic as the broker has it. `partitions` is 0 where it is missing."""
+    """One topic as the broker has it. `partitions` is 0 if it is missing."""
 
     topic: Topic
     name: str
@@ -138,7 +138,7 @@ class _Admin:
         return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
 
     def id(self, name: str) -> str | None:
-        """Return Kafka's own id of a topic, None where there is none."""
+        """Return Kafka's own id of a topic, None if there is none."""
         try:
             return topic_ids(self._client, [name], _METADATA_S).get(name)
         except KafkaException as error:
@@ -190,7 +190,7 @@ class _Admin:
         return {update.name for update in updates}
 
     def _described(self, name: str) -> dict[str, ConfigEntry] | None:
-        """Return a topic's configuration, None where the broker that answers does not know it yet."""
+        """Return a topic's configuration, None if the broker that answers does not know it yet."""
         resource = ConfigResource(ResourceType.TOPIC, name)
         (future,) = self._request(lambda: self._client.describe_configs([resource])).values()
         try:

@@ -113,7 +113,7 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",  # where retention is faster than the reader, it goes on where the log does
+            "auto.offset.reset": "earliest",  # if retention is faster than the reader, it goes on where the log does
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "log_level": 0,

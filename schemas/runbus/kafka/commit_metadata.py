@@ -57,7 +57,7 @@ class Intent:
 
     @classmethod
     def decode(cls, metadata: str | None) -> Intent | None:
-        """Return the intent of a commit's metadata, or None where another tool wrote the commit."""
+        """Return the intent of a commit's metadata, or None if another tool wrote the commit."""
         try:
             fields = json.loads(metadata or "")
             run, letters, records = fields.get("poison", NONE_YET)
@@ -76,6 +76,6 @@ class Committed(NamedTuple):
 
 
 def counted_in(metadata: str | None) -> str | None:
-    """Return the topic id that the sink wrote into the metadata of a commit; None where another tool committed."""
+    """Return the topic id that the sink wrote into the metadata of a commit; None if another tool committed."""
     intent = Intent.decode(metadata)
     return None if intent is None else intent.topic_id

@@ -1,8 +1,8 @@
-"""How many dead letters are too many: a value that travels with the commits, so no restart forgets it.
+"""Decides how many dead letters are too many, by a count that travels with the commits: no restart forgets it.
 
-A value that cannot be stored is set apart and the rest goes on. But where hardly anything can be stored, something
-else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the dead
-letters would hide it. Past these limits a partition waits for a person instead.
+A value that cannot be stored becomes a dead letter and the rest goes on. But if hardly anything can be stored,
+something else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the
+dead letters would hide it. Past these limits a partition waits for a person instead.
 """
 
 from __future__ import annotations

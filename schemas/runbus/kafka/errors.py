@@ -40,7 +40,7 @@ def refusal(settings: KafkaSettings, rights: Iterable[str]) -> str:
 
 
 def no_answer(settings: KafkaSettings, seen: str) -> str:
-    """Return what to say and to do where no broker answers, from what the client library says about it."""
+    """Return what to say and to do if no broker answers, from what the client library says about it."""
     if "authentication" in seen.lower():
         return (
             f"Kafka at {settings.bootstrap_servers} refuses {settings.who} ({seen}): check KAFKA_SASL_USERNAME, "

@@ -63,7 +63,7 @@ def _bytes(value: object) -> bytes:
 
 
 def text_of(headers: Mapping[str, bytes], name: str) -> str:
-    """Return a header as text; "" where it is missing."""
+    """Return a header as text; "" if it is missing."""
     return headers.get(name, b"").decode("utf-8", "replace")
 
 

@@ -1,7 +1,7 @@
-"""What the group committed and what the log has, asked through clients that are no member of the group.
+"""Asks what a group committed and what the log has, through clients that are no member of the group.
 
 Not through the member's consumer: this is asked inside a rebalance callback, for all its partitions at once. And what
-the group committed not through the admin client: librdkafka 2.16 ends the process with a segmentation fault where the
+the group committed not through the admin client: librdkafka 2.16 ends the process with a segmentation fault if the
 coordinator that it asks has moved or still loads the group (librdkafka issue 5040).
 """
 
@@ -23,11 +23,11 @@ from runbus.kafka.threads import in_thread
 
 T = TypeVar("T")
 _TIMEOUT_S = 10.0  # one request; the caller repeats it
-_LOOK_S = 3.0  # the same, where the answer is only shown: heartbeats do not wait for it
+_LOOK_S = 3.0  # the same, if the answer is only shown: heartbeats do not wait for it
 
 
 class KafkaOffsets:
-    """The positions of one group; see group.Offsets.
+    """The positions of one group.
 
     Args:
         admin: an admin client.

@@ -1,4 +1,4 @@
-"""What the broker says that this user may do, held against the catalogue: one sentence that names what is missing."""
+"""Asks the broker what this user may do, and names in one sentence what it lacks of the catalogue."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
         settings: of this user.
         admin: a client of it.
         role: what it has to be able to do.
-        group: of the sink, where it is not the prefix and `sink`.
+        group: of the sink, if it is not the prefix and `sink`.
 
     Raises:
         RightMissing: see above.

@@ -1,4 +1,4 @@
-"""How to reach the broker."""
+"""Reads how to reach the broker: addresses, security, the topics' prefix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
 
 
-#: of a consumer group: KIP-848, the classic one, or KIP-848 where the broker has it
+#: of a consumer group: KIP-848, the classic one, or KIP-848 if the broker has it
 GroupProtocol = Literal["auto", "consumer", "classic"]
 
 

@@ -1,4 +1,4 @@
-"""One topic of the broker, read by offsets: joins no group, commits nothing. What is aborted is not read."""
+"""Reads one topic by offsets: joins no group, commits nothing. What is aborted is not read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TopicLog:
         self.partitions = self._partitions()
 
     def committed(self) -> dict[int, int]:
-        """Return the group's committed offset by partition; 0 where it has none in this topic.
+        """Return the group's committed offset by partition; 0 if it has none in this topic.
 
         A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
         the topic that it counts in (runbus.kafka.commit_metadata.Intent), and starts the new one from its start.
