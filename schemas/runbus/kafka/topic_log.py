@@ -30,7 +30,7 @@ _COORDINATOR_MOVES = frozenset(
     }
 )
 
-Offsets = Mapping[int, int]
+OffsetByPartition = Mapping[int, int]
 
 
 class TopicLog:
@@ -92,7 +92,7 @@ class TopicLog:
             else:
                 return low, end
 
-    def records(self, starts: Offsets | None = None) -> Iterator[Message]:
+    def records(self, starts: OffsetByPartition | None = None) -> Iterator[Message]:
         """Yield the records of all partitions, from `starts` (default: their start) to where reading ends now."""
         bounds = {p: self.bounds(p) for p in self.partitions}
         begin = {p: max(low, (starts or {}).get(p, low)) for p, (low, _) in bounds.items()}

@@ -13,7 +13,7 @@ from runbus.audit.spans import Spans
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import Offsets, open_topic, place
+from runbus.kafka.topic_log import OffsetByPartition, open_topic, place
 from runbus.kafka.topics import RUNS, STEPS, Topic
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
@@ -49,7 +49,7 @@ class LogReader:
         with open_topic(self._settings, topic, self._group) as log:
             return log.committed()
 
-    def streams(self, committed: Offsets, run: str | None = None, dead: Dead | None = None) -> dict[StreamId, Logged]:
+    def streams(self, committed: OffsetByPartition, run: str | None = None, dead: Dead | None = None) -> dict[StreamId, Logged]:
         """Return what every stream produced.
 
         Args:
@@ -77,7 +77,7 @@ class LogReader:
 class _Streams:
     """The streams, as far as the log was read."""
 
-    def __init__(self, codec: Codec, committed: Offsets) -> None:
+    def __init__(self, codec: Codec, committed: OffsetByPartition) -> None:
         self._codec = codec
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
