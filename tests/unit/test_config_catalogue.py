@@ -12,12 +12,12 @@ import pytest
 from runbus.config.catalogue import PLACES, SETTINGS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.options import OPTIONS
 from runbus.config.setting import Setting
 from runbus.config.sources import Sources, read_sources
 from runbus.episodes.policy import Policy
 from runbus.episodes.process import load_policy
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.settings import CourierSettings
 from runbus.sink.settings import SinkSettings
 from runbus.streams.settings import StreamSettings

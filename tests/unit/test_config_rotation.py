@@ -10,11 +10,11 @@ from runbus.config import catalogue as c
 from runbus.config import rotation
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.registry import RegistrySettings
 from runbus.config.rotation import CredentialFiles
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 
 SECRET = "hunter2"
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished

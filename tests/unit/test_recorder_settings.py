@@ -3,8 +3,8 @@
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.settings import CourierSettings
 
 

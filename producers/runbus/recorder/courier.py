@@ -16,6 +16,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError
 
+from runbus.kafka.headers import START_BYTES, shortened
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
@@ -24,10 +26,8 @@ from runbus.recorder.letters import Packing, Parcel, framed, parcels
 from runbus.recorder.link import Letter, Link, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
-from runbus.schemas.dead_letters import START_BYTES, shortened
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat, RunEvent
-from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 
 log = logging.getLogger(__name__)
 

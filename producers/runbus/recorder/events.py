@@ -10,21 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import Layout
-
-
-@dataclass(frozen=True, slots=True)
-class StreamId:
-    """Who a stream is; together with `seq` it names a step."""
-
-    run_id: str
-    agent_id: str
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.run_id}/{self.agent_id}/{self.attempt}"
 
 
 class Tally:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runbus.config import catalogue as c
-from runbus.config.kafka import KafkaSettings
 from runbus.config.setting import load, of
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.subscription import Policy
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runbus.config.errors import InvalidValue
+from runbus.kafka.model import StreamId
 from runbus.recorder.counters import Counters
-from runbus.recorder.events import FACTS, Block, Rows, StepsRecorded, StreamId, Tally
+from runbus.recorder.events import FACTS, Block, Rows, StepsRecorded, Tally
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
 from runbus.schemas.batch import NO_TICK
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, Layout
 
 MAX_STEPS = 256

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, by_fingerprint
-from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, UnknownSchema
 from runbus.schemas.evolution import misfit
 
 SINGLE_OBJECT_MARK = b"\xc3\x01"

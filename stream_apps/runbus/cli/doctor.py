@@ -14,13 +14,13 @@ from runbus.clickhouse.migrate import status
 from runbus.config import catalogue
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources, home
+from runbus.kafka.admin import list_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import STEPS
 from runbus.local.java import find_java
-from runbus.schemas.admin import list_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
-from runbus.schemas.topics import STEPS
 
 _FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
 

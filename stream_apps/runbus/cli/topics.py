@@ -13,9 +13,9 @@ from runbus.cli.output import Json, print_json, print_table
 from runbus.config.catalogue import SINK_GROUP
 from runbus.config.errors import ConfigError
 from runbus.config.options import ACLS, DRY_RUN, PARTITIONS, PRINCIPALS, REPLICATION
-from runbus.schemas.acls import apply_acls, list_acls
-from runbus.schemas.admin import apply_topics, list_topics
-from runbus.schemas.principals import principal_names
+from runbus.kafka.acls import apply_acls, list_acls
+from runbus.kafka.admin import apply_topics, list_topics
+from runbus.kafka.principals import principal_names
 
 group = typer.Typer(help="Create and list the topics, and who may use them.", no_args_is_help=True)
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
+from runbus.kafka.model import Fenced
+from runbus.sink.api import FramedRecord, Gone, LostRange, Route, Span
 from runbus.sink.group import Member
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
@@ -63,7 +64,7 @@ class Flow:
         self.delivering = False
         self._under_way_ms: int | None = None
 
-    def add(self, records: list[Record]) -> None:
+    def add(self, records: list[FramedRecord]) -> None:
         """Take what was read; pause the partition when enough waits."""
         now = self._world.clock.now()
         self.lease.read_at = now

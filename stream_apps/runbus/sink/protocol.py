@@ -20,13 +20,16 @@ from functools import partial
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, DataError
+from runbus.config.errors import InvalidValue
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
+from runbus.kafka.model import DeadLetter, TopicIdPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
-from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
-from runbus.sink.api import DeadLetter, Intent, Lease, Record, Route, Span
+from runbus.sink.api import KIND, FramedRecord, Lease, Route, Span
 from runbus.sink.container import Container, Framed
-from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.retry import CAPACITY, STUCK
 from runbus.sink.world import World, answered, pause, resume, retrying_log
 
@@ -50,7 +53,7 @@ class _Group:
 
     writer: AvroSchema
     token: str
-    records: list[Record]
+    records: list[FramedRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Work:
     """
 
     span: Span
-    poison: Poison = NONE_YET
+    poison: DeadLetterRate = NONE_YET
     pending: Intent | None = None
     overlaps: bool = False
 
@@ -74,7 +77,7 @@ class Work:
         return self.pending or Intent(topic_id, self.span.hi, salt, self.poison, self.overlaps)
 
 
-async def deliver(world: World, lease: Lease, route: Route, work: Work) -> Poison:
+async def deliver(world: World, lease: Lease, route: Route, work: Work) -> DeadLetterRate:
     """Store one range exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
@@ -103,7 +106,7 @@ async def deliver(world: World, lease: Lease, route: Route, work: Work) -> Poiso
     return poison
 
 
-async def complete(world: World, lease: Lease, offset: int, poison: Poison = NONE_YET) -> None:
+async def complete(world: World, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
     await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
 
@@ -142,7 +145,7 @@ class _Delivery:
         await _commit(self.world, self.lease, self.span.lo, self.intent)
         self.announced_at = began
 
-    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
+    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
         """Store what can be stored; return the rest, and what the records up to `hi` are like.
 
         Where too much cannot be stored it waits, and tries all of it again: what was stored is counted first, and what
@@ -190,7 +193,7 @@ class _Delivery:
             known.records.append(record)
         return list(groups.values()), letters
 
-    async def _writer(self, record: Record) -> tuple[SchemaRef, AvroSchema]:
+    async def _writer(self, record: FramedRecord) -> tuple[SchemaRef, AvroSchema]:
         """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
         ref = values.named(record)
         writer = await self._resolve(ref)
@@ -248,7 +251,7 @@ class _Delivery:
         return several
 
     async def _insert(
-        self, table: str, writer: AvroSchema, framed: Iterable[Framed], token: str, records: Sequence[Record]
+        self, table: str, writer: AvroSchema, framed: Iterable[Framed], token: str, records: Sequence[FramedRecord]
     ) -> bool:
         """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
 
@@ -273,7 +276,7 @@ class _Delivery:
         await self._refresh()
         return (await self._ask(insert))[1]
 
-    async def _has(self, writer: AvroSchema, records: Sequence[Record]) -> bool:
+    async def _has(self, writer: AvroSchema, records: Sequence[FramedRecord]) -> bool:
         """Return whether every row of some records is stored; a record that does not say how many it has is not."""
         try:
             expected = {record.offset: values.rows(self.route, record, writer) for record in records}
@@ -356,16 +359,17 @@ class _Delivery:
             if missing.get(record.offset):
                 await self._complete_record(group, record, f"{token}/{record.offset}")
 
-    async def _complete_record(self, group: _Group, record: Record, token: str) -> None:
+    async def _complete_record(self, group: _Group, record: FramedRecord, token: str) -> None:
         """Insert the steps of a record of which only some are stored."""
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
         writer, framed = values.missing(self.route, record, group.writer, present)
         await self._insert(self.route.repair, writer, framed, token, [record])
         self.world.tally.repaired_rows += record.steps - len(present)
 
-    def _letter(self, record: Record, error: Exception) -> DeadLetter:
+    def _letter(self, record: FramedRecord, error: Exception) -> DeadLetter:
         at = self.lease.position
-        return DeadLetter(at.topic, self.lease.topic_id, at.partition, record, str(error), _schema_id(record))
+        source = TopicIdPartition(at.topic, self.lease.topic_id, at.partition)
+        return DeadLetter(KIND, source, record.unframed, str(error), record.schema_id)
 
     async def bury(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters to the log. From there they are stored like every other record."""
@@ -377,12 +381,8 @@ class _Delivery:
         self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: list[Record]) -> Iterable[Framed]:
+def _framed(records: list[FramedRecord]) -> Iterable[Framed]:
     return ((record.offset, record.value or b"", record.start) for record in records)
-
-
-def _schema_id(record: Record) -> str:
-    return "" if record.ref is None else str(record.ref)
 
 
 async def _undecodable(route: Route, group: _Group) -> dict[int, InvalidValue]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from runbus.config import catalogue as c
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.setting import load, of
 from runbus.config.sources import Sources
-from runbus.sink.poison import PoisonLimits
+from runbus.kafka.dead_letter_rate import DeadLetterLimits
+from runbus.kafka.settings import KafkaSettings, Membership
 from runbus.sink.ranges import RangeLimits
 
 
@@ -24,13 +24,18 @@ class SinkSettings:
     instance_id: str = of(c.SINK_INSTANCE_ID)
     session_seconds: float = of(c.SINK_SESSION_SECONDS)
     limits: RangeLimits = field(default_factory=RangeLimits)
-    poison: PoisonLimits = field(default_factory=PoisonLimits)
+    poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     parallel_inserts: int = of(c.SINK_PARALLEL_INSERTS)
     insert_seconds: int = of(c.SINK_INSERT_SECONDS)
     skip_lost: bool = False
     grace_seconds: float = of(c.SINK_GRACE_SECONDS)
     probes_address: str = of(c.PROBES_ADDRESS)
     ready_lag_seconds: float = of(c.READY_LAG_SECONDS)
+
+    @property
+    def membership(self) -> Membership:
+        """Who it is in its group."""
+        return Membership(self.group, self.group_protocol, self.instance_id, self.session_seconds)
 
     @classmethod
     def load(cls, sources: Sources) -> SinkSettings:
@@ -42,7 +47,7 @@ class SinkSettings:
             seconds=sources.get(c.SINK_RANGE_SECONDS),
             most_seconds=sources.get(c.SINK_RANGE_SECONDS_MAX),
         )
-        poison = PoisonLimits(run=sources.get(c.SINK_DEAD_LETTER_RUN), share=sources.get(c.SINK_DEAD_LETTER_SHARE))
+        poison = DeadLetterLimits(run=sources.get(c.SINK_DEAD_LETTER_RUN), share=sources.get(c.SINK_DEAD_LETTER_SHARE))
         return load(
             cls,
             sources,

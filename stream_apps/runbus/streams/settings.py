@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbus.config import catalogue as c
-from runbus.config.kafka import KafkaSettings
 from runbus.config.setting import load, of
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)

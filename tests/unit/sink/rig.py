@@ -5,7 +5,9 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from runbus.sink.api import Intent, Position
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import NONE_YET
+from runbus.kafka.model import TopicPartition
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -16,14 +18,13 @@ from runbus.sink.memory import (
     MemoryStore,
     Script,
 )
-from runbus.sink.poison import NONE_YET
 from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
 from runbus.sink.world import World
 
 MakeValue = Callable[..., bytes]
-AT = Position("steps", 3)
+AT = TopicPartition("steps", 3)
 STEPS = next(route for route in ROUTES if route.topic == "steps")
 LIMITS = RangeLimits(steps=10, seconds=0.0)
 
@@ -40,7 +41,7 @@ class Owner(MemoryMember):
         self._lease = log.lease(AT)
         self.commits: list[tuple[int, Intent]] = []
 
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit, and remember it."""
         assert position == AT
         await self._lease.commit(offset, intent)

@@ -1,4 +1,4 @@
-"""How to reach the broker."""
+"""Reads how to reach the broker: addresses, security, the topics' prefix."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from runbus.config.files import TlsFiles, credential_files
 from runbus.config.secret import Secret
 from runbus.config.setting import load, of
 from runbus.config.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who a member of a consumer group is.
+
+    Attributes:
+        group: its name.
+        protocol: `consumer` (KIP-848), `classic`, or `auto`: what the broker can do.
+        instance_id: of a static member; "" = none.
+        session_seconds: how long the group waits for a silent member.
+    """
+
+    group: str
+    protocol: c.GroupProtocol = "auto"
+    instance_id: str = ""
+    session_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
