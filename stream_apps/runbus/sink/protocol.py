@@ -6,7 +6,7 @@ it can be stopped at every `await` and a later owner can be started: tests do ex
 Why it holds. The intent is committed before the insert, under the group's fence, so a range [lo, hi] is fixed for
 every owner there will ever be: an owner that dies leaves it, the next one repeats it. Repeating is safe because the
 deduplication token names the range, and enough because an answer that may come from the token's log alone is never
-believed: rows are counted. What is missing goes in through the repair landing under `token#number`, and the number is
+believed: rows are counted. What is missing goes in under `token#number`, and the number is
 in the intent, so two owners cannot repair under two names.
 """
 
@@ -328,7 +328,7 @@ class _Delivery:
         return {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
 
     async def _verify(self, group: _Group, letters: list[DeadLetter]) -> None:
-        """Count the rows of each offset; insert what is missing through the repair landing, until nothing is."""
+        """Count the rows of each offset; insert what is missing, until nothing is."""
         repairs = 0
         why = "not stored before" if self.intent.overlaps else "acknowledged, but not stored"
         while missing := await self._missing(group, letters):
@@ -350,7 +350,7 @@ class _Delivery:
         token = f"{group.token}#{self.intent.repair}"
         whole = [record for record in group.records if missing.get(record.offset) == 0]
         if whole:
-            await self._insert(self.route.repair, group.writer, _framed(whole), token, whole)
+            await self._insert(self.route.landing, group.writer, _framed(whole), token, whole)
             self.world.tally.repaired_rows += sum(record.steps for record in whole)
         for record in group.records:
             if missing.get(record.offset):
@@ -360,7 +360,7 @@ class _Delivery:
         """Insert the steps of a record of which only some are stored."""
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
         writer, framed = values.missing(self.route, record, group.writer, present)
-        await self._insert(self.route.repair, writer, framed, token, [record])
+        await self._insert(self.route.landing, writer, framed, token, [record])
         self.world.tally.repaired_rows += record.steps - len(present)
 
     def _letter(self, record: Record, error: Exception) -> DeadLetter:
