@@ -6,8 +6,8 @@ it can be stopped at every `await` and a later owner can be started: tests do ex
 Why it holds. The intent is committed before the insert, under the group's fence, so a range [lo, hi] is fixed for
 every owner there will ever be: an owner that dies leaves it, the next one repeats it. Repeating is safe because the
 deduplication token names the range, and enough because an answer that may come from the token's log alone is never
-believed: rows are counted. What is missing goes in under `token#number`, and the number is
-in the intent, so two owners cannot repair under two names.
+believed: rows are counted. What is missing goes in under `token#number`, and the number is in the intent, so two owners
+cannot repair under two names.
 """
 
 from __future__ import annotations
