@@ -1,7 +1,8 @@
 """Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it.
 
-Room for a journal: it is another subscription of the same bus (policy `block`), which appends `letters.parcels` to a
-file before this one sees them; nothing here needs to know.
+An event that was published is one piece of work until it is settled, whatever it becomes on its way: in the queue, in
+hand, written, in the client, a dead letter. Its subscription counts these pieces, and only a delivery or a drop ends
+one; so `idle` cannot be true while anything is between two places.
 """
 
 from __future__ import annotations
@@ -64,11 +65,8 @@ class Courier:
         self._codec: Codec = self.settings.make_codec()
         self._out: deque[Parcel | Letter] = deque()
         self._held: deque[RecorderEvent] = deque()
-        self._hand = threading.Lock()  # held while an event moves from the queue into `_held`
         self._finished: list[StreamFinished] = []
-        self._released = False
         self._awaited: dict[int, Parcel] = {}
-        self._open_letters = 0
         self._tallies: dict[int, Tally] = {}
         self._closed_counts = {"produced": 0, "dropped": 0}
         self._started_at = now_us()
@@ -98,24 +96,16 @@ class Courier:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while not self.idle:
-            if time.monotonic() >= deadline or self._released:
-                return False
-            time.sleep(0.005)
-        return True
+        return self._subscription.join(timeout)
 
     def release(self, released: bool) -> None:
         """Let everyone go who waits in `flush`, and let nobody wait there, as long as this is set."""
-        self._released = released
+        self._subscription.release(released)
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits, here, in the queue or in the client."""
-        with self._hand:
-            waiting = self._subscription.stats().depth or self._held
-        # in the order in which things move on, so that nothing passes unseen: a refused step becomes a letter in _out
-        return not (waiting or self._finished or self._out or self._awaited or self._out or self._open_letters)
+        return not self._subscription.unfinished
 
     @property
     def undelivered(self) -> dict[str, int]:
@@ -193,8 +183,7 @@ class Courier:
         if self._out:
             return
         if not self._held:
-            with self._hand:
-                self._held.extend(self._subscription.get_many(_AT_ONCE))
+            self._held.extend(self._subscription.get_many(_AT_ONCE))
         while self._held:
             try:
                 self._write(self._held[0])
@@ -207,11 +196,13 @@ class Courier:
             self._held.popleft()
 
     def _patience(self) -> float:
-        return _BUSY_S if self._awaited or self._open_letters or self._finished else _IDLE_S
+        return _IDLE_S if self.idle else _BUSY_S
 
     def _write(self, event: RecorderEvent) -> None:
         if isinstance(event, StepsRecorded):
-            for parcel in parcels(event, self._packing, now_us()):
+            found = parcels(event, self._packing, now_us())
+            self._subscription.more(len(found) - 1)
+            for parcel in found:
                 if parcel.too_large:
                     self._give_up(parcel, f"a step of {len(parcel.value)} bytes: no record can hold it")
                 else:
@@ -236,15 +227,12 @@ class Courier:
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 self._unwritable(event, error)
-            self._finished.remove(event)  # after it is in _out: in between, `idle` must not be true
+            self._finished.remove(event)
             self._retire(event.tally)
 
     def _send(self, parcel: Parcel | Letter) -> bool:
         if isinstance(parcel, Letter):
-            self._open_letters += 1
-            sent = self._link.send(parcel)
-            self._open_letters -= not sent
-            return sent
+            return self._link.send(parcel)
         receipt = replace(parcel, value=b"")
         self._awaited[id(receipt)] = receipt
         done = partial(self._parcel_done, receipt)
@@ -254,18 +242,23 @@ class Courier:
         return sent
 
     def _parcel_done(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
+        self._awaited.pop(id(parcel), None)
+        settled = True
         try:
-            self._settle(parcel, error, value)
+            settled = self._settle(parcel, error, value)
         finally:
-            self._awaited.pop(id(parcel), None)  # last: a dead letter is in _out by now
+            if settled:
+                self._subscription.done()
 
-    def _settle(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
+    def _settle(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> bool:
+        """Count what became of a parcel; return whether that ends it: a dead letter is the rest of its way."""
         if error is None:
             parcel.tally.deliver(parcel.count)
         elif self._stop.is_set():
-            return  # given up at the end of the process, which says so
+            pass  # given up at the end of the process, which says so
         elif is_too_large(error):
             self._give_up(replace(parcel, value=value), f"{error.str()}: {purpose(error)}")
+            return False
         else:
             parcel.tally.drop(parcel.count)
             self._complaints.say(
@@ -276,9 +269,13 @@ class Courier:
                 error.str(),
                 purpose(error),
             )
+        return True
 
     def _give_up(self, parcel: Parcel, error: str) -> None:
-        """Send the first part of a parcel that no record can hold to the dead letters; it counts as dropped."""
+        """Send the first part of a parcel that no record can hold to the dead letters; it counts as dropped.
+
+        It is done when the dead letter is.
+        """
         parcel.tally.drop(parcel.count)
         topic = self._prefix + STEPS.name
         self._complaints.say(
@@ -309,6 +306,7 @@ class Courier:
         if isinstance(event, StepsRecorded):
             event.tally.drop(event.count)
         self._complaints.say("encode", "%s could not be written: %s. Its steps count as dropped", event.tally.id, error)
+        self._subscription.done()
 
     def _run_letter(self, event: RunEvent) -> Letter:
         topic = self._prefix + RUNS.name
@@ -316,7 +314,7 @@ class Courier:
         return Letter(topic, key, framed(event, topic, self._codec), self._letter_done)
 
     def _letter_done(self, error: KafkaError | None, _value: bytes) -> None:
-        self._open_letters -= 1
+        self._subscription.done()
         if error is not None and not self._stop.is_set():
             self._complaints.say(
                 f"letter {error.name()}", "a record was not delivered: %s; %s", error.str(), purpose(error)
