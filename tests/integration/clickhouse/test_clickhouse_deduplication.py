@@ -103,7 +103,7 @@ def test_check_refuses_a_second_view_on_a_landing(store: Store, topic: StoredTop
     """Something else fed by a landing would count a repaired record twice."""
     store.client.command(f"CREATE MATERIALIZED VIEW extra ENGINE = Memory AS SELECT kafka_offset FROM {topic.landing}")
     try:
-        with pytest.raises(Configuration, match=f"{topic.landing} feeds extra"):
+        with pytest.raises(Configuration, match=rf"{topic.landing} feeds (.*, )?extra\b"):
             check_deduplication(store.client)
     finally:
         store.client.command("DROP TABLE extra SYNC")
