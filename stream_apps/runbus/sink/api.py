@@ -136,7 +136,7 @@ class Committed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """The range [lo, hi] of one partition: the unit of an intent and of an insert. `records` may have gaps."""
 
     lo: int

@@ -14,7 +14,7 @@ from functools import lru_cache
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.walk import number
-from runbus.sink.api import Record, Span
+from runbus.sink.api import OffsetRange, Record
 from runbus.sink.pace import Pace
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
@@ -149,7 +149,7 @@ class Backlog:
         self.bytes += record.size
         return True
 
-    def take(self, now: float) -> Span | None:
+    def take(self, now: float) -> OffsetRange | None:
         """Return the next range once it is full, old enough, or followed by one schema too many."""
         if self._pending is not None:
             return self._take_pending(self._pending)
@@ -182,7 +182,7 @@ class Backlog:
         )
         return full or (len(part.schemas) >= MAX_SCHEMAS and record.ref is not None and record.ref not in part.schemas)
 
-    def _take_pending(self, hi: int) -> Span | None:
+    def _take_pending(self, hi: int) -> OffsetRange | None:
         """Compaction may have removed `hi` itself; then what comes behind it shows that the range was read."""
         if self.next_offset <= hi:
             return None
@@ -192,10 +192,10 @@ class Backlog:
             self._open = _Open()
         return self._take(self._closed.popleft(), hi)
 
-    def _take(self, count: int, hi: int | None = None) -> Span:
+    def _take(self, count: int, hi: int | None = None) -> OffsetRange:
         records = tuple(self._records.popleft()[0] for _ in range(count))
         self.bytes -= sum(record.size for record in records)
-        span = Span(self.lo, records[-1].offset if hi is None else hi, records)
-        self.lo = span.hi + 1
+        taken = OffsetRange(self.lo, records[-1].offset if hi is None else hi, records)
+        self.lo = taken.hi + 1
         self._skip_unreadable()
-        return span
+        return taken

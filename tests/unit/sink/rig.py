@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from runbus.sink.api import Intent, Position
+from runbus.sink.api import Intent, Lease, OffsetRange, Position, Route
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -16,8 +16,8 @@ from runbus.sink.memory import (
     MemoryStore,
     Script,
 )
-from runbus.sink.poison import NONE_YET
-from runbus.sink.protocol import Work, complete, deliver
+from runbus.sink.poison import NONE_YET, Poison
+from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
 from runbus.sink.world import World
@@ -79,9 +79,12 @@ class Rig:
         backlog = Backlog(self.limits, lo, pending.hi if pending else None)
         for record in self.log.records[AT]:
             backlog.add(record, 0.0)
-        while span := backlog.take(1.0):
-            poison = await deliver(world, lease, STEPS, Work(span, poison, pending))
-            pending, lo = None, span.hi + 1
+        while offsets := backlog.take(1.0):
+            if pending is not None:
+                poison = await replay(world, lease, STEPS, offsets, pending)
+            else:
+                poison = await first_delivery(world, lease, STEPS, offsets, poison)
+            pending, lo = None, offsets.hi + 1
         await complete(world, lease, lo, poison)
 
     def stored(self) -> dict[int, int]:
@@ -90,6 +93,13 @@ class Rig:
         for row, count in self.store.rows_kept.items():
             found[row[4]] = found.get(row[4], 0) + count
         return found
+
+
+async def first_delivery(
+    world: World, lease: Lease, route: Route, offsets: OffsetRange, poison: Poison = NONE_YET
+) -> Poison:
+    """Deliver a range that nobody announced before."""
+    return await deliver(world, lease, route, offsets, Intent(lease.topic_id, offsets.hi, world.new_salt(), poison))
 
 
 def run(work: Coroutine[Any, Any, object]) -> None:
