@@ -15,9 +15,9 @@ from runbus.config.kafka import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder import courier as courier_module
 from runbus.recorder.courier import Courier
+from runbus.recorder.encoding import Packing
 from runbus.recorder.events import StepsRecorded, StreamFinished
-from runbus.recorder.letters import Packing
-from runbus.recorder.link import Letter
+from runbus.recorder.link import ProducerRecord
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable
@@ -63,18 +63,18 @@ class FakeLink:
     connected = True
     address = "nowhere"
 
-    def __init__(self, answer: Callable[[Letter], KafkaError | None], full: int) -> None:
+    def __init__(self, answer: Callable[[ProducerRecord], KafkaError | None], full: int) -> None:
         self._answer = answer
         self._full = full
         self._asked = 0
-        self._sent: list[Letter] = []
+        self._sent: list[ProducerRecord] = []
         self.answered: list[str] = []
 
     def ready(self) -> bool:
         """Return that there is a broker."""
         return True
 
-    def send(self, letter: Letter) -> bool:
+    def send(self, letter: ProducerRecord) -> bool:
         """Take a record, or not."""
         self._asked += 1
         if self._full and self._asked % self._full == 0:
@@ -92,15 +92,15 @@ class FakeLink:
             letter.delivered(error, b"" if error is None else letter.value)
 
 
-def _taken(_letter: Letter) -> KafkaError | None:
+def _taken(_letter: ProducerRecord) -> KafkaError | None:
     return None
 
 
-def _refused(letter: Letter) -> KafkaError | None:
+def _refused(letter: ProducerRecord) -> KafkaError | None:
     return KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED) if letter.topic == "runbus.steps" else None
 
 
-def _too_large(letter: Letter) -> KafkaError | None:
+def _too_large(letter: ProducerRecord) -> KafkaError | None:
     return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if letter.topic == "runbus.steps" else None
 
 
@@ -128,7 +128,7 @@ def _damage(courier: Courier) -> None:
 @pytest.mark.parametrize("limit", [900, 200], ids=["one record a batch", "split"])
 @pytest.mark.parametrize("answer", [_taken, _refused, _too_large])
 def test_idle_is_true_at_no_line_before_the_end(
-    answer: Callable[[Letter], KafkaError | None], limit: int, full: int
+    answer: Callable[[ProducerRecord], KafkaError | None], limit: int, full: int
 ) -> None:
     """Wherever another thread looks, between any two lines of the courier, `idle` says that the last answer came."""
     bus = RunBus()
