@@ -12,10 +12,9 @@ cannot repair under two names.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from runbus.sink.api import DeadLetter, Intent, Lease, OffsetRange, Record, Rout
 from runbus.sink.container import Container, Framed
 from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.retry import CAPACITY, STUCK
+from runbus.sink.schema_group import SchemaGroup
 from runbus.sink.world import World, answered, pause, resume, retrying_log
 
 log = logging.getLogger(__name__)
@@ -42,19 +42,6 @@ FENCE_S = 5.0
 
 class _TooMuch(Exception):
     """Too many values cannot be stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaGroup:
-    """Records of a range with one writer schema: one insert."""
-
-    writer: AvroSchema
-    token: str
-    records: tuple[Record, ...]
-
-    def without(self, offsets: Collection[int]) -> SchemaGroup:
-        """Return the group without the records at these offsets."""
-        return replace(self, records=tuple(record for record in self.records if record.offset not in offsets))
 
 
 async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> Poison:
@@ -240,10 +227,8 @@ class _Delivery:
         several = False
         while group.records:
             try:
-                framed = _framed(group.records)
-                several |= await self._insert(group.writer, framed, group.token, group.records)
-                if self.route.batched:
-                    self.world.tally.inserted_steps += sum(record.steps for record in group.records)
+                several |= await self._insert(group)
+                self.world.tally.inserted_steps += group.steps if self.route.batched else 0
                 break
             except DataError as error:
                 several = True
@@ -253,24 +238,27 @@ class _Delivery:
             self.world.pace.accepted()
         return group, letters, several
 
-    async def _insert(
-        self, writer: AvroSchema, framed: Iterable[Framed], token: str, records: Sequence[Record]
-    ) -> bool:
+    async def _insert(self, group: SchemaGroup, part: tuple[AvroSchema, Iterable[Framed]] | None = None) -> bool:
         """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
 
         An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
-        an attempt without an answer rows are counted first: it is over, too, once all of `records` are whole.
+        an attempt without an answer rows are counted first: it is over, too, once all its records are whole.
+
+        Args:
+            group: whose token it is.
+            part: what to insert of it, and the schema of that; None = all of it.
         """
+        writer, framed = part or (group.writer, group.framed())
         container = Container(writer, self.lease.topic_id, self.lease.position.partition, framed)
         unanswered = False
 
         async def insert() -> None:
             nonlocal unanswered
-            if unanswered and await self._has(writer, records):
+            if unanswered and await self._has(group):
                 return
             began = self.world.clock.now()
             try:
-                await self.world.store.insert(self.route.landing, container, token)
+                await self.world.store.insert(self.route.landing, container, group.token)
             except Ambiguous:
                 unanswered = True
                 raise
@@ -279,10 +267,10 @@ class _Delivery:
         await self._refresh()
         return (await self._ask(insert))[1]
 
-    async def _has(self, writer: AvroSchema, records: Sequence[Record]) -> bool:
-        """Return whether every row of some records is stored; a record that does not say how many it has is not."""
+    async def _has(self, group: SchemaGroup) -> bool:
+        """Return whether every row of a group is stored; a record that does not say how many it has is not."""
         try:
-            expected = {record.offset: values.rows(self.route, record, writer) for record in records}
+            expected = {record.offset: values.rows(self.route, record, group.writer) for record in group.records}
         except InvalidValue:
             return False
         stored = await self._count()
@@ -308,7 +296,7 @@ class _Delivery:
         Where every one of them decodes, the store's complaint is not about the data as the wire format defines it:
         nothing may be skipped, so the partition waits and asks again.
         """
-        bad = await _undecodable(self.route, group)
+        bad = await group.undecodable(self.route)
         if not bad:
             log.error(
                 "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.position, group.token, error
@@ -361,19 +349,19 @@ class _Delivery:
 
     async def _repair(self, group: SchemaGroup, missing: Mapping[int, int]) -> None:
         token = f"{group.token}#{self.intent.repair}"
-        whole = [record for record in group.records if missing.get(record.offset) == 0]
-        if whole:
-            await self._insert(group.writer, _framed(whole), token, whole)
-            self.world.tally.repaired_rows += sum(record.steps for record in whole)
-        for record in group.records:
-            if missing.get(record.offset):
-                await self._complete_record(group, record, f"{token}/{record.offset}")
+        whole = group.part(token, [offset for offset, stored in missing.items() if not stored])
+        if whole.records:
+            await self._insert(whole)
+            self.world.tally.repaired_rows += whole.steps
+        for offset, stored in missing.items():
+            if stored:
+                await self._complete_record(group.part(f"{token}/{offset}", [offset]))
 
-    async def _complete_record(self, group: SchemaGroup, record: Record, token: str) -> None:
-        """Insert the steps of a record of which only some are stored."""
+    async def _complete_record(self, group: SchemaGroup) -> None:
+        """Insert the steps of a record, the only one of its group, of which only some are stored."""
+        (record,) = group.records
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
-        writer, framed = values.missing(self.route, record, group.writer, present)
-        await self._insert(writer, framed, token, [record])
+        await self._insert(group, values.missing(self.route, record, group.writer, present))
         self.world.tally.repaired_rows += record.steps - len(present)
 
     def _letters(self, group: SchemaGroup, bad: Mapping[int, InvalidValue]) -> list[DeadLetter]:
@@ -393,21 +381,5 @@ class _Delivery:
         self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: Iterable[Record]) -> Iterable[Framed]:
-    return ((record.offset, record.value or b"", record.start) for record in records)
-
-
 def _schema_id(record: Record) -> str:
     return "" if record.ref is None else str(record.ref)
-
-
-async def _undecodable(route: Route, group: SchemaGroup) -> dict[int, InvalidValue]:
-    """Return offset -> why, for each record that does not decode; lets others run between records."""
-    bad: dict[int, InvalidValue] = {}
-    for record in group.records:
-        try:
-            values.check(route, record, group.writer)
-        except InvalidValue as error:
-            bad[record.offset] = error
-        await asyncio.sleep(0)
-    return bad
