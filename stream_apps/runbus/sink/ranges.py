@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
+from runbus.schemas.codec import SchemaRef, framing
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.walk import number
 from runbus.sink.api import OffsetRange, Record
@@ -37,21 +36,12 @@ class RangeLimits:
 
 def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> Record:
     """Return a record of the log with what its framing says; decodes nothing."""
-    framing = _framing(value[:5] if value[:1] == CONFLUENT_MARK else value[:SINGLE_OBJECT_SIZE]) if value else None
+    found = framing(value)
     size = len(value or b"") + len(key or b"") + RECORD_BYTES
-    if framing is None or value is None:
+    if found is None or value is None:
         return Record(offset, key, value, timestamp_ms, size)
-    ref, start = framing
-    return Record(offset, key, value, timestamp_ms, size, ref, start, peek_count(value, start) if batched else 1)
-
-
-@lru_cache(maxsize=1024)
-def _framing(prefix: bytes) -> tuple[SchemaRef, int] | None:
-    """Return schema and start of the body of every value that begins with these bytes: a topic has few beginnings."""
-    try:
-        return split(prefix)
-    except InvalidValue:
-        return None
+    steps = peek_count(value, found.start) if batched else 1
+    return Record(offset, key, value, timestamp_ms, size, found.ref, found.start, steps)
 
 
 def peek_count(value: bytes, start: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import decode, decode_header, encode
-from runbus.schemas.codec import SchemaRef
+from runbus.schemas.codec import SchemaRef, unframed
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
@@ -21,8 +21,7 @@ _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 def named(record: Record) -> SchemaRef:
     """Return the schema that the record's framing names. Raises InvalidValue where it has none."""
     if record.ref is None:
-        start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
-        raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
+        raise unframed(record.value)
     return record.ref
 
 
