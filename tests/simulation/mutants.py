@@ -58,15 +58,15 @@ def _forgetting(committed: Committed | None, topic_id: str, low: int, high: int)
 
 
 def _one_name_for_all_topics(self: Any) -> str:
-    return f"{self.lease.position}:{self.span.lo}-{self.span.hi}"
+    return f"{self.lease.position}:{self.offsets.lo}-{self.offsets.hi}"
 
 
 def _no_salt(self: Any) -> str:
-    return f"{self.lease.topic_id}:{self.lease.position.partition}:{self.span.lo}-{self.span.hi}"
+    return f"{self.lease.topic_id}:{self.lease.position.partition}:{self.offsets.lo}-{self.offsets.hi}"
 
 
-async def _believe(self: Any, group: Any, letters: list[DeadLetter]) -> None:
-    return None
+async def _believe(self: Any, group: Any) -> list[DeadLetter]:
+    return []
 
 
 async def _not_looking(self: Any) -> None:
@@ -77,8 +77,8 @@ async def _finish_anyway(self: Any) -> None:
     await protocol.complete(self._world, self.lease, self.backlog.lo, self._poison)
 
 
-def _never_overlapping(self: Any, topic_id: str, salt: str) -> Intent:
-    return self.pending or Intent(topic_id, self.span.hi, salt, self.poison)
+def _never_overlapping(self: Any, offsets: Any) -> Intent:
+    return Intent(self.lease.topic_id, offsets.hi, self._world.new_salt(), self._poison)
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -88,10 +88,10 @@ MUTANTS: dict[str, Mutant] = {
     "tokens do not know the topic's id": lambda: patch.object(_Delivery, "token", property(_one_name_for_all_topics)),
     "a range that is announced anew has its old token": lambda: patch.object(_Delivery, "token", property(_no_salt)),
     "names of repairs are not agreed upon": _private_names,
-    "dead letters are not written": lambda: patch.object(_Delivery, "bury", _nothing),
+    "dead letters are not written": lambda: patch.object(_Delivery, "dead_letter", _nothing),
     "the topic's id is not confirmed": lambda: patch.object(_Delivery, "confirm", _nothing),
     "nobody looks behind the committed offset": lambda: patch.object(flow.Flow, "_look_ahead", _not_looking),
-    "what overlaps is inserted like any range": lambda: patch.object(protocol.Work, "intent", _never_overlapping),
+    "what overlaps is inserted like any range": lambda: patch.object(flow.Flow, "_intent", _never_overlapping),
     "what is under way counts as done": lambda: patch.object(flow.Flow, "finish", _finish_anyway),
 }
 

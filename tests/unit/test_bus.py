@@ -285,3 +285,18 @@ def test_counts_are_exact_with_many_publishers() -> None:
     assert stats.accepted_events == 8000 == seen + stats.dropped_events
     assert stats.delivered_events == seen
     assert bus.position == 8000
+
+
+def test_join_waits_for_what_was_taken_too() -> None:
+    """An event is unfinished from its publication until its reader says that it is done with all that came of it."""
+    bus = RunBus()
+    subscription = bus.subscribe("work", "drop_oldest", max_events=2)
+    assert subscription.join(0)
+    for number in range(3):
+        bus.publish(number)
+    assert subscription.unfinished == 2
+    assert subscription.get_many(2) == [1, 2]
+    subscription.more(1)
+    assert (subscription.unfinished, subscription.join(0)) == (3, False)
+    subscription.done(3)
+    assert subscription.join(0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbus.clickhouse import queries
-from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STEPS, STORED_TOPICS, StoredTopic
+from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STORED_TOPICS, StoredTopic, view_of
 from runbus.kafka.topics import TOPICS
 from runbus.schemas.avsc import INTERNAL, schema
 
@@ -16,7 +16,6 @@ FILES = sorted(FOLDER.glob("*.sql"))
 SQL = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
 CODE = re.sub(r"--[^\n]*", "", SQL)
 COLUMN = re.compile(r"^    `?(\w+)`? ", re.MULTILINE)
-LANDINGS = [(t, landing) for t in STORED_TOPICS for landing in (t.landing, t.repair) if landing]
 
 
 def definition(table: str) -> str:
@@ -50,11 +49,11 @@ def test_no_gorilla() -> None:
     assert "gorilla" not in CODE.lower()
 
 
-@pytest.mark.parametrize(("topic", "landing"), LANDINGS, ids=lambda v: v if isinstance(v, str) else "")
-def test_landing_has_the_fields_of_the_record(topic: StoredTopic, landing: str) -> None:
+@pytest.mark.parametrize("topic", STORED_TOPICS, ids=lambda t: t.topic)
+def test_landing_has_the_fields_of_the_record(topic: StoredTopic) -> None:
     """A landing table has the position, every field of the Avro schema under its own name, in order, and the end."""
     fields = [name for name, _ in POSITION_FIELDS] + [f["name"] for f in schema(topic.schema).fields] + [END_FIELD[0]]
-    assert COLUMN.findall(definition(landing)) == fields
+    assert COLUMN.findall(definition(topic.landing)) == fields
 
 
 @pytest.mark.parametrize("topic", STORED_TOPICS, ids=lambda t: t.topic)
@@ -74,12 +73,13 @@ def test_tables_pin_the_deduplication_windows(topic: StoredTopic) -> None:
     assert "replicated_deduplication_window_seconds = 604800" in match[0]
 
 
-def test_repair_is_the_landing_by_another_name() -> None:
-    """The two landings of steps differ in their names and in nothing else."""
-    assert STEPS.repair
-    by_name = {path.name: re.sub(r"--[^\n]*", "", path.read_text(encoding="utf-8")).split() for path in FILES}
-    repair = " ".join(by_name["0004_steps_repair.sql"]).replace(STEPS.repair, STEPS.landing)
-    assert repair == " ".join(by_name["0003_steps_landing.sql"])
+def test_a_landing_feeds_one_view_and_nothing_else() -> None:
+    """A repair goes through the landing again, so whatever else hung on it would see its rows twice."""
+    feeds = re.findall(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS(.*?);\n", CODE, re.DOTALL)
+    found = [
+        (name, target, landing) for name, target, sql in feeds for landing in re.findall(r"FROM (\w+_landing)\b", sql)
+    ]
+    assert found == [(view_of(t.landing), t.table, t.landing) for t in STORED_TOPICS]
 
 
 def test_named_queries_are_the_files() -> None:

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbus.recorder import Recorder, RunBus
-from runbus.recorder.columns import halves
+from runbus.recorder.encoding import Packing, encoded
 from runbus.recorder.events import StepsRecorded
-from runbus.recorder.letters import Packing, parcels
 from runbus.schemas.batch import StepBatch, check, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import unpack
@@ -66,7 +65,7 @@ def test_halves_are_the_whole(kind: str, count: int) -> None:
         "none": [None] * count,
     }
     batch = recorded(shown[kind]).batch()
-    first, second = halves(batch)
+    first, second = batch.slice(0, count // 2), batch.slice(count // 2, count)
     check(first)
     check(second)
     assert rows(first) + rows(second) == rows(batch)
@@ -77,7 +76,7 @@ def test_halves_are_the_whole(kind: str, count: int) -> None:
 def test_parcels_respect_the_limit_and_lose_nothing(sizes: list[int]) -> None:
     """Whatever the sizes, parcels are in order, complete, and only single steps are over the limit."""
     source = recorded(["x" * size for size in sizes])
-    found = parcels(source, Packing("steps", Codec(), limit=6000), 1)
+    found = encoded(source, Packing("steps", Codec(), limit=6000), 1)
     assert all(len(p.value) <= 6000 or p.count == 1 for p in found)
     assert [p.too_large for p in found] == [len(p.value) > 6000 for p in found]
     batches = [decode(Codec().open(p.value, "StepBatch")[1]) for p in found]

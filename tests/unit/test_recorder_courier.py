@@ -1,14 +1,23 @@
 """The courier's own steps, without a broker: one bad event holds up nothing, and `idle` is never true too early."""
 
 import logging
+import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
+import numpy as np
 import pytest
+from confluent_kafka import KafkaError
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
+from runbus.recorder import courier as courier_module
 from runbus.recorder.courier import Courier
+from runbus.recorder.encoding import Packing
 from runbus.recorder.events import StepsRecorded, StreamFinished
+from runbus.recorder.link import ProducerRecord
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable
@@ -48,27 +57,151 @@ def test_an_event_that_cannot_be_encoded_holds_up_nothing(caplog: pytest.LogCapt
     recorder.close()
 
 
-def test_a_finished_stream_is_never_out_of_sight() -> None:
-    """While the end of a run is being written the courier is not idle: a flush would leave it behind."""
-    found: list[bool] = []
+class FakeLink:
+    """A broker that takes records, answers each at the next poll, and refuses one of every `full` for want of room."""
 
-    class Watching(Codec):
-        def frame(self, topic: str, schema: str, payload: bytes) -> bytes:  # type: ignore[override]
-            found.append(courier.idle)
-            return super().frame(topic, schema, payload)  # type: ignore[arg-type]
+    connected = True
+    address = "nowhere"
 
-    bus = RunBus()
-    courier = courier_on(bus, Watching)
-    seen = bus.subscribe("test")
-    recorder = Recorder("run-1", bus=bus, kafka=False)
+    def __init__(self, answer: Callable[[ProducerRecord], KafkaError | None], full: int) -> None:
+        self._answer = answer
+        self._full = full
+        self._asked = 0
+        self._sent: list[ProducerRecord] = []
+        self.answered: list[str] = []
+
+    def ready(self) -> bool:
+        """Return that there is a broker."""
+        return True
+
+    def send(self, letter: ProducerRecord) -> bool:
+        """Take a record, or not."""
+        self._asked += 1
+        if self._full and self._asked % self._full == 0:
+            return False
+        self._sent.append(letter)
+        return True
+
+    def poll(self, _timeout: float) -> None:
+        """Answer the oldest record; more at the next poll."""
+        if self._sent:
+            letter = self._sent.pop(0)
+            error = self._answer(letter)
+            if letter.topic != "runbus.heartbeats":
+                self.answered.append(letter.topic)
+            letter.delivered(error, b"" if error is None else letter.value)
+
+
+def _taken(_letter: ProducerRecord) -> KafkaError | None:
+    return None
+
+
+def _refused(letter: ProducerRecord) -> KafkaError | None:
+    return KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED) if letter.topic == "runbus.steps" else None
+
+
+def _too_large(letter: ProducerRecord) -> KafkaError | None:
+    return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if letter.topic == "runbus.steps" else None
+
+
+def _a_run(recorder: Recorder) -> None:
+    """Publish a start, batches that are one record, several, and none at all, a batch that is no batch, and an end."""
     with recorder:
-        pass
-    (finished,) = [event for event in seen.get_many(10) if isinstance(event, StreamFinished)]
-    courier._subscription.get_many(10)
-    courier._finished.append(finished)
-    courier._drain()
-    assert found == [False]
-    assert (len(courier._finished), len(courier._out)) == (0, 1)
+        for values in ([1.0, 2.0], [2.0] * 2, [1.0, 2.0]):
+            for value in values:
+                recorder.reset(np.full(8, value))
+            recorder.close_batch()
+        recorder.reset(np.zeros(120))  # its step alone is over the limit
+        recorder.close_batch()
+        recorder.reset(np.zeros(8), seed=7)
+        recorder.close_batch()
+
+
+def _damage(courier: Courier) -> None:
+    """Make the batch with a seed one that cannot be encoded."""
+    batches = [item.event for item in courier._subscription._items.values() if isinstance(item.event, StepsRecorded)]
+    (seeded,) = [batch for batch in batches if batch.seeds]
+    seeded.seeds = {0: 2**70}
+
+
+@pytest.mark.parametrize("full", [0, 3], ids=["room", "full buffer"])
+@pytest.mark.parametrize("limit", [900, 200], ids=["one record a batch", "split"])
+@pytest.mark.parametrize("answer", [_taken, _refused, _too_large])
+def test_idle_is_true_at_no_line_before_the_end(
+    answer: Callable[[ProducerRecord], KafkaError | None], limit: int, full: int
+) -> None:
+    """Wherever another thread looks, between any two lines of the courier, `idle` says that the last answer came."""
+    bus = RunBus()
+    courier = courier_on(bus)
+    courier._link = link = FakeLink(answer, full)  # type: ignore[assignment]
+    courier._packing = Packing("runbus.steps", Codec(), limit)
+    _a_run(Recorder("run-1", bus=bus, kafka=False))
+    _damage(courier)
+    lines, early = 0, list[tuple[str, int, int]]()
+
+    def look(frame: FrameType, event: str, _arg: Any) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename != courier_module.__file__:
+            return None
+        if event == "line":
+            lines += 1
+            if courier.idle:
+                early.append((frame.f_code.co_name, frame.f_lineno, len(link.answered)))
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        while not courier.idle:
+            courier._turn()
+    finally:
+        sys.settrace(before)
+    assert lines > 300
+    assert link.answered[0] == link.answered[-1] == "runbus.runs"  # the start, and the end with its counts
+    assert [place for place in early if place[2] < len(link.answered)] == []
+    steps, letters = (link.answered.count(f"runbus.{name}") for name in ("steps", "dead-letters"))
+    assert steps == (3 if limit == 900 else 6)
+    assert letters == 1 + (steps if answer is _too_large else 0)
+    assert not any((courier._held, courier._finished, courier._out, courier._awaited))
+
+
+def test_a_flush_waits_once_and_wakes_at_the_last_answer() -> None:
+    """It looks at nothing meanwhile: one wait for all the time that it has, ended by the work that ends."""
+    waits: list[float | None] = []
+
+    class Watched(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            waiting.set()
+            return super().wait(timeout)
+
+    bus, waiting = RunBus(), threading.Event()
+    courier = courier_on(bus)
+    subscription = courier._subscription
+    subscription._over = Watched(subscription._changed._lock)  # type: ignore[attr-defined]
+    bus.publish("one")
+    bus.publish("two")
+    ended = list[bool]()
+    thread = threading.Thread(target=lambda: ended.append(courier.flush(600)), daemon=True)
+    thread.start()
+    assert waiting.wait(10)
+    subscription.get_many(2)
+    subscription.more(1)
+    subscription.done(2)
+    assert thread.is_alive()
+    subscription.done()
+    thread.join(10)
+    assert ended == [True]
+    assert waits == [600]
+
+
+def test_a_flush_of_nothing_does_not_wait() -> None:
+    """Without work it returns at once, and with work and no time too."""
+    bus = RunBus()
+    courier = courier_on(bus)
+    assert courier.flush(600)
+    bus.publish("one")
+    assert not courier.flush(0)
 
 
 def test_a_heartbeat_without_a_registry_is_one_complaint(caplog: pytest.LogCaptureFixture) -> None:

@@ -46,8 +46,8 @@ def test_a_stream_is_started_steps_finished() -> None:
     assert isinstance(steps, StepsRecorded)
     assert isinstance(finished, StreamFinished)
     assert json.loads(started.event.config) == {"lr": 0.1}
-    assert {e.tally.id for e in (started, steps, finished)} == {steps.tally.id}
-    assert steps.tally.id.attempt == recorder.attempt
+    assert {e.counts.id for e in (started, steps, finished)} == {steps.counts.id}
+    assert steps.counts.id.attempt == recorder.attempt
     event = finished.final(7)
     assert (event.kind, event.sent_at, event.produced, event.episodes) == ("FINISHED", 7, 2, 1)
 

@@ -1,46 +1,64 @@
-"""From rows, as the loop appended them, to the columns of the wire. Runs on the courier's thread."""
+"""Rows as the loop appends them, and the columns of the wire that they become. The latter on the courier's thread."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.recorder.events import FACTS_DTYPE, Block, StepsRecorded
-from runbus.schemas.batch import NO_SEED, NO_TICK, BatchHeader, Extra, StepBatch, StepColumns
-from runbus.schemas.layout import Layout, pack, unpack
+from runbus.schemas.batch import NO_SEED, NO_TICK, Extra, StepColumns
+from runbus.schemas.layout import Layout, pack
 
 
-def step_batch(recorded: StepsRecorded, *, dropped: int | None = None, sent_at: int = 0) -> StepBatch:
-    """Return the wire's batch. `dropped` defaults to the stream's count of now; `sent_at` is microseconds."""
-    id_ = recorded.tally.id
-    header = BatchHeader(
-        run_id=id_.run_id,
-        agent_id=id_.agent_id,
-        attempt=id_.attempt,
-        first_seq=recorded.first_seq,
-        count=recorded.count,
-        dropped=recorded.tally.dropped if dropped is None else dropped,
-        sent_at=sent_at,
-        action=recorded.action,
-        observation=recorded.observation,
-    )
-    columns, action, observation = _of_blocks(recorded) if recorded.blocks else _of_rows(recorded)
-    infos = recorded.infos
-    return StepBatch(
-        header=header,
-        columns=columns,
-        action=action,
-        observation=observation,
-        extras=tuple(_extra(name, values) for name, values in recorded.extras.items()),
-        info=tuple(infos.get(i, "") for i in range(recorded.count)) if infos else (),
-    )
+class Block(NamedTuple):
+    """One call of a vector environment: `size` rows, each column already as bytes of its dtype."""
+
+    size: int
+    ts: int
+    tick: int
+    env: bytes
+    episode: bytes
+    step: bytes
+    reward: bytes
+    terminated: bytes
+    truncated: bytes
+    action: bytes
+    observation: bytes
 
 
-def _of_rows(recorded: StepsRecorded) -> tuple[StepColumns, bytes, bytes]:
-    rows = recorded.rows
+#: the numbers of one row: env, episode, step, time in nanoseconds, reward, terminated, truncated, tick
+FACTS = struct.Struct("<iqiqd??q")
+FACTS_DTYPE = np.dtype(
+    [
+        ("env", "<i4"),
+        ("episode", "<i8"),
+        ("step", "<i4"),
+        ("ts", "<i8"),
+        ("reward", "<f8"),
+        ("terminated", "|u1"),
+        ("truncated", "|u1"),
+        ("tick", "<i8"),
+    ]
+)
+
+
+@dataclass(slots=True)
+class StepRows:
+    """Rows of single steps: `facts` is FACTS after FACTS; an action is empty in the row of a reset."""
+
+    facts: bytearray = field(default_factory=bytearray)
+    actions: list[bytes] = field(default_factory=list)
+    observations: list[bytes] = field(default_factory=list)
+
+
+def columns_of_rows(
+    rows: StepRows, action: Layout, observation: Layout, seeds: Mapping[int, int]
+) -> tuple[StepColumns, bytes, bytes]:
+    """Return the columns of rows of single steps: numbers, actions, observations. `seeds` by index of the row."""
     facts = np.frombuffer(rows.facts, FACTS_DTYPE)
     columns = StepColumns(
         env=facts["env"],
@@ -51,13 +69,15 @@ def _of_rows(recorded: StepsRecorded) -> tuple[StepColumns, bytes, bytes]:
         terminated=facts["terminated"],
         truncated=facts["truncated"],
         tick=_ticks(facts["tick"]),
-        seed=_seeds(recorded),
+        seed=_seeds(seeds, len(facts)),
     )
-    return columns, pack(recorded.action, rows.actions), pack(recorded.observation, rows.observations)
+    return columns, pack(action, rows.actions), pack(observation, rows.observations)
 
 
-def _of_blocks(recorded: StepsRecorded) -> tuple[StepColumns, bytes, bytes]:
-    blocks = recorded.blocks
+def columns_of_blocks(
+    blocks: list[Block], action: Layout, observation: Layout, seeds: Mapping[int, int]
+) -> tuple[StepColumns, bytes, bytes]:
+    """Return the columns of blocks of a vector environment, like `columns_of_rows`."""
     counts = [block.size for block in blocks]
 
     def joined(name: str, dtype: str) -> NDArray[Any]:
@@ -72,9 +92,9 @@ def _of_blocks(recorded: StepsRecorded) -> tuple[StepColumns, bytes, bytes]:
         terminated=joined("terminated", "|u1"),
         truncated=joined("truncated", "|u1"),
         tick=_ticks(np.repeat(np.array([block.tick for block in blocks], np.int64), counts)),
-        seed=_seeds(recorded),
+        seed=_seeds(seeds, sum(counts)),
     )
-    return columns, _values(recorded.action, blocks, "action"), _values(recorded.observation, blocks, "observation")
+    return columns, _values(action, blocks, "action"), _values(observation, blocks, "observation")
 
 
 def _values(layout: Layout, blocks: list[Block], name: str) -> bytes:
@@ -88,53 +108,15 @@ def _ticks(ticks: NDArray[np.int64]) -> NDArray[np.int64] | None:
     return ticks if bool((ticks != NO_TICK).any()) else None
 
 
-def _seeds(recorded: StepsRecorded) -> NDArray[np.int64] | None:
-    if not recorded.seeds:
+def _seeds(seeds: Mapping[int, int], count: int) -> NDArray[np.int64] | None:
+    if not seeds:
         return None
-    seeds = np.full(recorded.count, NO_SEED, np.int64)
-    seeds[list(recorded.seeds)] = list(recorded.seeds.values())
-    return seeds
+    column = np.full(count, NO_SEED, np.int64)
+    column[list(seeds)] = list(seeds.values())
+    return column
 
 
-def _extra(name: str, values: Any) -> Extra:  # noqa: ANN401 - Mapping[int, float], ascending
+def extra_of(name: str, values: Mapping[int, float]) -> Extra:
+    """Return the extra of these numbers by index of the row, which ascends."""
     rows = np.fromiter(values, np.uint32, len(values))
     return Extra(name, rows, np.fromiter(values.values(), np.float64, len(values)))
-
-
-# --- splitting ------------------------------------------------------------------------------------------------
-
-
-def halves(batch: StepBatch) -> tuple[StepBatch, StepBatch]:
-    """Return the first and the second half of a batch of two or more steps."""
-    middle = batch.header.count // 2
-    return _part(batch, 0, middle), _part(batch, middle, batch.header.count)
-
-
-def _part(batch: StepBatch, start: int, stop: int) -> StepBatch:
-    h, c = batch.header, batch.columns
-    header = replace(h, first_seq=h.first_seq + start, count=stop - start)
-    names = ("env", "episode", "step", "ts", "reward", "terminated", "truncated")
-    columns = StepColumns(
-        **{name: getattr(c, name)[start:stop] for name in names},
-        tick=None if c.tick is None else c.tick[start:stop],
-        seed=None if c.seed is None else c.seed[start:stop],
-    )
-    return StepBatch(
-        header=header,
-        columns=columns,
-        action=_part_of_column(h.action, batch.action, h.count, start, stop),
-        observation=_part_of_column(h.observation, batch.observation, h.count, start, stop),
-        extras=tuple(e for e in (_part_of_extra(e, start, stop) for e in batch.extras) if e.rows.size),
-        info=batch.info[start:stop],
-    )
-
-
-def _part_of_column(layout: Layout, column: bytes, count: int, start: int, stop: int) -> bytes:
-    if layout.width >= 0:
-        return column[layout.width * start : layout.width * stop] if layout.recorded else b""
-    return pack(layout, unpack(layout, column, count)[start:stop])
-
-
-def _part_of_extra(extra: Extra, start: int, stop: int) -> Extra:
-    inside = (extra.rows >= start) & (extra.rows < stop)
-    return Extra(extra.name, extra.rows[inside] - np.uint32(start), extra.values[inside])

@@ -1,7 +1,8 @@
 """Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it.
 
-Room for a journal: it is another subscription of the same bus (policy `block`), which appends `letters.parcels` to a
-file before this one sees them; nothing here needs to know.
+An event that was published is one piece of work until it is settled, whatever it becomes on its way: in the queue, in
+hand, written, in the client, a dead letter. Its subscription counts these pieces, and only a delivery or a drop ends
+one; so `idle` cannot be true while anything is between two places.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from runbus.kafka.headers import START_BYTES, shortened
 from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
-from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
+from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed
+from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
 from runbus.recorder.identity import KIND, component_id, now_us, version
-from runbus.recorder.letters import Packing, Parcel, framed, parcels
-from runbus.recorder.link import Letter, Link, is_too_large, purpose
+from runbus.recorder.link import Link, ProducerRecord, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
@@ -44,7 +45,7 @@ _MAX_DETAIL_STREAMS = 100  # a heartbeat stays a small record
 class Courier:
     """Delivers one bus to one Kafka.
 
-    Every step ends in exactly one count of its stream's tally: delivered (Kafka acknowledged it) or dropped (the
+    Every step ends in exactly one count of its stream's counts: delivered (Kafka acknowledged it) or dropped (the
     queue was full, no record can hold it, or the broker refused it for good).
     """
 
@@ -62,14 +63,11 @@ class Courier:
         self._complaints = Complaints(log)
         # here and not in the courier's thread: a fork in the middle of an import leaves its lock held for ever
         self._codec: Codec = self.settings.make_codec()
-        self._out: deque[Parcel | Letter] = deque()
+        self._out: deque[EncodedBatch | ProducerRecord] = deque()
         self._held: deque[RecorderEvent] = deque()
-        self._hand = threading.Lock()  # held while an event moves from the queue into `_held`
         self._finished: list[StreamFinished] = []
-        self._released = False
-        self._awaited: dict[int, Parcel] = {}
-        self._open_letters = 0
-        self._tallies: dict[int, Tally] = {}
+        self._awaited: dict[int, EncodedBatch] = {}
+        self._streams: dict[int, StreamCounts] = {}
         self._closed_counts = {"produced": 0, "dropped": 0}
         self._started_at = now_us()
         self._component = component_id(KIND)
@@ -87,10 +85,10 @@ class Courier:
 
     # --- from other threads -----------------------------------------------------------------------------------
 
-    def follow(self, tally: Tally) -> None:
+    def follow(self, counts: StreamCounts) -> None:
         """Show a new stream in the heartbeats, and start the thread if it does not run."""
         with self._lock:
-            self._tallies[id(tally)] = tally
+            self._streams[id(counts)] = counts
             if self._thread is None or not self._thread.is_alive():
                 self._stop.clear()
                 self._thread = threading.Thread(target=self._run, name="runbus-courier", daemon=True)
@@ -98,29 +96,21 @@ class Courier:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while not self.idle:
-            if time.monotonic() >= deadline or self._released:
-                return False
-            time.sleep(0.005)
-        return True
+        return self._subscription.join(timeout)
 
     def release(self, released: bool) -> None:
         """Let everyone go who waits in `flush`, and let nobody wait there, as long as this is set."""
-        self._released = released
+        self._subscription.release(released)
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits, here, in the queue or in the client."""
-        with self._hand:
-            waiting = self._subscription.stats().depth or self._held
-        # in the order in which things move on, so that nothing passes unseen: a refused step becomes a letter in _out
-        return not (waiting or self._finished or self._out or self._awaited or self._out or self._open_letters)
+        return not self._subscription.unfinished
 
     @property
     def undelivered(self) -> dict[str, int]:
         """Steps that are neither delivered nor dropped, by stream."""
-        return {str(tally.id): tally.in_flight for tally in list(self._tallies.values()) if tally.in_flight}
+        return {str(counts.id): counts.in_flight for counts in list(self._streams.values()) if counts.in_flight}
 
     @property
     def address(self) -> str:
@@ -193,8 +183,7 @@ class Courier:
         if self._out:
             return
         if not self._held:
-            with self._hand:
-                self._held.extend(self._subscription.get_many(_AT_ONCE))
+            self._held.extend(self._subscription.get_many(_AT_ONCE))
         while self._held:
             try:
                 self._write(self._held[0])
@@ -207,17 +196,19 @@ class Courier:
             self._held.popleft()
 
     def _patience(self) -> float:
-        return _BUSY_S if self._awaited or self._open_letters or self._finished else _IDLE_S
+        return _IDLE_S if self.idle else _BUSY_S
 
     def _write(self, event: RecorderEvent) -> None:
         if isinstance(event, StepsRecorded):
-            for parcel in parcels(event, self._packing, now_us()):
-                if parcel.too_large:
-                    self._give_up(parcel, f"a step of {len(parcel.value)} bytes: no record can hold it")
+            found = encoded(event, self._packing, now_us())
+            self._subscription.more(len(found) - 1)
+            for batch in found:
+                if batch.too_large:
+                    self._give_up(batch, f"a step of {len(batch.value)} bytes: no record can hold it")
                 else:
-                    self._out.append(parcel)
+                    self._out.append(batch)
         elif isinstance(event, StreamStarted):
-            self._out.append(self._run_letter(event.event))
+            self._out.append(self._run_record(event.event))
         else:
             self._finished.append(event)
 
@@ -227,77 +218,83 @@ class Courier:
             if not self._send(self._out[0]):
                 return
             self._out.popleft()
-        for event in [f for f in self._finished if f.tally.in_flight == 0]:
+        for event in [f for f in self._finished if f.counts.in_flight == 0]:
             try:
-                self._out.append(self._run_letter(event.final(now_us())))
+                self._out.append(self._run_record(event.final(now_us())))
             except (UnknownSchema, RegistryUnavailable) as error:
                 self._no_schema(error)
                 self._stop.wait(_HEARTBEAT_S)
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 self._unwritable(event, error)
-            self._finished.remove(event)  # after it is in _out: in between, `idle` must not be true
-            self._retire(event.tally)
+            self._finished.remove(event)
+            self._retire(event.counts)
 
-    def _send(self, parcel: Parcel | Letter) -> bool:
-        if isinstance(parcel, Letter):
-            self._open_letters += 1
-            sent = self._link.send(parcel)
-            self._open_letters -= not sent
-            return sent
-        receipt = replace(parcel, value=b"")
+    def _send(self, written: EncodedBatch | ProducerRecord) -> bool:
+        if isinstance(written, ProducerRecord):
+            return self._link.send(written)
+        receipt = replace(written, value=b"")
         self._awaited[id(receipt)] = receipt
-        done = partial(self._parcel_done, receipt)
-        sent = self._link.send(Letter(self._prefix + STEPS.name, parcel.key, parcel.value, done))
+        done = partial(self._batch_done, receipt)
+        sent = self._link.send(ProducerRecord(self._prefix + STEPS.name, written.key, written.value, done))
         if not sent:
             self._awaited.pop(id(receipt), None)
         return sent
 
-    def _parcel_done(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
+    def _batch_done(self, batch: EncodedBatch, error: KafkaError | None, value: bytes) -> None:
+        self._awaited.pop(id(batch), None)
+        settled = True
         try:
-            self._settle(parcel, error, value)
+            settled = self._settle(batch, error, value)
         finally:
-            self._awaited.pop(id(parcel), None)  # last: a dead letter is in _out by now
+            if settled:
+                self._subscription.done()
 
-    def _settle(self, parcel: Parcel, error: KafkaError | None, value: bytes) -> None:
+    def _settle(self, batch: EncodedBatch, error: KafkaError | None, value: bytes) -> bool:
+        """Count what became of a batch; return whether that ends it: a dead letter is the rest of its way."""
         if error is None:
-            parcel.tally.deliver(parcel.count)
+            batch.counts.deliver(batch.count)
         elif self._stop.is_set():
-            return  # given up at the end of the process, which says so
+            pass  # given up at the end of the process, which says so
         elif is_too_large(error):
-            self._give_up(replace(parcel, value=value), f"{error.str()}: {purpose(error)}")
+            self._give_up(replace(batch, value=value), f"{error.str()}: {purpose(error)}")
+            return False
         else:
-            parcel.tally.drop(parcel.count)
+            batch.counts.drop(batch.count)
             self._complaints.say(
                 f"delivery {error.name()}",
                 "%d steps of %s were not delivered: %s; %s. They count as dropped",
-                parcel.count,
-                parcel.tally.id,
+                batch.count,
+                batch.counts.id,
                 error.str(),
                 purpose(error),
             )
+        return True
 
-    def _give_up(self, parcel: Parcel, error: str) -> None:
-        """Send the first part of a parcel that no record can hold to the dead letters; it counts as dropped."""
-        parcel.tally.drop(parcel.count)
+    def _give_up(self, batch: EncodedBatch, error: str) -> None:
+        """Send the first part of a batch that no record can hold to the dead letters; it counts as dropped.
+
+        It is done when the dead letter is.
+        """
+        batch.counts.drop(batch.count)
         topic = self._prefix + STEPS.name
         self._complaints.say(
             "too large",
             "step %d of %s was dropped: %s. Its first %d bytes are in %s; record smaller observations "
             "(observations='auto' leaves out what is over 1 KiB)",
-            parcel.first_seq,
-            parcel.tally.id,
+            batch.first_seq,
+            batch.counts.id,
             error,
             START_BYTES,
             self._prefix + DEAD_LETTERS.name,
         )
-        value, headers = shortened(parcel.value, parcel.headers(topic, error))
+        value, headers = shortened(batch.value, batch.headers(topic, error))
         self._out.append(
-            Letter(
+            ProducerRecord(
                 topic=self._prefix + DEAD_LETTERS.name,
-                key=parcel.dead_letter_key(topic),
+                key=batch.dead_letter_key(topic),
                 value=value,
-                delivered=self._letter_done,
+                delivered=self._record_done,
                 headers=headers,
             )
         )
@@ -307,16 +304,19 @@ class Courier:
 
     def _unwritable(self, event: RecorderEvent, error: Exception) -> None:
         if isinstance(event, StepsRecorded):
-            event.tally.drop(event.count)
-        self._complaints.say("encode", "%s could not be written: %s. Its steps count as dropped", event.tally.id, error)
+            event.counts.drop(event.count)
+        self._complaints.say(
+            "encode", "%s could not be written: %s. Its steps count as dropped", event.counts.id, error
+        )
+        self._subscription.done()
 
-    def _run_letter(self, event: RunEvent) -> Letter:
+    def _run_record(self, event: RunEvent) -> ProducerRecord:
         topic = self._prefix + RUNS.name
         key = run_event_key(event.run_id, event.agent_id, event.attempt)
-        return Letter(topic, key, framed(event, topic, self._codec), self._letter_done)
+        return ProducerRecord(topic, key, framed(event, topic, self._codec), self._record_done)
 
-    def _letter_done(self, error: KafkaError | None, _value: bytes) -> None:
-        self._open_letters -= 1
+    def _record_done(self, error: KafkaError | None, _value: bytes) -> None:
+        self._subscription.done()
         if error is not None and not self._stop.is_set():
             self._complaints.say(
                 f"letter {error.name()}", "a record was not delivered: %s; %s", error.str(), purpose(error)
@@ -324,10 +324,10 @@ class Courier:
 
     # --- heartbeats -------------------------------------------------------------------------------------------
 
-    def _retire(self, tally: Tally) -> None:
-        self._tallies.pop(id(tally), None)
-        self._closed_counts["produced"] += tally.produced
-        self._closed_counts["dropped"] += tally.dropped
+    def _retire(self, counts: StreamCounts) -> None:
+        self._streams.pop(id(counts), None)
+        self._closed_counts["produced"] += counts.produced
+        self._closed_counts["dropped"] += counts.dropped
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -341,7 +341,7 @@ class Courier:
             self._no_schema(error)
             return
         self._heartbeat_open = True
-        if not self._link.send(Letter(topic, self._component.encode(), value, self._heartbeat_done)):
+        if not self._link.send(ProducerRecord(topic, self._component.encode(), value, self._heartbeat_done)):
             self._heartbeat_open = False
 
     def _heartbeat_done(self, error: KafkaError | None, _value: bytes) -> None:
@@ -351,7 +351,7 @@ class Courier:
 
     def heartbeat(self) -> Heartbeat:
         """Return where this courier stands."""
-        tallies = list(self._tallies.values())
+        tallies = list(self._streams.values())
         streams = {
             str(t.id): {"produced": t.produced, "delivered": t.delivered, "dropped": t.dropped}
             for t in tallies[:_MAX_DETAIL_STREAMS]
@@ -377,8 +377,8 @@ class Courier:
 
     def _lag_ms(self) -> int:
         """Return the age of the oldest steps that are not acknowledged, in milliseconds."""
-        oldest = [parcel.oldest for parcel in list(self._awaited.values())[:1]]
-        oldest += [p.oldest for p in list(self._out)[:1] if isinstance(p, Parcel)]
+        oldest = [batch.oldest for batch in list(self._awaited.values())[:1]]
+        oldest += [p.oldest for p in list(self._out)[:1] if isinstance(p, EncodedBatch)]
         oldest += [
             e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, StepsRecorded)
         ]
@@ -387,4 +387,4 @@ class Courier:
 
 def _count_drop(event: object) -> None:
     if isinstance(event, StepsRecorded):
-        event.tally.drop(event.count)
+        event.counts.drop(event.count)

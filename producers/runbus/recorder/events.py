@@ -1,23 +1,22 @@
-"""What recorders publish on their bus: the start of a stream, closed batches of steps, its end."""
+"""Events that recorders publish on their bus: the start of a stream, closed batches of steps, its end."""
 
 from __future__ import annotations
 
-import struct
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-
-import numpy as np
 
 from runbus.kafka.model import StreamId
-from runbus.schemas.batch import StepBatch
+from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
+from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
-from runbus.schemas.layout import Layout
+from runbus.schemas.layout import NONE, Layout
 
 
-class Tally:
-    """What became of a stream's steps. Counts only grow; thread safe; its lock is never held while taking another."""
+class StreamCounts:
+    """Counts what became of a stream's steps.
+
+    Counts only grow. Thread safe; its lock is never held while taking another.
+    """
 
     def __init__(self, id_: StreamId) -> None:
         self.id = id_
@@ -59,83 +58,68 @@ class Tally:
             return self.produced - self._dropped - self._delivered
 
 
-class Block(NamedTuple):
-    """One call of a vector environment: `size` rows, each column already as bytes of its dtype."""
-
-    size: int
-    ts: int
-    tick: int
-    env: bytes
-    episode: bytes
-    step: bytes
-    reward: bytes
-    terminated: bytes
-    truncated: bytes
-    action: bytes
-    observation: bytes
-
-
-#: the numbers of one row: env, episode, step, time in nanoseconds, reward, terminated, truncated, tick
-FACTS = struct.Struct("<iqiqd??q")
-FACTS_DTYPE = np.dtype(
-    [
-        ("env", "<i4"),
-        ("episode", "<i8"),
-        ("step", "<i4"),
-        ("ts", "<i8"),
-        ("reward", "<f8"),
-        ("terminated", "|u1"),
-        ("truncated", "|u1"),
-        ("tick", "<i8"),
-    ]
-)
-
-
-@dataclass(slots=True)
-class Rows:
-    """Rows of single steps: `facts` is FACTS after FACTS; an action is empty in the row of a reset."""
-
-    facts: bytearray = field(default_factory=bytearray)
-    actions: list[bytes] = field(default_factory=list)
-    observations: list[bytes] = field(default_factory=list)
-
-
 @dataclass(slots=True)
 class StepsRecorded:
-    """A closed batch, as it was recorded; `columns.step_batch` makes the wire's columns of it.
+    """Consecutive steps of one stream, as they are recorded. The stream fills it, closes it and publishes it.
 
     Attributes:
+        counts: of the stream.
+        first_seq: seq of its first step; known when it is closed.
+        observation: layout of its observations.
+        action: layout of its actions; None = no row has one yet: a reset fits any action's layout.
         rows, blocks: either rows of single steps, or blocks of a vector environment.
+        count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
-        nbytes: memory it holds, roughly.
-        closed_at: monotonic seconds.
+        nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
+        closed_at: monotonic seconds; 0 = it is being filled.
     """
 
-    tally: Tally
-    first_seq: int
-    count: int
-    action: Layout
-    observation: Layout
-    rows: Rows
-    blocks: list[Block]
-    seeds: Mapping[int, int]
-    infos: Mapping[int, str]
-    extras: Mapping[str, Mapping[int, float]]
-    nbytes: int
-    closed_at: float
+    counts: StreamCounts
+    first_seq: int = 0
+    observation: Layout = NONE
+    action: Layout | None = None
+    rows: StepRows = field(default_factory=StepRows)
+    blocks: list[Block] = field(default_factory=list)
+    count: int = 0
+    seeds: dict[int, int] = field(default_factory=dict)
+    infos: dict[int, str] = field(default_factory=dict)
+    extras: dict[str, dict[int, float]] = field(default_factory=dict)
+    nbytes: int = 0
+    closed_at: float = 0.0
 
-    def batch(self) -> StepBatch:
-        """Return the batch in columns (transposed at each call)."""
-        from runbus.recorder.columns import step_batch
-
-        return step_batch(self)
+    def batch(self, *, sent_at: int = 0) -> StepBatch:
+        """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""
+        id_, action, infos = self.counts.id, self.action or NONE, self.infos
+        header = BatchHeader(
+            run_id=id_.run_id,
+            agent_id=id_.agent_id,
+            attempt=id_.attempt,
+            first_seq=self.first_seq,
+            count=self.count,
+            dropped=self.counts.dropped,
+            sent_at=sent_at,
+            action=action,
+            observation=self.observation,
+        )
+        if self.blocks:
+            columns, actions, observations = columns_of_blocks(self.blocks, action, self.observation, self.seeds)
+        else:
+            columns, actions, observations = columns_of_rows(self.rows, action, self.observation, self.seeds)
+        return StepBatch(
+            header=header,
+            columns=columns,
+            action=actions,
+            observation=observations,
+            extras=tuple(extra_of(name, values) for name, values in self.extras.items()),
+            info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
     """A stream begins."""
 
-    tally: Tally
+    counts: StreamCounts
     event: RunEvent
 
 
@@ -143,7 +127,7 @@ class StreamStarted:
 class StreamFinished:
     """A stream ended. Its counts are final once every step of it is delivered or dropped."""
 
-    tally: Tally
+    counts: StreamCounts
     event: RunEvent
     outcome: Outcome
     error: str
@@ -158,7 +142,7 @@ class StreamFinished:
             kind="FINISHED",
             sent_at=now_us,
             produced=self.produced,
-            dropped=self.tally.dropped,
+            dropped=self.counts.dropped,
             episodes=self.episodes,
             outcome=self.outcome,
             error=self.error,

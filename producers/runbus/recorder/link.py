@@ -33,7 +33,7 @@ Delivered = Callable[[KafkaError | None, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class ProducerRecord:
     """One record on its way: `delivered` is called once, with None, or with the error and the value."""
 
     topic: str
@@ -108,20 +108,20 @@ class Link:
         """Whether the client's threads are looking up and connecting to the broker for the first time."""
         return self._producer is not None and not self._down_since and not (self._ready and self._acknowledged)
 
-    def send(self, letter: Letter) -> bool:
-        """Hand a letter to the client; False = its buffer is full, try again after `poll`."""
+    def send(self, record: ProducerRecord) -> bool:
+        """Hand a record to the client; False = its buffer is full, try again after `poll`."""
         try:
             self._built().produce(
-                letter.topic,
-                value=letter.value,
-                key=letter.key,
-                headers=list(letter.headers),
-                on_delivery=self._reporter(letter.delivered),  # the client keeps the value: not twice in memory
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                on_delivery=self._reporter(record.delivered),  # the client keeps the value: not twice in memory
             )
         except BufferError:
             return False
         except KafkaException as error:
-            self._report(letter.delivered, error.args[0], letter.value)
+            self._report(record.delivered, error.args[0], record.value)
         return True
 
     def poll(self, timeout: float) -> None:

@@ -24,7 +24,7 @@ from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.process import PROCESS, outcome_of
 from runbus.recorder.settings import CourierSettings
-from runbus.recorder.stream import Stream
+from runbus.recorder.stream import RecordedStream
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Observations, chooser, number, plain_number
 from runbus.recorder.vector import VectorRows, VectorStep, row_count
@@ -93,8 +93,8 @@ class Recorder:
         self._complaints = Complaints(log)
         self._summary: dict[str, float] = {}
         self._closed = False
-        self._ended: Stream | None = None
-        self._stream: Stream | None = None
+        self._ended: RecordedStream | None = None
+        self._stream: RecordedStream | None = None
         self._vector: VectorRows | None = None
         self._courier: Courier | None = None
         self._attempt = PROCESS.attempt()
@@ -220,7 +220,7 @@ class Recorder:
                 return
             with stream.lock:
                 stream.close()
-                produced = stream.tally.produced
+                produced = stream.counts.produced
             self._stream, self._ended = None, stream
             self._bus.publish(self._finished(stream, outcome, error, produced), events=0)
         PROCESS.leave(self)
@@ -235,11 +235,11 @@ class Recorder:
         stream = self._stream or self._ended
         counts = {"produced": 0, "delivered": 0, "dropped": 0, "in_flight": 0, "episodes": 0}
         if stream is not None:
-            tally, produced = stream.tally, stream.produced
-            delivered, dropped = tally.ended
+            produced = stream.produced
+            delivered, dropped = stream.counts.ended
             in_flight = produced - delivered - dropped
             counts = {"produced": produced, "delivered": delivered, "dropped": dropped, "in_flight": in_flight}
-            counts["episodes"] = stream.counters.episodes
+            counts["episodes"] = stream.positions.episodes
         found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self._attempt}
         return {**found, **counts, "complaints": self._complaints.counts()}
 
@@ -265,7 +265,7 @@ class Recorder:
         else:
             self.close(*outcome_of(error))
 
-    def _begin(self) -> Stream | None:
+    def _begin(self) -> RecordedStream | None:
         """Begin the stream, once; None after `close`."""
         with self._lock:
             if self._closed:
@@ -274,12 +274,12 @@ class Recorder:
                 )
                 return None
             if self._stream is None:
-                stream = Stream(self._id(), self._observations, self._publish)
+                stream = RecordedStream(self._id(), self._observations, self._publish)
                 self._vector = VectorRows(stream, self._complain)
                 if self._courier_settings is not None:
                     self._courier = PROCESS.courier(self._bus, self._courier_settings)
-                    self._courier.follow(stream.tally)
-                self._bus.publish(StreamStarted(stream.tally, self._run_event()), events=0)
+                    self._courier.follow(stream.counts)
+                self._bus.publish(StreamStarted(stream.counts, self._run_event()), events=0)
                 PROCESS.join(self)
                 self._stream = stream
             return self._stream
@@ -287,7 +287,7 @@ class Recorder:
     def _publish(self, steps: StepsRecorded) -> None:
         self._bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
 
-    def _refuse(self, error: Exception, count: Callable[[Stream], None]) -> None:
+    def _refuse(self, error: Exception, count: Callable[[RecordedStream], None]) -> None:
         """Count what could not be recorded, and say so once."""
         self._complain(error)
         try:
@@ -325,13 +325,13 @@ class Recorder:
             version=version(),
         )
 
-    def _finished(self, stream: Stream, outcome: Outcome, error: str, produced: int) -> StreamFinished:
+    def _finished(self, stream: RecordedStream, outcome: Outcome, error: str, produced: int) -> StreamFinished:
         return StreamFinished(
-            tally=stream.tally,
+            counts=stream.counts,
             event=self._run_event(),
             outcome=outcome,
             error=error.encode("utf-8", "replace").decode(),
-            episodes=stream.counters.episodes,
+            episodes=stream.positions.episodes,
             summary=json_text({name: plain_number(value) for name, value in self._summary.items()}),
             produced=produced,
         )

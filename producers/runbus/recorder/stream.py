@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
-from runbus.recorder.counters import Counters
-from runbus.recorder.events import FACTS, Block, Rows, StepsRecorded, Tally
+from runbus.recorder.columns import FACTS, Block
+from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
 from runbus.schemas.batch import NO_TICK
-from runbus.schemas.layout import NONE, Layout
+from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
 MAX_BYTES = 256 * 1024
@@ -30,22 +30,7 @@ _INT64 = range(-(2**63) + 1, 2**63)
 Publish = Callable[[StepsRecorded], None]
 
 
-@dataclass(slots=True)
-class Open:
-    """The batch that is being filled. `action` is None until a row has one: a reset fits any action's layout."""
-
-    observation: Layout = NONE
-    action: Layout | None = None
-    rows: Rows = field(default_factory=Rows)
-    blocks: list[Block] = field(default_factory=list)
-    count: int = 0
-    payload: int = 0
-    seeds: dict[int, int] = field(default_factory=dict)
-    infos: dict[int, str] = field(default_factory=dict)
-    extras: dict[str, dict[int, float]] = field(default_factory=dict)
-
-
-class Stream:
+class RecordedStream:
     """Takes the steps of one (run, agent, attempt) and publishes them in batches, in order.
 
     The methods raise InvalidValue, TypeError, ValueError or OverflowError for a value that cannot be recorded; nothing
@@ -56,13 +41,13 @@ class Stream:
     """
 
     def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
-        self.tally = Tally(id_)
-        self.counters = Counters()
+        self.counts = StreamCounts(id_)
+        self.positions = EnvPositions()
         self.lock = threading.RLock()
         self._publish = publish
         self.observation = Capture(chooser(observations))
         self.action = Capture(as_is)
-        self._open = Open()
+        self._open = StepsRecorded(self.counts)
         self._first_seq = 0
         self._seen_by_ticker = -1
         #: named numbers that wait for the next step
@@ -99,7 +84,7 @@ class Stream:
             elif batch.blocks:
                 batch = self._batch_for(batch.observation, batch.action)
             over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
-            episode, step = self.counters.step(env)
+            episode, step = self.positions.step(env)
             if said is not None:
                 batch.infos[batch.count] = said
             if self.pending:
@@ -109,8 +94,8 @@ class Stream:
             rows.actions.append(did)
             rows.observations.append(seen)
             batch.count = count = batch.count + 1
-            batch.payload = payload = batch.payload + len(did) + len(seen)
-            if count >= MAX_STEPS or payload >= MAX_BYTES:
+            batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+            if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
 
     def reset(
@@ -131,7 +116,7 @@ class Stream:
             sown = None if seed is None else checked_seed(seed)
             env = _checked(env, range(_ENVS), "env")
             batch = self._batch_for(self.observation.layout, None)
-            episode, step = self.counters.reset(env)
+            episode, step = self.positions.reset(env)
             if sown is not None:
                 batch.seeds[batch.count] = sown
             if said is not None:
@@ -145,20 +130,20 @@ class Stream:
         """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
         with self.lock:
             if isinstance(env, int) and 0 <= env < _ENVS:
-                (self.counters.reset if reset else self.counters.step)(env)
+                (self.positions.reset if reset else self.positions.step)(env)
             self._give_up(1)
 
     def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
         """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
         with self.lock:
-            (self.counters.reset_many if reset else self.counters.step_many)(envs)
+            (self.positions.reset_many if reset else self.positions.step_many)(envs)
             self._give_up(len(envs))
 
     def _give_up(self, count: int) -> None:
         self.close()
         self._first_seq += count
-        self.tally.produced = self._first_seq
-        self.tally.drop(count)
+        self.counts.produced = self._first_seq
+        self.counts.drop(count)
 
     def append_block(
         self, block: Block, action: Layout | None, observation: Layout, seeds: Mapping[int, int] | None = None
@@ -185,28 +170,15 @@ class Stream:
             batch = self._open
             if batch.count == 0:
                 return
-            first = self._first_seq
+            batch.first_seq = self._first_seq
             self._first_seq += batch.count
-            self.tally.produced = self._first_seq
-            self._open = Open(observation=batch.observation, action=batch.action)
+            self.counts.produced = self._first_seq
+            self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
-            self._publish(
-                StepsRecorded(
-                    tally=self.tally,
-                    first_seq=first,
-                    count=batch.count,
-                    action=batch.action or NONE,
-                    observation=batch.observation,
-                    rows=batch.rows,
-                    blocks=batch.blocks,
-                    seeds=batch.seeds,
-                    infos=batch.infos,
-                    extras=batch.extras,
-                    nbytes=overhead + batch.payload,
-                    closed_at=time.monotonic(),
-                )
-            )
+            batch.nbytes += overhead
+            batch.closed_at = time.monotonic()
+            self._publish(batch)
 
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
@@ -219,7 +191,7 @@ class Stream:
         finally:
             self.lock.release()
 
-    def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> Open:
+    def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one where these layouts cannot share the open one."""
         batch = self._open
         if batch.count:
@@ -236,15 +208,15 @@ class Stream:
             batch.action = action
         return batch
 
-    def _attach_pending(self, batch: Open, index: int) -> None:
+    def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
         for name, value in self.pending.items():
             batch.extras.setdefault(name, {})[index] = value
         self.pending = {}
 
-    def _added(self, batch: Open, count: int, payload: int) -> None:
+    def _added(self, batch: StepsRecorded, count: int, nbytes: int) -> None:
         batch.count += count
-        batch.payload += payload
-        if batch.count >= MAX_STEPS or batch.payload >= MAX_BYTES:
+        batch.nbytes += nbytes
+        if batch.count >= MAX_STEPS or batch.nbytes >= MAX_BYTES:
             self.close()
 
 

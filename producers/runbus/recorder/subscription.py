@@ -1,6 +1,9 @@
 """One subscriber's queue: bounded in events and bytes, with its own policy, cursor and exact counters.
 
 For every subscription, at every moment: accepted = delivered + dropped + waiting, in events and in bytes.
+
+A reader that works on what it took may say when that is `done`: `unfinished` counts what waits and what was taken and
+is not done, as one number, so whoever waits in `join` misses nothing on its way from the queue to the reader.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStats:
-    """Counters of one subscription. `position` is the bus position after the newest event taken or given up."""
+    """EnvPositions of one subscription. `position` is the bus position after the newest event taken or given up."""
 
     policy: Policy
     position: int
@@ -77,7 +80,7 @@ class Item(NamedTuple):
     nbytes: int
 
 
-class Outcome(NamedTuple):
+class OfferResult(NamedTuple):
     """What an offer did that somebody wants to hear of: dropped items, and whether the queue just got its first."""
 
     dropped: tuple[Item, ...]
@@ -112,8 +115,12 @@ class Subscription:
         self.name = name
         self.options = options
         self._leave = leave
-        self._changed = threading.Condition(threading.Lock())
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._over = threading.Condition(lock)  # nothing is unfinished, or nobody shall wait for that
         self._readers = 0
+        self._taken = 0
+        self._released = False
         self._items: OrderedDict[Hashable, Item] = OrderedDict()
         self._accepted, self._delivered, self._dropped, self._waiting = _Amount(), _Amount(), _Amount(), _Amount()
         self._position = 0
@@ -138,6 +145,7 @@ class Subscription:
 
     def _pop(self) -> Any:  # noqa: ANN401
         _, item = self._items.popitem(last=False)
+        self._taken += 1
         self._waiting.remove(item)
         self._delivered.add(item)
         self._position = max(self._position, item.position + 1)
@@ -159,6 +167,39 @@ class Subscription:
             self._changed.wait_for(lambda: self._items or self._closed, timeout)
         finally:
             self._readers -= 1
+
+    def more(self, count: int) -> None:
+        """Count `count` further pieces of work: what was taken turned out to be several, each of them `done` later."""
+        with self._changed:
+            self._taken += count
+
+    def done(self, count: int = 1) -> None:
+        """Count pieces of work as done, of those that were taken or are `more`."""
+        with self._changed:
+            self._taken -= count
+            if not self._unfinished():
+                self._over.notify_all()
+
+    @property
+    def unfinished(self) -> int:
+        """Events that wait, and pieces of work that were taken and are not done."""
+        with self._changed:
+            return self._unfinished()
+
+    def _unfinished(self) -> int:
+        return len(self._items) + self._taken
+
+    def join(self, timeout: float) -> bool:
+        """Wait until nothing is unfinished, at most `timeout` seconds; return whether it is so."""
+        with self._changed:
+            self._over.wait_for(lambda: self._released or not self._unfinished(), timeout)
+            return not self._unfinished()
+
+    def release(self, released: bool) -> None:
+        """Let everyone go who waits in `join`, and let nobody wait there, as long as this is set."""
+        with self._changed:
+            self._released = released
+            self._over.notify_all()
 
     def __iter__(self) -> Iterator[Any]:
         """Yield events until the subscription is closed and empty."""
@@ -202,7 +243,7 @@ class Subscription:
                 waiting_bytes=self._waiting.nbytes,
             )
 
-    def offer(self, item: Item) -> Outcome | None:
+    def offer(self, item: Item) -> OfferResult | None:
         """Put an event into the queue, as the policy says. Called by the bus; blocks under policy `block` only.
 
         Returns what `tell` must pass on once the bus holds no lock, or None.
@@ -216,19 +257,19 @@ class Subscription:
             if refused:
                 self._dropped.add(item)
                 self._position = max(self._position, item.position + 1)
-                return Outcome((item,), ready=False)
+                return OfferResult((item,), ready=False)
             self._items[self._key(item)] = item
             self._waiting.add(item)
             if self._readers:
                 self._changed.notify()
-        return Outcome(tuple(dropped), was_empty) if dropped or was_empty else None
+        return OfferResult(tuple(dropped), was_empty) if dropped or was_empty else None
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, result: OfferResult) -> None:
         """Call the callbacks of `on_drop` and `on_ready`."""
         if self.options.on_drop is not None:
-            for lost in outcome.dropped:
+            for lost in result.dropped:
                 self.options.on_drop(lost.event)
-        if outcome.ready and self.options.on_ready is not None:
+        if result.ready and self.options.on_ready is not None:
             self.options.on_ready()
 
     def _key(self, item: Item) -> Hashable:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
-from runbus.recorder.counters import Counters
-from runbus.recorder.events import Block
-from runbus.recorder.stream import Stream, checked_seed, checked_tick
+from runbus.recorder.columns import Block
+from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
 from runbus.recorder.values import Capture, as_recordable
 from runbus.schemas.layout import NUMERIC_DTYPES, Layout
 
@@ -37,7 +37,7 @@ class VectorRows:
         complain: is told why rows could not be recorded; they are counted already.
     """
 
-    def __init__(self, stream: Stream, complain: Callable[[Exception], None]) -> None:
+    def __init__(self, stream: RecordedStream, complain: Callable[[Exception], None]) -> None:
         self._stream = stream
         self._complain = complain
         self._action = _Column(stream.action)
@@ -63,10 +63,10 @@ class VectorRows:
             cut = _flags(call.truncated, count, "truncated")
             reset = None if call.resets is None else np.asarray(call.resets, bool)
             if reset is None or not reset.any():
-                episode, step = self._stream.counters.step_all(count)
+                episode, step = self._stream.positions.step_all(count)
             else:
                 rewards, did = _without_actions(reset, rewards, did, self._action.layout)
-                episode, step = _advance(self._stream.counters, reset)
+                episode, step = _advance(self._stream.positions, reset)
             block = Block(
                 size=count,
                 ts=time.time_ns(),
@@ -117,7 +117,7 @@ class VectorRows:
                         self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
                 return
             world, sown = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
-            episode, step = self._stream.counters.reset_many(chosen)
+            episode, step = self._stream.positions.reset_many(chosen)
             zeros = np.zeros(len(chosen))
             block = Block(
                 size=len(chosen),
@@ -256,7 +256,7 @@ def _flags(values: ArrayLike, count: int, name: str) -> bytes:
     return flags.tobytes()
 
 
-def _advance(counters: Counters, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
+def _advance(counters: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
     """Begin an episode where `reset`, step elsewhere; return the (episode, step) columns as bytes."""
     envs = np.arange(len(reset))
     episode, step = np.empty(len(envs), np.int64), np.empty(len(envs), np.int32)

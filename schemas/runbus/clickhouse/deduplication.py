@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.errors import Configuration, translated
-from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic, view_of
+from runbus.clickhouse.tables import STORED_TOPICS, view_of
 
 #: Blocks that may be inserted between an insert and its replay. A replay follows a crash or a rebalance, within the
 #: ranges of one take-over; a thousand is hours of a busy partition. The migrations pin 10000.
@@ -66,12 +66,7 @@ def check_deduplication(client: Client) -> None:
     found = {name: (engine, engine_full, set(views)) for name, engine, engine_full, views in rows}
     for topic in STORED_TOPICS:
         _check_table(topic.table, *found.get(topic.table, ("", "", set()))[:2])
-        for landing in _landings(topic):
-            _check_landing(landing, found.get(landing, ("", "", set()))[2])
-
-
-def _landings(topic: StoredTopic) -> list[str]:
-    return [topic.landing] if topic.repair is None else [topic.landing, topic.repair]
+        _check_landing(topic.landing, found.get(topic.landing, ("", "", set()))[2])
 
 
 def _check_table(table: str, engine: str, engine_full: str) -> None:

@@ -19,7 +19,6 @@ def check_landings(client: Client) -> None:
     columns = {(str(table), str(name)) for table, name in rows}
     for topic in STORED_TOPICS:
         fields = [*(name for name, _ in POSITION_FIELDS), *(f["name"] for f in schema(topic.schema).fields)]
-        for landing in filter(None, (topic.landing, topic.repair)):
-            missing = [name for name in (*fields, END_FIELD[0]) if (landing, name) not in columns]
-            if missing:
-                raise Configuration(f"{landing} has no column {', '.join(missing)}: the database is older than this")
+        missing = [name for name in (*fields, END_FIELD[0]) if (topic.landing, name) not in columns]
+        if missing:
+            raise Configuration(f"{topic.landing} has no column {', '.join(missing)}: the database is older than this")

@@ -35,18 +35,17 @@ class StoredTopic:
         topic: its name without prefix.
         schema: Avro record name of its values, or of what they are wrapped into.
         table: where the rows are.
-        landing: insert here: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing itself.
-        repair: a second landing that feeds `table` and nothing else, or None where `landing` is as good.
+        landing: insert here: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing itself, and
+            feeds `table` and nothing else.
     """
 
     topic: str
     schema: str
     table: str
     landing: str
-    repair: str | None = None
 
 
-STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing", "steps_repair")
+STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing")
 RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
 EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from runbus.config.errors import InvalidValue
 from runbus.kafka.topics import check_id
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, unpack
+from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, pack, unpack
 from runbus.schemas.record import read_prefix, read_record, write_record
 from runbus.schemas.walk import MAX_RECORDS
 
@@ -106,6 +106,40 @@ class StepBatch:
     observation: bytes = b""
     extras: tuple[Extra, ...] = ()
     info: tuple[str, ...] = field(default=())
+
+    def slice(self, start: int, stop: int) -> StepBatch:
+        """Return the steps [start, stop) as a batch of their own.
+
+        It has the extras that one of these steps has, and no others: a batch does not name a number that no step has.
+        """
+        h = self.header
+        return StepBatch(
+            header=replace(h, first_seq=h.first_seq + start, count=stop - start),
+            columns=_sliced_columns(self.columns, start, stop),
+            action=_sliced_values(h.action, self.action, h.count, start, stop),
+            observation=_sliced_values(h.observation, self.observation, h.count, start, stop),
+            extras=tuple(e for e in (_sliced_extra(e, start, stop) for e in self.extras) if e.rows.size),
+            info=self.info[start:stop],
+        )
+
+
+def _sliced_columns(columns: StepColumns, start: int, stop: int) -> StepColumns:
+    sliced: dict[str, Any] = {}
+    for column in fields(columns):
+        values = getattr(columns, column.name)
+        sliced[column.name] = None if values is None else values[start:stop]
+    return StepColumns(**sliced)
+
+
+def _sliced_values(layout: Layout, values: bytes, count: int, start: int, stop: int) -> bytes:
+    if layout.width == VARIABLE:
+        return pack(layout, unpack(layout, values, count)[start:stop])
+    return values[layout.width * start : layout.width * stop]
+
+
+def _sliced_extra(extra: Extra, start: int, stop: int) -> Extra:
+    inside = (extra.rows >= start) & (extra.rows < stop)
+    return Extra(extra.name, (extra.rows[inside] - np.uint32(start)).astype(_ROWS), extra.values[inside])
 
 
 #: field -> (numpy dtype, whether it may be empty), from the `dtype` attribute of the schema

@@ -7,7 +7,8 @@ needs a registry. The body is the same bytes in both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, by_fingerprint
@@ -58,18 +59,42 @@ class Registry(Protocol):
         """Return the schema of that id. Raises like `id_of`."""
 
 
-def split(value: bytes | None) -> tuple[SchemaRef, int]:
-    """Return which schema wrote `value` and where its Avro body starts.
+class Framing(NamedTuple):
+    """The schema that a value names, and where its Avro body starts in it."""
 
-    Raises:
-        InvalidValue: empty, or neither framing.
-    """
-    if value and value[:2] == SINGLE_OBJECT_MARK and len(value) >= SINGLE_OBJECT_SIZE:
-        return Fingerprint(bytes(value[2:SINGLE_OBJECT_SIZE])), SINGLE_OBJECT_SIZE
-    if value and value[:1] == CONFLUENT_MARK and len(value) >= CONFLUENT_SIZE:
-        return RegistryId(int.from_bytes(value[1:CONFLUENT_SIZE], "big")), CONFLUENT_SIZE
+    ref: SchemaRef
+    start: int
+
+
+def framing(value: bytes | None) -> Framing | None:
+    """Return the framing of a value, or None where it has none. The one place where a value is taken apart."""
+    if not value:
+        return None
+    return _framing(bytes(value[: CONFLUENT_SIZE if value[:1] == CONFLUENT_MARK else SINGLE_OBJECT_SIZE]))
+
+
+@lru_cache(maxsize=1024)
+def _framing(start: bytes) -> Framing | None:
+    """Return the framing of every value that begins with these bytes: a topic has few beginnings."""
+    if start[:2] == SINGLE_OBJECT_MARK and len(start) >= SINGLE_OBJECT_SIZE:
+        return Framing(Fingerprint(bytes(start[2:SINGLE_OBJECT_SIZE])), SINGLE_OBJECT_SIZE)
+    if start[:1] == CONFLUENT_MARK and len(start) >= CONFLUENT_SIZE:
+        return Framing(RegistryId(int.from_bytes(start[1:CONFLUENT_SIZE], "big")), CONFLUENT_SIZE)
+    return None
+
+
+def split(value: bytes | None) -> Framing:
+    """Return the framing of a value. Raises InvalidValue: empty, or neither framing."""
+    found = framing(value)
+    if found is None:
+        raise unframed(value)
+    return found
+
+
+def unframed(value: bytes | None) -> InvalidValue:
+    """Return the error that says why a value has no framing."""
     start = "no value" if not value else f"starts with {value[:4].hex()}"
-    raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
+    return InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
 
 
 class Codec:

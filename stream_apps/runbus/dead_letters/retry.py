@@ -78,7 +78,7 @@ async def store_again(bench: Bench, route: Route, source: Source, record: Framed
         present = await ask(partial(bench.store.sequence, route, source, record.offset)) if stored else set[int]()
         of, framed = values.missing(route, record, writer, present)
         container = Container(of, source.topic_id, source.position.partition, framed)
-        await ask(partial(bench.store.insert, route.repair, container, token(source, record.offset, attempts)))
+        await ask(partial(bench.store.insert, route.landing, container, token(source, record.offset, attempts)))
     return attempts > 0
 
 

@@ -61,7 +61,7 @@ class FramedRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """The range [lo, hi] of one partition: the unit of an intent and of an insert. `records` may have gaps."""
 
     lo: int
@@ -83,7 +83,6 @@ class Route:
         schema: record name its values must have.
         landing: table that takes the wrapped records.
         target: table that the landing's view fills, one row a step (or a record).
-        repair: landing whose view fills the target and nothing else.
         batched: a record holds several rows (`count` of them), else one.
         wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (letters.py).
     """
@@ -92,7 +91,6 @@ class Route:
     schema: str
     landing: str
     target: str
-    repair: str
     batched: bool = False
     wrapped: bool = False
 

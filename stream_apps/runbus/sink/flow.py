@@ -8,12 +8,14 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
 from runbus.kafka.model import Fenced
-from runbus.sink.api import FramedRecord, Gone, LostRange, Route, Span
+from runbus.sink.api import FramedRecord, Gone, LostRange, OffsetRange, Route
 from runbus.sink.group import Member
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
-from runbus.sink.protocol import Work, complete, deliver
+from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.world import World, retrying_store
 
@@ -109,22 +111,28 @@ class Flow:
         await self._begin()
         await self._look_ahead()
         while not self._stopping:
-            span = self.backlog.take(self._world.clock.now())
-            if span is None:
+            offsets = self.backlog.take(self._world.clock.now())
+            if offsets is None:
                 await self._idle()
                 continue
             self._relieve()
             self._owed = self.delivering = True
-            self._under_way_ms = span.records[0].timestamp_ms if span.records else None
+            self._under_way_ms = offsets.records[0].timestamp_ms if offsets.records else None
             try:
-                self._poison = await deliver(self._world, self.lease, self._route, self._work(span))
+                self._poison = await self._store(offsets)
             finally:
                 self.delivering = False
             self._pending, self._owed = None, False
             self._advance()
 
-    def _work(self, span: Span) -> Work:
-        return Work(span, self._poison, self._pending, overlaps=span.lo <= self._rows_up_to)
+    async def _store(self, offsets: OffsetRange) -> DeadLetterRate:
+        if self._pending is not None:
+            return await replay(self._world, self.lease, self._route, offsets, self._pending)
+        return await deliver(self._world, self.lease, self._route, offsets, self._intent(offsets))
+
+    def _intent(self, offsets: OffsetRange) -> Intent:
+        salt, overlaps = self._world.new_salt(), offsets.lo <= self._rows_up_to
+        return Intent(self.lease.topic_id, offsets.hi, salt, self._poison, overlaps)
 
     async def finish(self) -> None:
         """Say that everything delivered is delivered, so that the next owner has nothing to replay."""

@@ -6,15 +6,14 @@ it can be stopped at every `await` and a later owner can be started: tests do ex
 Why it holds. The intent is committed before the insert, under the group's fence, so a range [lo, hi] is fixed for
 every owner there will ever be: an owner that dies leaves it, the next one repeats it. Repeating is safe because the
 deduplication token names the range, and enough because an answer that may come from the token's log alone is never
-believed: rows are counted. What is missing goes in through the repair landing under `token#number`, and the number is
-in the intent, so two owners cannot repair under two names.
+believed: rows are counted. What is missing goes in under `token#number`, and the number is in the intent, so two owners
+cannot repair under two names.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -28,9 +27,10 @@ from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
-from runbus.sink.api import KIND, FramedRecord, Lease, Route, Span
+from runbus.sink.api import KIND, FramedRecord, Lease, OffsetRange, Route
 from runbus.sink.container import Container, Framed
 from runbus.sink.retry import CAPACITY, STUCK
+from runbus.sink.schema_group import SchemaGroup
 from runbus.sink.world import World, answered, pause, resume, retrying_log
 
 log = logging.getLogger(__name__)
@@ -47,41 +47,18 @@ class _TooMuch(Exception):
     """Too many values cannot be stored."""
 
 
-@dataclass(slots=True)
-class _Group:
-    """Records of a range with one writer schema: one insert."""
-
-    writer: AvroSchema
-    token: str
-    records: list[FramedRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One range to store.
-
-    Attributes:
-        span: the range; with `pending` it must be exactly what the intent announced.
-        poison: what the records before it were like.
-        pending: the intent that an earlier owner left.
-        overlaps: rows of it were stored under other ranges; see Intent.
-    """
-
-    span: Span
-    poison: DeadLetterRate = NONE_YET
-    pending: Intent | None = None
-    overlaps: bool = False
-
-    def intent(self, topic_id: str, salt: str) -> Intent:
-        """Return what to announce, or what was announced."""
-        return self.pending or Intent(topic_id, self.span.hi, salt, self.poison, self.overlaps)
-
-
-async def deliver(world: World, lease: Lease, route: Route, work: Work) -> DeadLetterRate:
-    """Store one range exactly once.
+async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
+    """Announce one range and store it exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
     has. It does not promise that the log knows: the next intent (or `complete`) says so.
+
+    Args:
+        world: what it acts on.
+        lease: the ownership.
+        route: the tables.
+        offsets: the range.
+        intent: what to announce of it.
 
     Returns:
         What the records up to `hi` are like; the next intent carries it.
@@ -89,21 +66,19 @@ async def deliver(world: World, lease: Lease, route: Route, work: Work) -> DeadL
     Raises:
         Fenced: the partition is not ours any more.
     """
-    span, intent = work.span, work.intent(lease.topic_id, world.new_salt())
-    delivery = _Delivery(world, lease, route, span, intent)
-    doubtful = work.pending is not None or intent.overlaps
-    if work.pending is None:
-        await delivery.confirm()  # 1. the records are of the topic whose id will be in the token
-        await delivery.announce()  # 2. the fenced intent; it also completes the range before
-    else:
-        world.tally.replays += 1
-    letters, poison = await delivery.settle(doubtful=doubtful)  # 3. each record that can be stored is stored, once
-    await delivery.bury(letters)  # 4. the others are dead letters, in the log before any commit passes them
-    world.tally.ranges += 1
-    world.tally.records += len(span.records)
-    world.tally.events += span.steps
-    world.tally.steps += span.steps if route.batched else 0
-    return poison
+    delivery = _Delivery(world, lease, route, offsets, intent)
+    await delivery.confirm()  # 1. the records are of the topic whose id will be in the token
+    await delivery.announce()  # 2. the fenced intent; it also completes the range before
+    return await delivery.finish(doubtful=intent.overlaps)  # 3. and 4.
+
+
+async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
+    """Store the range that an earlier owner announced: the steps of `deliver` behind its announcement.
+
+    The range is exactly what `intent` says. Returns and raises like `deliver`.
+    """
+    world.tally.replays += 1
+    return await _Delivery(world, lease, route, offsets, intent).finish(doubtful=True)
 
 
 async def complete(world: World, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
@@ -127,7 +102,7 @@ class _Delivery:
     world: World
     lease: Lease
     route: Route
-    span: Span
+    offsets: OffsetRange
     intent: Intent
     announced_at: float = 0.0
 
@@ -135,15 +110,26 @@ class _Delivery:
     def token(self) -> str:
         """Names this announcement for ever; with the topic's id, because a re-created topic uses its offsets again."""
         at = self.lease.position
-        return f"{self.lease.topic_id}:{at.partition}:{self.span.lo}-{self.span.hi}:{self.intent.salt}"
+        return f"{self.lease.topic_id}:{at.partition}:{self.offsets.lo}-{self.offsets.hi}:{self.intent.salt}"
 
     async def confirm(self) -> None:
         await retrying_log(self.world, self.lease, self.lease.confirm)
 
     async def announce(self) -> None:
         began = self.world.clock.now()  # not when the answer was seen: that may be much later
-        await _commit(self.world, self.lease, self.span.lo, self.intent)
+        await _commit(self.world, self.lease, self.offsets.lo, self.intent)
         self.announced_at = began
+
+    async def finish(self, *, doubtful: bool) -> DeadLetterRate:
+        """Do the steps behind the announcement, and count the range; return what its records are like."""
+        letters, poison = await self.settle(doubtful=doubtful)  # 3. each record that can be stored is stored, once
+        await self.dead_letter(letters)  # 4. the others are dead letters, in the log before any commit passes them
+        tally, steps = self.world.tally, self.offsets.steps
+        tally.ranges += 1
+        tally.records += len(self.offsets.records)
+        tally.events += steps
+        tally.steps += steps if self.route.batched else 0
+        return poison
 
     async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
         """Store what can be stored; return the rest, and what the records up to `hi` are like.
@@ -155,8 +141,8 @@ class _Delivery:
         while True:
             letters = await self._place(doubtful=doubtful or attempt > 0)
             bad = {letter.record.offset for letter in letters}
-            offsets = [record.offset for record in self.span.records]
-            poison, broken = self.intent.poison.after(offsets, bad, self.world.poison)
+            read = [record.offset for record in self.offsets.records]
+            poison, broken = self.intent.poison.after(read, bad, self.world.poison)
             if not broken:
                 break
             attempt += 1
@@ -171,27 +157,30 @@ class _Delivery:
             letters += await self._store(group, doubtful=doubtful)
         return letters
 
-    async def _sort(self) -> tuple[list[_Group], list[DeadLetter]]:
+    async def _sort(self) -> tuple[list[SchemaGroup], list[DeadLetter]]:
         """Return the records by what their framing names, and the ones that nobody can read.
 
         A group's token depends on nothing but the range, so that every owner sends the same records under it, also one
         that knows more schemas: the first schema that the range names has the range's own token.
         """
-        groups: dict[SchemaRef, _Group] = {}
+        writers: dict[SchemaRef, AvroSchema] = {}
+        records: dict[SchemaRef, list[FramedRecord]] = {}
         letters: list[DeadLetter] = []
-        first = next((record.ref for record in self.span.records if record.ref is not None), None)
-        for record in self.span.records:
-            known = None if record.ref is None else groups.get(record.ref)
+        for record in self.offsets.records:
+            known = None if record.ref is None else records.get(record.ref)
             if known is None:
                 try:
-                    ref, writer = await self._writer(record)
+                    ref, writers[ref] = await self._writer(record)
                 except (InvalidValue, UnknownSchema) as error:
                     letters.append(self._letter(record, error))
                     continue
-                token = self.token if record.ref == first else f"{self.token}/{record.ref}"
-                known = groups[ref] = _Group(writer, token, [])
-            known.records.append(record)
-        return list(groups.values()), letters
+                known = records[ref] = []
+            known.append(record)
+        return [SchemaGroup(writers[ref], self._token_of(ref), tuple(records[ref])) for ref in records], letters
+
+    def _token_of(self, ref: SchemaRef) -> str:
+        first = next((record.ref for record in self.offsets.records if record.ref is not None), None)
+        return self.token if ref == first else f"{self.token}/{ref}"
 
     async def _writer(self, record: FramedRecord) -> tuple[SchemaRef, AvroSchema]:
         """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
@@ -217,7 +206,7 @@ class _Delivery:
                     resume(self.world, self.lease)
                 return writer
 
-    async def _store(self, group: _Group, *, doubtful: bool) -> list[DeadLetter]:
+    async def _store(self, group: SchemaGroup, *, doubtful: bool) -> list[DeadLetter]:
         """Insert a group and see to it that it is there. Returns what turned out to be unstorable.
 
         1. Where rows may be there already, count: this makes a replay independent of how long the store remembers
@@ -225,49 +214,54 @@ class _Delivery:
         nothing, because the token was ever sent before: count, and repair.
         """
         letters: list[DeadLetter] = []
-        if doubtful and not await self._missing(group, letters):
-            return letters
-        if not self.intent.overlaps:
-            doubtful |= await self._land(group, letters)
         if doubtful:
-            await self._verify(group, letters)
-        return letters
+            group, missing, letters = await self._incomplete(group)
+            if not missing:
+                return letters
+        if not self.intent.overlaps:
+            group, refused, several = await self._land(group)
+            letters += refused
+            doubtful |= several
+        return letters + (await self._verify(group) if doubtful else [])
 
-    async def _land(self, group: _Group, letters: list[DeadLetter]) -> bool:
-        """Insert a group under its token. Returns whether it took more than one attempt."""
+    async def _land(self, group: SchemaGroup) -> tuple[SchemaGroup, list[DeadLetter], bool]:
+        """Insert a group under its token. Returns what is left of it, the rest, and if it took several attempts."""
+        letters: list[DeadLetter] = []
         several = False
         while group.records:
             try:
-                framed = _framed(group.records)
-                several |= await self._insert(self.route.landing, group.writer, framed, group.token, group.records)
-                if self.route.batched:
-                    self.world.tally.inserted_steps += sum(record.steps for record in group.records)
+                several |= await self._insert(group)
+                self.world.tally.inserted_steps += group.steps if self.route.batched else 0
                 break
             except DataError as error:
                 several = True
-                await self._set_apart(group, letters, error)
+                group, refused = await self._isolate(group, error)
+                letters += refused
         if not several:
             self.world.pace.accepted()
-        return several
+        return group, letters, several
 
-    async def _insert(
-        self, table: str, writer: AvroSchema, framed: Iterable[Framed], token: str, records: Sequence[FramedRecord]
-    ) -> bool:
+    async def _insert(self, group: SchemaGroup, part: tuple[AvroSchema, Iterable[Framed]] | None = None) -> bool:
         """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
 
         An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
-        an attempt without an answer rows are counted first: it is over, too, once all of `records` are whole.
+        an attempt without an answer rows are counted first: it is over, too, once all its records are whole.
+
+        Args:
+            group: whose token it is.
+            part: what to insert of it, and the schema of that; None = all of it.
         """
+        writer, framed = part or (group.writer, group.framed())
         container = Container(writer, self.lease.topic_id, self.lease.position.partition, framed)
         unanswered = False
 
         async def insert() -> None:
             nonlocal unanswered
-            if unanswered and await self._has(writer, records):
+            if unanswered and await self._has(group):
                 return
             began = self.world.clock.now()
             try:
-                await self.world.store.insert(table, container, token)
+                await self.world.store.insert(self.route.landing, container, group.token)
             except Ambiguous:
                 unanswered = True
                 raise
@@ -276,10 +270,10 @@ class _Delivery:
         await self._refresh()
         return (await self._ask(insert))[1]
 
-    async def _has(self, writer: AvroSchema, records: Sequence[FramedRecord]) -> bool:
-        """Return whether every row of some records is stored; a record that does not say how many it has is not."""
+    async def _has(self, group: SchemaGroup) -> bool:
+        """Return whether every row of a group is stored; a record that does not say how many it has is not."""
         try:
-            expected = {record.offset: values.rows(self.route, record, writer) for record in records}
+            expected = {record.offset: values.rows(self.route, record, group.writer) for record in group.records}
         except InvalidValue:
             return False
         stored = await self._count()
@@ -287,7 +281,9 @@ class _Delivery:
 
     async def _count(self) -> dict[int, int]:
         """Return offset -> stored rows, of the range."""
-        return (await self._ask(partial(self.world.store.rows, self.route, self.lease, self.span.lo, self.span.hi)))[0]
+        return (
+            await self._ask(partial(self.world.store.rows, self.route, self.lease, self.offsets.lo, self.offsets.hi))
+        )[0]
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Call the store until answered; an intent that has grown old meanwhile is committed again."""
@@ -297,27 +293,27 @@ class _Delivery:
         if self.world.clock.now() - self.announced_at > FENCE_S:
             await self.announce()
 
-    async def _set_apart(self, group: _Group, letters: list[DeadLetter], error: DataError) -> None:
-        """Move the records that do not decode from the group to the letters.
+    async def _isolate(self, group: SchemaGroup, error: DataError) -> tuple[SchemaGroup, list[DeadLetter]]:
+        """Return the group without the records that do not decode, and these.
 
         Where every one of them decodes, the store's complaint is not about the data as the wire format defines it:
         nothing may be skipped, so the partition waits and asks again.
         """
-        bad = await _undecodable(self.route, group)
+        bad = await group.undecodable(self.route)
         if not bad:
             log.error(
                 "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.position, group.token, error
             )
             await pause(self.world, self.lease, "refused", STUCK, 5, error)
-            return
-        self._remove(group, bad, letters)
+        return group.without(bad), self._letters(group, bad)
 
-    def _remove(self, group: _Group, bad: dict[int, InvalidValue], letters: list[DeadLetter]) -> None:
-        letters += [self._letter(record, bad[record.offset]) for record in group.records if record.offset in bad]
-        group.records = [record for record in group.records if record.offset not in bad]
+    async def _incomplete(self, group: SchemaGroup) -> tuple[SchemaGroup, dict[int, int], list[DeadLetter]]:
+        """Count the stored rows of a group.
 
-    async def _missing(self, group: _Group, letters: list[DeadLetter]) -> dict[int, int]:
-        """Return offset -> rows that are stored, for each record of the group that is not complete."""
+        Returns:
+            The group without the records that do not say how many rows they make; offset -> rows that are stored, for
+            each record of it that is not complete; the other records.
+        """
         expected: dict[int, int] = {}
         bad: dict[int, InvalidValue] = {}
         for record in group.records:
@@ -325,16 +321,20 @@ class _Delivery:
                 expected[record.offset] = values.rows(self.route, record, group.writer)
             except InvalidValue as error:
                 bad[record.offset] = error
-        self._remove(group, bad, letters)
         stored = await self._count()
         self.world.tally.verified += 1
-        return {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
+        missing = {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
+        return group.without(bad), missing, self._letters(group, bad)
 
-    async def _verify(self, group: _Group, letters: list[DeadLetter]) -> None:
-        """Count the rows of each offset; insert what is missing through the repair landing, until nothing is."""
-        repairs = 0
+    async def _verify(self, group: SchemaGroup) -> list[DeadLetter]:
+        """Count the rows of each offset; insert what is missing, until nothing is. Returns what cannot be stored."""
+        repairs, letters = 0, list[DeadLetter]()
         why = "not stored before" if self.intent.overlaps else "acknowledged, but not stored"
-        while missing := await self._missing(group, letters):
+        while True:
+            group, missing, refused = await self._incomplete(group)
+            letters += refused
+            if not missing:
+                return letters
             if repairs:  # the repair itself was acknowledged and is not there: it needs another, agreed, name
                 self.intent = self.intent.again()
                 await self.announce()
@@ -347,31 +347,35 @@ class _Delivery:
             try:
                 await self._repair(group, missing)
             except DataError as error:
-                await self._set_apart(group, letters, error)
+                group, refused = await self._isolate(group, error)
+                letters += refused
 
-    async def _repair(self, group: _Group, missing: dict[int, int]) -> None:
+    async def _repair(self, group: SchemaGroup, missing: Mapping[int, int]) -> None:
         token = f"{group.token}#{self.intent.repair}"
-        whole = [record for record in group.records if missing.get(record.offset) == 0]
-        if whole:
-            await self._insert(self.route.repair, group.writer, _framed(whole), token, whole)
-            self.world.tally.repaired_rows += sum(record.steps for record in whole)
-        for record in group.records:
-            if missing.get(record.offset):
-                await self._complete_record(group, record, f"{token}/{record.offset}")
+        whole = group.part(token, [offset for offset, stored in missing.items() if not stored])
+        if whole.records:
+            await self._insert(whole)
+            self.world.tally.repaired_rows += whole.steps
+        for offset, stored in missing.items():
+            if stored:
+                await self._complete_record(group.part(f"{token}/{offset}", [offset]))
 
-    async def _complete_record(self, group: _Group, record: FramedRecord, token: str) -> None:
-        """Insert the steps of a record of which only some are stored."""
+    async def _complete_record(self, group: SchemaGroup) -> None:
+        """Insert the steps of a record, the only one of its group, of which only some are stored."""
+        (record,) = group.records
         present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
-        writer, framed = values.missing(self.route, record, group.writer, present)
-        await self._insert(self.route.repair, writer, framed, token, [record])
+        await self._insert(group, values.missing(self.route, record, group.writer, present))
         self.world.tally.repaired_rows += record.steps - len(present)
+
+    def _letters(self, group: SchemaGroup, bad: Mapping[int, InvalidValue]) -> list[DeadLetter]:
+        return [self._letter(record, bad[record.offset]) for record in group.records if record.offset in bad]
 
     def _letter(self, record: FramedRecord, error: Exception) -> DeadLetter:
         at = self.lease.position
         source = TopicIdPartition(at.topic, self.lease.topic_id, at.partition)
         return DeadLetter(KIND, source, record.unframed, str(error), record.schema_id)
 
-    async def bury(self, letters: list[DeadLetter]) -> None:
+    async def dead_letter(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters to the log. From there they are stored like every other record."""
         for letter in letters:
             log.error(
@@ -381,17 +385,5 @@ class _Delivery:
         self.world.tally.dead_letters += len(letters)
 
 
-def _framed(records: list[FramedRecord]) -> Iterable[Framed]:
-    return ((record.offset, record.value or b"", record.start) for record in records)
-
-
-async def _undecodable(route: Route, group: _Group) -> dict[int, InvalidValue]:
-    """Return offset -> why, for each record that does not decode; lets others run between records."""
-    bad: dict[int, InvalidValue] = {}
-    for record in group.records:
-        try:
-            values.check(route, record, group.writer)
-        except InvalidValue as error:
-            bad[record.offset] = error
-        await asyncio.sleep(0)
-    return bad
+def _schema_id(record: FramedRecord) -> str:
+    return "" if record.ref is None else str(record.ref)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from runbus.config.errors import InvalidValue
-from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_SIZE, SchemaRef, split
+from runbus.schemas.codec import SchemaRef, framing
 from runbus.schemas.walk import number
-from runbus.sink.api import FramedRecord, Span
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.pace import Pace
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
@@ -37,21 +36,12 @@ class RangeLimits:
 
 def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> FramedRecord:
     """Return a record of the log with what its framing says; decodes nothing."""
-    framing = _framing(value[:5] if value[:1] == CONFLUENT_MARK else value[:SINGLE_OBJECT_SIZE]) if value else None
+    found = framing(value)
     size = len(value or b"") + len(key or b"") + RECORD_BYTES
-    if framing is None or value is None:
+    if found is None or value is None:
         return FramedRecord(offset, key, value, timestamp_ms, size)
-    ref, start = framing
-    return FramedRecord(offset, key, value, timestamp_ms, size, ref, start, peek_count(value, start) if batched else 1)
-
-
-@lru_cache(maxsize=1024)
-def _framing(prefix: bytes) -> tuple[SchemaRef, int] | None:
-    """Return schema and start of the body of every value that begins with these bytes: a topic has few beginnings."""
-    try:
-        return split(prefix)
-    except InvalidValue:
-        return None
+    steps = peek_count(value, found.start) if batched else 1
+    return FramedRecord(offset, key, value, timestamp_ms, size, found.ref, found.start, steps)
 
 
 def peek_count(value: bytes, start: int) -> int:
@@ -149,7 +139,7 @@ class Backlog:
         self.bytes += record.size
         return True
 
-    def take(self, now: float) -> Span | None:
+    def take(self, now: float) -> OffsetRange | None:
         """Return the next range once it is full, old enough, or followed by one schema too many."""
         if self._pending is not None:
             return self._take_pending(self._pending)
@@ -182,7 +172,7 @@ class Backlog:
         )
         return full or (len(part.schemas) >= MAX_SCHEMAS and record.ref is not None and record.ref not in part.schemas)
 
-    def _take_pending(self, hi: int) -> Span | None:
+    def _take_pending(self, hi: int) -> OffsetRange | None:
         """Compaction may have removed `hi` itself; then what comes behind it shows that the range was read."""
         if self.next_offset <= hi:
             return None
@@ -192,10 +182,10 @@ class Backlog:
             self._open = _Open()
         return self._take(self._closed.popleft(), hi)
 
-    def _take(self, count: int, hi: int | None = None) -> Span:
+    def _take(self, count: int, hi: int | None = None) -> OffsetRange:
         records = tuple(self._records.popleft()[0] for _ in range(count))
         self.bytes -= sum(record.size for record in records)
-        span = Span(self.lo, records[-1].offset if hi is None else hi, records)
-        self.lo = span.hi + 1
+        taken = OffsetRange(self.lo, records[-1].offset if hi is None else hi, records)
+        self.lo = taken.hi + 1
         self._skip_unreadable()
-        return span
+        return taken

@@ -7,10 +7,9 @@ from runbus.schemas.batch import StepBatch
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.sink.api import Route
 
-#: A landing with no other view on it is its own repair landing: the salted token is what lets a repair through.
 ROUTES: tuple[Route, ...] = tuple(
     Route(
-        *(t.topic, t.schema, t.landing, t.table, t.repair or t.landing),
+        *(t.topic, t.schema, t.landing, t.table),
         batched=t.schema == StepBatch.__name__,
         wrapped=t.schema == DeadLetterRow.SCHEMA,
     )

@@ -5,18 +5,12 @@ Everything here decodes; the normal path never comes here.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-import numpy as np
-
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import Extra, StepBatch, StepColumns, decode, decode_header, encode
-from runbus.schemas.codec import SchemaRef
+from runbus.schemas.batch import decode, decode_header, encode
+from runbus.schemas.codec import SchemaRef, unframed
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from runbus.schemas.layout import pack, unpack
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Framed
 
@@ -27,8 +21,7 @@ _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 def named(record: FramedRecord) -> SchemaRef:
     """Return the schema that the record's framing names. Raises InvalidValue where it has none."""
     if record.ref is None:
-        start = "no value" if not record.value else f"starts with {record.value[:4].hex()}"
-        raise InvalidValue(f"neither Avro single-object encoding nor Confluent framing: {start}")
+        raise unframed(record.value)
     return record.ref
 
 
@@ -85,31 +78,4 @@ def without(record: FramedRecord, writer: AvroSchema, present: set[int]) -> list
             runs[-1].append(i)
         else:
             runs.append([i])
-    return [encode(_cut(batch, run[0], run[-1] + 1)) for run in runs]
-
-
-def _cut(batch: StepBatch, start: int, stop: int) -> StepBatch:
-    """Return the steps [start, stop) of a batch."""
-    h = batch.header
-    return dataclasses.replace(
-        batch,
-        header=dataclasses.replace(h, first_seq=h.first_seq + start, count=stop - start),
-        columns=_cut_columns(batch.columns, start, stop),
-        action=pack(h.action, unpack(h.action, batch.action, h.count)[start:stop]),
-        observation=pack(h.observation, unpack(h.observation, batch.observation, h.count)[start:stop]),
-        extras=tuple(_cut_extra(extra, start, stop) for extra in batch.extras),
-        info=batch.info[start:stop],
-    )
-
-
-def _cut_columns(columns: StepColumns, start: int, stop: int) -> StepColumns:
-    cut: dict[str, Any] = {}
-    for field in dataclasses.fields(columns):
-        column = getattr(columns, field.name)
-        cut[field.name] = None if column is None else column[start:stop]
-    return StepColumns(**cut)
-
-
-def _cut_extra(extra: Extra, start: int, stop: int) -> Extra:
-    inside = (extra.rows >= start) & (extra.rows < stop)
-    return Extra(extra.name, (extra.rows[inside] - np.uint32(start)).astype("<u4"), extra.values[inside])
+    return [encode(batch.slice(run[0], run[-1] + 1)) for run in runs]

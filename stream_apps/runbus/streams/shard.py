@@ -201,8 +201,8 @@ class Shard:
     def _take(self, record: Record) -> None:
         ref: SchemaRef | None = None
         try:
-            ref, _ = split(record.value)
-            batch = self._decode(record.value or b"", ref)
+            ref, start = split(record.value)
+            batch = self._decode(record.value or b"", ref, start)
         except (InvalidValue, UnknownSchema) as error:
             self._letters.append(self._letter(record, str(error), ref))
             return
@@ -213,11 +213,11 @@ class Shard:
             self._effects(self.core.tick(self._at(record.offset)), None, "")
         self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
 
-    def _decode(self, value: bytes, ref: SchemaRef) -> StepBatch:
+    def _decode(self, value: bytes, ref: SchemaRef, start: int) -> StepBatch:
         writer = self._schemas.find(ref)
         if writer.name != "StepBatch":
             raise InvalidValue(f"a {writer.name} where a StepBatch is expected")
-        return decode(value[split(value)[1] :], writer)
+        return decode(value[start:], writer)
 
     def _effects(self, effects: Effects, record: Record | None, schema_id: str) -> None:
         if effects.emissions:

@@ -45,12 +45,12 @@ def _announces(position: Any, offset: int, intent: Any) -> bool:
     return bool(intent.pending) and position.topic.endswith("steps")
 
 
-def _of_steps(table: str, *_: object) -> bool:
-    return table == "steps_landing"
+def _of_steps(table: str, _container: object, token: str) -> bool:
+    return table == "steps_landing" and "#" not in token
 
 
-def _repairs(table: str, *_: object) -> bool:
-    return table == "steps_repair"
+def _repairs(table: str, _container: object, token: str) -> bool:
+    return table == "steps_landing" and "#" in token
 
 
 def _counts_steps(route: Any, *_: object) -> bool:

@@ -64,25 +64,21 @@ class Store:
     settings: ClickHouseSettings
     client: Client
 
-    def insert(
-        self, topic: StoredTopic, bodies: Iterable[bytes], *, token: str = "", first_offset: int = 0, landing: str = ""
-    ) -> None:
+    def insert(self, topic: StoredTopic, bodies: Iterable[bytes], *, token: str = "", first_offset: int = 0) -> None:
         """Insert bodies as the sink does."""
         data = container(topic.schema, bodies, first_offset)
         with translated():
             self.client.raw_insert(
-                landing or topic.landing,
+                topic.landing,
                 insert_block=data,
                 fmt="Avro",
                 settings=insert_settings(self.client, token or uuid.uuid4().hex),
             )
 
-    def insert_steps(
-        self, batches: Iterable[Mapping[str, Any]], *, token: str = "", first_offset: int = 0, landing: str = ""
-    ) -> None:
+    def insert_steps(self, batches: Iterable[Mapping[str, Any]], *, token: str = "", first_offset: int = 0) -> None:
         """Insert StepBatch records given as dicts."""
         bodies = [body("StepBatch", b) for b in batches]
-        self.insert(STEPS, bodies, token=token, first_offset=first_offset, landing=landing)
+        self.insert(STEPS, bodies, token=token, first_offset=first_offset)
 
     def rows(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

@@ -10,6 +10,7 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import MIN_WINDOW, check_deduplication, insert_settings
 from runbus.clickhouse.errors import Configuration
+from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
 
 if TYPE_CHECKING:
@@ -52,10 +53,10 @@ def test_range_over_many_months_repeats(store: Store, run_id: str, batch: Batch)
 
 
 def test_repair_feeds_steps_by_its_own_token(store: Store, run_id: str, batch: Batch) -> None:
-    """The repair landing stores what is missing under another token, and repeats as nothing too."""
+    """The landing stores what is missing under another token, and repeats as nothing too."""
     store.insert_steps([batch(10)], token=f"{run_id}:x")
     for _ in range(2):
-        store.insert_steps([batch(10, 10)], token=f"{run_id}:x#1", first_offset=1, landing="steps_repair")
+        store.insert_steps([batch(10, 10)], token=f"{run_id}:x#1", first_offset=1)
     assert store.rows(
         "SELECT kafka_offset, count() FROM steps WHERE run_id = {r:String} GROUP BY 1 ORDER BY 1", r=run_id
     ) == [(0, 10), (1, 10)]
@@ -97,11 +98,12 @@ def test_check_refuses_small_window(store: Store) -> None:
         store.client.command(change + "10000")
 
 
-def test_check_refuses_a_second_view_on_the_repair(store: Store) -> None:
-    """Something else fed by the repair landing would count a repaired record twice."""
-    store.client.command("CREATE MATERIALIZED VIEW extra ENGINE = Memory AS SELECT run_id FROM steps_repair")
+@pytest.mark.parametrize("topic", STORED_TOPICS, ids=lambda topic: topic.topic)
+def test_check_refuses_a_second_view_on_a_landing(store: Store, topic: StoredTopic) -> None:
+    """Something else fed by a landing would count a repaired record twice."""
+    store.client.command(f"CREATE MATERIALIZED VIEW extra ENGINE = Memory AS SELECT kafka_offset FROM {topic.landing}")
     try:
-        with pytest.raises(Configuration, match="steps_repair feeds extra"):
+        with pytest.raises(Configuration, match=rf"{topic.landing} feeds (.*, )?extra\b"):
             check_deduplication(store.client)
     finally:
         store.client.command("DROP TABLE extra SYNC")

@@ -17,7 +17,7 @@ from runbus.local.ports import free_port
 
 pytestmark = pytest.mark.integration
 
-FILES = 6
+FILES = 5
 
 
 def test_applies_once_in_order(clickhouse_settings: ClickHouseSettings) -> None:

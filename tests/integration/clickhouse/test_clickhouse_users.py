@@ -81,7 +81,7 @@ def engines(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Engines:
         settings = made.settings(options)
         migrate(settings)
         client = connect(settings)
-        for landing in [r.landing for r in ROUTES] + ["steps_repair"]:
+        for landing in [r.landing for r in ROUTES]:
             client.command(f"ALTER TABLE {landing}_view MODIFY SQL SECURITY DEFINER DEFINER = maker")
         store = Store(settings, client)
         store.insert_steps([step_batch(run, 3) for run in ("vision-1", "llm-1")])
@@ -122,7 +122,7 @@ def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouse
     assert client.command("EXISTS TABLE lost_ranges") == 1
     sent = Store(settings, client)
     sent.insert_steps([step_batch("writer", 3)], first_offset=50)
-    sent.insert_steps([step_batch("writer", 3, 3)], first_offset=51, landing="steps_repair")
+    sent.insert_steps([step_batch("writer", 3, 3)], first_offset=51)
     log = MemoryLog()
     log.topic_ids["steps"] = "topic-1"
     lease: Lease = log.lease(TopicPartition("steps", 0))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -48,7 +47,7 @@ class Release:
         (migrations / self.migration).write_text(self._sql(migrations), encoding="utf-8")
 
     def _sql(self, migrations: Path) -> str:
-        """Return the migration: the column, the landings, and last the views that connect them; each may run again."""
+        """Return the migration: the column, the landing, and last the view that connects them; each may run again."""
         view = (migrations / "0003_steps_landing.sql").read_text(encoding="utf-8").partition("TO steps AS")[2]
         for before, after in (
             ("b_kafka_offset AS kafka_offset\n", "b_kafka_offset AS kafka_offset,\n    policy_version\n"),
@@ -56,13 +55,10 @@ class Release:
         ):
             assert view.count(before) == 1
             view = view.replace(before, after)
-        repair = re.sub(r"\bsteps_landing\b", "steps_repair", view)
         return (
             "ALTER TABLE steps ADD COLUMN IF NOT EXISTS policy_version Int64;\n"
             "ALTER TABLE steps_landing ADD COLUMN IF NOT EXISTS policy_version Int64;\n"
-            "ALTER TABLE steps_repair ADD COLUMN IF NOT EXISTS policy_version Int64;\n"
-            f"ALTER TABLE steps_landing_view MODIFY QUERY{view}\n"
-            f"ALTER TABLE steps_repair_view MODIFY QUERY{repair}"
+            f"ALTER TABLE steps_landing_view MODIFY QUERY{view}"
         )
 
     def run(self, *command: str, env: Mapping[str, str]) -> str:

@@ -79,13 +79,15 @@ def test_the_same_token_stores_once(use: Use, lease: Lease) -> None:
     use(work)
 
 
-def test_the_repair_landing_takes_a_salted_token(use: Use, lease: Lease) -> None:
-    """What goes through the repair landing is stored in the target, once per token."""
+def test_a_landing_takes_the_token_of_a_repair(use: Use, lease: Lease) -> None:
+    """A repair goes through the landing that took the range, and is stored beside it, once per token."""
 
     async def work(store: Store) -> None:
+        token = f"{lease.topic_id}:2:0-0:salt"
+        await store.insert(STEPS.landing, container(lease, 0), token)
         for _ in range(2):
-            await store.insert(STEPS.repair, container(lease, 0), f"{lease.topic_id}:2:0-0#salt")
-        assert await store.rows(STEPS, lease, 0, 0) == {0: 10}
+            await store.insert(STEPS.landing, container(lease, 10), f"{token}#0")
+        assert await store.rows(STEPS, lease, 0, 10) == {0: 10, 10: 10}
 
     use(work)
 

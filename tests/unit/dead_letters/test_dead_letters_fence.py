@@ -13,11 +13,11 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK, Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
-from runbus.sink.api import Lease, Span
+from runbus.sink.api import Lease, OffsetRange
 from runbus.sink.memory import LocalSchemas
-from runbus.sink.protocol import FENCE_S, Work, deliver
+from runbus.sink.protocol import FENCE_S
 from tests.unit.dead_letters.rig import batch
-from tests.unit.sink.rig import AT, STEPS, Rig
+from tests.unit.sink.rig import AT, STEPS, Rig, first_delivery
 
 SESSION_S = 10.0
 
@@ -96,13 +96,13 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
         rig, knows, pause = Rig(values()), list[bool](), Pause()
         rig.schemas = LearningSchemas(knows)
         world, lease = rig.world(), rig.log.lease(AT)
-        span = Span(0, 2, tuple(rig.log.records[AT]))
+        offsets = OffsetRange(0, 2, tuple(rig.log.records[AT]))
         stopped: Lease = lease
         if where == "behind its announcement":
             stopped = StoppedLease(lease, pause)
         else:
             world.schemas = LearningSchemas(knows, pause)
-        old = asyncio.create_task(deliver(world, stopped, STEPS, Work(span)))
+        old = asyncio.create_task(first_delivery(world, stopped, STEPS, offsets))
         await pause.reached.wait()
         rig.clock.seconds += SESSION_S
         await rig.sink(rig.world())

@@ -60,7 +60,7 @@ def test_a_record_is_stored_once_and_at_its_place() -> None:
 
 
 def test_an_event_is_stored_too() -> None:
-    """A topic with one event a record has no repair landing of its own: the token makes the difference."""
+    """A topic with one event a record is repaired like the steps."""
     event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
     rig, at = Rig(), Origin("runs", "id-2", 0, 9)

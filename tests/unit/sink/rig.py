@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.dead_letter_rate import NONE_YET
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
 from runbus.kafka.model import TopicPartition
+from runbus.sink.api import Lease, OffsetRange, Route
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -18,7 +19,7 @@ from runbus.sink.memory import (
     MemoryStore,
     Script,
 )
-from runbus.sink.protocol import Work, complete, deliver
+from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
 from runbus.sink.world import World
@@ -80,9 +81,12 @@ class Rig:
         backlog = Backlog(self.limits, lo, pending.hi if pending else None)
         for record in self.log.records[AT]:
             backlog.add(record, 0.0)
-        while span := backlog.take(1.0):
-            poison = await deliver(world, lease, STEPS, Work(span, poison, pending))
-            pending, lo = None, span.hi + 1
+        while offsets := backlog.take(1.0):
+            if pending is not None:
+                poison = await replay(world, lease, STEPS, offsets, pending)
+            else:
+                poison = await first_delivery(world, lease, STEPS, offsets, poison)
+            pending, lo = None, offsets.hi + 1
         await complete(world, lease, lo, poison)
 
     def stored(self) -> dict[int, int]:
@@ -91,6 +95,13 @@ class Rig:
         for row, count in self.store.rows_kept.items():
             found[row[4]] = found.get(row[4], 0) + count
         return found
+
+
+async def first_delivery(
+    world: World, lease: Lease, route: Route, offsets: OffsetRange, poison: DeadLetterRate = NONE_YET
+) -> DeadLetterRate:
+    """Deliver a range that nobody announced before."""
+    return await deliver(world, lease, route, offsets, Intent(lease.topic_id, offsets.hi, world.new_salt(), poison))
 
 
 def run(work: Coroutine[Any, Any, object]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import FramedRecord, LostRange, Span
+from runbus.sink.api import FramedRecord, LostRange, OffsetRange
 from runbus.sink.flow import UNCOUNTED, Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
@@ -26,7 +26,7 @@ def plain(offset: int) -> FramedRecord:
     return FramedRecord(offset, None, b"", 0, 1)
 
 
-def bounds(span: Span | None) -> tuple[int, int] | None:
+def bounds(span: OffsetRange | None) -> tuple[int, int] | None:
     """Return (lo, hi) of a range."""
     return None if span is None else (span.lo, span.hi)
 
@@ -63,7 +63,7 @@ def test_a_pending_range_whose_records_are_gone_ends_with_the_log() -> None:
     assert backlog.lo == 5
     backlog.reached(9)
     span = backlog.take(1.0)
-    assert span == Span(5, 7, ())
+    assert span == OffsetRange(5, 7, ())
     assert backlog.lo == 9
 
 

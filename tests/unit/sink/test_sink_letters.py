@@ -6,13 +6,13 @@ from runbus.clickhouse.errors import DataError
 from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.dead_letters import DeadLetterRow
-from runbus.sink.api import FramedRecord, Span
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.letters import wrap
 from runbus.sink.memory import no_faults
-from runbus.sink.protocol import Work, deliver
+from runbus.sink.protocol import replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.routes import ROUTES
-from tests.unit.sink.rig import Crash, MakeValue, Rig, run
+from tests.unit.sink.rig import Crash, MakeValue, Rig, first_delivery, run
 
 AT = TopicPartition("dead-letters", 0)
 ROUTE = next(route for route in ROUTES if route.wrapped)
@@ -53,7 +53,7 @@ def test_letters_are_ranges_like_other_records() -> None:
 
 def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None:
     """An owner dies at each moment; the next one replays: one row a letter, and no letter about a letter."""
-    span = Span(0, 6, letters())
+    offsets = OffsetRange(0, 6, letters())
     for moment in range(7):
         rig, left = Rig([make_value(0, 1)]), moment
 
@@ -65,11 +65,12 @@ def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None
 
         rig.script(script)
         with contextlib.suppress(Crash):
-            run(deliver(rig.world(), rig.log.lease(AT), ROUTE, Work(span)))
+            run(first_delivery(rig.world(), rig.log.lease(AT), ROUTE, offsets))
         rig.script(no_faults)
         committed = rig.log.committed.get(AT)
         pending = committed.intent if committed else None
-        run(deliver(rig.world(), rig.log.lease(AT), ROUTE, Work(span, pending=pending)))
+        world, lease = rig.world(), rig.log.lease(AT)
+        run(replay(world, lease, ROUTE, offsets, pending) if pending else first_delivery(world, lease, ROUTE, offsets))
         assert {row[3]: count for row, count in rig.store.rows_kept.items()} == dict.fromkeys((0, 2, 4, 6), 1)
         assert rig.log.dead_letters == []
 
@@ -85,7 +86,7 @@ def test_a_store_that_calls_a_letter_bad_is_asked_again(make_value: MakeValue) -
             raise DataError("no", 33)
 
     rig.script(script)
-    run(deliver(rig.world(), rig.log.lease(AT), ROUTE, Work(Span(0, 6, letters()))))
+    run(first_delivery(rig.world(), rig.log.lease(AT), ROUTE, OffsetRange(0, 6, letters())))
     assert sum(rig.store.rows_kept.values()) == 4
     assert rig.log.dead_letters == []
 

@@ -11,12 +11,12 @@ from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, StoreEr
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.dead_letter_rate import DeadLetterRate
 from runbus.kafka.model import Fenced, LogUnavailable
-from runbus.sink.api import FramedRecord, Span
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.container import Container
 from runbus.sink.memory import MemoryStore, Script, no_faults
-from runbus.sink.protocol import FENCE_S, Work, deliver
+from runbus.sink.protocol import FENCE_S
 from runbus.sink.ranges import read
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, first_delivery, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
@@ -258,8 +258,9 @@ def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
     run(rig.sink(rig.world()))
     old = rig.log.lease(AT)
     rig.log.topic_ids["steps"] = "id-2"
+    offsets = OffsetRange(1, 1, (FramedRecord(1, None, make_value(2, 2), 0),))
     with pytest.raises(Fenced):
-        run(deliver(rig.world(), old, STEPS, Work(Span(1, 1, (FramedRecord(1, None, make_value(2, 2), 0),)))))
+        run(first_delivery(rig.world(), old, STEPS, offsets))
     rig.log.committed.clear()
     rig.log.records[AT] = [read(0, None, make_value(2, 2), 0, batched=True)]
     run(rig.sink(rig.world()))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.codec import Fingerprint, split
-from runbus.sink.api import FramedRecord, Span
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits, peek_count, read
 
 MakeValue = Callable[..., bytes]
@@ -21,7 +21,7 @@ def record(offset: int, steps: int = 1, ref: Fingerprint | None = A, size: int =
     return FramedRecord(offset, None, bytes(size), 0, size, ref, 0, steps)
 
 
-def bounds(span: Span | None) -> tuple[int, int] | None:
+def bounds(span: OffsetRange | None) -> tuple[int, int] | None:
     """Return (lo, hi) of a range."""
     return None if span is None else (span.lo, span.hi)
 

@@ -2,7 +2,6 @@
 -- steps themselves, and cannot change or delete anything.
 CREATE ROLE IF NOT EXISTS `{database}_writer`;
 GRANT INSERT ON `{database}`.steps_landing TO `{database}_writer`;
-GRANT INSERT ON `{database}`.steps_repair TO `{database}_writer`;
 GRANT INSERT ON `{database}`.runs_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.episodes_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.heartbeats_landing TO `{database}_writer`;

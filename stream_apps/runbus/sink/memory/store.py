@@ -68,7 +68,7 @@ class MemoryStore:
             token: names the insert.
             fate: of a part, by its month.
         """
-        route = next((r for r in self.routes if table in (r.landing, r.repair)), None)
+        route = next((r for r in self.routes if table == r.landing), None)
         if route is None:
             raise Configuration(f"table {table} does not exist", 60)
         parts: dict[int, list[Row]] = defaultdict(list)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 NO_EPISODE = -1
 
 
-class Counters:
+class EnvPositions:
     """Episode and step per env. Single steps use a dict; the first vector call moves everything into arrays.
 
     An episode begins with a reset (step 0). A step before any reset belongs to episode 0.

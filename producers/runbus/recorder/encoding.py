@@ -1,4 +1,4 @@
-"""From what recorders publish to records: framing, splitting to the topic's limit, dead letters."""
+"""Encodes what recorders publish as values of Kafka records: framed, split to the topic's limit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from runbus.kafka.headers import Headers, letter_headers
 from runbus.kafka.topics import stream_key
-from runbus.recorder.columns import halves, step_batch
-from runbus.recorder.events import StepsRecorded, Tally
+from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.identity import KIND
 from runbus.recorder.link import MAX_VALUE_BYTES
 from runbus.schemas.avsc import schema
@@ -26,7 +25,7 @@ class Packing:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class EncodedBatch:
     """One encoded batch on its way: `count` steps from `first_seq`.
 
     Attributes:
@@ -34,7 +33,7 @@ class Parcel:
         too_large: it is one step that no record can hold.
     """
 
-    tally: Tally
+    counts: StreamCounts
     first_seq: int
     count: int
     key: bytes
@@ -44,7 +43,7 @@ class Parcel:
 
     def headers(self, topic: str, error: str) -> Headers:
         """Return the headers of its dead letter."""
-        id_ = self.tally.id
+        id_ = self.counts.id
         return letter_headers(
             KIND,
             topic,
@@ -59,20 +58,20 @@ class Parcel:
 
     def dead_letter_key(self, topic: str) -> bytes:
         """Return the key of its dead letter; there is no offset, so the stream and seq stand for it."""
-        return f"{topic}-{self.tally.id}-{self.first_seq}".encode("utf-8", "replace")
+        return f"{topic}-{self.counts.id}-{self.first_seq}".encode("utf-8", "replace")
 
 
-def parcels(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[Parcel]:
-    """Encode a batch, in as many parcels as the topic's limit needs.
+def encoded(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[EncodedBatch]:
+    """Encode a batch, in as many parts as the topic's limit needs.
 
     Raises:
         InvalidValue: it cannot be encoded.
         UnknownSchema, RegistryUnavailable: not now.
     """
-    id_ = recorded.tally.id
+    id_ = recorded.counts.id
     key = stream_key(id_.run_id, id_.agent_id)
-    found: list[Parcel] = []
-    parts = [step_batch(recorded, sent_at=now_us)]
+    found: list[EncodedBatch] = []
+    parts = [recorded.batch(sent_at=now_us)]
     lost = 0
     while parts:
         part = parts.pop(0)
@@ -81,13 +80,13 @@ def parcels(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[Parc
         value = packing.codec.frame(packing.topic, schema("StepBatch"), encode(part))
         h, too_large = part.header, len(value) > packing.limit
         if too_large and h.count > 1:
-            parts[:0] = halves(part)
+            parts[:0] = part.slice(0, h.count // 2), part.slice(h.count // 2, h.count)
             continue
         lost += too_large
-        found.append(Parcel(recorded.tally, h.first_seq, h.count, key, value, recorded.closed_at, too_large))
+        found.append(EncodedBatch(recorded.counts, h.first_seq, h.count, key, value, recorded.closed_at, too_large))
     return found
 
 
 def framed(event: Event, topic: str, codec: Codec) -> bytes:
-    """Return the Kafka value of an event. Raises like `parcels`."""
+    """Return the Kafka value of an event. Raises like `encoded`."""
     return codec.frame(topic, schema(event.SCHEMA), event.encode())
