@@ -74,7 +74,7 @@ def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
 
 
 def new_producer(settings: SinkSettings) -> Producer:
-    """Return the producer of heartbeats and dead letters."""
+    """Return the producer of dead letters."""
     return Producer(
         {
             **settings.kafka.producer_config(),

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from functools import partial
 
 from runbus.sink.api import Fenced, Gone, LostRange, Record, Route, Span
+from runbus.sink.context import ProtocolContext, retrying_store
 from runbus.sink.group import Member
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits
-from runbus.sink.world import World, retrying_store
 
 log = logging.getLogger(__name__)
 UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
@@ -35,7 +35,7 @@ class Flow:
 
     def __init__(
         self,
-        world: World,
+        world: ProtocolContext,
         member: Member,
         lease: MemberLease,
         route: Route,

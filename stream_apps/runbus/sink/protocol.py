@@ -26,9 +26,9 @@ from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavail
 from runbus.sink import values
 from runbus.sink.api import DeadLetter, Intent, Lease, Record, Route, Span
 from runbus.sink.container import Container, Framed
+from runbus.sink.context import ProtocolContext, answered, pause, resume, retrying_log
 from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.retry import CAPACITY, STUCK
-from runbus.sink.world import World, answered, pause, resume, retrying_log
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Work:
         return self.pending or Intent(topic_id, self.span.hi, salt, self.poison, self.overlaps)
 
 
-async def deliver(world: World, lease: Lease, route: Route, work: Work) -> Poison:
+async def deliver(world: ProtocolContext, lease: Lease, route: Route, work: Work) -> Poison:
     """Store one range exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
@@ -103,12 +103,12 @@ async def deliver(world: World, lease: Lease, route: Route, work: Work) -> Poiso
     return poison
 
 
-async def complete(world: World, lease: Lease, offset: int, poison: Poison = NONE_YET) -> None:
+async def complete(world: ProtocolContext, lease: Lease, offset: int, poison: Poison = NONE_YET) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
     await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
 
 
-async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> None:
+async def _commit(world: ProtocolContext, lease: Lease, offset: int, intent: Intent) -> None:
     async def commit() -> None:
         began = world.clock.now()
         await lease.commit(offset, intent)
@@ -121,7 +121,7 @@ async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> No
 class _Delivery:
     """One range on its way."""
 
-    world: World
+    world: ProtocolContext
     lease: Lease
     route: Route
     span: Span

@@ -13,12 +13,12 @@ from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.sink.api import Clock, Committed, Fenced, LogUnavailable, Position, Route
+from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import Flow
 from runbus.sink.group import Member, Offsets, Restart, Topics
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import opening
 from runbus.sink.settings import SinkSettings
-from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
 _READ_RECORDS = 500
@@ -61,7 +61,7 @@ class Session:
     def __init__(
         self,
         settings: SinkSettings,
-        world: World,
+        world: ProtocolContext,
         member: Member,
         topics: Topics,
         offsets: Offsets,

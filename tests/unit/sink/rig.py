@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.sink.api import Intent, Position
+from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -20,7 +21,6 @@ from runbus.sink.poison import NONE_YET
 from runbus.sink.protocol import Work, complete, deliver
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
-from runbus.sink.world import World
 
 MakeValue = Callable[..., bytes]
 AT = Position("steps", 3)
@@ -56,9 +56,9 @@ class Rig:
         self.limits = LIMITS
         self.log.records[AT] = [read(i, b"k", value, 0, batched=True) for i, value in enumerate(values)]
 
-    def world(self) -> World:
+    def world(self) -> ProtocolContext:
         """Return what one process has: it shares log and store, not its counters."""
-        return World(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
+        return ProtocolContext(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
 
     def limit_steps(self, steps: int) -> None:
         """Cut ranges of at most that many steps from now on."""
@@ -68,7 +68,7 @@ class Rig:
         """Put faults into both."""
         self.log.script = self.store.script = script
 
-    async def sink(self, world: World, lease: MemoryLease | None = None) -> None:
+    async def sink(self, world: ProtocolContext, lease: MemoryLease | None = None) -> None:
         """Be an owner of the partition until everything is stored, as flow.py is."""
         lease = lease or self.log.lease(AT)
         committed = self.log.committed.get(AT)
