@@ -16,6 +16,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError
 
+from runbus.config.deadline import Deadline
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted, Tally
@@ -98,9 +99,9 @@ class Courier:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
+        deadline = Deadline.after(timeout, time.monotonic())
         while not self.idle:
-            if time.monotonic() >= deadline or self._released:
+            if deadline.passed(time.monotonic()) or self._released:
                 return False
             time.sleep(0.005)
         return True
@@ -140,8 +141,8 @@ class Courier:
         While one of its threads is in getaddrinfo, glibc holds a lock that a forked child would inherit, held for ever:
         the child's own client could then never connect.
         """
-        deadline = time.monotonic() + timeout
-        while self._link.connecting and time.monotonic() < deadline:
+        deadline = Deadline.after(timeout, time.monotonic())
+        while self._link.connecting and not deadline.passed(time.monotonic()):
             time.sleep(0.002)
 
     def after_fork(self) -> None:
