@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib import metadata
+from typing import Protocol
 
 from confluent_kafka import KafkaException, Producer
 
@@ -63,6 +64,16 @@ class HeartbeatBuilder:
         )
 
 
+class HeartbeatOutlet(Protocol):
+    """Takes heartbeats; both calls block, and are made in a thread."""
+
+    def send(self, beat: Heartbeat) -> None:
+        """Hand one over; see HeartbeatTopic."""
+
+    def close(self) -> None:
+        """Wait a moment for what was sent."""
+
+
 class HeartbeatTopic:
     """Sends heartbeats; one that does not arrive is not sent again.
 
@@ -97,7 +108,7 @@ class HeartbeatTopic:
 
 @contextlib.asynccontextmanager
 async def heartbeats(
-    topic: HeartbeatTopic, builder: HeartbeatBuilder, health: Callable[[], Health]
+    topic: HeartbeatOutlet, builder: HeartbeatBuilder, health: Callable[[], Health]
 ) -> AsyncIterator[None]:
     """Send a heartbeat every second while the context is entered."""
     beats = asyncio.create_task(_beat(topic, builder, health))
@@ -109,7 +120,7 @@ async def heartbeats(
         await asyncio.to_thread(topic.close)
 
 
-async def _beat(topic: HeartbeatTopic, builder: HeartbeatBuilder, health: Callable[[], Health]) -> None:
+async def _beat(topic: HeartbeatOutlet, builder: HeartbeatBuilder, health: Callable[[], Health]) -> None:
     while True:
         await asyncio.sleep(BEAT_S)
         try:
