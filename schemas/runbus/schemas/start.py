@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience. No partition is
 # owned yet, so neither session nor poll interval runs. SIGTERM ends the wait after the question that is under way.
 BROKER_S = 30.0
-# One question to a broker that hangs: the wait ends this long after SIGTERM at the most, within the 8 s of the grace.
+# One question to a broker that hangs. SIGTERM waits for it, and for the one about rights (10 s): 15 s of the 30 s that
+# pass before SIGKILL, of which nothing else is used at a start.
 _ASK_S = 5.0
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 log = logging.getLogger(__name__)
-# How long an answer that is being sent may hold up the end of the process.
+# An answer that is being sent to somebody who does not read holds up the end of the process for no longer: 1 s of the
+# 22 s between the end of the grace and SIGKILL.
 _CLOSE_S = 1.0
 
 

@@ -12,6 +12,8 @@ from runbus.config.kafka import KafkaSettings
 from runbus.sink.settings import SinkSettings
 
 log = logging.getLogger(__name__)
+# What the broker speaks, asked once before a consumer is made: no poll interval runs yet. Two requests to a broker that
+# hangs are 20 s of the 30 s between SIGTERM and SIGKILL; the classic protocol is taken then.
 _TIMEOUT_S = 10.0
 # librdkafka's queue of records read ahead, of all partitions together; the backlogs have their own bound. What it has
 # when a partition is paused is read again later.

@@ -33,9 +33,9 @@ from runbus.sink.threads import in_thread
 from runbus.sink.topics import TopicIds, kafka_ids
 
 log = logging.getLogger(__name__)
-# Each client, at the end: flushing dead letters, closing a reader. Nothing that was promised waits for them any more
-# (a dead letter is acknowledged before its range is committed), so a broker that is away costs 6 s here: with the
-# grace (8 s) and leaving the group (10 s, session.py) less than the 30 s between SIGTERM and SIGKILL.
+# Closing each of two clients. Nothing that was promised waits for them any more (a dead letter is acknowledged before
+# its range is committed). A broker that is away costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to
+# leave the group (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
 _CLOSE_S = 3.0
 
 

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from runbus.sink.api import Clock, Fenced, LogUnavailable
 from runbus.sink.threads import in_thread
 
-_TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
+# One metadata request to a broker that hangs; the caller repeats it. A rebalance callback makes it with three of
+# offsets.py: 40 s at the most before it says that it waits, of the 300 s of the poll interval.
+_TIMEOUT_S = 10.0
 
 
 class TopicIds:
