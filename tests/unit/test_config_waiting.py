@@ -61,7 +61,7 @@ class Question:
 def test_it_asks_every_second_and_says_so_every_ten() -> None:
     """The first reason is said at once."""
     question, said = Question(21), list[str]()
-    patience = Patience((ConnectionError,), lambda error: said.append(str(error)))
+    patience = Patience[ConnectionError]((ConnectionError,), lambda error: said.append(str(error)))
     answer, seconds = run(ask_until_answered(question, asyncio.Event(), patience))
     assert (answer, question.asked) == ("yes", 22)
     assert seconds == pytest.approx(21 * AGAIN_S)

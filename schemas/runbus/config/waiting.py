@@ -18,7 +18,7 @@ AGAIN_S = 1.0
 SAY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: a generic class cannot have them and be named with its type in 3.11
 class Patience(Generic[E]):
     """For which answers, and for how long, a question is asked again.
 

@@ -7,6 +7,8 @@ A **component** does the work of one process. The host calls it on one event loo
   loop may (`silent_seconds` of its health), and must end within its grace: SIGKILL follows SIGTERM after 30 s in
   compose and 22 s after the grace in the chart. If the topic behind it changes, it is cancelled.
 - `run` raises RunBusError for what a person has to mend (exit code 1), and returns early for nothing else.
+- It is made before Kafka is there, and if the process is stopped first, `run` is never called: what `run` gives back is
+  made in `run`.
 - `health` and `metrics` are called at any time between the component's making and its end, also before and after `run`.
   They may not block, and say what is so now.
 """

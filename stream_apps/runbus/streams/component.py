@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
@@ -34,70 +34,87 @@ def stream_process(app: App, settings: StreamSettings, codec: Codec) -> ProcessS
 
 
 class StreamComponent:
-    """Runs the engine of one app; see service.component.Component."""
+    """Runs the engine of one app; see service.component.Component.
+
+    The engine is made when it can run: it makes its clients, and only an engine that runs closes them. Before that
+    there is nothing to count.
+    """
 
     def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
-        self._engine = Engine(app, settings, codec)
+        self._app = app
+        self._settings = settings
+        self._codec = codec
+        self._engine: Engine | None = None
 
     async def run(self, start: Start) -> None:
         """Work until stopped. Raises RunBusError where a person has to act."""
-        engine = self._engine
-        await engine.run(start.stop, source_topic(start, engine.settings.kafka, engine.app))
+        source = source_topic(start, self._settings.kafka, self._app)
+        self._engine = Engine(self._app, self._settings, self._codec)
+        await self._engine.run(start.stop, source)
 
     def health(self) -> Health:
-        """Return where it stands. `dropped_events`: offsets deleted before they were read, and what was not sent."""
-        engine, counters = self._engine, self._engine.counters
-        lags = engine.lags().values()
-        return Health(
-            joined=engine.joined,
-            recovering=self._recovering(),
-            paused=engine.waits_for,
-            lag_ms=max((lag.milliseconds for lag in lags), default=0),
-            lag_events=sum(lag.events for lag in lags),
-            silent_seconds=time.monotonic() - engine.turned_at,
-            total_events=counters.steps,
-            dropped_events=counters.skipped_offsets + engine.outbox.dropped,
-            last_seq_id={str(p.shard.source): p.shard.next_offset for p in engine.partitions.values()},
-            committed={str(p.shard.source): p.committed for p in engine.partitions.values()},
-            detail=json.dumps(self._detail(), separators=(",", ":")),
-        )
+        """Return where it stands now."""
+        return Health() if self._engine is None else health_of(self._engine)
 
-    def metrics(self) -> Iterator[Sample]:
-        """Yield its metrics now."""
-        engine, counters, prefix = self._engine, self._engine.counters, self._engine.settings.kafka.topic_prefix
-        output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
-        yield catalogue.RECORDS.now(counters.records)
-        yield catalogue.STEPS.now(counters.steps)
-        yield catalogue.EMITTED.now(counters.emitted, prefix + output.name)
-        yield catalogue.DEAD_LETTERS.now(counters.dead_letters)
-        yield catalogue.REFUSED_STEPS.now(counters.refused_steps)
-        yield catalogue.SKIPPED_OFFSETS.now(counters.skipped_offsets)
-        yield catalogue.COMMITS.now(counters.commits)
-        yield catalogue.COMMIT_SECONDS.now(engine.commit_seconds)
-        yield catalogue.PARTITIONS.now(len(engine.partitions))
-        yield catalogue.RECOVERING.now(len(self._recovering()))
-        lags = engine.lags()
-        for place, partition in engine.partitions.items():
-            lag = lags[str(partition.shard.source)]
-            yield catalogue.LAG_EVENTS.now(lag.events, place.topic, str(place.partition))
-        yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)
-        for name, number in engine.sizes().items():
-            yield catalogue.STATE_ENTRIES.now(number, name)
+    def metrics(self) -> Iterable[Sample]:
+        """Return its metrics now."""
+        return () if self._engine is None else metrics_of(self._engine)
 
-    def _recovering(self) -> list[str]:
-        return [str(p.shard.source) for p in self._engine.partitions.values() if not p.opened]
 
-    def _detail(self) -> dict[str, object]:
-        engine, counters = self._engine, self._engine.counters
-        return {
-            "records": counters.records,
-            "emitted": counters.emitted,
-            "dead_letters": counters.dead_letters,
-            "refused_steps": counters.refused_steps,
-            "commits": counters.commits,
-            "skipped_offsets": counters.skipped_offsets,
-            "not_sent": engine.outbox.dropped,
-            "recovering": sorted(self._recovering()),
-            "paused": engine.waits_for,
-            "state": engine.sizes(),
-        }
+def health_of(engine: Engine) -> Health:
+    """Return where an engine stands. `dropped_events`: offsets deleted before they were read, and what was not sent."""
+    counters, lags = engine.counters, engine.lags().values()
+    return Health(
+        joined=engine.joined,
+        recovering=_recovering(engine),
+        paused=engine.waits_for,
+        lag_ms=max((lag.milliseconds for lag in lags), default=0),
+        lag_events=sum(lag.events for lag in lags),
+        silent_seconds=time.monotonic() - engine.turned_at,
+        total_events=counters.steps,
+        dropped_events=counters.skipped_offsets + engine.outbox.dropped,
+        last_seq_id={str(p.shard.source): p.shard.next_offset for p in engine.partitions.values()},
+        committed={str(p.shard.source): p.committed for p in engine.partitions.values()},
+        detail=json.dumps(_detail(engine), separators=(",", ":")),
+    )
+
+
+def metrics_of(engine: Engine) -> Iterator[Sample]:
+    """Yield the metrics of an engine."""
+    counters, prefix, lags = engine.counters, engine.settings.kafka.topic_prefix, engine.lags()
+    output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
+    yield catalogue.RECORDS.now(counters.records)
+    yield catalogue.STEPS.now(counters.steps)
+    yield catalogue.EMITTED.now(counters.emitted, prefix + output.name)
+    yield catalogue.DEAD_LETTERS.now(counters.dead_letters)
+    yield catalogue.REFUSED_STEPS.now(counters.refused_steps)
+    yield catalogue.SKIPPED_OFFSETS.now(counters.skipped_offsets)
+    yield catalogue.COMMITS.now(counters.commits)
+    yield catalogue.COMMIT_SECONDS.now(engine.commit_seconds)
+    yield catalogue.PARTITIONS.now(len(engine.partitions))
+    yield catalogue.RECOVERING.now(len(_recovering(engine)))
+    for place, partition in engine.partitions.items():
+        yield catalogue.LAG_EVENTS.now(lags[str(partition.shard.source)].events, place.topic, str(place.partition))
+    yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)
+    for name, number in engine.sizes().items():
+        yield catalogue.STATE_ENTRIES.now(number, name)
+
+
+def _recovering(engine: Engine) -> list[str]:
+    return sorted(str(p.shard.source) for p in engine.partitions.values() if not p.opened)
+
+
+def _detail(engine: Engine) -> dict[str, object]:
+    counters = engine.counters
+    return {
+        "records": counters.records,
+        "emitted": counters.emitted,
+        "dead_letters": counters.dead_letters,
+        "refused_steps": counters.refused_steps,
+        "commits": counters.commits,
+        "skipped_offsets": counters.skipped_offsets,
+        "not_sent": engine.outbox.dropped,
+        "recovering": _recovering(engine),
+        "paused": engine.waits_for,
+        "state": engine.sizes(),
+    }

@@ -185,7 +185,7 @@ def test_a_wrong_setting_is_one_line_and_2(variable: str, kafka_settings: KafkaS
     assert variable in fails(TOY, {**environment(kafka_settings), variable: "wrong"}, code=2)
 
 
-@pytest.mark.parametrize("kind", ["sink", "episodes", "live-metrics"])
+@pytest.mark.parametrize("kind", ["sink", "live-metrics"])
 def test_both_spellings_log_alike(kind: str, start: Start) -> None:
     """`runbus KIND` and `python -m` its module are one start: the same lines, but for their times."""
     nowhere = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
@@ -198,4 +198,5 @@ def test_both_spellings_log_alike(kind: str, start: Start) -> None:
         assert process.popen.wait(30) == 0, process.log()
         said.append({re.sub(r"^\S+ \S+ |:\d+", "", line) for line in process.log().splitlines()})
     assert said[0] == said[1]
+    assert not [line for line in said[0] if line.startswith("ERROR")]
     assert any(line.startswith("INFO runbus.probes.server probes.listening") for line in said[0]), said[0]
