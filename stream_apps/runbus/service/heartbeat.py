@@ -90,9 +90,9 @@ class HeartbeatTopic:
             "linger.ms": 5,
             "message.timeout.ms": int(_DELIVERY_S * 1000),
             "reconnect.backoff.max.ms": 2000,
-            "log_level": 4,
+            "log_level": 0,  # the component's own clients say what is wrong with the broker
         }
-        self._producer = Producer(config, logger=logging.getLogger("runbus.service.librdkafka"))
+        self._producer = Producer(config)
 
     def send(self, beat: Heartbeat) -> None:
         """Hand one over; blocks if a registry has to be asked. Raises RunBusError, BufferError, KafkaException."""
