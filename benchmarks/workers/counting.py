@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runbus.kafka.settings import KafkaSettings
@@ -21,10 +22,10 @@ from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from runbus.service.host import serve
 from runbus.streams.api import NOTHING, App, At, Change, Effects
-from runbus.streams.engine import Engine
+from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
-from runbus.streams.shell import run as run_engine
 
 PARTITIONS = 4
 SESSION_S = 10.0
@@ -164,7 +165,8 @@ def engine(servers: str, prefix: str, instance: str) -> None:
     """Run the counting core in our engine."""
     kafka = KafkaSettings(bootstrap_servers=servers, topic_prefix=prefix)
     settings = StreamSettings(kafka, instance_id=instance, session_seconds=SESSION_S)
-    run_engine(lambda: Engine(App("episodes", Counting, "transaction", 0.2), settings, Codec()))
+    process = stream_process(App("episodes", Counting, "transaction", 0.2), settings, Codec())
+    process.runner(partial(serve, process))
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 
 
-def fails(module: str, env: Mapping[str, str], *, seconds: float = 60) -> str:
-    """Run a process that must end with 1, without a traceback; return its last line."""
+def fails(module: str, env: Mapping[str, str], *, seconds: float = 60, code: int = 1) -> str:
+    """Run a process that must end with that code, without a traceback; return its last line."""
     ended = subprocess.run(
         [sys.executable, "-m", module],
         env={**os.environ, **env},
@@ -18,6 +18,6 @@ def fails(module: str, env: Mapping[str, str], *, seconds: float = 60) -> str:
         timeout=seconds,
         check=False,
     )
-    assert ended.returncode == 1, ended.stderr
+    assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stderr.strip().splitlines()[-1]

@@ -10,14 +10,14 @@ from runbus.config.errors import RunBusError
 from runbus.config.secret import Secret
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.settings import KafkaSettings
+from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import MemoryMember
+from runbus.sink.metrics import SinkMetrics
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
-from runbus.sink.tally import Tally
 from runbus.sink.topics import TopicIds
-from runbus.sink.world import World
 from tests.simulation.universe import TOPICS, Universe
 from tests.simulation.values import SimulatedSchemas
 from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredStore
@@ -41,7 +41,7 @@ class Process:
     """A sink from its start to its end."""
 
     def __init__(self, universe: Universe, name: str) -> None:
-        self.tally = Tally()
+        self.tally = SinkMetrics()
         self.wire = Wire(universe, f"{universe.profile.seed} {name}")
         self._universe = universe
         self._settings = _settings(universe)
@@ -53,7 +53,7 @@ class Process:
         clock = WiredClock(self.wire)
         broker = WiredBroker(self.wire)
         limits = self._settings.limits
-        world = World(
+        world = ProtocolContext(
             log=broker,
             store=WiredStore(self.wire),
             schemas=SimulatedSchemas(self._universe.registry),

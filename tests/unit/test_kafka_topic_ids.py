@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from runbus.kafka.model import LogUnavailable
 from runbus.kafka.topic_ids import kafka_ids, topic_ids
-from runbus.streams.start import SourceTopic
+from runbus.service.topics import TopicReplaced, watch_topics
 
 
 class Admin:
@@ -59,6 +59,10 @@ def test_a_broker_that_does_not_say_is_no_missing_topic(error: BaseException) ->
 @pytest.mark.parametrize(
     ("now", "same"), [({"a": "1"}, True), ({"a": "2"}, False), ({}, True), ({"a": TimeoutError()}, True)]
 )
-def test_an_app_goes_on_unless_its_topic_is_another_one(now: dict[str, str | BaseException], same: bool) -> None:
+def test_a_process_goes_on_unless_its_topic_is_another_one(
+    monkeypatch: pytest.MonkeyPatch, now: dict[str, str | BaseException], same: bool
+) -> None:
     """A topic that is gone, or that nobody can describe, is not known to be another one."""
-    assert asyncio.run(SourceTopic("a", "1", 8, admin(**now)).unchanged()) is same
+    monkeypatch.setattr("runbus.service.topics._LOOK_S", 0.0)
+    with pytest.raises(TimeoutError if same else TopicReplaced):
+        asyncio.run(asyncio.wait_for(watch_topics(admin(**now), {"a": "1"}), 0.2))

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.probes import Probe, Standing, serving
+from runbus.probes import Health, Probe, serving
 from runbus.probes.check import main, own_page
 
 
-def asked(standing: Standing, work: Callable[[str], int]) -> int:
+def asked(health: Health, work: Callable[[str], int]) -> int:
     """Return what `work` returns while a process that stands so is served at the address that it is given."""
 
     async def scene() -> int:
-        async with serving("127.0.0.1:0", Probe("sink", lambda: standing, tuple)) as address:
+        async with serving("127.0.0.1:0", Probe("sink", lambda: health, tuple)) as address:
             return await asyncio.to_thread(work, str(address))
 
     return asyncio.run(scene())
@@ -48,12 +48,12 @@ def test_ready_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RUNBUS_PROBES_ADDRESS", address)
         return main([])
 
-    assert asked(Standing(joined=True), work) == 0
+    assert asked(Health(joined=True), work) == 0
 
 
 def test_not_ready_is_1_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     """The page's own reasons are printed: they are what `docker inspect` shows."""
-    assert asked(Standing(waits_for="the broker"), lambda address: main([f"http://{address}/ready"])) == 1
+    assert asked(Health(waits_for="the broker"), lambda address: main([f"http://{address}/ready"])) == 1
     said = capsys.readouterr().err
     assert "/ready says 503" in said
     assert "waits for the broker" in said
@@ -65,7 +65,7 @@ def test_every_url_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     def work(address: str) -> int:
         return main(["http://127.0.0.1:9/ready", "nonsense", f"http://{address}/ready"])
 
-    assert asked(Standing(joined=True), work) == 1
+    assert asked(Health(joined=True), work) == 1
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(" does not answer")[0] for line in said] == ["http://127.0.0.1:9/ready", "nonsense"]
 

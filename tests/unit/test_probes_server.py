@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runbus.config.errors import RunBusError
-from runbus.probes import Address, Durations, Limits, Probe, Sample, Standing, catalogue, serving
+from runbus.probes import Address, Durations, Health, Limits, Probe, Sample, catalogue, serving
 from runbus.probes.durations import BOUNDS
 from runbus.probes.exposition import exposition
 
@@ -21,10 +21,10 @@ class Process:
     """A process that stands where a test says."""
 
     def __init__(self) -> None:
-        self.now = Standing()
+        self.now = Health()
         self.commits = Durations()
 
-    def standing(self) -> Standing:
+    def health(self) -> Health:
         """Return where it stands."""
         return self.now
 
@@ -43,7 +43,7 @@ def served(process: Process, work: Callable[[Ask], None], text: str = "127.0.0.1
     """Run `work` in a thread while the pages of `process` are served."""
 
     async def scene() -> None:
-        async with serving(text, Probe("sink", process.standing, process.samples, Limits(30.0))) as address:
+        async with serving(text, Probe("sink", process.health, process.samples, Limits(30.0))) as address:
             assert address is not None
             await asyncio.to_thread(work, asking(address))
 
@@ -72,7 +72,7 @@ def test_ready_says_why_it_is_not() -> None:
         status, body = ask("/ready")
         assert (status, json.loads(body)["ready"]) == (503, False)
         assert json.loads(body)["reasons"] == ["the group has given it no partitions yet"]
-        process.now = Standing(joined=True)
+        process.now = Health(joined=True)
         assert ask("/ready") == (200, b'{"ready": true, "reasons": []}')
 
     served(process, work)
@@ -84,7 +84,7 @@ def test_live_follows_the_loop_of_the_process_only() -> None:
 
     def work(ask: Ask) -> None:
         assert ask("/live")[0] == 200
-        process.now = Standing(joined=True, silent_seconds=1000)
+        process.now = Health(joined=True, silent_seconds=1000)
         assert ask("/live")[0] == 503
         assert ask("/nowhere")[0] == 404
 
@@ -155,7 +155,7 @@ def test_off_listens_nowhere() -> None:
 
     async def scene() -> None:
         process = Process()
-        async with serving("", Probe("sink", process.standing, process.samples)) as address:
+        async with serving("", Probe("sink", process.health, process.samples)) as address:
             assert address is None
 
     asyncio.run(scene())

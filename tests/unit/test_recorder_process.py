@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
@@ -76,7 +77,7 @@ def test_the_end_bounds_what_block_waits_for() -> None:
     bus.publish("first")
     thread = threading.Thread(target=bus.publish, args=("second",), daemon=True)
     thread.start()
-    bus.block_until(0.0)
+    bus.block_until(Deadline(0.0))
     thread.join(10)
     assert not thread.is_alive()
     assert (lost, subscription.stats().dropped_events) == (["second"], 1)

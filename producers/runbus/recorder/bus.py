@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.recorder.subscription import Item, OfferResult, Policy, QueueOptions, Subscription, SubscriptionStats
 
@@ -64,7 +65,7 @@ class RunBus:
             if result := subscription.offer(item):
                 subscription.tell(result)
 
-    def block_until(self, deadline: float | None) -> None:
+    def block_until(self, deadline: Deadline | None) -> None:
         """Bound how long policy `block` makes publishers wait, in every subscription: see Subscription."""
         for subscription in self._subscriptions:
             subscription.block_until(deadline)

@@ -17,6 +17,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError
 
+from runbus.config.deadline import Deadline
 from runbus.kafka.headers import START_BYTES, shortened
 from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 from runbus.recorder.bus import RunBus
@@ -130,8 +131,8 @@ class Courier:
         While one of its threads is in getaddrinfo, glibc holds a lock that a forked child would inherit, held for ever:
         the child's own client could then never connect.
         """
-        deadline = time.monotonic() + timeout
-        while self._link.connecting and time.monotonic() < deadline:
+        deadline = Deadline.after(timeout, time.monotonic())
+        while self._link.connecting and not deadline.passed(time.monotonic()):
             time.sleep(0.002)
 
     def after_fork(self) -> None:

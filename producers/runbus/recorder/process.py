@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
@@ -150,27 +151,27 @@ class Process:
         """
         if self._ending:
             return
-        self._block_until(0.0)
+        self._block_until(Deadline(0.0))
         for _, courier in list(self._couriers.values()):
             courier.release(True)
 
-    def _bounded(self) -> float:
+    def _bounded(self) -> Deadline:
         """Return the deadline of the end; no publisher waits beyond it."""
         for _, courier in list(self._couriers.values()):
             courier.release(False)
         seconds = max((c.settings.flush_seconds for _, c in list(self._couriers.values())), default=_END_S)
-        deadline = time.monotonic() + seconds
+        deadline = Deadline.after(seconds, time.monotonic())
         self._block_until(deadline)
         return deadline
 
-    def _block_until(self, deadline: float | None) -> None:
+    def _block_until(self, deadline: Deadline | None) -> None:
         buses = [bus for bus, _ in list(self._couriers.values())] + [recorder.bus for recorder in self.recorders()]
         for bus in {id(bus): bus for bus in buses}.values():
             bus.block_until(deadline)
 
-    def _deliver(self, deadline: float) -> None:
+    def _deliver(self, deadline: Deadline) -> None:
         for _, courier in list(self._couriers.values()):
-            if not courier.flush(max(0.0, deadline - time.monotonic())):
+            if not courier.flush(deadline.remaining(time.monotonic())):
                 _say_undelivered(courier)
 
     def _at_exit(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 
 Policy = Literal["drop_oldest", "drop_newest", "conflate", "block"]
@@ -125,7 +126,7 @@ class Subscription:
         self._accepted, self._delivered, self._dropped, self._waiting = _Amount(), _Amount(), _Amount(), _Amount()
         self._position = 0
         self._closed = False
-        self._block_until: float | None = None
+        self._block_until: Deadline | None = None
 
     def get(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - the bus carries any event
         """Return the next event, or None: nothing came in `timeout` seconds (None = wait), or closed and empty."""
@@ -293,16 +294,16 @@ class Subscription:
             case _:
                 return False, self._drop_oldest(item)
 
-    def block_until(self, deadline: float | None) -> None:
-        """Let publishers wait for room until `deadline` (monotonic seconds), then drop; None = as long as it takes."""
+    def block_until(self, deadline: Deadline | None) -> None:
+        """Let publishers wait for room until `deadline` (of time.monotonic), then drop; None = as long as it takes."""
         with self._changed:
             self._block_until = deadline
             self._changed.notify_all()
 
     def _wait_for_room(self, item: Item) -> bool:
         while not (self._closed or self._fits(item)):
-            left = None if self._block_until is None else self._block_until - time.monotonic()
-            if left is not None and left <= 0:
+            left = None if self._block_until is None else self._block_until.remaining(time.monotonic())
+            if left == 0:
                 return False
             self._changed.wait(left)
         return not self._closed

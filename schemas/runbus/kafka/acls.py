@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import BrokerUnavailable
@@ -167,9 +168,9 @@ def _found(settings: KafkaSettings, principals: Mapping[Role, str]) -> set[AclBi
 
 def _wait_for(settings: KafkaSettings, principals: Mapping[Role, str], created: set[AclBinding]) -> None:
     """Return once the broker shows them: the controller has them first."""
-    deadline = time.monotonic() + _SETTLED_S
+    deadline = Deadline.after(_SETTLED_S, time.monotonic())
     while not created <= _found(settings, principals):
-        if time.monotonic() > deadline:
+        if deadline.passed(time.monotonic()):
             raise BrokerUnavailable(
                 f"{settings.bootstrap_servers} took the rights and does not show them after {_SETTLED_S:.0f} s: see "
                 "`runbus topics acls`, and apply them again"

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from runbus.config.deadline import Deadline
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import BrokerUnavailable, TopicMismatch, TopicMissing, TopicRefused, no_answer
 from runbus.kafka.settings import KafkaSettings
@@ -155,9 +156,9 @@ class _Admin:
 
     def _settled(self, what: str, ask: Callable[[], V | None]) -> V:
         """Ask until there is an answer: a topic that was just created is not known everywhere at once."""
-        deadline = time.monotonic() + _SETTLED_S
+        deadline = Deadline.after(_SETTLED_S, time.monotonic())
         while (found := ask()) is None:
-            if time.monotonic() > deadline:
+            if deadline.passed(time.monotonic()):
                 raise self._unavailable(f"{what} after {_SETTLED_S:.0f} s")
             time.sleep(0.05)
         return found

@@ -15,6 +15,8 @@ from runbus.kafka.errors import BrokerUnavailable
 from runbus.kafka.settings import KafkaSettings, Membership
 
 log = logging.getLogger(__name__)
+# What the broker speaks, asked once before a consumer is made: no poll interval runs yet. Two requests to a broker that
+# hangs are 20 s of the 30 s between SIGTERM and SIGKILL; the classic protocol is taken then.
 _TIMEOUT_S = 10.0
 # librdkafka's queue of records read ahead, of all partitions together; the backlogs have their own bound. What it has
 # when a partition is paused is read again later.
@@ -128,7 +130,7 @@ def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -
 
 
 def new_producer(kafka: KafkaSettings) -> Producer:
-    """Return the sink's producer, of heartbeats and dead letters."""
+    """Return the sink's producer of dead letters."""
     return Producer(
         {
             **kafka.producer_config(),
@@ -140,6 +142,20 @@ def new_producer(kafka: KafkaSettings) -> Producer:
             "log_level": 4,
         },
         logger=_QUIET,
+    )
+
+
+def new_heartbeat_producer(kafka: KafkaSettings, delivery_seconds: float) -> Producer:
+    """Return a producer of heartbeats: one that is not delivered within `delivery_seconds` is given up."""
+    return Producer(
+        {
+            **kafka.producer_config(),
+            "client.id": "runbus-heartbeats",
+            "linger.ms": 5,
+            "message.timeout.ms": int(delivery_seconds * 1000),
+            "reconnect.backoff.max.ms": 2000,
+            "log_level": 0,  # the component's own clients say what is wrong with the broker
+        }
     )
 
 

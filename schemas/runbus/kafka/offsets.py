@@ -22,8 +22,12 @@ from runbus.kafka.model import LogUnavailable, TopicPartition
 from runbus.kafka.threads import in_thread
 
 T = TypeVar("T")
-_TIMEOUT_S = 10.0  # one request; the caller repeats it
-_LOOK_S = 3.0  # the same, if the answer is only shown: heartbeats do not wait for it
+# One request to a broker that hangs; the caller repeats it. A rebalance callback makes three of them, and one for the
+# topics' ids: 40 s at the most before it says that it waits, of the 300 s of the poll interval.
+_TIMEOUT_S = 10.0
+# The same, if the answer is only shown: lags are older by this much at the most. Nothing waits for it, neither the
+# poll interval nor the end of the process.
+_LOOK_S = 3.0
 
 
 class KafkaOffsets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from runbus.config.waiting import Patience, ask_until_answered
 from runbus.kafka.admin import ask_topics
 from runbus.kafka.errors import BrokerUnavailable, TopicMissing
 from runbus.kafka.principals import Role
@@ -18,12 +18,12 @@ from runbus.kafka.rights import check_rights
 from runbus.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
-# A broker that starts beside us is given this long; a wrong address should not look like patience.
+# A broker that starts beside us is given this long; a wrong address should not look like patience. No partition is
+# owned yet, so neither session nor poll interval runs. SIGTERM ends the wait after the question that is under way.
 BROKER_S = 30.0
+# One question to a broker that hangs. SIGTERM waits for it, and for the one about rights (10 s): 15 s of the 30 s that
+# pass before SIGKILL, of which nothing else is used at a start.
 _ASK_S = 5.0
-# Between two questions, and between two log lines that say the same.
-_AGAIN_S = 1.0
-_SAY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,13 @@ async def needed_topics(
 async def _listed(
     settings: KafkaSettings, admin: AdminClient, stop: asyncio.Event, needs: Needs
 ) -> dict[str, int] | None:
-    loop = asyncio.get_running_loop()
-    deadline, say_at = loop.time() + BROKER_S, 0.0
-    while not stop.is_set():
-        try:
-            listed = await asyncio.to_thread(ask_topics, settings, admin, _ASK_S)
-            await asyncio.to_thread(check_rights, settings, admin, needs.role, needs.group)
-        except (BrokerUnavailable, KafkaException) as error:
-            if loop.time() > deadline:
-                raise
-            if loop.time() >= say_at:
-                say_at = loop.time() + _SAY_S
-                log.warning("start.waiting for Kafka: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _AGAIN_S)
-        else:
-            return listed
-    return None
+    async def ask() -> dict[str, int]:
+        listed = await asyncio.to_thread(ask_topics, settings, admin, _ASK_S)
+        await asyncio.to_thread(check_rights, settings, admin, needs.role, needs.group)
+        return listed
+
+    def say(error: BrokerUnavailable | KafkaException) -> None:
+        log.warning("start.waiting for Kafka: %s", error)
+
+    patience = Patience[BrokerUnavailable | KafkaException]((BrokerUnavailable, KafkaException), say, BROKER_S)
+    return await ask_until_answered(ask, stop, patience)

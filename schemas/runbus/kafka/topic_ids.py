@@ -15,7 +15,9 @@ _TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
 
 def topic_ids(admin: AdminClient, names: Sequence[str], seconds: float = _TIMEOUT_S) -> dict[str, str]:
     """Return name -> id; a missing topic is absent. Raises KafkaException, also for a broker that does not answer."""
-    found = {}
+    found: dict[str, str] = {}
+    if not names:
+        return found
     for name, future in admin.describe_topics(TopicCollection(list(names)), request_timeout=seconds).items():
         try:
             found[name] = str(future.result(timeout=seconds + 1).topic_id)

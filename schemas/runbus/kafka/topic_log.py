@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from runbus.config.deadline import Deadline
 from runbus.kafka.admin import topic_id
 from runbus.kafka.clients import admin_client, new_log_reader
 from runbus.kafka.commit_metadata import counted_in
@@ -54,12 +55,12 @@ class TopicLog:
         A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
         the topic that it counts in (runbus.kafka.commit_metadata.Intent), and starts the new one from its start.
         """
-        deadline = time.monotonic() + _REQUEST_S
+        deadline = Deadline.after(_REQUEST_S, time.monotonic())
         while True:
             try:
                 found = self._ask_committed()
             except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                if error.args[0].code() not in _COORDINATOR_MOVES or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
             else:
@@ -78,7 +79,7 @@ class TopicLog:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset, and where reading ends now: before the first transaction that is open."""
-        deadline = time.monotonic() + _REQUEST_S
+        deadline = Deadline.after(_REQUEST_S, time.monotonic())
         while True:
             try:
                 low, end = self._consumer.get_watermark_offsets(
@@ -86,7 +87,7 @@ class TopicLog:
                 )
             except KafkaException as error:
                 # a topic that has just been created: the client's picture of it is not whole yet
-                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
             else:

@@ -6,7 +6,6 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage (an option, a variable or a configurat
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -16,10 +15,11 @@ import typer
 from runbus.cli import audit, config, data, dlq, schema, services, stack, topics
 from runbus.cli.context import Settings
 from runbus.cli.option import flag, option
-from runbus.cli.output import complain, say
+from runbus.cli.output import say
 from runbus.config import catalogue as c
-from runbus.config.errors import ConfigError, RunBusError
 from runbus.config.options import LOG_LEVEL
+from runbus.service.entry import exit_code
+from runbus.service.logs import configure_logs
 
 app = typer.Typer(
     name="runbus",
@@ -67,8 +67,7 @@ def root(  # noqa: PLR0913, PLR0917 - one parameter an option
         for name, setting in _FLAGS.items()
         if context.params[name] is not None and _from_command_line(context, name)
     }
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("runbus").setLevel(log_level.upper())  # other libraries keep the root's level, warning
+    configure_logs(log_level)
     context.obj = Settings(flags)
 
 
@@ -89,16 +88,4 @@ config.register(app)
 
 def run() -> None:
     """Run the command line and exit."""
-    try:
-        app(standalone_mode=True)
-    except ConfigError as error:
-        complain(str(error))
-        sys.exit(2)
-    except RunBusError as error:
-        complain(str(error))
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "runbus":
-            raise
-        complain(f"this command needs the package {error.name}: pip install 'runbus[all]'")
-        sys.exit(1)
+    sys.exit(exit_code(lambda: app(standalone_mode=True), "runbus"))

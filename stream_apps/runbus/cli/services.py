@@ -1,8 +1,7 @@
-"""`runbus migrate`, `sink`, `episodes` and `live-metrics`: what runs beside the broker and ClickHouse."""
+"""`runbus migrate`, and a command for each process of the catalogue: what runs beside the broker and ClickHouse."""
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
@@ -13,15 +12,15 @@ from runbus.cli.output import Json, print_json, print_table, say
 from runbus.clickhouse.migrate import migrate
 from runbus.clickhouse.users import apply_users, parse_teams, user_passwords
 from runbus.config.options import TEAMS, USERS
-from runbus.sink import run as run_sink
+from runbus.service.catalogue import PROCESSES, ProcessEntry
+from runbus.service.entry import PROCESS_LOG_LEVEL, start
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("migrate")(migrate_)
-    app.command("sink")(sink)
-    app.command("episodes")(episodes)
-    app.command("live-metrics")(live_metrics)
+    for entry in PROCESSES:
+        _add(app, entry)
 
 
 def migrate_(
@@ -47,30 +46,16 @@ def migrate_(
         say(name)
 
 
-def sink(context: typer.Context) -> None:
-    """Store steps, events, heartbeats and dead letters in ClickHouse, exactly once; runs until it is stopped."""
-    _say_what_it_does(context)
-    run_sink(settings(context).sources)
+def _add(app: typer.Typer, entry: ProcessEntry) -> None:
+    def run(context: typer.Context) -> None:
+        start(entry.kind, settings(context).sources, _log_level(context))
+
+    app.command(entry.kind, help=entry.does)(run)
 
 
-def episodes(context: typer.Context) -> None:
-    """Finalise each episode of the log, once per revision; runs until it is stopped."""
-    from runbus.episodes.process import run
-
-    _say_what_it_does(context)
-    run(settings(context).sources)
-
-
-def live_metrics(context: typer.Context) -> None:
-    """Compute what each stream does now, for pages and alarms; runs until it is stopped."""
-    from runbus.live_metrics.process import run
-
-    _say_what_it_does(context)
-    run(settings(context).sources)
-
-
-def _say_what_it_does(context: typer.Context) -> None:
-    """Log from info on, unless the level was chosen: a process says what it does, a question only what fails."""
-    level = context.find_root().get_parameter_source("log_level")
-    if level is not None and level.name == "DEFAULT":
-        logging.getLogger("runbus").setLevel(logging.INFO)
+def _log_level(context: typer.Context) -> str:
+    """Return the level of a process: a question logs only what fails, a process says what it does."""
+    root = context.find_root()
+    level = root.get_parameter_source("log_level")
+    chosen = level is not None and level.name != "DEFAULT"
+    return str(root.params["log_level"]) if chosen else PROCESS_LOG_LEVEL

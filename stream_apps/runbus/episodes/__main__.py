@@ -1,11 +1,10 @@
-"""`python -m runbus.episodes`: the app with settings from the environment and the file."""
+"""`python -m runbus.episodes`: settings from the environment and the file, else as `runbus episodes`."""
 
 from __future__ import annotations
 
 import sys
 
-from runbus.config.command import main
-from runbus.episodes.process import run
+from runbus.service.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    sys.exit(main("episodes"))

@@ -7,24 +7,20 @@ from runbus.config.sources import Sources
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
 from runbus.schemas.registry import codec
+from runbus.service.component import ProcessSpec
 from runbus.streams.api import App
-from runbus.streams.engine import Engine
+from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
-from runbus.streams.shell import run as run_engine
 
 #: An episode is visible this long after its last step was read; each commit costs the broker some milliseconds.
 COMMIT_S = 0.2
 
 
-def run(sources: Sources) -> None:
-    """Finalise episodes until SIGTERM or SIGINT.
-
-    Raises:
-        RunBusError: one sentence for the person who has to act (settings, topics).
-    """
+def episodes_process(sources: Sources) -> ProcessSpec:
+    """Return the app for the host. Raises ConfigError naming the variable and the bad value."""
     settings, policy, values = StreamSettings.load(sources), load_policy(sources), codec(sources)
     app = App("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
-    run_engine(lambda: Engine(app, settings, values))
+    return stream_process(app, settings, values)
 
 
 def load_policy(sources: Sources) -> Policy:

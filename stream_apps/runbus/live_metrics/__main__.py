@@ -1,11 +1,10 @@
-"""`python -m runbus.live_metrics`: the app with settings from the environment and the file."""
+"""`python -m runbus.live_metrics`: settings from the environment and the file, else as `runbus live-metrics`."""
 
 from __future__ import annotations
 
 import sys
 
-from runbus.config.command import main
-from runbus.live_metrics.process import run
+from runbus.service.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    sys.exit(main("live-metrics"))

@@ -6,21 +6,17 @@ from runbus.config import catalogue as c
 from runbus.config.sources import Sources
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.registry import codec
+from runbus.service.component import ProcessSpec
 from runbus.streams.api import App
-from runbus.streams.engine import Engine
+from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
-from runbus.streams.shell import run as run_engine
 
 #: What is read again after a crash; the metrics themselves do not wait for it.
 COMMIT_S = 1.0
 
 
-def run(sources: Sources) -> None:
-    """Compute live metrics until SIGTERM or SIGINT.
-
-    Raises:
-        RunBusError: one sentence for the person who has to act (settings, topics).
-    """
+def live_metrics_process(sources: Sources) -> ProcessSpec:
+    """Return the app for the host. Raises ConfigError naming the variable and the bad value."""
     settings, values = StreamSettings.load(sources), codec(sources)
     interval_ms = sources.get(c.LIVE_METRICS_INTERVAL_MS)
     most = sources.get(c.LIVE_METRICS_STREAMS)
@@ -30,4 +26,4 @@ def run(sources: Sources) -> None:
         "at once",
         COMMIT_S,
     )
-    run_engine(lambda: Engine(app, settings, values))
+    return stream_process(app, settings, values)

@@ -14,6 +14,7 @@ from runbus.clickhouse.errors import translated
 from runbus.clickhouse.migrate import migrate
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.config.sources import Sources, read_sources
 from runbus.kafka.admin import apply_topics
@@ -54,11 +55,11 @@ def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[App] = A
     Raises RunBusError, naming the log, when that takes longer than a start should.
     """
     settings = ClickHouseSettings.load(sources(endpoints))
-    deadline = time.monotonic() + _START_S
+    deadline = Deadline.after(_START_S, time.monotonic())
     client = connect(settings)
     try:
         while silent := {app.name for app in apps} - _heard(client, began):
-            if time.monotonic() > deadline:
+            if deadline.passed(time.monotonic()):
                 name = SINK.name if SINK.name in silent else min(silent)  # without the sink nobody is heard
                 log = endpoints.config_file.parent / "logs" / f"{name}.log"
                 raise RunBusError(f"nothing was heard of {name} within {_START_S:.0f} s.{last_lines(log)}")

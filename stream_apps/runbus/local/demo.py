@@ -24,6 +24,7 @@ from runbus.clickhouse.errors import StoreError, translated
 from runbus.clickhouse.queries import query
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.local.agents.tasks import TASKS
 from runbus.local.apps import APPS, SINK, prepare, sources, wait_for_apps
@@ -282,14 +283,14 @@ def _settled(endpoints: Endpoints, stamp: str, say: Say) -> tuple[Audit, Episode
     settings = SinkSettings.load(found)
     sides = Sides(settings.kafka, settings.clickhouse, codec(found), settings.group)
     say("reading the log and ClickHouse for the audit ...")
-    deadline = time.monotonic() + _SETTLE_S
+    deadline = Deadline.after(_SETTLE_S, time.monotonic())
     with closing(connect(settings.clickhouse)) as client:
         while True:
             result = _only(audit(sides), stamp)
             with translated():
                 rows = client.query(query("finalised_episodes"), parameters={"prefix": stamp}).result_rows
             episodes = Episodes(*rows[0])
-            if (result.settled and episodes.ended == episodes.finalised) or time.monotonic() > deadline:
+            if (result.settled and episodes.ended == episodes.finalised) or deadline.passed(time.monotonic()):
                 return result, episodes
             time.sleep(_SAY_EVERY_S)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.local.child import PARENT_VARIABLE, wrap
 from runbus.local.env import stack_environment
@@ -107,11 +108,11 @@ def running(service: Service, log_path: Path) -> Iterator[Running]:
 
 def wait_ready(service: Service, log_path: Path, alive: Callable[[], bool]) -> None:
     """Probe until ready. Raises RunBusError when ``alive`` turns False or ``start_seconds`` pass."""
-    deadline = time.monotonic() + service.start_seconds
+    deadline = Deadline.after(service.start_seconds, time.monotonic())
     while not service.probe():
         if not alive():
             raise RunBusError(f"{service.name} ended while starting.{last_lines(log_path)}")
-        if time.monotonic() > deadline:
+        if deadline.passed(time.monotonic()):
             seconds = service.start_seconds
             raise RunBusError(f"{service.name} did not answer within {seconds:.0f} s.{last_lines(log_path)}")
         time.sleep(_PROBE_EVERY)

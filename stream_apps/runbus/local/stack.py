@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.config.secret import Secret
 from runbus.config.sources import FILE_NAME, cache
@@ -245,9 +246,9 @@ class Stack:
         if not self.supervisor.is_stale():
             return
         log.warning("the stack of %s ended without being stopped; recovering", self.home)
-        deadline = time.monotonic() + _STALE_SECONDS
+        deadline = Deadline.after(_STALE_SECONDS, time.monotonic())
         ports = (state.kafka_port, state.controller_port, state.clickhouse_port, state.registry_port)
-        while any(port and answers(port) for port in ports) and time.monotonic() < deadline:
+        while any(port and answers(port) for port in ports) and not deadline.passed(time.monotonic()):
             time.sleep(0.05)
 
     @contextmanager

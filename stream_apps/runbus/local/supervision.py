@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.local.child import PARENT_VARIABLE, wrap
 from runbus.local.env import stack_environment
@@ -136,9 +137,9 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = Deadline.after(_START_SECONDS, time.monotonic())
         while not self.is_running():
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or deadline.passed(time.monotonic()):
                 process.kill()
                 process.wait()
                 raise RunBusError(f"the process supervisor did not start.{last_lines(output)}")
@@ -202,9 +203,9 @@ class Supervisor:
             self._remove_socket()
             return False
         self._call("shutdown")
-        deadline = time.monotonic() + seconds
+        deadline = Deadline.after(seconds, time.monotonic())
         while _exists(pid):
-            if time.monotonic() > deadline:
+            if deadline.passed(time.monotonic()):
                 raise RunBusError(f"the stack did not stop within {seconds:.0f} s; its supervisor is process {pid}.")
             time.sleep(0.05)
         self._remove_socket()

@@ -7,15 +7,15 @@ block. Counts are those that the process keeps anyway; only durations are collec
     ...
     commits.observe(seconds)                                     # where a commit was answered
     ...
-    def standing() -> Standing:                                  # asked by /live and /ready
-        return Standing(joined=True, lag_ms=lag, silent_seconds=time.monotonic() - progress_at)
+    def health() -> Health:                                  # asked by /live and /ready
+        return Health(joined=True, lag_ms=lag, silent_seconds=time.monotonic() - progress_at)
 
     def samples() -> Iterator[Sample]:                           # asked by /metrics
         yield catalogue.STEPS.now(counters.steps)
         yield catalogue.LAG_EVENTS.now(12, "runbus.steps", "3")  # labels in the order of the catalogue
         yield catalogue.COMMIT_SECONDS.now(commits)
 
-    async with serving(settings.probes_address, Probe("episodes", standing, samples, Limits(30.0))) as address:
+    async with serving(settings.probes_address, Probe("episodes", health, samples, Limits(30.0))) as address:
         ...
 
 `catalogue.py` is every metric there is, `readiness.py` the rule of /ready, `server.py` the pages.
@@ -25,17 +25,17 @@ from runbus.probes import catalogue
 from runbus.probes.address import Address, probes_address
 from runbus.probes.catalogue import Metric, Sample
 from runbus.probes.durations import Durations
-from runbus.probes.readiness import Limits, Standing, reasons, stuck
+from runbus.probes.readiness import Health, Limits, reasons, stuck
 from runbus.probes.server import Probe, serving
 
 __all__ = [
     "Address",
     "Durations",
+    "Health",
     "Limits",
     "Metric",
     "Probe",
     "Sample",
-    "Standing",
     "catalogue",
     "probes_address",
     "reasons",

@@ -1,4 +1,4 @@
-"""Whether a process is ready, and whether it lives: one rule for all of them, pure."""
+"""Decides whether a process is ready, and whether it lives: one rule for all of them, pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a process stands now.
+class Health:
+    """What a process says of itself now. The heartbeat has all of it, readiness depends on the first part.
 
     Attributes:
         joined: the group gave it its partitions at least once and they are still its own. None at all is an answer
@@ -20,6 +20,11 @@ class Standing:
         lag_events: number of them.
         stopping: it was asked to end.
         silent_seconds: since its loop last turned, whether or not there was something to do.
+        total_events: what it took in since it started.
+        dropped_events: what it could not take in, or gave up.
+        last_seq_id: partition -> the next offset that is not done.
+        committed: partition -> the offset that its group committed.
+        detail: further counts, as a JSON object.
     """
 
     joined: bool = False
@@ -30,6 +35,11 @@ class Standing:
     lag_events: int = 0
     silent_seconds: float = 0.0
     stopping: bool = False
+    total_events: int = 0
+    dropped_events: int = 0
+    last_seq_id: Mapping[str, int] = field(default_factory=dict)
+    committed: Mapping[str, int] = field(default_factory=dict)
+    detail: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,14 @@ class Limits:
     silent_seconds: float = 120.0
 
 
-def stuck(now: Standing, limits: Limits) -> str:
+def stuck(now: Health, limits: Limits) -> str:
     """Return why the process does not live any more; empty = it does. Nothing outside of it counts."""
     if now.silent_seconds > limits.silent_seconds:
         return f"its loop has not turned for {now.silent_seconds:.0f} s"
     return ""
 
 
-def reasons(now: Standing, limits: Limits) -> list[str]:
+def reasons(now: Health, limits: Limits) -> list[str]:
     """Return why the process is not ready, one sentence each; empty = it is."""
     found = ["it is stopping"] if now.stopping else []
     found += [reason for reason in (stuck(now, limits),) if reason]

@@ -14,13 +14,14 @@ from runbus.config.errors import RunBusError
 from runbus.probes import catalogue
 from runbus.probes.address import Address, probes_address
 from runbus.probes.catalogue import Sample
-from runbus.probes.readiness import Limits, Standing, reasons, stuck
+from runbus.probes.readiness import Health, Limits, reasons, stuck
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 log = logging.getLogger(__name__)
-# How long an answer that is being sent may hold up the end of the process.
+# An answer that is being sent to somebody who does not read holds up the end of the process for no longer: 1 s of the
+# 22 s between the end of the grace and SIGKILL.
 _CLOSE_S = 1.0
 
 
@@ -30,20 +31,20 @@ class Probe:
 
     Attributes:
         kind: of the process, as in its heartbeats: `sink`, `episodes`, `live-metrics`.
-        standing: where it stands now.
+        health: where it stands now.
         samples: its metrics now; `runbus_build_info` and `runbus_ready` are added.
         limits: of readiness and life.
     """
 
     kind: str
-    standing: Callable[[], Standing]
+    health: Callable[[], Health]
     samples: Callable[[], Iterable[Sample]]
     limits: Limits = field(default_factory=Limits)
 
     def metrics(self) -> Iterable[Sample]:
         """Yield every sample of the page."""
         yield catalogue.BUILD_INFO.now(1, self.kind, metadata.version("runbus"))
-        yield catalogue.READY.now(not reasons(self.standing(), self.limits))
+        yield catalogue.READY.now(not reasons(self.health(), self.limits))
         yield from self.samples()
 
 
@@ -85,11 +86,11 @@ def _app(probe: Probe) -> web.Application:
     from runbus.probes.exposition import CONTENT_TYPE, exposition
 
     async def live(_: web.Request) -> web.Response:
-        why = stuck(probe.standing(), probe.limits)
+        why = stuck(probe.health(), probe.limits)
         return web.json_response({"live": not why, "reasons": [why] if why else []}, status=503 if why else 200)
 
     async def ready(_: web.Request) -> web.Response:
-        found = reasons(probe.standing(), probe.limits)
+        found = reasons(probe.health(), probe.limits)
         return web.json_response({"ready": not found, "reasons": found}, status=503 if found else 200)
 
     async def metrics(_: web.Request) -> web.Response:

@@ -12,12 +12,12 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import DeadLetterRate
 from runbus.kafka.model import Fenced
 from runbus.sink.api import FramedRecord, Gone, LostRange, OffsetRange, Route
+from runbus.sink.context import ProtocolContext, retrying_store
 from runbus.sink.group import Member
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits
-from runbus.sink.world import World, retrying_store
 
 log = logging.getLogger(__name__)
 UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
@@ -38,7 +38,7 @@ class Flow:
 
     def __init__(
         self,
-        world: World,
+        world: ProtocolContext,
         member: Member,
         lease: MemberLease,
         route: Route,

@@ -173,15 +173,6 @@ class KafkaLog:
             raise LogUnavailable(f"dead letter {key}: no answer")
         return outcome[0]
 
-    def send(self, topic: str, key: str, value: bytes) -> None:
-        """Append without waiting; what cannot be queued is left out (the next heartbeat says the same, newer)."""
-
-        def send() -> None:
-            self._producer.produce(topic, key=key.encode(), value=value)
-            self._producer.poll(0)
-
-        self._thread.post(send)
-
     async def close(self, seconds: float) -> None:
         """Give what was sent that long to arrive."""
         await self._thread.call(lambda: self._producer.flush(seconds))

@@ -5,42 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
-from clickhouse_connect.driver.client import Client
-from confluent_kafka.admin import AdminClient
-
-from runbus.config.rotation import CredentialFiles
 from runbus.config.sources import Sources
-from runbus.kafka.clients import admin_client, choose_protocol, new_consumer, new_producer, new_reader
+from runbus.kafka.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.kafka.offsets import KafkaOffsets
-from runbus.kafka.start import Needs, needed_topics
+from runbus.kafka.start import Needs
 from runbus.kafka.threads import in_thread
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.kafka.topics import DEAD_LETTERS
-from runbus.probes import serving
+from runbus.probes import Health, Sample
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
-from runbus.sink.group import Offsets
+from runbus.service.component import ProcessSpec, Start
+from runbus.sink.api import KIND
+from runbus.sink.context import ProtocolContext
+from runbus.sink.health import SinkHealth
 from runbus.sink.log import KafkaLog, KafkaMember
+from runbus.sink.metrics import SinkMetrics
 from runbus.sink.pace import Pace
-from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
 from runbus.sink.start import open_store
 from runbus.sink.store import ClickHouseStore
-from runbus.sink.tally import Tally
 from runbus.sink.topics import TopicIds
-from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
+# Closing each of two clients. Nothing that was promised waits for them any more (a dead letter is acknowledged before
+# its range is committed). A broker that is away costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to
+# leave the group (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
+_CLOSE_S = 3.0
 
 
 class WallClock:
@@ -68,124 +66,81 @@ class CodecSchemas:
         return await in_thread(lambda: self._codec.resolve(ref), "runbus-sink-registry")
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """What lives as long as the process."""
+def sink_process(sources: Sources) -> ProcessSpec:
+    """Return the sink for the host. Raises ConfigError naming the variable and the bad value."""
+    settings, codec = SinkSettings.load(sources), codec_of(sources)
+    return ProcessSpec(
+        kind=KIND,
+        settings=settings,
+        codec=codec,
+        needs=Needs("sink", settings.group),
+        topics=tuple(settings.kafka.topic_prefix + route.topic for route in ROUTES),
+        new_component=lambda name: Sink(settings, codec, name),
+        watched=(),  # its session looks: a lease belongs to one topic, so only that topic's partitions start anew
+        credential_files=(*settings.kafka.credential_files, *settings.clickhouse.credential_files),
+    )
 
-    settings: SinkSettings
-    codec: Codec
-    admin: AdminClient
-    stop: asyncio.Event
-    tally: Tally
-    component_id: str
-    pace: Pace
-    report: Report
 
+class Sink:
+    """Stores the log in ClickHouse; see service.component.Component.
 
-def run(sources: Sources) -> None:
-    """Run the sink until SIGTERM or SIGINT.
-
-    Raises:
-        RunBusError: one sentence for the person who has to act (settings, topics, tables, a lost range).
+    Args:
+        settings: of the process.
+        codec: of the values.
+        component_id: its name.
     """
-    settings = SinkSettings.load(sources)
-    while asyncio.run(_run(settings, codec_of(sources))):
-        log.warning("sink.restart with the new credentials")
 
+    def __init__(self, settings: SinkSettings, codec: Codec, component_id: str) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._component_id = component_id
+        self._metrics = SinkMetrics()
+        self._pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
+        self._health = SinkHealth(self._metrics, self._pace)
 
-async def _run(settings: SinkSettings, codec: Codec) -> bool:
-    """Work until stopped; return True where it stopped because credentials changed in their files.
+    def health(self) -> Health:
+        """Return where it stands now."""
+        return self._health.health()
 
-    Clients read certificates when they are made, and the one to ClickHouse its password too. So all of them are given
-    up in order, as at SIGTERM, and made again: whatever happens in between loses nothing, like any restart.
-    """
-    # looked at first: what changes while the clients are made is a change
-    files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
-    component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
-    stop, asked, tally = asyncio.Event(), asyncio.Event(), Tally()
-    pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
-    report = Report(settings, tally, component_id, pace, stop)
-    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
-    names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
-    renewal = asyncio.create_task(_watch(files, stop))
-    try:
-        with _signals(asked, stop):
-            async with serving(settings.probes_address, report.probe()):
-                report.waits_for = "Kafka"
-                await needed_topics(settings.kafka, process.admin, names, stop, Needs("sink", settings.group))
-                if not stop.is_set():
-                    await _report(process)
-    finally:
-        renewal.cancel()
-    return renewal.done() and not asked.is_set()
+    def metrics(self) -> Iterable[Sample]:
+        """Return its metrics now."""
+        return self._health.samples()
 
+    async def run(self, start: Start) -> None:
+        """Store until stopped. Raises RunBusError where a person has to act (tables, a lost range)."""
+        settings, health = self._settings, self._health
+        async with contextlib.AsyncExitStack() as opened:
+            offsets = KafkaOffsets(start.admin, new_reader(settings.kafka, settings.group))
+            opened.push_async_callback(offsets.close, _CLOSE_S)
+            kafka_log = KafkaLog(new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+            opened.push_async_callback(kafka_log.close, _CLOSE_S)
+            opened.callback(asyncio.create_task(health.follow(offsets)).cancel)
+            health.waits_for = "ClickHouse"
+            client = await open_store(settings, start.stop)
+            if client is None:
+                return
+            health.waits_for = ""
+            opened.callback(client.close)
+            store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
+            await self._store(start, kafka_log, store, offsets)
 
-async def _watch(files: CredentialFiles, stop: asyncio.Event) -> None:
-    """Ask for a stop once the content of a file is another one."""
-    log.warning("sink.credentials changed: %s", ", ".join(map(str, await files.wait())))
-    stop.set()
+    async def _store(self, start: Start, kafka_log: KafkaLog, store: ClickHouseStore, offsets: KafkaOffsets) -> None:
+        settings, metrics = self._settings, self._metrics
+        protocol = await in_thread(lambda: choose_protocol(start.admin, settings.membership), "runbus-sink-start")
+        membership = replace(settings.membership, protocol=protocol)
+        routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
+        clock = WallClock()
+        schemas = CodecSchemas(self._codec)
+        context = ProtocolContext(kafka_log, store, schemas, clock, metrics, settings.poison, self._pace)
+        log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, self._component_id)
 
+        def new_session() -> Session:
+            topics = TopicIds(lambda: kafka_ids(start.admin, list(routes)), clock)
+            member = KafkaMember(new_consumer(settings.kafka, membership), routes)
+            session = Session(settings, context, member, topics, offsets, routes, start.stop)
+            self._health.session = session
+            metrics.sessions += 1
+            return session
 
-async def _report(process: _Process) -> None:
-    """Send heartbeats from here on, also while ClickHouse is waited for."""
-    settings, report = process.settings, process.report
-    offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
-    kafka_log = KafkaLog(new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
-    beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
-    try:
-        report.waits_for = "ClickHouse"
-        client = await open_store(settings, process.stop)
-        if client is not None:
-            report.waits_for = ""
-            try:
-                await _serve(process, client, kafka_log, offsets)
-            finally:
-                client.close()
-    finally:
-        beats.cancel()
-        await kafka_log.close(3.0)
-        await offsets.close(3.0)
-
-
-async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:
-    settings = process.settings
-    protocol = await in_thread(lambda: choose_protocol(process.admin, settings.membership), "runbus-sink-start")
-    membership = replace(settings.membership, protocol=protocol)
-    store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
-    routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
-    clock = WallClock()
-    schemas = CodecSchemas(process.codec)
-    world = World(kafka_log, store, schemas, clock, process.tally, settings.poison, process.pace)
-    log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, process.component_id)
-
-    def new_session() -> Session:
-        topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
-        member = KafkaMember(new_consumer(settings.kafka, membership), routes)
-        process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
-        process.tally.sessions += 1
-        return process.report.session
-
-    await serve(new_session, process.stop, clock)
-    log.info("sink.stopped")
-
-
-@contextlib.contextmanager
-def _signals(*events: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set events, where this is the main thread; else the caller's cancellation ends it."""
-
-    def end() -> None:
-        for event in events:
-            event.set()
-
-    loop = asyncio.get_running_loop()
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end)
-    except (ValueError, RuntimeError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        await serve(new_session, start.stop, clock)
+        log.info("sink.stopped")

@@ -29,9 +29,9 @@ from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownS
 from runbus.sink import values
 from runbus.sink.api import KIND, FramedRecord, Lease, OffsetRange, Route
 from runbus.sink.container import Container, Framed
+from runbus.sink.context import ProtocolContext, answered, pause, resume, retrying_log
 from runbus.sink.retry import CAPACITY, STUCK
 from runbus.sink.schema_group import SchemaGroup
-from runbus.sink.world import World, answered, pause, resume, retrying_log
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,7 +47,9 @@ class _TooMuch(Exception):
     """Too many values cannot be stored."""
 
 
-async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
+async def deliver(
+    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
+) -> DeadLetterRate:
     """Announce one range and store it exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
@@ -72,7 +74,9 @@ async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange
     return await delivery.finish(doubtful=intent.overlaps)  # 3. and 4.
 
 
-async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
+async def replay(
+    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
+) -> DeadLetterRate:
     """Store the range that an earlier owner announced: the steps of `deliver` behind its announcement.
 
     The range is exactly what `intent` says. Returns and raises like `deliver`.
@@ -81,12 +85,12 @@ async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange,
     return await _Delivery(world, lease, route, offsets, intent).finish(doubtful=True)
 
 
-async def complete(world: World, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
+async def complete(world: ProtocolContext, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
     await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
 
 
-async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> None:
+async def _commit(world: ProtocolContext, lease: Lease, offset: int, intent: Intent) -> None:
     async def commit() -> None:
         began = world.clock.now()
         await lease.commit(offset, intent)
@@ -99,7 +103,7 @@ async def _commit(world: World, lease: Lease, offset: int, intent: Intent) -> No
 class _Delivery:
     """One range on its way."""
 
-    world: World
+    world: ProtocolContext
     lease: Lease
     route: Route
     offsets: OffsetRange

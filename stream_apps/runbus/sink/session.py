@@ -15,12 +15,12 @@ from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.sink.api import Clock, Route
+from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import Flow
 from runbus.sink.group import Member, Offsets, Restart, Topics
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import opening
 from runbus.sink.settings import SinkSettings
-from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
 _READ_RECORDS = 500
@@ -63,7 +63,7 @@ class Session:
     def __init__(
         self,
         settings: SinkSettings,
-        world: World,
+        world: ProtocolContext,
         member: Member,
         topics: Topics,
         offsets: Offsets,

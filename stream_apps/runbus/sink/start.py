@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import time
 
 from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
-from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, Unknown, translated
+from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, StoreError, Unknown, translated
 from runbus.clickhouse.landings import check_landings
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.config.errors import RunBusError
+from runbus.config.waiting import Patience, ask_until_answered
 from runbus.kafka.threads import in_thread
 from runbus.sink.settings import SinkSettings
 
 log = logging.getLogger(__name__)
-# Between two questions, and between two log lines that say the same.
-_AGAIN_S = 1.0
-_SAY_S = 10.0
 
 
 class NotExactlyOnce(RunBusError):
@@ -34,20 +30,19 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
     Raises:
         NotExactlyOnce: wrong user, no database, no tables, or tables without deduplication.
     """
-    say_at = 0.0
-    while not stop.is_set():
-        try:
-            return await in_thread(lambda: _open(settings), "runbus-sink-start")
-        except (Ambiguous, Capacity, Unknown) as error:
-            if time.monotonic() >= say_at:
-                say_at = time.monotonic() + _SAY_S
-                log.warning("sink.waiting for ClickHouse at %s: %s", settings.clickhouse.url, error.text)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _AGAIN_S)
-        except Configuration as error:
-            where = f"{settings.clickhouse.url}, database {settings.clickhouse.database}"
-            raise NotExactlyOnce(f"ClickHouse at {where}: {error}") from error
-    return None
+    where = settings.clickhouse
+
+    def say(error: StoreError) -> None:
+        log.warning("sink.waiting for ClickHouse at %s: %s", where.url, error.text)
+
+    try:
+        return await ask_until_answered(
+            lambda: in_thread(lambda: _open(settings), "runbus-sink-start"),
+            stop,
+            Patience[StoreError]((Ambiguous, Capacity, Unknown), say),
+        )
+    except Configuration as error:
+        raise NotExactlyOnce(f"ClickHouse at {where.url}, database {where.database}: {error}") from error
 
 
 def _open(settings: SinkSettings) -> Client:

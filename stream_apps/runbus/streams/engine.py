@@ -13,8 +13,6 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from runbus.config.errors import RunBusError
-from runbus.config.rotation import CredentialFiles
 from runbus.kafka.model import Fenced, Lag, Record, TopicIdPartition, TopicPartition
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
@@ -38,23 +36,18 @@ from runbus.streams.outbox import Outbox
 from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shard import SchemaNeeded, Schemas, Shard
-from runbus.streams.start import SourceTopic, check_topics, state_topic
+from runbus.streams.start import SourceTopic, state_topic
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.05  # how often time passes for the cores, and how long a read waits for records
 _REGISTRY_S = 1.0  # between two questions to a registry that does not answer
-_TOPIC_S = 5.0  # how often it is looked whether the topic is still the same
 # Stream time stays behind the last answer of the broker by this much: a record that was appended just before it may
 # have been answered after it.
 _MARGIN_MS = 100
 _SETTLE_S = 2.0
 # An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
 _SILENT_MS = 5_000
-
-
-class Restart(RunBusError):
-    """The process cannot go on as it is; a new one will find everything it needs in the log."""
 
 
 class Engine:
@@ -69,7 +62,6 @@ class Engine:
     def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
         self.app = app
         self.settings = settings
-        self._credentials = CredentialFiles(settings.kafka.credential_files)  # before a client has read them
         self.group = settings.kafka.topic_prefix + app.kind
         self.counters = Counters()
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -90,32 +82,20 @@ class Engine:
         self._topic: SourceTopic | None = None
         self._ends: Ends | None = None
 
-    @property
-    def component_id(self) -> str:
-        """Its name in heartbeats and logs."""
-        return self.settings.instance_id or f"{self.app.kind}-{self._consumer._client._client_id}"
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, or the credentials changed in their files: then a new engine is to be made.
-
-        Raises RunBusError where a person has to act, Restart where a new start helps.
-        """
+    async def run(self, stop: asyncio.Event, topic: SourceTopic) -> None:
+        """Work on a topic until `stop` is set. Raises RunBusError where a person has to act."""
         loop = asyncio.get_running_loop()
         self._failure = loop.create_future()
-        self._topic = await check_topics(self.settings.kafka, self.app, stop)
-        if self._topic is None:
-            return
-        self._ends = Ends(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
-        renewed = asyncio.Event()
-        watches = (self._watch_topic(), self._watch_credentials(renewed))
-        background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run(), *watches)]
+        self._topic = topic
+        self._ends = Ends(self.settings.kafka, self.codec, topic.partitions, self._ended)
+        background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run())]
         for task in background:
             task.add_done_callback(self._note)
         try:
             await self._consumer.start()
-            self._consumer.subscribe([self._topic.name], listener=Listener(self.assigned, self.revoked))
+            self._consumer.subscribe([topic.name], listener=Listener(self.assigned, self.revoked))
             log.info("streams.started app=%s group=%s", self.app.kind, self.group)
-            while not (stop.is_set() or renewed.is_set()):
+            while not stop.is_set():
                 await self._turn()
             await self._give_up(set(self.partitions))
             await self._settled()
@@ -234,17 +214,6 @@ class Engine:
         partition = self.partitions.get(TopicPartition(self._topic.name, number))
         if partition is not None and partition.opened and not partition.given_up:
             partition.shard.end(event, appended_ms)
-
-    async def _watch_topic(self) -> None:
-        assert self._topic is not None
-        while True:
-            await asyncio.sleep(_TOPIC_S)
-            if not await self._topic.unchanged():
-                raise Restart(f"topic {self._topic.name} was deleted or re-created")
-
-    async def _watch_credentials(self, renewed: asyncio.Event) -> None:
-        log.warning("streams.credentials changed: %s", ", ".join(map(str, await self._credentials.wait())))
-        renewed.set()
 
     # --- what it says of itself ------------------------------------------------------------------------------------
 

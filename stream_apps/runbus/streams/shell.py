@@ -1,4 +1,4 @@
-"""Faust, as the shell of a stream app: its App and Worker run our engine as a service. The only file that knows Faust.
+"""Runs a process under Faust: its App and Worker run the host's work as a service. The only file that knows Faust.
 
 What Faust brings here: the worker (signals, ordered start and stop, supervision of services), its service framework,
 its client library (aiokafka) and uvloop. What it does not do here: its consumer, streams and tables are switched off,
@@ -20,15 +20,14 @@ import contextlib
 import importlib
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.streams.complaints import say_seldom
-from runbus.streams.engine import Engine
 from runbus.streams.kafka import KafkaError
-from runbus.streams.report import reported
 
+Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 log = logging.getLogger(__name__)
 
 # They tell each start and stop, each request that had to be repeated, and a crash with its whole stack once more. The
@@ -44,11 +43,8 @@ _LEVELS = {
 }
 
 
-def run(make_engine: Callable[[], Engine]) -> None:
-    """Run an engine under Faust until SIGTERM or SIGINT.
-
-    Args:
-        make_engine: called once the event loop runs, and again for new credentials.
+def run_in_faust(work: Work) -> None:
+    """Run `work(stop)` under Faust, whose worker sets `stop` at SIGTERM and SIGINT; see runbus.service.runner.
 
     Raises:
         RunBusError: one sentence for the person who has to act.
@@ -64,7 +60,7 @@ def run(make_engine: Callable[[], Engine]) -> None:
     for name in ("aiokafka", "runbus.streams.outbox"):
         say_seldom(name)
     failures: list[Exception] = []
-    app = _app(faust, strategy, make_engine, failures)
+    app = _app(faust, strategy, work, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
     code: Any = 0
     try:
@@ -79,8 +75,8 @@ def run(make_engine: Callable[[], Engine]) -> None:
         raise RunBusError(f"Faust's worker ended with {code}; its log says why")
 
 
-def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures: list[Exception]) -> Any:  # noqa: ANN401
-    """Return a Faust app whose only service is the engine; what ends it is put into `failures`."""
+def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> Any:  # noqa: ANN401
+    """Return a Faust app whose only service does the work; what ends it is put into `failures`."""
 
     class NoKafka(strategy):  # type: ignore[misc]  # Faust is not typed
         """Start services only: the engine has its own clients."""
@@ -97,7 +93,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
 
     @app.service
     class Runner(faust.Service):  # type: ignore[misc]
-        """The engine as a service."""
+        """The work as a service."""
 
         async def on_start(self) -> None:
             self.asked = asyncio.Event()
@@ -110,7 +106,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
         @faust.Service.task  # type: ignore[untyped-decorator]
         async def _work(self) -> None:
             try:
-                await _serve(make_engine, self.asked)
+                await work(self.asked)
             except Exception as error:
                 if not isinstance(error, RunBusError | KafkaError):  # of those the message says enough
                     log.exception("streams.crash")
@@ -121,10 +117,3 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
 
     Shell.logger = Runner.logger = logging.getLogger("faust.services")
     return app
-
-
-async def _serve(make_engine: Callable[[], Engine], asked: asyncio.Event) -> None:
-    while not asked.is_set():  # again where an engine ended because its credentials changed
-        engine = make_engine()
-        async with reported(engine):
-            await engine.run(asked)

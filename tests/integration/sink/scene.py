@@ -13,7 +13,7 @@ from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.sink.tally import ALARMS, REASONS
+from runbus.sink.metrics import ALARMS, REASONS
 from tests.integration.sink.probing import Pages, start
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until
 from tests.integration.sink.watching import Beats, Group, Watch, paused

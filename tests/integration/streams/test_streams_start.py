@@ -22,10 +22,10 @@ from tests.integration.ended import fails
 pytestmark = pytest.mark.integration
 
 
-def refuses(kind: str, settings: KafkaSettings, **env: str) -> str:
-    """Run an app that must end with 1; return its last line."""
+def refuses(kind: str, settings: KafkaSettings, *, code: int = 1, **env: str) -> str:
+    """Run an app that must end with that code; return its last line."""
     kafka = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, "RUNBUS_TOPIC_PREFIX": settings.topic_prefix}
-    return fails(f"runbus.{kind.replace('-', '_')}", {**kafka, **env})
+    return fails(f"runbus.{kind.replace('-', '_')}", {**kafka, **env}, code=code)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,8 +68,8 @@ def test_state_that_cannot_be_read_is_refused(kafka_settings: KafkaSettings) -> 
     [("RUNBUS_STREAMS_SESSION_SECONDS", "soon"), ("RUNBUS_EPISODES_IDLE_SECONDS", "-1")],
 )
 def test_a_bad_setting_is_named(variable: str, value: str, kafka_settings: KafkaSettings) -> None:
-    """The variable and the value, in one line."""
-    said = refuses("episodes", kafka_settings, **{variable: value})
+    """The variable and the value, in one line; exit code 2, as for an option."""
+    said = refuses("episodes", kafka_settings, code=2, **{variable: value})
     assert variable in said
     assert value in said
 

@@ -9,6 +9,7 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
 from runbus.kafka.model import TopicPartition
 from runbus.sink.api import Lease, OffsetRange, Route
+from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -22,7 +23,6 @@ from runbus.sink.memory import (
 from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
-from runbus.sink.world import World
 
 MakeValue = Callable[..., bytes]
 AT = TopicPartition("steps", 3)
@@ -58,9 +58,9 @@ class Rig:
         self.limits = LIMITS
         self.log.records[AT] = [read(i, b"k", value, 0, batched=True) for i, value in enumerate(values)]
 
-    def world(self) -> World:
+    def world(self) -> ProtocolContext:
         """Return what one process has: it shares log and store, not its counters."""
-        return World(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
+        return ProtocolContext(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
 
     def limit_steps(self, steps: int) -> None:
         """Cut ranges of at most that many steps from now on."""
@@ -70,7 +70,7 @@ class Rig:
         """Put faults into both."""
         self.log.script = self.store.script = script
 
-    async def sink(self, world: World, lease: MemoryLease | None = None) -> None:
+    async def sink(self, world: ProtocolContext, lease: MemoryLease | None = None) -> None:
         """Be an owner of the partition until everything is stored, as flow.py is."""
         lease = lease or self.log.lease(AT)
         committed = self.log.committed.get(AT)
@@ -98,7 +98,7 @@ class Rig:
 
 
 async def first_delivery(
-    world: World, lease: Lease, route: Route, offsets: OffsetRange, poison: DeadLetterRate = NONE_YET
+    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, poison: DeadLetterRate = NONE_YET
 ) -> DeadLetterRate:
     """Deliver a range that nobody announced before."""
     return await deliver(world, lease, route, offsets, Intent(lease.topic_id, offsets.hi, world.new_salt(), poison))

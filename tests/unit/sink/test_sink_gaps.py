@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.sink.api import FramedRecord, LostRange, OffsetRange
+from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import UNCOUNTED, Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
@@ -15,7 +16,6 @@ from runbus.sink.opening import Opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
-from runbus.sink.world import World
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
@@ -98,7 +98,7 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) 
     log.topic_ids["steps"] = "id-1"
     lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
     lease.committed = start.lo
-    world = World(log, store, Rig([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
+    world = ProtocolContext(log, store, Rig([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
     return Flow(world, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
 
 

@@ -9,8 +9,8 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
+from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas
-from runbus.sink.world import World
 from tests.unit.sink.conftest import MakeBatch
 from tests.unit.sink.rig import AT, MakeValue, Rig, run
 
@@ -33,14 +33,14 @@ class Learning:
         return schema("StepBatch")
 
 
-def strict(rig: Rig, limits: DeadLetterLimits) -> World:
+def strict(rig: Rig, limits: DeadLetterLimits) -> ProtocolContext:
     """Return the world of one process with these limits."""
     world = rig.world()
     world.poison = limits
     return world
 
 
-async def turns(world: World, attempts: int) -> None:
+async def turns(world: ProtocolContext, attempts: int) -> None:
     """Let the sink come back to its limit some times."""
     for _ in range(20_000):
         if world.tally.retries["poison"] >= attempts:
@@ -49,7 +49,7 @@ async def turns(world: World, attempts: int) -> None:
     pytest.fail(f"it never waited: {world.tally}")
 
 
-async def stopped(rig: Rig, world: World, attempts: int = 3) -> None:
+async def stopped(rig: Rig, world: ProtocolContext, attempts: int = 3) -> None:
     """Run a sink into its limit, look at it, and take it away."""
     sink = asyncio.create_task(rig.sink(world))
     await turns(world, attempts)

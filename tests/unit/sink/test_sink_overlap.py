@@ -7,6 +7,7 @@ import pytest
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Capacity
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
+from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, no_faults
@@ -14,7 +15,6 @@ from runbus.sink.opening import Opening, opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.topics import TopicIds
-from runbus.sink.world import World
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
 
 EXACT = dict.fromkeys(range(50), 1)
@@ -29,7 +29,7 @@ def rig(make_value: MakeValue) -> Rig:
     return rig
 
 
-async def flow_of(rig: Rig, world: World, steps: int) -> None:
+async def flow_of(rig: Rig, world: ProtocolContext, steps: int) -> None:
     """Be an owner with the real flow, ranges of at most `steps`, until the log's end."""
     start = opening(rig.log.committed.get(AT), "id-1", 0, 10)
     member = Owner(rig.log)
@@ -47,7 +47,7 @@ async def flow_of(rig: Rig, world: World, steps: int) -> None:
     await flow.finish()
 
 
-def sink(rig: Rig, steps: int) -> World:
+def sink(rig: Rig, steps: int) -> ProtocolContext:
     """Run one owner; return its world."""
     world = rig.world()
     world.pace = Pace(seconds=0.0)
@@ -125,7 +125,7 @@ def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_va
     assert seen == [(0, False)]
 
 
-async def _one_turn(rig: Rig, world: World) -> None:
+async def _one_turn(rig: Rig, world: ProtocolContext) -> None:
     member = Owner(rig.log)
     lease = MemberLease(member, AT, "id-1", TopicIds(rig.log.ids, ManualClock()))
     flow = Flow(world, member, lease, STEPS, Opening(0, 0, known=False), RangeLimits(), skip_lost=False)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import gymnasium
 
+from runbus.config.deadline import Deadline
 from runbus.gymnasium import RecordSteps
 from runbus.local.agents.learner import CrossEntropy, Vector
 from runbus.local.agents.tasks import Task
@@ -35,7 +36,7 @@ def train(task: Task, run: str, agent: str, seed: int, budget: Budget) -> list[f
     policy = task.policy()
     search = CrossEntropy(policy.size, seed, task.search)
     returns: list[float] = []
-    deadline = None if budget.seconds is None else time.monotonic() + budget.seconds
+    deadline = None if budget.seconds is None else Deadline.after(budget.seconds, time.monotonic())
     steps = 0
     env = RecordSteps(
         gymnasium.make(task.env_id), run=run, agent=agent, config={"env": task.env_id, "seed": seed, "method": "CEM"}
@@ -53,10 +54,10 @@ def train(task: Task, run: str, agent: str, seed: int, budget: Budget) -> list[f
     return returns
 
 
-def _within(budget: Budget, deadline: float | None, steps: int) -> bool:
+def _within(budget: Budget, deadline: Deadline | None, steps: int) -> bool:
     if budget.steps is not None and steps >= budget.steps:
         return False
-    return deadline is None or time.monotonic() < deadline
+    return deadline is None or not deadline.passed(time.monotonic())
 
 
 def _episode(env: RecordSteps, policy: Policy, parameters: Vector, seed: int | None) -> tuple[float, int]:

@@ -13,30 +13,30 @@ from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Config
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.model import LogUnavailable
 from runbus.sink.api import Clock, Lease, Log, Schemas, Store
+from runbus.sink.metrics import SinkMetrics
 from runbus.sink.pace import Pace
 from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
-from runbus.sink.tally import Tally
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class World:
+class ProtocolContext:
     """What the protocol acts on; one per process, shared by all partitions."""
 
     log: Log
     store: Store
     schemas: Schemas
     clock: Clock
-    tally: Tally = field(default_factory=Tally)
+    tally: SinkMetrics = field(default_factory=SinkMetrics)
     poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     pace: Pace = field(default_factory=Pace)
     rng: random.Random = field(default_factory=random.SystemRandom)
     new_salt: Callable[[], str] = field(default=lambda: secrets.token_hex(4))
 
 
-async def retrying_log(world: World, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
+async def retrying_log(world: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
     """Return the call's result; while the log does not answer, ask again. Every such call may be repeated safely."""
     attempt = 0
     while True:
@@ -51,14 +51,17 @@ async def retrying_log(world: World, lease: Lease, call: Callable[[], Awaitable[
             return result
 
 
-async def retrying_store(world: World, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
+async def retrying_store(world: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
     """Return the call's result; while the store does not answer or refuses, ask again. Raises DataError."""
     result, _ = await answered(world, lease, call)
     return result
 
 
 async def answered(
-    world: World, lease: Lease, call: Callable[[], Awaitable[T]], between: Callable[[], Awaitable[None]] | None = None
+    world: ProtocolContext,
+    lease: Lease,
+    call: Callable[[], Awaitable[T]],
+    between: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[T, bool]:
     """Return the result of a call to the store, and whether it took several attempts. Raises DataError.
 
@@ -91,7 +94,9 @@ async def answered(
             return result, attempt > 0
 
 
-async def pause(world: World, lease: Lease, kind: str, policy: Backoff, attempt: int, error: Exception) -> None:
+async def pause(
+    world: ProtocolContext, lease: Lease, kind: str, policy: Backoff, attempt: int, error: Exception
+) -> None:
     """Wait before the next attempt; say why, once per reason and not once per attempt."""
     reason = f"{kind}: {error}"
     world.tally.retries[kind] += 1
@@ -101,7 +106,7 @@ async def pause(world: World, lease: Lease, kind: str, policy: Backoff, attempt:
     await world.clock.sleep(policy.wait(attempt, world.rng))
 
 
-def resume(world: World, lease: Lease) -> None:
+def resume(world: ProtocolContext, lease: Lease) -> None:
     """Take note that the partition moves again."""
     if world.tally.paused.pop(lease.position, None) is not None:
         log.info("sink.resumed partition=%s", lease.position)

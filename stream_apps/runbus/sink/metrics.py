@@ -15,7 +15,7 @@ REASONS = ("ambiguous", "capacity", "log", "registry", *ALARMS)
 
 
 @dataclass(slots=True)
-class Tally:
+class SinkMetrics:
     """Counters of one process. All are cumulative, except `paused`: why a partition does not move now.
 
     `events` are steps, and the records of the topics that hold one event a record; `steps` are those of `steps`.

@@ -1,0 +1,63 @@
+"""Starts a process by its kind, whoever asks: `runbus KIND`, or `python -m` its module. And says how commands end.
+
+Exit codes: 0 it was stopped; 1 a person has to act, in one line on standard error; 2 wrong usage (an option, a variable
+or a configuration file). What is none of these is a defect, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.options import LOG_LEVEL
+from runbus.config.sources import Sources, read_sources
+from runbus.service.catalogue import entry_of
+from runbus.service.host import serve
+from runbus.service.logs import configure_logs
+
+#: A process says what it does, unless the level was chosen.
+PROCESS_LOG_LEVEL = "info"
+
+
+def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> None:
+    """Run the process of the catalogue that is called `kind`, until SIGTERM or SIGINT.
+
+    Raises:
+        RunBusError: one sentence for the person who has to act.
+    """
+    configure_logs(log_level)
+    process = entry_of(kind).load()(sources)
+    process.runner(partial(serve, process))
+
+
+def exit_code(command: Callable[[], None], name: str = "error") -> int:
+    """Run something; return the exit code. A mistake that a person can mend is one line that starts with `name`."""
+    try:
+        command()
+    except ConfigError as error:
+        return _complain(name, str(error), 2)
+    except RunBusError as error:
+        return _complain(name, str(error), 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "runbus":
+            raise
+        return _complain(name, f"this command needs the package {error.name}: pip install 'runbus[all]'", 1)
+    return 0
+
+
+def main(kind: str) -> int:
+    """Run a process with the settings of the environment and the file; return the exit code."""
+
+    def run() -> None:
+        sources = read_sources()
+        chosen = sources.find(LOG_LEVEL).origin != "default"
+        start(kind, sources, sources.get(LOG_LEVEL) if chosen else PROCESS_LOG_LEVEL)
+
+    return exit_code(run)
+
+
+def _complain(name: str, text: str, code: int) -> int:
+    sys.stderr.write(f"{name}: {text}\n")
+    return code

@@ -1,0 +1,118 @@
+"""Hosts one process: everything around a component's work, in one order for all of them.
+
+One **round** is a component from its making to its end, in this order: credential files are looked at, the component is
+made, the probes are served, Kafka is waited for (an answer, the topics, the rights), heartbeats begin, the component
+runs. Clients read certificates and passwords when they are made, so new credentials mean another round: everything is
+given up in order, as at SIGTERM, and made again. What happens in between loses nothing, like any restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from runbus.config.rotation import CredentialFiles
+from runbus.probes import Health, Limits, Probe, serving
+from runbus.service.broker import HostBroker, KafkaBroker
+from runbus.service.component import Component, ProcessSpec
+from runbus.service.heartbeat import HeartbeatBuilder, heartbeats
+from runbus.service.identity import component_id
+
+log = logging.getLogger(__name__)
+
+
+async def serve(
+    process: ProcessSpec, asked: asyncio.Event, new_broker: Callable[[ProcessSpec], HostBroker] = KafkaBroker
+) -> None:
+    """Run a process until it is asked to end. Raises RunBusError if a person has to act."""
+    name = component_id(process.kind, process.settings.instance_id)
+    builder = HeartbeatBuilder(process.kind, name, time.time_ns() // 1000)
+    again = True
+    while again:
+        files = CredentialFiles(process.credential_files)  # first: what changes while clients are made is a change
+        round_ = _Round(process, process.new_component(name), new_broker(process), builder)
+        again = await round_.run(files, asked)
+
+
+class _Round:
+    """One component, from its making to its end.
+
+    Args:
+        process: what to run.
+        component: of it.
+        broker: what it waits for.
+        builder: of its heartbeats.
+    """
+
+    def __init__(
+        self, process: ProcessSpec, component: Component, broker: HostBroker, builder: HeartbeatBuilder
+    ) -> None:
+        self._process = process
+        self._component = component
+        self._broker = broker
+        self._builder = builder
+        self._stop = asyncio.Event()
+        self._waits_for = "Kafka"
+
+    async def run(self, files: CredentialFiles, asked: asyncio.Event) -> bool:
+        """Return once the component has ended, and whether another one has to follow with new credentials."""
+        settings = self._process.settings
+        limits = Limits(lag_seconds=settings.ready_lag_seconds)
+        probe = Probe(self._process.kind, self._health, self._component.metrics, limits)
+        ending, renewal = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._renew(files))
+        try:
+            async with serving(settings.probes_address, probe):
+                await self._work()
+        finally:
+            await _end([ending, renewal])
+        return not (renewal.cancelled() or asked.is_set())
+
+    async def _work(self) -> None:
+        start = await self._broker.ready(self._stop)
+        if start is None:
+            return
+        self._waits_for = ""
+        async with heartbeats(self._broker.heartbeats(), self._builder, self._health):
+            await _first(self._component.run(start), self._broker.watch(start))
+
+    def _health(self) -> Health:
+        """Return where the component stands, with what only the host knows.
+
+        One that is ending waits for what it has under way, and is not stuck: its end is bounded by SIGKILL.
+        """
+        health = self._component.health()
+        if self._waits_for:
+            health = replace(health, waits_for=self._waits_for)
+        return replace(health, stopping=True, silent_seconds=0.0) if self._stop.is_set() else health
+
+    async def _stop_after(self, asked: asyncio.Event) -> None:
+        await asked.wait()
+        self._stop.set()
+
+    async def _renew(self, files: CredentialFiles) -> None:
+        """Ask for a stop once the content of a file is another one."""
+        changed = await files.wait()
+        log.warning("service.credentials changed: %s: new clients are made", ", ".join(map(str, changed)))
+        self._stop.set()
+
+
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Return, or raise, as the first of them does; the others are cancelled and waited for."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end(tasks)
+    for task in tasks:
+        if task in ended:
+            task.result()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,98 @@
+"""Tells what a sink process shows of itself: its health and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
+
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.probes import Health, Sample, catalogue
+from runbus.sink.flow import Flow
+from runbus.sink.lag import LagTracker
+from runbus.sink.metrics import SinkMetrics
+from runbus.sink.pace import Pace
+from runbus.sink.session import Session
+
+# As often as heartbeats are sent: that is how old a lag may be that somebody reads.
+_LOOK_S = 1.0
+
+
+class SinkHealth:
+    """What one process shows. The process says where it is; nothing here can stop it.
+
+    Args:
+        metrics: its counters.
+        pace: of its ranges.
+    """
+
+    def __init__(self, metrics: SinkMetrics, pace: Pace) -> None:
+        self._metrics = metrics
+        self._pace = pace
+        self._lag = LagTracker()
+        self._ends: dict[TopicPartition, int] = {}
+        self._no_answer = ""
+        self.waits_for = ""
+        self.session: Session | None = None
+
+    @property
+    def _flows(self) -> Mapping[TopicPartition, Flow]:
+        return {} if self.session is None else self.session.flows
+
+    async def follow(self, offsets: KafkaOffsets) -> None:
+        """Ask every second how far the logs go, until cancelled; if nobody answers, what was known stays."""
+        while True:
+            try:
+                self._ends = await offsets.ends(list(self._flows))
+                self._no_answer = ""
+            except LogUnavailable as error:
+                self._no_answer = f"Kafka: {error}"
+            await asyncio.sleep(_LOOK_S)
+
+    def health(self) -> Health:
+        """Return where the process stands now. `dropped_events` are records that retention deleted first."""
+        lags = self._lag.lags(self._flows, self._ends).values()
+        session, metrics = self.session, self._metrics
+        return Health(
+            joined=session is not None and session.joined,
+            waits_for=self.waits_for or self._no_answer,
+            recovering=[str(position) for position, flow in self._flows.items() if flow.replaying],
+            paused=metrics.alarms(),
+            lag_ms=max((lag.milliseconds for lag in lags), default=0),
+            lag_events=sum(lag.events for lag in lags),
+            silent_seconds=0.0 if session is None else time.monotonic() - session.turned_at,
+            total_events=metrics.events,
+            dropped_events=metrics.lost_records,
+            last_seq_id={str(position): flow.stored for position, flow in self._flows.items()},
+            committed={str(position): flow.lease.committed for position, flow in self._flows.items()},
+            detail=json.dumps(metrics.detail()),
+        )
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the metrics of the process."""
+        metrics, lags = self._metrics, self._lag.lags(self._flows, self._ends)
+        yield catalogue.RECORDS.now(metrics.records)
+        yield catalogue.STEPS.now(metrics.steps)
+        yield catalogue.DEAD_LETTERS.now(metrics.dead_letters)
+        yield catalogue.SKIPPED_OFFSETS.now(metrics.lost_records)
+        yield catalogue.COMMITS.now(metrics.commits.count)
+        yield catalogue.COMMIT_SECONDS.now(metrics.commits)
+        yield catalogue.INSERTS.now(metrics.inserts.count)
+        yield catalogue.INSERTED_STEPS.now(metrics.inserted_steps)
+        yield catalogue.INSERT_SECONDS.now(metrics.inserts)
+        yield catalogue.REPLAYS.now(metrics.replays)
+        yield catalogue.VERIFIED.now(metrics.verified)
+        yield catalogue.REPAIRS.now(metrics.repairs)
+        yield catalogue.REPAIRED_ROWS.now(metrics.repaired_rows)
+        for reason, count in metrics.retries.items():
+            yield catalogue.RETRIES.now(count, reason)
+        for reason, count in metrics.paused_by_reason().items():
+            yield catalogue.PAUSED.now(count, reason)
+        yield catalogue.RANGE_SECONDS.now(self._pace.interval)
+        yield catalogue.PARTITIONS.now(len(self._flows))
+        yield catalogue.RECOVERING.now(sum(flow.replaying for flow in self._flows.values()))
+        yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)
+        for position, lag in lags.items():
+            yield catalogue.LAG_EVENTS.now(lag.events, position.topic, str(position.partition))

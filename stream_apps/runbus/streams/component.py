@@ -1,0 +1,120 @@
+"""Makes a stream app a process: its engine as the host's component, with what it shows of itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+
+from runbus.kafka.start import Needs
+from runbus.kafka.topics import EPISODES, LIVE_METRICS
+from runbus.probes import Health, Sample, catalogue
+from runbus.schemas.codec import Codec
+from runbus.service.component import ProcessSpec, Start
+from runbus.streams.api import App
+from runbus.streams.engine import Engine
+from runbus.streams.settings import StreamSettings
+from runbus.streams.shell import run_in_faust
+from runbus.streams.start import needed_names, source_name, source_topic
+
+
+def stream_process(app: App, settings: StreamSettings, codec: Codec) -> ProcessSpec:
+    """Return a stream app for the host."""
+    return ProcessSpec(
+        kind=app.kind,
+        settings=settings,
+        codec=codec,
+        needs=Needs(app.kind),
+        topics=needed_names(settings.kafka, app),
+        new_component=lambda _: StreamComponent(app, settings, codec),
+        watched=(source_name(settings.kafka),),
+        credential_files=settings.kafka.credential_files,
+        runner=run_in_faust,
+    )
+
+
+class StreamComponent:
+    """Runs the engine of one app; see service.component.Component.
+
+    The engine is made when it can run: it makes its clients, and only an engine that runs closes them. Before that
+    there is nothing to count.
+    """
+
+    def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
+        self._app = app
+        self._settings = settings
+        self._codec = codec
+        self._engine: Engine | None = None
+
+    async def run(self, start: Start) -> None:
+        """Work until stopped. Raises RunBusError where a person has to act."""
+        source = source_topic(start, self._settings.kafka, self._app)
+        self._engine = Engine(self._app, self._settings, self._codec)
+        await self._engine.run(start.stop, source)
+
+    def health(self) -> Health:
+        """Return where it stands now."""
+        return Health() if self._engine is None else health_of(self._engine)
+
+    def metrics(self) -> Iterable[Sample]:
+        """Return its metrics now."""
+        return () if self._engine is None else metrics_of(self._engine)
+
+
+def health_of(engine: Engine) -> Health:
+    """Return where an engine stands. `dropped_events`: offsets deleted before they were read, and what was not sent."""
+    counters, lags = engine.counters, engine.lags().values()
+    return Health(
+        joined=engine.joined,
+        recovering=_recovering(engine),
+        paused=engine.waits_for,
+        lag_ms=max((lag.milliseconds for lag in lags), default=0),
+        lag_events=sum(lag.events for lag in lags),
+        silent_seconds=time.monotonic() - engine.turned_at,
+        total_events=counters.steps,
+        dropped_events=counters.skipped_offsets + engine.outbox.dropped,
+        last_seq_id={str(p.shard.source): p.shard.next_offset for p in engine.partitions.values()},
+        committed={str(p.shard.source): p.committed for p in engine.partitions.values()},
+        detail=json.dumps(_detail(engine), separators=(",", ":")),
+    )
+
+
+def metrics_of(engine: Engine) -> Iterator[Sample]:
+    """Yield the metrics of an engine."""
+    counters, prefix, lags = engine.counters, engine.settings.kafka.topic_prefix, engine.lags()
+    output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
+    yield catalogue.RECORDS.now(counters.records)
+    yield catalogue.STEPS.now(counters.steps)
+    yield catalogue.EMITTED.now(counters.emitted, prefix + output.name)
+    yield catalogue.DEAD_LETTERS.now(counters.dead_letters)
+    yield catalogue.REFUSED_STEPS.now(counters.refused_steps)
+    yield catalogue.SKIPPED_OFFSETS.now(counters.skipped_offsets)
+    yield catalogue.COMMITS.now(counters.commits)
+    yield catalogue.COMMIT_SECONDS.now(engine.commit_seconds)
+    yield catalogue.PARTITIONS.now(len(engine.partitions))
+    yield catalogue.RECOVERING.now(len(_recovering(engine)))
+    for place, partition in engine.partitions.items():
+        yield catalogue.LAG_EVENTS.now(lags[str(partition.shard.source)].events, place.topic, str(place.partition))
+    yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)
+    for name, number in engine.sizes().items():
+        yield catalogue.STATE_ENTRIES.now(number, name)
+
+
+def _recovering(engine: Engine) -> list[str]:
+    return sorted(str(p.shard.source) for p in engine.partitions.values() if not p.opened)
+
+
+def _detail(engine: Engine) -> dict[str, object]:
+    counters = engine.counters
+    return {
+        "records": counters.records,
+        "emitted": counters.emitted,
+        "dead_letters": counters.dead_letters,
+        "refused_steps": counters.refused_steps,
+        "commits": counters.commits,
+        "skipped_offsets": counters.skipped_offsets,
+        "not_sent": engine.outbox.dropped,
+        "recovering": _recovering(engine),
+        "paused": engine.waits_for,
+        "state": engine.sizes(),
+    }
