@@ -34,14 +34,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.gymnasium import RecordSteps
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
 from runbus.recorder import RunBus
-from runbus.schemas.admin import apply_topics
 
 WARM_UP = 300
 

@@ -40,8 +40,8 @@ import numpy as np
 
 from runbus.audit.run import Sides, audit
 from runbus.clickhouse.client import connect
-from runbus.config.kafka import KafkaSettings
 from runbus.gymnasium import RecordSteps
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.apps import SINK, prepare, sources, wait_for_apps
 from runbus.local.stack import Endpoints, Stack, StackOptions
 from runbus.recorder import Recorder

@@ -33,19 +33,19 @@ from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.migrate import migrate
 from runbus.clickhouse.tables import STEPS
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics, topic_id
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
-from runbus.schemas.admin import apply_topics, topic_id
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.schemas.layout import Layout
-from runbus.schemas.topics import stream_key
 from runbus.sink.container import Container
 
 RANGE_STEPS = 250_000

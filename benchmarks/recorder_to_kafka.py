@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import apply_topics
 
 DRAIN_S = 120.0
 

@@ -38,19 +38,19 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.schemas.layout import Layout
-from runbus.schemas.topics import stream_key
 from runbus.sink.container import Container
 
 BATCH = 256

@@ -32,18 +32,18 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
-from runbus.schemas.partitioner import partition_of
-from runbus.schemas.topics import stream_key
+from runbus.streams.kafka import partition_of
 
 PARTITIONS, STREAMS = 4, 8
 APPS = {"episodes": "runbus.episodes", "live-metrics": "runbus.live_metrics"}

@@ -42,22 +42,23 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.episodes.finaliser import EpisodesCore
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.model import TopicPartition as Place
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
-from runbus.schemas.partitioner import partition_of
-from runbus.schemas.topics import stream_key
 from runbus.streams import kafka
 from runbus.streams.api import At, Change, Core
+from runbus.streams.kafka import partition_of
 from runbus.streams.shard import FENCE_KEY, POSITION_KEY
 
 STEPS = 8  # of a record
@@ -272,7 +273,7 @@ class Writer:
 
     async def round(self, first_seq: int, seconds: float = 0.0) -> None:
         """Let every stream write once; with `seconds` in real time, as far as it comes in these."""
-        place = kafka.TopicPartition(f"{self._settings.topic_prefix}steps", self._partition)
+        place = Place(f"{self._settings.topic_prefix}steps", self._partition)
         transactions = kafka.Transactions(self._settings, self._settings.topic_prefix + self._app.kind, place)
         await transactions.open()
         started = time.monotonic()

@@ -16,11 +16,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
-from runbus.schemas.topics import stream_key
 from runbus.streams.api import NOTHING, App, At, Change, Effects
 from runbus.streams.engine import Engine
 from runbus.streams.settings import StreamSettings

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.bus import RunBus
 from runbus.recorder.process import outcome_of
 from runbus.recorder.recorder import Recorder

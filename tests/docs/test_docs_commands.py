@@ -12,7 +12,7 @@ from runbus.cli.document import command_paths, commands_reference
 from runbus.clickhouse.users import USER_ROLES
 from runbus.config.catalogue import SETTINGS
 from runbus.config.document import renewed
-from runbus.schemas.topics import TOPICS
+from runbus.kafka.topics import TOPICS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.live_metrics.core import KEEP_FINISHED_MS, MAX_STREAMS, SILENT_MS
 from runbus.live_metrics.measure import SKETCH_K
 from runbus.live_metrics.running import MAX_ENVS, REASONS
 from runbus.schemas.avsc import schema
 from runbus.schemas.events import LiveMetrics
-from runbus.streams.api import StreamId
 from tests.unit.live_metrics.rows import SOURCE, Caller, Row, batch
 
 PAGE = (Path(__file__).parents[2] / "docs" / "live-metrics.md").read_text(encoding="utf-8")

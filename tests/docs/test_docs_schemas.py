@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, SETTINGS
+from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, PLACES, SETTINGS
+from runbus.config.document import TABLES, renewed
 from runbus.config.document import main as renew_settings
-from runbus.config.document import renewed, settings_table
 from runbus.config.errors import RunBusError
+from runbus.config.options import OPTIONS
 from runbus.config.sources import read_sources
 from runbus.schemas import layout
 from runbus.schemas.avsc import schema
@@ -36,11 +37,12 @@ def test_every_python_snippet_of_the_pages_runs(name: str) -> None:
         exec(compile(code, f"{name}, snippet {number}", "exec"), {"__name__": "snippet"})
 
 
-def test_the_settings_table_is_the_catalogue() -> None:
-    """The page has every setting of the catalogue, as it is now."""
+@pytest.mark.parametrize("block", TABLES)
+def test_the_tables_of_settings_are_the_declarations(block: str) -> None:
+    """The page has every setting, option and place, as it is declared now."""
     text = _page("configuration.md")
-    assert renewed(text, "settings", settings_table()) == text, RENEW
-    assert all(setting.env in text for setting in SETTINGS)
+    assert renewed(text, block, TABLES[block]()) == text, RENEW
+    assert all(f"| `{setting.env}`" in text for setting in (*SETTINGS, *OPTIONS, *PLACES))
     assert all(name in text for name in (CONFIG_FILE_ENV, HOME_ENV, CACHE_ENV))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from tests.faults.rig import PARTITIONS
 
 LONG = "RUNBUS_TEST_FAULTS"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from runbus.kafka.topics import run_event_key, stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import NO_TICK, BatchHeader, Extra, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_MARK, Codec
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.schemas.layout import Layout
-from runbus.schemas.topics import run_event_key, stream_key
 
 START_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from tests.faults import expected

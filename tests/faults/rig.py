@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,14 +16,14 @@ from pathlib import Path
 import pytest
 from confluent_kafka import (
     Consumer,
-    KafkaError,
     KafkaException,
     Message,
     Producer,
     TopicPartition,
 )
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_log import open_topic
 from tests.faults.load import Sent
 
 ROOT = Path(__file__).parents[2]
@@ -264,29 +263,5 @@ class Log:
 
     def read(self, topic: str) -> list[Message]:
         """Return every record of a topic, in order within each partition."""
-        name = self.settings.topic_prefix + topic
-        consumer = Consumer(
-            {
-                **self.settings.client_config(),
-                "group.id": uuid.uuid4().hex,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
-        try:
-            left = set(consumer.list_topics(name, timeout=10).topics[name].partitions)
-            consumer.assign([TopicPartition(name, partition, 0) for partition in left])
-            found: list[Message] = []
-            while left:
-                messages = consumer.consume(10_000, timeout=1)
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        found.append(message)
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        left.discard(message.partition())
-                    else:
-                        raise KafkaException(error)
-            return found
-        finally:
-            consumer.close()
+        with open_topic(self.settings, topic, "reader") as log:
+            return list(log.records())

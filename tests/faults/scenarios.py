@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from tests.faults.load import make_load
 from tests.faults.results import settle
 from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers, until

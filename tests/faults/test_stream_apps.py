@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import Running, start
-from runbus.schemas.admin import apply_topics
 from tests.faults.killing import POINTS
 from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import LONG, Place, killed_at, killed_at_random, stopped_beyond_its_session, without_broker

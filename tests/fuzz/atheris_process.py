@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["runbus.schemas", "runbus.sink"]):
+with atheris.instrument_imports(include=["runbus.schemas", "runbus.kafka", "runbus.sink"]):
     from tests.fuzz.targets import TARGETS
 
 

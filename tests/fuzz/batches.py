@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepColumns, encode
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, Layout, encode_value, layout_of, pack
 from runbus.schemas.record import read_record, write_record
 from runbus.schemas.walk import zigzag

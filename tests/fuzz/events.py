@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.damage import NUMBERS, TEXTS, damaged

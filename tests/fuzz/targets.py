@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 
 import fastavro
 
+from runbus.config.errors import MAX_REASON, InvalidValue
 from runbus.schemas import tree
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import decode, decode_header, encode
 from runbus.schemas.codec import Codec, split
-from runbus.schemas.errors import MAX_REASON, InvalidValue, RegistryMissing, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, UnknownSchema
 from runbus.schemas.layout import Layout, check_layout, decode_value, pack, unpack
 from runbus.schemas.record import read_record
 from runbus.schemas.walk import walk
-from runbus.sink.api import Record
+from runbus.sink.api import FramedRecord
 from runbus.sink.container import Container
 from runbus.sink.ranges import read
 from runbus.sink.routes import ROUTES
@@ -80,7 +81,7 @@ def framing(data: bytes) -> None:
 
 def missing(data: bytes) -> None:
     """The rows of a value that are not stored are those that its pieces hold; the first byte says which are."""
-    record = Record(1, None, data, 0, 0, None, min(1, len(data)))
+    record = FramedRecord(1, None, data, 0, 0, None, min(1, len(data)))
     if _refused(lambda: check(_STEPS, record, STEP_BATCH)):
         return
     meant = step_rows(data[1:])

@@ -11,14 +11,15 @@ from runbus.audit.report import Logged, Sums
 from runbus.audit.run import Sides, audit
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.errors import BrokerUnavailable, TopicMissing
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import RUNS, STEPS, run_event_key, stream_key
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
-from runbus.schemas.topics import RUNS, STEPS, run_event_key, stream_key
 
 pytestmark = pytest.mark.integration
 

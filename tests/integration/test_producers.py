@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 
-from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.clients import new_producer
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import DEAD_LETTERS, STEPS, Topic
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.batch import decode
 from runbus.schemas.codec import Codec
-from runbus.schemas.topics import DEAD_LETTERS, STEPS, Topic
-from runbus.sink.clients import new_producer
-from runbus.sink.settings import SinkSettings
 from tests.faults.rig import Log
 from tests.integration.wire import Wire
 
@@ -61,8 +59,7 @@ def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:
 def test_a_refused_dead_letter_is_sent_again(broker: KafkaSettings) -> None:
     """The sink commits past a record when its dead letter is acknowledged: then it has to be there."""
     with wire(broker, DEAD_LETTERS) as damaging:
-        settings = SinkSettings(through(damaging, broker), ClickHouseSettings("http://127.0.0.1:1"), "sink")
-        _send(new_producer(settings), damaging, broker.topic_prefix + DEAD_LETTERS.name)
+        _send(new_producer(through(damaging, broker)), damaging, broker.topic_prefix + DEAD_LETTERS.name)
     assert stored(broker, DEAD_LETTERS) == [f"letter {number}".encode() * 9 for number in range(5)]
 
 

@@ -14,8 +14,8 @@ from runbus.audit.log import LogReader
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 
 pytestmark = pytest.mark.integration

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import STEPS, stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, decode, encode
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_MARK, Codec
 from runbus.schemas.layout import NUMERIC_DTYPES, decode_value, encode_value, layout_of, pack, unpack
 from runbus.schemas.registry import SchemaRegistry
-from runbus.schemas.topics import STEPS, stream_key
 
 pytestmark = pytest.mark.integration
 

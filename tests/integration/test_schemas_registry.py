@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from runbus.config.errors import ConfigError
+from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
 from runbus.schemas import registry as registry_module
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.codec import RegistryId
-from runbus.schemas.errors import InvalidValue, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat
 from runbus.schemas.registry import SchemaRegistry, codec
 

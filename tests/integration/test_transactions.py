@@ -6,9 +6,9 @@ import time
 import pytest
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
-from runbus.schemas.topics import EPISODES, EPISODES_STATE, STEPS
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import EPISODES, EPISODES_STATE, STEPS
 
 pytestmark = pytest.mark.integration
 

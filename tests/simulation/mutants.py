@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
+from runbus.kafka.model import DeadLetter
 from runbus.sink import flow, protocol, session
-from runbus.sink.api import Committed, DeadLetter, Intent
 from runbus.sink.opening import Opening
 from runbus.sink.opening import opening as real_opening
-from runbus.sink.poison import Poison
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 _Delivery = protocol._Delivery
@@ -30,7 +31,7 @@ def _announcing_late() -> Iterator[None]:
     """The intent is committed after the insert instead of before it."""
     announce, settle = _Delivery.announce, _Delivery.settle
 
-    async def late(self: Any, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
+    async def late(self: Any, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
         result = await settle(self, doubtful=doubtful)
         await announce(self)
         return result

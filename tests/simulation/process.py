@@ -7,11 +7,11 @@ import random
 
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
+from runbus.kafka.dead_letter_rate import DeadLetterLimits
+from runbus.kafka.settings import KafkaSettings
 from runbus.sink.memory import MemoryMember
 from runbus.sink.pace import Pace
-from runbus.sink.poison import PoisonLimits
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
@@ -32,7 +32,7 @@ def _settings(universe: Universe) -> SinkSettings:
         clickhouse=ClickHouseSettings("http://simulated", "u", Secret(""), "d"),
         group="sink",
         limits=limits,
-        poison=PoisonLimits(run=1, share=1.0) if strict else PoisonLimits(run=0, share=1.0),
+        poison=DeadLetterLimits(run=1, share=1.0) if strict else DeadLetterLimits(run=0, share=1.0),
         skip_lost=True,
     )
 

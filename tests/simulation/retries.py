@@ -6,10 +6,12 @@ import asyncio
 import random
 
 from runbus.clickhouse.errors import StoreError
+from runbus.config.errors import InvalidValue
 from runbus.dead_letters.gate import Gate, Origin
 from runbus.dead_letters.retry import Bench, store_again
-from runbus.schemas.errors import InvalidValue, UnknownSchema
-from runbus.sink.api import DeadLetter, LogUnavailable
+from runbus.kafka.model import DeadLetter, LogUnavailable
+from runbus.schemas.errors import UnknownSchema
+from runbus.sink.ranges import read
 from tests.simulation.universe import TOPICS, Universe
 from tests.simulation.values import SimulatedSchemas
 from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredStore
@@ -44,10 +46,12 @@ class Retry:
         return Gate(TOPICS, await broker.ids(), await broker.committed(self._universe.positions))
 
     async def _one(self, bench: Bench, gate: Gate, letter: DeadLetter) -> None:
-        origin = Origin(letter.topic, letter.topic_id, letter.partition, letter.record.offset)
+        source, record, route = letter.source, letter.record, TOPICS[letter.source.topic]
+        origin = Origin(source.topic, source.topic_id, source.partition, record.offset)
+        framed = read(record.offset, record.key, record.value, 0, batched=route.batched)
         if not gate.obstacle(origin):
             try:
-                self.stored += await store_again(bench, TOPICS[letter.topic], origin, letter.record)
+                self.stored += await store_again(bench, route, origin, framed)
             except (InvalidValue, UnknownSchema):
                 return
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from runbus.sink.api import Committed
+from runbus.kafka.commit_metadata import Committed
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.process import Process
 from tests.simulation.profile import Profile, draw

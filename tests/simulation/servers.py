@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
-from runbus.sink.api import LogUnavailable
+from runbus.kafka.model import LogUnavailable
 from runbus.sink.container import Container
 from runbus.sink.memory import Fate, MemoryStore
 

@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runbus.sink.api import Committed, Intent, Position
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import TopicPartition
 from runbus.sink.memory import MemoryGroup, MemoryLog, MemoryStore
 from runbus.sink.ranges import read
 from runbus.sink.routes import ROUTES
@@ -31,7 +32,7 @@ class Violation(Exception):
 class Incarnation:
     """One partition of one topic that existed under one id."""
 
-    position: Position
+    position: TopicPartition
     topic_id: str
 
 
@@ -58,7 +59,7 @@ class Universe:
     server: StoreServer = field(init=False)
     _checked: dict[Incarnation, int] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    _next: Counter[Position] = field(default_factory=Counter)
+    _next: Counter[TopicPartition] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.group = MemoryGroup(self.log, {"steps": self.profile.partitions, "runs": 1})
@@ -76,9 +77,9 @@ class Universe:
         task.add_done_callback(self._tasks.discard)
 
     @property
-    def positions(self) -> list[Position]:
+    def positions(self) -> list[TopicPartition]:
         """All partitions."""
-        return [Position("steps", p) for p in range(self.profile.partitions)] + [Position("runs", 0)]
+        return [TopicPartition("steps", p) for p in range(self.profile.partitions)] + [TopicPartition("runs", 0)]
 
     # --- what happens to the log ----------------------------------------------------------------------------------
 
@@ -109,11 +110,11 @@ class Universe:
                     self.log.committed.pop(position, None)
         self.counts["recreated"] += 1
 
-    def knows(self, committed: Committed, position: Position) -> bool:
+    def knows(self, committed: Committed, position: TopicPartition) -> bool:
         """Whether a commit is about the topic that has the name now."""
         return committed.intent is None or committed.intent.topic_id == self.log.topic_ids[position.topic]
 
-    def incarnation(self, position: Position) -> Incarnation:
+    def incarnation(self, position: TopicPartition) -> Incarnation:
         """Return what a partition's name means now."""
         return Incarnation(position, self.log.topic_ids[position.topic])
 
@@ -134,7 +135,7 @@ class Universe:
 
     # --- what must be true ----------------------------------------------------------------------------------------
 
-    def committed(self, position: Position, offset: int, intent: Intent) -> None:
+    def committed(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Check a commit: nothing below it is unaccounted for, now and not only later."""
         incarnation = Incarnation(position, intent.topic_id)
         self.began.setdefault(incarnation, self.log.low.get(position, 0))
@@ -176,7 +177,7 @@ class Universe:
         key = (route.target, incarnation.topic_id, at.partition, offset)
         rows = sum(1 for row, count in self.tables.rows_kept.items() if row[:4] == key and count)
         buried = any(
-            (x.topic_id, x.partition, x.record.offset) == (incarnation.topic_id, at.partition, offset)
+            (x.source.topic_id, x.source.partition, x.record.offset) == (incarnation.topic_id, at.partition, offset)
             for x in self.log.dead_letters
         )
         if buried and made.kind == "good":

@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, StoreError
-from runbus.sink.api import Committed, DeadLetter, Gone, Intent, LogUnavailable, Position, Record, Route, Source
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import DeadLetter, LogUnavailable, TopicPartition
+from runbus.sink.api import FramedRecord, Gone, Route, Source
 from runbus.sink.container import Container
 from runbus.sink.group import Restart
 from tests.simulation.universe import Universe
@@ -190,11 +192,11 @@ class WiredBroker:
         self._wire.member = member
         return member
 
-    async def heartbeat(self, member: str, owned: frozenset[Position]) -> frozenset[Position]:
+    async def heartbeat(self, member: str, owned: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
         """Heartbeat."""
         return await self._ask(lambda: self._group.heartbeat(member, owned))
 
-    async def commit(self, member: str, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, member: str, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit; the oracle looks at each."""
 
         async def effect() -> None:
@@ -204,7 +206,7 @@ class WiredBroker:
         late = self._wire.universe.profile.late_commits
         await self._ask(effect, changes=late, late=late)
 
-    async def fetch(self, at: dict[Position, int], limit: int) -> dict[Position, list[Record]]:
+    async def fetch(self, at: dict[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
         """Read."""
         return await self._ask(lambda: self._group.fetch(at, limit))
 
@@ -216,11 +218,11 @@ class WiredBroker:
         """Append a dead letter."""
         await self._ask(lambda: self._log.dead_letter(letter))
 
-    async def committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Ask what the group committed."""
         return await self._ask(lambda: self._log.offsets(positions))
 
-    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+    async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Ask for the bounds of the log."""
         return await self._ask(lambda: self._log.bounds(positions))
 

@@ -5,8 +5,8 @@ from collections.abc import Hashable
 import gymnasium
 import numpy as np
 
-from runbus.config.kafka import KafkaSettings
 from runbus.gymnasium import RecordSteps
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Policy, Recorder, RunBus, Subscription, SubscriptionStats
 
 

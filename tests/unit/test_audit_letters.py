@@ -9,10 +9,7 @@ import pytest
 from confluent_kafka import Message
 
 from runbus.audit.letters import source
-from runbus.sink.api import DeadLetter, Record
-from runbus.streams.shard import DeadLetter as StreamLetter
-from runbus.streams.shard import Record as StreamRecord
-from runbus.streams.shard import Source
+from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
 
 
 @dataclass
@@ -33,13 +30,13 @@ def position(headers: Any) -> tuple[str, int, int] | None:
 
 def test_a_letter_of_the_sink_names_its_record() -> None:
     """Topic id, partition and offset come from the headers that the sink writes."""
-    letter = DeadLetter("steps", "topic-id", 3, Record(17, None, b"x", 0), "why", "")
+    letter = DeadLetter("sink", TopicIdPartition("steps", "topic-id", 3), Record(17, 0, b"x"), "why", "")
     assert position(list(letter.headers)) == ("topic-id", 3, 17)
 
 
 def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:
     """A record that the episodes app could not use may well be stored: it must not excuse a missing row."""
-    letter = StreamLetter(Source("steps", "topic-id", 3), StreamRecord(17, 0, b"x"), "too late", "", "episodes")
+    letter = DeadLetter("episodes", TopicIdPartition("steps", "topic-id", 3), Record(17, 0, b"x"), "too late", "")
     assert dict(letter.headers)["topic_id"] == b"topic-id"
     assert position(letter.headers) is None
 
@@ -51,3 +48,13 @@ def test_a_letter_of_a_stream_app_says_nothing_about_the_sink() -> None:
 def test_other_letters_are_of_no_record(headers: Any) -> None:
     """The recorder's have no position, and another program may write anything."""
     assert position(headers) is None
+
+
+def test_a_letter_whose_headers_the_client_cannot_read_is_of_no_record() -> None:
+    """A header's name that is not UTF-8 ends no audit: such a letter is another program's."""
+
+    class Unreadable:
+        def headers(self) -> Any:
+            raise SystemError
+
+    assert source(cast("Message", Unreadable())) is None

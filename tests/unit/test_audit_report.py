@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
+from runbus.kafka.model import StreamId
 
-STREAM = ("run", "agent", 1)
+STREAM = StreamId("run", "agent", 1)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_the_identity_holds_for_any_history(
 
 def test_totals_are_the_sums_of_the_streams() -> None:
     """The total row adds every stream, and the JSON carries both."""
-    other = ("run", "other", 2)
+    other = StreamId("run", "other", 2)
     audit = reconcile(
         {STREAM: Logged(10, 1, 0), other: Logged(20, 0, 5)}, {STREAM: Stored(9, 9, 10), other: Stored(15, 15, 15)}
     )

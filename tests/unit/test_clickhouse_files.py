@@ -8,8 +8,8 @@ import pytest
 
 from runbus.clickhouse import queries
 from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STORED_TOPICS, StoredTopic, view_of
+from runbus.kafka.topics import TOPICS
 from runbus.schemas.avsc import INTERNAL, schema
-from runbus.schemas.topics import TOPICS
 
 FOLDER = Path(str(resources.files("runbus.clickhouse"))) / "migrations"
 FILES = sorted(FOLDER.glob("*.sql"))

@@ -10,10 +10,10 @@ import pytest
 from runbus.config.catalogue import SETTINGS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.registry import RegistrySettings
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 
 SECRET = "hunter2"
 SASL = {

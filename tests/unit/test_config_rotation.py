@@ -10,11 +10,11 @@ from runbus.config import catalogue as c
 from runbus.config import rotation
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.registry import RegistrySettings
 from runbus.config.rotation import CredentialFiles
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 
 SECRET = "hunter2"
 
@@ -23,7 +23,7 @@ def test_a_secret_of_a_file_is_what_the_file_says_now(tmp_path: Path) -> None:
     """The next use has the new one; while the file is empty or gone it stays the last one."""
     file = tmp_path / "password"
     file.write_text("one\n")
-    secret = Sources(environ={"KAFKA_SASL_PASSWORD_FILE": str(file)}).secret(c.SASL_PASSWORD)
+    secret = Sources(environ={"KAFKA_SASL_PASSWORD_FILE": str(file)}).get(c.SASL_PASSWORD)
     assert secret.reveal() == "one"
     file.write_text("two\n")
     assert secret.reveal() == "two"
@@ -36,7 +36,7 @@ def test_a_secret_of_a_file_is_what_the_file_says_now(tmp_path: Path) -> None:
 
 def test_a_secret_of_a_variable_stays(tmp_path: Path) -> None:
     """A variable cannot change under a process."""
-    secret = Sources(environ={"KAFKA_SASL_PASSWORD": SECRET}).secret(c.SASL_PASSWORD)
+    secret = Sources(environ={"KAFKA_SASL_PASSWORD": SECRET}).get(c.SASL_PASSWORD)
     assert (secret.reveal(), secret.file) == (SECRET, None)
     assert pickle.loads(pickle.dumps(secret)) == secret
 

@@ -8,8 +8,9 @@ import platformdirs
 import pytest
 
 from runbus.config import catalogue as c
-from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, SETTINGS, Setting
+from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, PLACES, SETTINGS
 from runbus.config.errors import ConfigError
+from runbus.config.setting import Setting
 from runbus.config.sources import Sources, cache, home, read_sources
 
 SECRET = "hunter2"
@@ -63,7 +64,7 @@ def test_the_catalogue_has_no_two_of_a_kind() -> None:
     assert len({s.env for s in SETTINGS}) == len({s.path for s in SETTINGS}) == len(SETTINGS)
     assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", s.env) and s.doc.endswith(".") for s in SETTINGS)
     defined = {id(value) for value in vars(c).values() if isinstance(value, Setting)}
-    assert {id(setting) for setting in SETTINGS} == defined
+    assert {id(setting) for setting in (*SETTINGS, *PLACES)} == defined
 
 
 # --- secrets --------------------------------------------------------------------------------------------------
@@ -141,9 +142,13 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         ("[kafka]\nbootstrap_servers = a:1\n", "cannot read"),
         (
             "[kafka]\nbootstrap_server = 'a:1'\n",
-            r"unknown key kafka.bootstrap_server; this section has: bootstrap_serv",
+            r"unknown key kafka.bootstrap_server; this section has: bootstrap_serv.*; did you mean kafka.boot",
         ),
-        ("[kafak]\nbootstrap_servers = 'a:1'\n", "unknown section kafak; there are: clickhouse, episodes, kafka"),
+        (
+            "[kafak]\nbootstrap_servers = 'a:1'\n",
+            r"unknown section kafak; there are: clickhouse, episodes, kafka.*mean kafka\?",
+        ),
+        ("[sink]\ntopic_prefix = 'a.'\n", r"unknown key sink.topic_prefix; .*did you mean kafka.topic_prefix\?"),
         ("bootstrap_servers = 'a:1'\n", "unknown section bootstrap_servers"),
         ("kafka = 'a:1'\n", "unknown section kafka"),
         ("[kafka.ssl]\nca = 'x'\n", "unknown key kafka.ssl"),

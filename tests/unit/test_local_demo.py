@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
+from runbus.kafka.model import StreamId
 from runbus.local.demo import DemoResult, Episodes
 
-STREAM = ("demo-1-cartpole", "agent-0", 1)
+STREAM = StreamId("demo-1-cartpole", "agent-0", 1)
 
 
 def test_a_sound_end_has_no_problem() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from confluent_kafka import KafkaError
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder import courier as courier_module
 from runbus.recorder.courier import Courier

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder.identity import Attempts, component_id
 from runbus.recorder.process import PROCESS, exit_outcome, outcome_of

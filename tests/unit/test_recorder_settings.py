@@ -3,8 +3,8 @@
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.settings import CourierSettings
 
 
@@ -29,9 +29,9 @@ def test_defaults_and_environment() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("RUNBUS_RECORDER_QUEUE_MB", "0", "1 or more"),
-        ("RUNBUS_RECORDER_QUEUE_MB", "64MB", "whole mebibytes"),
-        ("RUNBUS_RECORDER_BUFFER_MB", "-1", "1 or more"),
+        ("RUNBUS_RECORDER_QUEUE_MB", "0", "from 1 to 1000000 MiB"),
+        ("RUNBUS_RECORDER_QUEUE_MB", "64MB", "integer from 1 to 1000000 MiB"),
+        ("RUNBUS_RECORDER_BUFFER_MB", "-1", "from 1 to 1000000 MiB"),
         ("RUNBUS_RECORDER_POLICY", "conflate", "drop_oldest, drop_newest, block"),
         ("RUNBUS_RECORDER_COMPRESSION", "gzip", "lz4, zstd, none"),
         ("RUNBUS_RECORDER_FLUSH_SECONDS", "soon", "0 to 3600"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.recorder.values import Capture, as_is, number, plain_number
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import decode_value, encode_value, layout_of
 
 leaves = st.one_of(

@@ -11,8 +11,8 @@ import avro.schema
 import pytest
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, by_fingerprint, schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.evolution import history
 
 ROOT = Path(__file__).parents[2]

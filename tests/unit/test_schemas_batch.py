@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.batch import (
     MAX_COUNT,
     NO_SEED,
@@ -20,7 +21,6 @@ from runbus.schemas.batch import (
     decode_header,
     encode,
 )
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, Layout
 from tests.unit.batches import COLUMNS, TEXT, assert_equal, make_batch, make_columns, quick
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runbus.config.errors import MAX_REASON, InvalidValue
 from runbus.schemas.batch import (
     BatchHeader,
     Extra,
@@ -17,7 +18,6 @@ from runbus.schemas.batch import (
     decode_header,
     encode,
 )
-from runbus.schemas.errors import MAX_REASON, InvalidValue
 from runbus.schemas.walk import MAX_RECORDS
 from tests.unit.batches import COLUMNS, assert_equal, make_batch, make_body
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepColumns, decode, decode_header, encode
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.record import read_record, write_record
 from tests.unit.batches import COLUMNS, assert_equal, make_batch
 

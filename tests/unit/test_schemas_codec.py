@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.codec import Codec, Fingerprint, Registry, RegistryId, split
-from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, UnknownSchema
 
 BODY = b"\x01\x02body"
 

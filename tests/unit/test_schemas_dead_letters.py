@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbus.kafka.headers import START_BYTES, letter_headers, position_key, shortened
+from runbus.kafka.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES
 from runbus.schemas.avsc import INTERNAL, NAMES, by_fingerprint, schema
-from runbus.schemas.dead_letters import START_BYTES, DeadLetterRow, fitting, letter_headers, position_key, shortened
-from runbus.schemas.topics import DEAD_LETTER_BYTES, DEAD_LETTERS, MAX_MESSAGE_BYTES, MIB
+from runbus.schemas.dead_letters import DeadLetterRow
 
 OWN = "dead-letters-0-17"
 
@@ -38,12 +39,6 @@ def test_a_letter_of_a_step_that_never_had_a_position_says_whose_it_was() -> Non
     found = row(dict(letter_headers("recorder", "p.steps", "too large", **which)))
     assert (found.key, found.partition, found.offset) == ("p.steps-run/agent/9-4", -1, -1)
     assert (found.run_id, found.agent_id, found.attempt, found.seq, found.count) == ("run", "agent", 9, 4, 1)
-
-
-def test_what_is_none_is_left_out_and_bytes_stay() -> None:
-    """A record without a key is told from one whose key is empty; a key need not be text."""
-    headers = dict(letter_headers("sink", "t", "\ud800", key=None, other=b"\xff"))
-    assert headers == {"component": b"sink", "topic": b"t", "error": b"?", "other": b"\xff"}
 
 
 @pytest.mark.parametrize(
@@ -111,20 +106,6 @@ def test_what_no_letter_can_hold_is_shortened_and_says_what_it_was() -> None:
     assert (found["size"], found["sha256"]) == (b"%d" % len(value), hashlib.sha256(value).hexdigest().encode())
     assert sum(len(name) + len(text) for name, text in cut) < 10_000
     assert row(found, start).key == "t-1-4611686018427387904"
-
-
-@pytest.mark.parametrize("value", [None, b"", bytes(MAX_MESSAGE_BYTES), bytes(DEAD_LETTER_BYTES - 100_000)])
-def test_what_fits_is_whole(value: bytes | None) -> None:
-    """Whatever the topic takes is sent as it is."""
-    headers = letter_headers("sink", "t", "why", partition=1, offset=2)
-    assert fitting(value, headers) == (value, headers)
-
-
-@pytest.mark.parametrize(("size", "key"), [(DEAD_LETTER_BYTES, 1), (0, DEAD_LETTER_BYTES), (3 * MIB, 2 * MIB)])
-def test_what_does_not_fit_is_shortened(size: int, key: int) -> None:
-    """A letter is as large as its value and its headers together: a key may be large too."""
-    value, headers = bytes(size), letter_headers("sink", "t", "why", partition=1, offset=2, key=bytes(key))
-    assert fitting(value, headers) == shortened(value, headers)
 
 
 def test_the_schema_is_known_and_not_on_the_wire() -> None:

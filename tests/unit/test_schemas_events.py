@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent, Window
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.events import KINDS, Events

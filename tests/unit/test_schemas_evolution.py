@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.codec import Codec, RegistryId
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.evolution import check_all, history, misfit, problems
 
 Fields = list[dict[str, Any]]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from runbus.schemas.errors import InvalidValue
+from runbus.config.errors import InvalidValue
 from runbus.schemas.layout import (
     NONE,
     NUMERIC_DTYPES,

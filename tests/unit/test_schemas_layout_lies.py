@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas import tree
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import (
     Layout,
     check_layout,

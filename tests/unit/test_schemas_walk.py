@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import decode
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.record import read_record
 from runbus.schemas.walk import MAX_RECORDS, walk, without_sizes, zigzag
 from tests.fuzz.batches import Batches

@@ -17,6 +17,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError
 
+from runbus.kafka.headers import START_BYTES, shortened
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed
@@ -25,10 +27,8 @@ from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.link import Link, ProducerRecord, is_too_large, purpose
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
-from runbus.schemas.dead_letters import START_BYTES, shortened
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat, RunEvent
-from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 
 log = logging.getLogger(__name__)
 

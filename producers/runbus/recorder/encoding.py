@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from runbus.kafka.headers import Headers, letter_headers
+from runbus.kafka.topics import stream_key
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.identity import KIND
 from runbus.recorder.link import MAX_VALUE_BYTES
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
-from runbus.schemas.dead_letters import Headers, letter_headers
 from runbus.schemas.events import Event
-from runbus.schemas.topics import stream_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
+from runbus.kafka.model import StreamId
 from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
-
-
-@dataclass(frozen=True, slots=True)
-class StreamId:
-    """Who a stream is; together with `seq` it names a step."""
-
-    run_id: str
-    agent_id: str
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.run_id}/{self.agent_id}/{self.attempt}"
 
 
 class StreamCounts:

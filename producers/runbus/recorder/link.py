@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import confluent_kafka.admin  # noqa: F401
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from runbus.kafka.clients import new_recorder_producer
+from runbus.kafka.errors import no_answer, refusal
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.renewal import Renewal
 from runbus.recorder.settings import CourierSettings
-from runbus.schemas.admin import no_answer
-from runbus.schemas.rights import refusal
-from runbus.schemas.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 
 log = logging.getLogger(__name__)
 
@@ -144,13 +144,11 @@ class Link:
 
     def _built(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(self._config())
+            self._producer = new_recorder_producer(self._settings.kafka, self._options())
         return self._producer
 
-    def _config(self) -> dict[str, object]:
+    def _options(self) -> dict[str, object]:
         return {
-            **self._settings.kafka.producer_config(),
-            "client.id": "runbus-recorder",
             "compression.type": self._settings.compression,
             "linger.ms": 5,
             "message.timeout.ms": 0,  # a record waits for its broker for ever; only our own queue drops

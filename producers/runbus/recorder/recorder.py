@@ -12,13 +12,15 @@ from typing import Any, Self, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from runbus.config.errors import ConfigError
-from runbus.config.kafka import KafkaSettings
+from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.sources import read_sources
+from runbus.kafka.model import StreamId
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import check_id
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamFinished, StreamId, StreamStarted
+from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.process import PROCESS, outcome_of
 from runbus.recorder.settings import CourierSettings
@@ -26,9 +28,7 @@ from runbus.recorder.stream import RecordedStream
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Observations, chooser, number, plain_number
 from runbus.recorder.vector import VectorRows, VectorStep, row_count
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import Outcome, RunEvent
-from runbus.schemas.topics import check_id
 
 log = logging.getLogger(__name__)
 

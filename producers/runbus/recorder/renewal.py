@@ -8,8 +8,8 @@ from typing import Literal
 
 from confluent_kafka import Producer
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.rotation import LOOK_S, CredentialFiles
+from runbus.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 

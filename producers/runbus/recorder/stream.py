@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runbus.config.errors import InvalidValue
+from runbus.kafka.model import StreamId
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.env_positions import EnvPositions
-from runbus.recorder.events import StepsRecorded, StreamCounts, StreamId
+from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
 from runbus.schemas.batch import NO_TICK
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from runbus.config.errors import InvalidValue
 from runbus.recorder.values import plain_number
-from runbus.schemas.errors import InvalidValue
 
 
 def json_text(value: object) -> str:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from runbus.config.errors import InvalidValue
 from runbus.recorder.columns import Block
 from runbus.recorder.env_positions import EnvPositions
 from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
 from runbus.recorder.values import Capture, as_recordable
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NUMERIC_DTYPES, Layout
 
 

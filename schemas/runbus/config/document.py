@@ -1,4 +1,4 @@
-"""The settings as a table: `python -m runbus.config.document docs/configuration.md` renews it in the page."""
+"""Makes tables of the settings: `python -m runbus.config.document docs/configuration.md` renews them in the page."""
 
 from __future__ import annotations
 
@@ -6,17 +6,38 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from runbus.config.catalogue import SETTINGS
+from runbus.config.catalogue import PLACES, SETTINGS
 from runbus.config.errors import RunBusError
+from runbus.config.options import OPTIONS
+from runbus.config.setting import Setting
 
 
 def settings_table() -> str:
-    """Return every setting as a Markdown table, in the order of the catalogue."""
-    rows = []
-    for s in SETTINGS:
-        variable = f"`{s.env}`" + (f", `{s.env}_FILE`" if s.secret else "")
-        rows.append((variable, f"`{s.path}`", f"`{s.default}`" if s.default else "", s.doc))
-    return table(("variable", "in the file", "default", "meaning"), rows)
+    """Return every setting that has a place in the file as a Markdown table, in the order of the catalogue."""
+    rows = [(_variable(s), f"`{s.path}`", _code(s.default), s.kind.allowed, s.doc) for s in SETTINGS]
+    return table(("variable", "in the file", "default", "allowed", "meaning"), rows)
+
+
+def options_table() -> str:
+    """Return the options of single commands as a Markdown table."""
+    rows = [(_variable(s), _code(s.option), _code(s.default), s.kind.allowed, s.doc) for s in OPTIONS]
+    return table(("variable", "option", "default", "allowed", "meaning"), rows)
+
+
+def places_table() -> str:
+    """Return the variables that are nothing else as a Markdown table."""
+    return table(("variable", "meaning"), [(_variable(s), s.doc) for s in PLACES])
+
+
+TABLES = {"settings": settings_table, "options": options_table, "places": places_table}
+
+
+def _variable(setting: Setting[object]) -> str:
+    return f"`{setting.env}`" + (f", `{setting.env}_FILE`" if setting.secret else "")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,9 +60,12 @@ def renewed(page: str, name: str, text: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Renew the table in the pages that are named."""
+    """Renew the tables in the pages that are named."""
     for page in map(Path, arguments):
-        page.write_text(renewed(page.read_text(encoding="utf-8"), "settings", settings_table()), encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        for name, make in TABLES.items():
+            text = renewed(text, name, make())
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The errors a user can meet. Their text is the whole message: what is wrong, and what to do about it."""
 
+#: A reason is a header of a dead letter and a log line; what it quotes may be megabytes of anything.
+MAX_REASON = 1_000
+
 
 class RunBusError(Exception):
     """Base of every error that is a user's to mend: shown as one line, without a traceback, exit code 1."""
@@ -7,3 +10,11 @@ class RunBusError(Exception):
 
 class ConfigError(RunBusError):
     """A setting is missing or unusable. The text names the key, the bad value (never a secret) and a good one."""
+
+
+class InvalidValue(RunBusError):
+    """The bytes or columns contradict their schema: a data error, the same at every retry."""
+
+    def __init__(self, reason: str) -> None:
+        """Take the reason, cut to MAX_REASON characters."""
+        super().__init__(reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 3]}...")

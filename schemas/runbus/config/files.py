@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbus.config.catalogue import Setting
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret
+from runbus.config.setting import Setting
 from runbus.config.sources import Sources
 
 
@@ -27,9 +27,9 @@ class TlsFiles:
     key: str = ""
 
     @classmethod
-    def load(cls, sources: Sources, ca: Setting, certificate: Setting, key: Setting) -> TlsFiles:
+    def load(cls, sources: Sources, ca: Setting[str], certificate: Setting[str], key: Setting[str]) -> TlsFiles:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
-        files = cls(*(file_of(setting, sources.text(setting)) for setting in (ca, certificate, key)))
+        files = cls(*(sources.get(setting) for setting in (ca, certificate, key)))
         if files.key and not files.certificate:
             raise ConfigError(f"{key.env} is set and {certificate.env} is not: a key needs its certificate")
         return files
@@ -38,13 +38,6 @@ class TlsFiles:
     def all(self) -> tuple[str, str, str]:
         """All three."""
         return self.ca, self.certificate, self.key
-
-
-def file_of(setting: Setting, text: str) -> str:
-    """Check it here: client libraries say so only when they connect, and without the variable's name."""
-    if text and not Path(text).is_file():
-        raise ConfigError(f"{setting.env} names {text}, which is not a file")
-    return text
 
 
 def credential_files(secrets: Iterable[Secret], files: Iterable[str]) -> tuple[Path, ...]:

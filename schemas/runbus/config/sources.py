@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from runbus.config.catalogue import CACHE_ENV, CONFIG_FILE_ENV, HOME_ENV, SETTINGS, Setting
+from runbus.config.catalogue import CACHE, CACHE_FOLDER, CONFIG_FILE, DATA_FOLDER, HOME, SETTINGS
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret, read_secret
+from runbus.config.setting import Setting
+
+T = TypeVar("T")
 
 FILE_NAME = "runbus.toml"
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of the local stack: `RUNBUS_HOME`, or the platform's user data folder."""
-    env = os.environ if environ is None else environ
-    return (
-        Path(env[HOME_ENV]).expanduser().absolute()
-        if env.get(HOME_ENV)
-        else _platform_folder(env, "XDG_DATA_HOME", ".local/share")
-    )
+    named = place(HOME, environ)
+    return named.expanduser().absolute() if named else _platform_folder(DATA_FOLDER, ".local/share", environ)
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of what can be fetched again: `RUNBUS_CACHE`, or the platform's user cache folder."""
-    env = os.environ if environ is None else environ
-    return (
-        Path(env[CACHE_ENV]).expanduser().absolute()
-        if env.get(CACHE_ENV)
-        else _platform_folder(env, "XDG_CACHE_HOME", ".cache")
-    )
+    named = place(CACHE, environ)
+    return named.expanduser().absolute() if named else _platform_folder(CACHE_FOLDER, ".cache", environ)
 
 
-def _platform_folder(env: Mapping[str, str], xdg: str, fallback: str) -> Path:
-    base = Path(env[xdg]) if env.get(xdg) else Path.home() / fallback
-    if sys.platform == "darwin" and not env.get(xdg):
-        base = Path.home() / "Library" / ("Caches" if xdg == "XDG_CACHE_HOME" else "Application Support")
+def place(setting: Setting[Path | None], environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the path that a variable names, None if it is not set: for what only the environment can say."""
+    return setting.parse((os.environ if environ is None else environ).get(setting.env, ""))
+
+
+def _platform_folder(setting: Setting[Path | None], fallback: str, environ: Mapping[str, str] | None) -> Path:
+    base = place(setting, environ) or Path.home() / fallback
+    if sys.platform == "darwin" and not place(setting, environ):
+        base = Path.home() / "Library" / ("Caches" if setting is CACHE_FOLDER else "Application Support")
     return base / "runbus"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's text and where it was found: `flag`, a variable's name, a file's path, or `default`."""
+    """A setting's text and where it was found: `flag`, a variable's name, a file's path, or `default`.
 
-    setting: Setting
+    `file` is the file that holds a secret, if `<VARIABLE>_FILE` names one.
+    """
+
+    setting: Setting[object]
     text: str = field(repr=False)
     origin: str
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,44 +73,40 @@ class Sources:
     file: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     file_path: Path | None = None
 
-    def find(self, setting: Setting) -> Value:
-        """Return the value that wins. Raises ConfigError where a `*_FILE` cannot be read."""
+    def find(self, setting: Setting[object]) -> Value:
+        """Return the value that wins. Raises ConfigError if a `*_FILE` cannot be read."""
         if setting.env in self.flags:
             return Value(setting, self.flags[setting.env], "flag")
         if self.environ.get(setting.env):
             return Value(setting, self.environ[setting.env], setting.env)
         pointer = f"{setting.env}_FILE"
         if setting.secret and self.environ.get(pointer):
-            return Value(setting, _read_secret(pointer, self.environ[pointer]), pointer)
+            file = Path(self.environ[pointer])
+            return Value(setting, _read_secret(pointer, file), pointer, file)
         section = self.file.get(setting.section, {})
         if setting.key in section:
             return Value(setting, _text(setting, section[setting.key], self.file_path), str(self.file_path))
         return Value(setting, setting.default, "default")
 
-    def text(self, setting: Setting) -> str:
-        """Return the text of the value that wins."""
+    def text(self, setting: Setting[object]) -> str:
+        """Return the text of the value that wins, not checked."""
         return self.find(setting).text
 
-    def secret(self, setting: Setting) -> Secret:
-        """Return a secret; what a file gives is read again whenever it is used, so that it can be rotated."""
-        value = self.find(setting)
-        pointer = f"{setting.env}_FILE"
-        return Secret(value.text, Path(self.environ[pointer]) if value.origin == pointer else None)
+    def get(self, setting: Setting[T]) -> T:
+        """Return the value that wins; what a file gives as a secret is read again whenever it is used.
 
-    def number(self, setting: Setting, least: float, most: float) -> float:
-        """Return a setting as a number. Raises ConfigError if it is none, or outside of `least` to `most`."""
-        text = self.text(setting)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise ConfigError(f"{setting.env}={text!r} is not a number from {least:g} to {most:g}")
+        Raises:
+            ConfigError: with the variable, the bad value and what is allowed.
+        """
+        found = self.find(setting)
+        value = setting.parse(found.text)
+        if isinstance(value, Secret):
+            value.file = found.file  # so that it can be rotated
         return value
 
-    def all(self) -> list[Value]:
-        """Return every setting's value, in the order of the catalogue."""
-        return [self.find(setting) for setting in SETTINGS]
+    def all(self, settings: Iterable[Setting[object]] = SETTINGS) -> list[Value]:
+        """Return the value of each setting, in their order, not checked."""
+        return [self.find(setting) for setting in settings]
 
 
 def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Sources:
@@ -122,10 +122,10 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
 
 
 def _config_file(env: Mapping[str, str]) -> Path | None:
-    if env.get(CONFIG_FILE_ENV):
-        named = Path(env[CONFIG_FILE_ENV])
+    named = place(CONFIG_FILE, env)
+    if named:
         if not _is_file(named):
-            raise ConfigError(f"{CONFIG_FILE_ENV} names {named}, which is not a file: correct it or unset it")
+            raise ConfigError(f"{CONFIG_FILE.env} names {named}, which is not a file: correct it or unset it")
         return named
     for candidate in (Path(FILE_NAME), home(env) / FILE_NAME):
         if _is_file(candidate):
@@ -138,18 +138,28 @@ def _parse(path: Path) -> dict[str, dict[str, object]]:
         parsed = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
-    sections = {setting.section for setting in SETTINGS}
+    sections = sorted({setting.section for setting in SETTINGS})
     for section, values in parsed.items():
         if section not in sections or not isinstance(values, dict):
-            raise ConfigError(f"{path}: unknown section {section}; there are: {', '.join(sorted(sections))}")
+            close = _close(section, sections)
+            raise ConfigError(f"{path}: unknown section {section}; there are: {', '.join(sections)}{close}")
         allowed = sorted(s.key for s in SETTINGS if s.section == section)
         for key in values:
             if key not in allowed:
-                raise ConfigError(f"{path}: unknown key {section}.{key}; this section has: {', '.join(allowed)}")
+                close = _close(f"{section}.{key}", [s.path for s in SETTINGS])
+                raise ConfigError(f"{path}: unknown key {section}.{key}; this section has: {', '.join(allowed)}{close}")
     return parsed
 
 
-def _text(setting: Setting, value: object, path: Path | None) -> str:
+def _close(unknown: str, known: list[str]) -> str:
+    """Return a question for the known name that is nearest, if one is near; "" else."""
+    from difflib import get_close_matches  # here: only a mistake needs it, and the agent's process reads this module
+
+    near = get_close_matches(unknown, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _text(setting: Setting[object], value: object, path: Path | None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, (str, int, float)):
@@ -164,8 +174,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read_secret(variable: str, path: str) -> str:
+def _read_secret(variable: str, path: Path) -> str:
     try:
-        return read_secret(Path(path))
+        return read_secret(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{variable} names {path}, which cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_parsing_canonical_form
 
-from runbus.schemas.errors import InvalidValue
+from runbus.config.errors import InvalidValue
 
 #: records that are on the wire: their schemas only grow (evolution.py)
 NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat")

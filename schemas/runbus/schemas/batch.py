@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runbus.config.errors import InvalidValue
+from runbus.kafka.topics import check_id
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, pack, unpack
 from runbus.schemas.record import read_prefix, read_record, write_record
-from runbus.schemas.topics import check_id
 from runbus.schemas.walk import MAX_RECORDS
 
 __all__ = [

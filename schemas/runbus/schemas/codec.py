@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, by_fingerprint
-from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, UnknownSchema
 from runbus.schemas.evolution import misfit
 
 SINGLE_OBJECT_MARK = b"\xc3\x01"

@@ -1,71 +1,21 @@
-"""Dead letters: what their headers say. The sink, the stream apps and the recorder write them, the sink stores them.
+"""Reads a dead letter as a row of its table.
 
-The value of a dead letter is the bytes that could not be used, as they were, so everything else is in its headers, as
-text (docs/sink.md lists them). Whoever reads a letter expects nothing: a header may be missing or odd, and another
-program may write to the topic too.
+Everything but the bytes is in the headers of a letter (runbus.kafka.headers writes them). Whoever reads one expects
+nothing: a header may be missing or odd, and another program may write to the topic too.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from typing import ClassVar, Self
 
+from runbus.kafka.headers import INT64, NONE, number_of, position_key, position_of, text_of
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.record import read_record, write_record
-from runbus.schemas.topics import DEAD_LETTER_BYTES
 
-Headers = tuple[tuple[str, bytes], ...]
-
-#: What is kept of a value that no letter can hold: enough to see what it was.
-START_BYTES = 64 * 1024
-# A header may be as large as the key of its record, an error as its text.
-_HEADER_BYTES = 4 * 1024
-# For a letter's key and the record batch around it.
-_ROOM = 64 * 1024
-
-_DIGITS = re.compile(rb"\d{1,19}")
-_INT32, _INT64 = 2**31 - 1, 2**63 - 1
 # What a DateTime64 of ClickHouse can hold, in milliseconds: to the end of 2299.
 _LATEST_MS = 10_413_791_999_999
-_NONE = -1
-
-
-def position_key(topic: str, partition: int, offset: int) -> str:
-    """Return the key of a letter about a record of the log."""
-    return f"{topic}-{partition}-{offset}"
-
-
-def letter_headers(component: str, topic: str, error: str, **more: object) -> Headers:
-    """Return the headers of a letter.
-
-    Args:
-        component: kind of the one who gives the record up, as in its heartbeats.
-        topic: where the record is from, or should have gone.
-        error: why.
-        more: further headers by name; bytes stay as they are, None is left out.
-    """
-    found = {"component": component, "topic": topic, "error": error, **more}
-    return tuple((name, _bytes(value)) for name, value in found.items() if value is not None)
-
-
-def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """Return the start of a value that no letter can hold, and headers with `size` and `sha256` of all of it."""
-    cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
-    whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
-    return value[:START_BYTES], cut + whole
-
-
-def fitting(value: bytes | None, headers: Headers) -> tuple[bytes | None, Headers]:
-    """Return value and headers of a letter as the topic takes them: whole wherever that is possible."""
-    size = len(value or b"") + sum(len(name) + len(header) for name, header in headers)
-    return (value, headers) if size <= DEAD_LETTER_BYTES - _ROOM else shortened(value or b"", headers)
-
-
-def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +26,14 @@ class DeadLetterRow:
     key: str
     topic: str = ""
     topic_id: str = ""
-    partition: int = _NONE
-    offset: int = _NONE
+    partition: int = NONE
+    offset: int = NONE
     component: str = ""
     run_id: str = ""
     agent_id: str = ""
-    attempt: int = _NONE
-    seq: int = _NONE
-    count: int = _NONE
+    attempt: int = NONE
+    seq: int = NONE
+    count: int = NONE
     source_key: bytes = b""
     value: bytes | None = None
     headers: dict[str, bytes] = field(default_factory=dict)
@@ -101,13 +51,11 @@ class DeadLetterRow:
             own_key: the letter's own position as a key; it names a letter that does not say what it is about.
             key, value, headers, timestamp_ms: of the record.
         """
-        topic = _text(headers, "topic")
-        partition, offset = _number(headers, "partition", _INT32), _number(headers, "offset", _INT64)
-        if not topic or partition < 0 or offset < 0:
-            partition = offset = _NONE
+        topic = text_of(headers, "topic")
+        partition, offset = position_of(headers)
         source_key = headers.get("key", (key or b"") if offset < 0 else b"")
         run_id, agent_id = _stream(headers, source_key)
-        attempt, seq = _number(headers, "attempt", _INT64), _number(headers, "seq", _INT64)
+        attempt, seq = number_of(headers, "attempt", INT64), number_of(headers, "seq", INT64)
         if offset >= 0:
             names = position_key(topic, partition, offset)
         else:
@@ -115,20 +63,20 @@ class DeadLetterRow:
         return cls(
             key=names,
             topic=topic,
-            topic_id=_text(headers, "topic_id"),
+            topic_id=text_of(headers, "topic_id"),
             partition=partition,
             offset=offset,
-            component=_text(headers, "component"),
+            component=text_of(headers, "component"),
             run_id=run_id,
             agent_id=agent_id,
             attempt=attempt,
             seq=seq,
-            count=_number(headers, "count", _INT64),
+            count=number_of(headers, "count", INT64),
             source_key=source_key,
             value=value,
             headers=dict(headers),
-            schema_id=_text(headers, "schema_id"),
-            error=_text(headers, "error"),
+            schema_id=text_of(headers, "schema_id"),
+            error=text_of(headers, "error"),
             failed_at=min(max(timestamp_ms, 0), _LATEST_MS) * 1000,
         )
 
@@ -142,20 +90,9 @@ class DeadLetterRow:
         return cls(**read_record(body, writer, schema(cls.SCHEMA)))
 
 
-def _text(headers: Mapping[str, bytes], name: str) -> str:
-    return headers.get(name, b"").decode("utf-8", "replace")
-
-
-def _number(headers: Mapping[str, bytes], name: str, most: int) -> int:
-    """Return a header's number from 0 to `most`, else -1."""
-    text = headers.get(name, b"")
-    number = int(text) if _DIGITS.fullmatch(text) else _NONE
-    return number if number <= most else _NONE
-
-
 def _stream(headers: Mapping[str, bytes], source_key: bytes) -> tuple[str, str]:
     """Return run and agent: as the letter says, else as the key of its source does (run_id/agent_id)."""
     if "run_id" in headers:
-        return _text(headers, "run_id"), _text(headers, "agent_id")
+        return text_of(headers, "run_id"), text_of(headers, "agent_id")
     run_id, slash, rest = source_key.decode("utf-8", "replace").partition("/")
     return (run_id, rest.partition("/")[0]) if slash else ("", "")

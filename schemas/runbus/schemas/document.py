@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runbus.config.document import renewed, table
+from runbus.kafka.principals import PRINCIPALS, Names
+from runbus.kafka.topics import DAY_MS, MINUTE_MS, TOPICS
 from runbus.schemas.avsc import NAMES, schema
-from runbus.schemas.principals import PRINCIPALS, Names
-from runbus.schemas.topics import DAY_MS, MINUTE_MS, TOPICS
 
 
 def topics_table() -> str:

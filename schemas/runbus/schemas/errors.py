@@ -1,19 +1,8 @@
-"""What can be wrong with a value of the log."""
+"""Names what can be wrong with a schema; a value that contradicts its schema is runbus.config.errors.InvalidValue."""
 
 from __future__ import annotations
 
 from runbus.config.errors import RunBusError
-
-#: A reason is a header of a dead letter and a log line; what it quotes may be megabytes of anything.
-MAX_REASON = 1_000
-
-
-class InvalidValue(RunBusError):
-    """The bytes or columns contradict their schema: a data error, the same at every retry."""
-
-    def __init__(self, reason: str) -> None:
-        """Take the reason, cut to MAX_REASON characters."""
-        super().__init__(reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 3]}...")
 
 
 class UnknownSchema(RunBusError):

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from fastavro.validation import ValidationError, validate
 
+from runbus.config.errors import InvalidValue
+from runbus.kafka.topics import check_id
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.record import read_record, write_record
-from runbus.schemas.topics import check_id
 
 Outcome = Literal["", "completed", "failed", "interrupted"]
 EndReason = Literal["terminated", "truncated", "abandoned", "interrupted"]

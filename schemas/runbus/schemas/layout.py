@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas import tree
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.leaf import (
     JSON,
     MAX_LENGTH,

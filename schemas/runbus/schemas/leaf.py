@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runbus.schemas.errors import InvalidValue
+from runbus.config.errors import InvalidValue
 
 NUMERIC_DTYPES: frozenset[str] = frozenset(
     ["|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import fastavro
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.walk import walk, without_sizes
 
 # What fastavro's readers and writers let through, compiled or not; all of it means "these bytes are not this record".

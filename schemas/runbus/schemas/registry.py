@@ -13,10 +13,10 @@ from runbus.config.files import TlsFiles
 from runbus.config.registry import RegistrySettings
 from runbus.config.secret import Secret
 from runbus.config.sources import Sources
+from runbus.kafka.topics import TOPICS
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
-from runbus.schemas.topics import TOPICS
 
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from runbus.schemas.errors import InvalidValue
+from runbus.config.errors import InvalidValue
 from runbus.schemas.leaf import JSON, TEXT, VARIABLE, Shape, decode_leaf, encode_leaf, leaf_of, leaf_width
 
 MAX_DEPTH = 100

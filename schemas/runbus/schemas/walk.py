@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
-from runbus.schemas.errors import InvalidValue
 
 #: Records that one array may have: each costs half a kilobyte in memory, also where it is three bytes long.
 MAX_RECORDS = 65_536

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from confluent_kafka import Message
 
-from runbus.audit.topic import TopicLog
+from runbus.kafka.headers import position_of, text_of
+from runbus.kafka.topic_log import TopicLog, headers_of
 
 #: topic id -> partition -> offsets
 Letters = dict[str, dict[int, set[int]]]
@@ -30,14 +29,8 @@ def letters_under_way(log: TopicLog) -> Letters:
 
 def source(message: Message) -> tuple[str, int, int] | None:
     """Return topic id, partition and offset of what the sink made a dead letter of; None = another program's letter."""
-    headers = cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
-    found = {name: _text(value) for name, value in headers}
-    try:
-        position = found["topic_id"], int(found["partition"]), int(found["offset"])
-    except (KeyError, ValueError):
+    headers = headers_of(message)
+    topic_id, (partition, offset) = text_of(headers, "topic_id"), position_of(headers)
+    if text_of(headers, "component") != "sink" or not topic_id or offset < 0:
         return None
-    return position if found.get("component") == "sink" else None
-
-
-def _text(value: str | bytes | None) -> str:
-    return value if isinstance(value, str) else (value or b"").decode("utf-8", "replace")
+    return topic_id, partition, offset

@@ -8,15 +8,17 @@ from dataclasses import replace
 
 from confluent_kafka import Message
 
-from runbus.audit.report import Logged, StreamId
+from runbus.audit.report import Logged
 from runbus.audit.spans import Spans
-from runbus.audit.topic import Offsets, open_topic, place
-from runbus.config.kafka import KafkaSettings
+from runbus.config.errors import InvalidValue
+from runbus.kafka.model import StreamId
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_log import OffsetByPartition, open_topic, place
+from runbus.kafka.topics import RUNS, STEPS, Topic
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.schemas.topics import RUNS, STEPS, Topic
 
 #: topic (without prefix) -> partition -> offsets of the records that are dead letters
 Dead = Mapping[str, Mapping[int, AbstractSet[int]]]
@@ -47,7 +49,9 @@ class LogReader:
         with open_topic(self._settings, topic, self._group) as log:
             return log.committed()
 
-    def streams(self, committed: Offsets, run: str | None = None, dead: Dead | None = None) -> dict[StreamId, Logged]:
+    def streams(
+        self, committed: OffsetByPartition, run: str | None = None, dead: Dead | None = None
+    ) -> dict[StreamId, Logged]:
         """Return what every stream produced.
 
         Args:
@@ -75,7 +79,7 @@ class LogReader:
 class _Streams:
     """The streams, as far as the log was read."""
 
-    def __init__(self, codec: Codec, committed: Offsets) -> None:
+    def __init__(self, codec: Codec, committed: OffsetByPartition) -> None:
         self._codec = codec
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
@@ -90,7 +94,7 @@ class _Streams:
         """Take a record of the steps topic. Raises InvalidValue, UnknownSchema."""
         writer, body = self._codec.open(message.value(), "StepBatch")
         header = decode_header(body, writer)
-        stream = (header.run_id, header.agent_id, header.attempt)
+        stream = StreamId(header.run_id, header.agent_id, header.attempt)
         if is_letter:
             self._dead.setdefault(stream, Spans()).add(header.first_seq, header.next_seq - 1)
         elif stream in self._dead:  # sent again, behind the dead letter: now it is a record like any other
@@ -111,7 +115,7 @@ class _Streams:
             return
         writer, body = self._codec.open(message.value(), "RunEvent")
         event = RunEvent.decode(body, writer)
-        stream = (event.run_id, event.agent_id, event.attempt)
+        stream = StreamId(event.run_id, event.agent_id, event.attempt)
         before = self._found.get(stream, Logged())
         self._found[stream] = replace(
             before,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-StreamId = tuple[str, str, int]
+from runbus.kafka.model import StreamId
 
 
 @dataclass(frozen=True, slots=True)

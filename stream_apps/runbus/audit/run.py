@@ -8,16 +8,17 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.audit.letters import letters_under_way
 from runbus.audit.log import Dead, LogReader
-from runbus.audit.report import Audit, Stored, StreamId, reconcile
+from runbus.audit.report import Audit, Stored, reconcile
 from runbus.audit.tables import TopicTables, connected
-from runbus.audit.topic import open_topic
 from runbus.clickhouse import tables
 from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.model import StreamId
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_log import open_topic
+from runbus.kafka.topics import DEAD_LETTERS, STEPS
 from runbus.schemas.codec import Codec
-from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _stored(client: Client, run: str | None) -> dict[StreamId, Stored]:
     with translated():
         rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
         return {
-            (r["run_id"], r["agent_id"], r["attempt"]): Stored(
+            StreamId(r["run_id"], r["agent_id"], r["attempt"]): Stored(
                 r["stored"], r["distinct_seq"], r["last_seq"] + 1, r["dropped"]
             )
             for r in rows

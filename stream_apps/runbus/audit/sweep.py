@@ -18,14 +18,14 @@ from runbus.audit.letters import letters_under_way
 from runbus.audit.ranges import UNKNOWN, Expected, Known, Range, Sums, Verdict, judge, merged
 from runbus.audit.run import Sides
 from runbus.audit.tables import TopicTables, connected
-from runbus.audit.topic import TopicLog, open_topic, place
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
-from runbus.config.errors import RunBusError
-from runbus.schemas.admin import topic_id
+from runbus.config.errors import InvalidValue, RunBusError
+from runbus.kafka.admin import topic_id
+from runbus.kafka.topic_log import TopicLog, open_topic, place
+from runbus.kafka.topics import DEAD_LETTERS, TOPICS
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, UnknownSchema
-from runbus.schemas.topics import DEAD_LETTERS, TOPICS
+from runbus.schemas.errors import UnknownSchema
 
 _log = logging.getLogger(__name__)
 

@@ -11,19 +11,17 @@ from runbus.audit.report import Audit
 from runbus.audit.run import Sides, audit
 from runbus.audit.sweep import Finding, RangeAudit
 from runbus.cli.context import settings
+from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_json_list, print_table, say
 from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
+from runbus.config.options import AUDIT_RANGES, AUDIT_TOPIC, RUN
 from runbus.sink import SinkSettings
 
 _SHOWN = 50  # ranges; a table of thousands is read by nobody
 
-Run = Annotated[str | None, typer.Option(envvar="RUNBUS_RUN", help="Only this run.")]
-Ranges = Annotated[
-    bool, typer.Option("--ranges", envvar="RUNBUS_AUDIT_RANGES", help="Every offset of the stored topics, not streams.")
-]
-OneTopic = Annotated[
-    str | None, typer.Option("--topic", envvar="RUNBUS_AUDIT_TOPIC", help="With --ranges: only this topic.")
-]
+Run = Annotated[str | None, option(RUN)]
+Ranges = Annotated[bool, option(AUDIT_RANGES)]
+OneTopic = Annotated[str | None, option(AUDIT_TOPIC)]
 
 
 def register(app: typer.Typer) -> None:

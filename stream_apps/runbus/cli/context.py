@@ -9,8 +9,8 @@ from functools import cached_property
 import typer
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources, read_sources
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
 

@@ -9,12 +9,14 @@ import typer
 from clickhouse_connect.driver.query import QueryResult
 
 from runbus.cli.context import settings
+from runbus.cli.option import option
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import query as named_query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
+from runbus.config.options import LIMIT
 
 group = typer.Typer(help="The runs that are stored.", no_args_is_help=True)
 
@@ -41,7 +43,7 @@ def read(
 @group.command("ls")
 def list_(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(envvar="RUNBUS_LIMIT", min=1, help="Newest runs to show.")] = 20,
+    limit: Annotated[int, option(LIMIT)] = LIMIT.default_value,
     as_json: Json = False,
 ) -> None:
     """List the newest runs."""

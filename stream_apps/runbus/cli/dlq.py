@@ -13,8 +13,10 @@ import typer
 
 from runbus.audit.run import Sides
 from runbus.cli.context import Settings, settings
+from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_table, say
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.options import DLQ_ALL, DLQ_RAW, DLQ_TOPIC, LIMIT, RUN
 from runbus.dead_letters.letters import FullLetter, Letter
 from runbus.dead_letters.preview import as_text, decoded, hexdump
 from runbus.dead_letters.run import Outcome, letters, retry, routes_of
@@ -25,9 +27,7 @@ group = typer.Typer(
     help="Records that a component could not use: see them, and store them after all.", no_args_is_help=True
 )
 
-Topic = Annotated[
-    str, typer.Option(envvar="RUNBUS_DLQ_TOPIC", help="Only letters about this topic, with or without the prefix.")
-]
+Topic = Annotated[str, option(DLQ_TOPIC)]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +38,9 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_(
     context: typer.Context,
-    topic: Topic = "",
-    run: Annotated[str, typer.Option(envvar="RUNBUS_RUN", help="Only this run.")] = "",
-    limit: Annotated[int, typer.Option(envvar="RUNBUS_LIMIT", min=1, help="Newest letters to show.")] = 20,
+    topic: Topic = DLQ_TOPIC.default_value,
+    run: Annotated[str, option(RUN)] = RUN.default_value,
+    limit: Annotated[int, option(LIMIT)] = LIMIT.default_value,
     as_json: Json = False,
 ) -> None:
     """List the newest dead letters: what each is about, who gave it up and why, and whether it is stored meanwhile."""
@@ -63,9 +63,7 @@ def list_(
 def show(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="Of the letter, as `runbus dlq list` shows it.")],
-    raw: Annotated[
-        Path | None, typer.Option(envvar="RUNBUS_DLQ_RAW", help="Write the value's bytes to this file.")
-    ] = None,
+    raw: Annotated[Path | None, option(DLQ_RAW)] = DLQ_RAW.default_value,
     as_json: Json = False,
 ) -> None:
     """Show what the dead letters of one key say, and the value: its bytes, and its header where that can be read."""
@@ -93,10 +91,8 @@ def show(
 def retry_(
     context: typer.Context,
     keys: Annotated[list[str] | None, typer.Argument(help="Of letters, as `runbus dlq list` shows them.")] = None,
-    every: Annotated[
-        bool, typer.Option("--all", envvar="RUNBUS_DLQ_ALL", help="All letters about the topics that are stored.")
-    ] = False,
-    topic: Topic = "",
+    every: Annotated[bool, option(DLQ_ALL)] = DLQ_ALL.default_value,
+    topic: Topic = DLQ_TOPIC.default_value,
     as_json: Json = False,
 ) -> None:
     """Store what dead letters are about, at the position that it had, exactly once; safe to stop and to repeat.

@@ -14,13 +14,13 @@ from runbus.clickhouse.migrate import status
 from runbus.config import catalogue
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources, home
+from runbus.kafka.admin import list_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import STEPS
 from runbus.local.java import find_java
-from runbus.schemas.admin import list_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
-from runbus.schemas.topics import STEPS
 
 _FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
 
@@ -97,7 +97,7 @@ def _registry(sources: Sources) -> str:
         return "not used: values name the schemas of the package"
     topic = KafkaSettings.load(sources).topic_prefix + STEPS.name
     schema_id = found.id_of(topic, schema("StepBatch"))
-    return f"{sources.text(catalogue.REGISTRY_URL)} knows {topic}-value as id {schema_id}"
+    return f"{sources.get(catalogue.REGISTRY_URL)} knows {topic}-value as id {schema_id}"
 
 
 def _clickhouse(sources: Sources) -> str:

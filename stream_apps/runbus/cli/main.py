@@ -15,9 +15,11 @@ import typer
 
 from runbus.cli import audit, config, data, dlq, schema, services, stack, topics
 from runbus.cli.context import Settings
+from runbus.cli.option import flag, option
 from runbus.cli.output import complain, say
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.options import LOG_LEVEL
 
 app = typer.Typer(
     name="runbus",
@@ -26,11 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _option(setting: c.Setting, name: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, envvar=setting.env, help=setting.doc, show_default=False)
-    return option
 
 
 def _print_version(wanted: bool) -> None:
@@ -46,21 +43,20 @@ _FLAGS = {
     "clickhouse_url": c.CLICKHOUSE_URL,
     "clickhouse_user": c.CLICKHOUSE_USER,
     "clickhouse_database": c.CLICKHOUSE_DATABASE,
+    "log_level": LOG_LEVEL,
 }
 
 
 @app.callback()
 def root(  # noqa: PLR0913, PLR0917 - one parameter an option
     context: typer.Context,
-    kafka_bootstrap_servers: Annotated[str | None, _option(c.BOOTSTRAP_SERVERS, "--kafka-bootstrap-servers")] = None,
-    topic_prefix: Annotated[str | None, _option(c.TOPIC_PREFIX, "--topic-prefix")] = None,
-    schema_registry_url: Annotated[str | None, _option(c.REGISTRY_URL, "--schema-registry-url")] = None,
-    clickhouse_url: Annotated[str | None, _option(c.CLICKHOUSE_URL, "--clickhouse-url")] = None,
-    clickhouse_user: Annotated[str | None, _option(c.CLICKHOUSE_USER, "--clickhouse-user")] = None,
-    clickhouse_database: Annotated[str | None, _option(c.CLICKHOUSE_DATABASE, "--clickhouse-database")] = None,
-    log_level: Annotated[
-        str, typer.Option(envvar="RUNBUS_LOG_LEVEL", help="debug, info, warning or error.")
-    ] = "warning",
+    kafka_bootstrap_servers: Annotated[str | None, flag(c.BOOTSTRAP_SERVERS)] = None,
+    topic_prefix: Annotated[str | None, flag(c.TOPIC_PREFIX)] = None,
+    schema_registry_url: Annotated[str | None, flag(c.REGISTRY_URL)] = None,
+    clickhouse_url: Annotated[str | None, flag(c.CLICKHOUSE_URL)] = None,
+    clickhouse_user: Annotated[str | None, flag(c.CLICKHOUSE_USER)] = None,
+    clickhouse_database: Annotated[str | None, flag(c.CLICKHOUSE_DATABASE)] = None,
+    log_level: Annotated[str, option(LOG_LEVEL)] = LOG_LEVEL.default_value,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
@@ -72,20 +68,13 @@ def root(  # noqa: PLR0913, PLR0917 - one parameter an option
         if context.params[name] is not None and _from_command_line(context, name)
     }
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("runbus").setLevel(_level(log_level))  # other libraries keep the root's level, warning
+    logging.getLogger("runbus").setLevel(log_level.upper())  # other libraries keep the root's level, warning
     context.obj = Settings(flags)
 
 
 def _from_command_line(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _level(name: str) -> int:
-    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-    if name.lower() not in levels:
-        raise ConfigError(f"RUNBUS_LOG_LEVEL={name!r} is not one of {', '.join(levels)}")
-    return levels[name.lower()]
 
 
 stack.register(app)

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runbus.cli.option import option
+from runbus.config.options import JSON
+
 _PIPED_WIDTH = 200  # a file or a pipe has no width of its own
 
-Json = Annotated[bool, typer.Option("--json", envvar="RUNBUS_JSON", help="Print JSON instead of a table.")]
+Json = Annotated[bool, option(JSON)]
 
 
 def print_json(value: object) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from runbus.cli.context import settings
+from runbus.cli.option import option
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.clickhouse.migrate import migrate
 from runbus.clickhouse.users import apply_users, parse_teams, user_passwords
+from runbus.config.options import TEAMS, USERS
 from runbus.sink import run as run_sink
 
 
@@ -24,17 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def migrate_(
     context: typer.Context,
-    users: Annotated[
-        bool,
-        typer.Option("--users", envvar="RUNBUS_USERS", help="Then create roles, limits and users (docs/security.md)."),
-    ] = False,
-    teams: Annotated[
-        str,
-        typer.Option(
-            envvar="RUNBUS_TEAMS",
-            help="With --users: who sees only its own runs, `team=prefix of run ids` with `;` in between.",
-        ),
-    ] = "",
+    users: Annotated[bool, option(USERS)] = USERS.default_value,
+    teams: Annotated[str, option(TEAMS)] = TEAMS.default_value,
     as_json: Json = False,
 ) -> None:
     """Create and update the tables in ClickHouse; safe to repeat. With --users also who may do what there."""

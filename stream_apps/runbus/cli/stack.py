@@ -11,17 +11,14 @@ import typer
 from runbus.cli.audit import print_audit
 from runbus.cli.context import settings
 from runbus.cli.doctor import diagnose
+from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_table, say
+from runbus.config import options as o
 from runbus.config.sources import home
 from runbus.local.apps import APPS, prepare, wait_for_apps
 from runbus.local.demo import DemoOptions
 from runbus.local.demo import demo as run_demo
 from runbus.local.stack import Stack, StackOptions
-
-KafkaPort = Annotated[int, typer.Option(envvar="RUNBUS_KAFKA_PORT", help="Port of Kafka; 0 = a free one.")]
-ClickHousePort = Annotated[
-    int, typer.Option(envvar="RUNBUS_CLICKHOUSE_PORT", help="Port of ClickHouse; 0 = a free one.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,17 +28,12 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    seconds: Annotated[
-        float | None, typer.Option(envvar="RUNBUS_DEMO_SECONDS", min=0, help="Stop after so long; default: Ctrl-C.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(envvar="RUNBUS_DEMO_STEPS", min=1, help="Stop after so many steps of each agent.")
-    ] = None,
-    agents: Annotated[int, typer.Option(envvar="RUNBUS_DEMO_AGENTS", min=1, help="Agents; a process each.")] = 2,
+    seconds: Annotated[float | None, option(o.DEMO_SECONDS)] = o.DEMO_SECONDS.default_value,
+    steps: Annotated[int | None, option(o.DEMO_STEPS)] = o.DEMO_STEPS.default_value,
+    agents: Annotated[int, option(o.DEMO_AGENTS)] = o.DEMO_AGENTS.default_value,
     browser: Annotated[  # noqa: ARG001 - the dashboard opens here as soon as there is one
-        bool,
-        typer.Option("--browser/--no-browser", envvar="RUNBUS_BROWSER", help="Open the dashboard, where there is one."),
-    ] = True,
+        bool, option(o.BROWSER)
+    ] = o.BROWSER.default_value,
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
@@ -66,12 +58,10 @@ def _quiet(_: str) -> None:
 
 
 def up(
-    kafka_port: KafkaPort = 0,
-    clickhouse_port: ClickHousePort = 0,
-    registry: Annotated[bool, typer.Option(envvar="RUNBUS_REGISTRY", help="Run a schema registry too.")] = False,
-    registry_port: Annotated[
-        int, typer.Option(envvar="RUNBUS_REGISTRY_PORT", help="Port of the registry; 0 = a free one.")
-    ] = 0,
+    kafka_port: Annotated[int, option(o.KAFKA_PORT)] = o.KAFKA_PORT.default_value,
+    clickhouse_port: Annotated[int, option(o.CLICKHOUSE_PORT)] = o.CLICKHOUSE_PORT.default_value,
+    registry: Annotated[bool, option(o.REGISTRY)] = o.REGISTRY.default_value,
+    registry_port: Annotated[int, option(o.REGISTRY_PORT)] = o.REGISTRY_PORT.default_value,
     as_json: Json = False,
 ) -> None:
     """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts."""

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from runbus.cli.context import settings
+from runbus.cli.option import option
 from runbus.cli.output import Json, print_json, print_table
 from runbus.config.catalogue import SINK_GROUP
 from runbus.config.errors import ConfigError
-from runbus.schemas.acls import apply_acls, list_acls
-from runbus.schemas.admin import apply_topics, list_topics
-from runbus.schemas.principals import principal_names
+from runbus.config.options import ACLS, DRY_RUN, PARTITIONS, PRINCIPALS, REPLICATION
+from runbus.kafka.acls import apply_acls, list_acls
+from runbus.kafka.admin import apply_topics, list_topics
+from runbus.kafka.principals import principal_names
 
 group = typer.Typer(help="Create and list the topics, and who may use them.", no_args_is_help=True)
 
@@ -23,32 +25,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="topics")
 
 
-Principals = Annotated[
-    str,
-    typer.Option(
-        "--principals",
-        envvar="RUNBUS_PRINCIPALS",
-        help="What the broker calls the users, `role=User:name` with `;` in between; default: User:runbus-ROLE.",
-    ),
-]
+Principals = Annotated[str, option(PRINCIPALS)]
 
 
 @group.command("apply")
 def apply(
     context: typer.Context,
-    partitions: Annotated[
-        int, typer.Option(envvar="RUNBUS_PARTITIONS", min=1, help="Partitions of steps and what is keyed like it.")
-    ] = 8,
-    replication: Annotated[
-        int, typer.Option(envvar="RUNBUS_REPLICATION", min=1, help="Copies of each partition; 3 in production.")
-    ] = 1,
-    acls: Annotated[
-        bool, typer.Option("--acls", envvar="RUNBUS_ACLS", help="Give each user its rights too (docs/security.md).")
-    ] = False,
-    principals: Principals = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", envvar="RUNBUS_DRY_RUN", help="With --acls: say which rights, change nothing.")
-    ] = False,
+    partitions: Annotated[int, option(PARTITIONS)] = PARTITIONS.default_value,
+    replication: Annotated[int, option(REPLICATION)] = REPLICATION.default_value,
+    acls: Annotated[bool, option(ACLS)] = ACLS.default_value,
+    principals: Principals = PRINCIPALS.default_value,
+    dry_run: Annotated[bool, option(DRY_RUN)] = DRY_RUN.default_value,
     as_json: Json = False,
 ) -> None:
     """Create what is missing and correct what differs; safe to repeat. With --acls also the rights of the users."""
@@ -58,7 +45,7 @@ def apply(
     changes = [] if dry_run else apply_topics(current.kafka, partitions, replication)
     rights = []
     if acls:
-        names, sink_group = principal_names(principals), current.sources.text(SINK_GROUP)
+        names, sink_group = principal_names(principals), current.sources.get(SINK_GROUP)
         rights = apply_acls(current.kafka, names, sink_group, dry_run=dry_run)
     if as_json:
         print_json(
@@ -73,10 +60,10 @@ def apply(
 
 
 @group.command("acls")
-def acls_(context: typer.Context, principals: Principals = "", as_json: Json = False) -> None:
+def acls_(context: typer.Context, principals: Principals = PRINCIPALS.default_value, as_json: Json = False) -> None:
     """Show each right of the users and whether the broker has it; exit code 1 if one is missing or too many."""
     current = settings(context)
-    grants = list_acls(current.kafka, principal_names(principals), current.sources.text(SINK_GROUP))
+    grants = list_acls(current.kafka, principal_names(principals), current.sources.get(SINK_GROUP))
     if as_json:
         print_json([dataclasses.asdict(grant) for grant in grants])
     else:

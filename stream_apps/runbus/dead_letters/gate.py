@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runbus.sink.api import Committed, Position, Route
+from runbus.kafka.commit_metadata import Committed
+from runbus.kafka.model import TopicPartition
+from runbus.sink.api import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,9 @@ class Origin:
     offset: int
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TopicPartition:
         """Its partition."""
-        return Position(self.topic, self.partition)
+        return TopicPartition(self.topic, self.partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Gate:
 
     routes: Mapping[str, Route]
     ids: Mapping[str, str]
-    committed: Mapping[Position, Committed | None]
+    committed: Mapping[TopicPartition, Committed | None]
 
     def obstacle(self, origin: Origin) -> str:
         """Return why a letter about this record cannot be retried, and what to do about it; "" = it can."""

@@ -13,7 +13,8 @@ from clickhouse_connect.driver.client import Client
 from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import QueryName, query
 from runbus.dead_letters.gate import Origin
-from runbus.sink.api import Position, Route
+from runbus.kafka.model import TopicPartition
+from runbus.sink.api import Route
 from runbus.sink.ranges import read
 
 # Records of one partition that are looked up with one query.
@@ -103,7 +104,7 @@ class Letters:
         How many they are is read from the header without decoding it: a record of which a row was ever stored is one
         that the tables' own checks let through.
         """
-        parts: dict[tuple[Position, str], set[int]] = defaultdict(set)
+        parts: dict[tuple[TopicPartition, str], set[int]] = defaultdict(set)
         for origin in origins:
             if origin.offset >= 0 and origin.topic in self._routes:
                 parts[origin.position, origin.topic_id].add(origin.offset)
@@ -115,7 +116,7 @@ class Letters:
                 found.update(Origin(position.topic, topic_id, position.partition, offset) for offset in complete)
         return found
 
-    def _complete(self, position: Position, topic_id: str, offsets: list[int]) -> Iterator[int]:
+    def _complete(self, position: TopicPartition, topic_id: str, offsets: list[int]) -> Iterator[int]:
         route, where = self._routes[position.topic], _partition(position, topic_id)
         counted = self._ask("rows_of_offsets", where | {"table": route.target, "offsets": offsets})
         rows = {row["kafka_offset"]: row["rows"] for row in counted}
@@ -148,7 +149,7 @@ def _origin(row: Mapping[str, Any]) -> Origin:
     return Origin(row["topic"], row["topic_id"], row["partition"], row["offset"])
 
 
-def _partition(position: Position, topic_id: str) -> dict[str, Any]:
+def _partition(position: TopicPartition, topic_id: str) -> dict[str, Any]:
     return {"topic": position.topic, "topic_id": topic_id, "partition": position.partition}
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, StoreError
 from runbus.sink import values
-from runbus.sink.api import Clock, Record, Route, Schemas, Source, Store
+from runbus.sink.api import Clock, FramedRecord, Route, Schemas, Source, Store
 from runbus.sink.container import Container
 from runbus.sink.retry import AMBIGUOUS, CAPACITY
 
@@ -46,7 +46,7 @@ class Bench:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
-async def store_again(bench: Bench, route: Route, source: Source, record: Record) -> bool:
+async def store_again(bench: Bench, route: Route, source: Source, record: FramedRecord) -> bool:
     """Store a record of which a dead letter tells; return whether rows of it were missing before.
 
     May be stopped anywhere and called again, by several at once. The caller has made sure that no sink will ever

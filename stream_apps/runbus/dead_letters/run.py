@@ -14,19 +14,22 @@ from runbus.audit.run import Sides
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.errors import DataError
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.errors import InvalidValue
 from runbus.dead_letters.gate import Gate, Origin
 from runbus.dead_letters.letters import Letters
 from runbus.dead_letters.retry import Bench, store_again
-from runbus.schemas.admin import BrokerUnavailable, admin_client
-from runbus.schemas.errors import InvalidValue, RegistryMissing, UnknownSchema
-from runbus.sink.api import Committed, LogUnavailable, Position, Route
-from runbus.sink.clients import new_reader
-from runbus.sink.offsets import KafkaOffsets
+from runbus.kafka.clients import admin_client, new_reader
+from runbus.kafka.commit_metadata import Committed
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.topic_ids import kafka_ids
+from runbus.schemas.errors import RegistryMissing, UnknownSchema
+from runbus.sink.api import Route
 from runbus.sink.process import CodecSchemas, WallClock
 from runbus.sink.ranges import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
-from runbus.sink.topics import kafka_ids
 
 #: stored now | it was there already | it still cannot be stored | not now: the reason says what to wait for, or do
 Result = Literal["stored", "already", "dead", "refused"]
@@ -124,7 +127,7 @@ async def _gate(sides: Sides, routes: dict[str, Route], origins: Sequence[Origin
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
-        committed: dict[Position, Committed | None] = await offsets.committed(positions) if positions else {}
+        committed: dict[TopicPartition, Committed | None] = await offsets.committed(positions) if positions else {}
     except LogUnavailable as error:
         raise BrokerUnavailable(
             f"Kafka at {sides.kafka.bootstrap_servers} does not say where the sink stands: {error}"

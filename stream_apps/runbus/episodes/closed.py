@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from runbus.episodes.episode import Episode
 from runbus.episodes.identity import episode_id
 from runbus.episodes.runs import Gap, Runs
+from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason, EpisodeFinalized
-from runbus.streams.api import StreamId
 
 
 @dataclass(slots=True)

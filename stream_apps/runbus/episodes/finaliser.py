@@ -28,10 +28,11 @@ from runbus.episodes.policy import Policy
 from runbus.episodes.state import decode_stream, encode_stream, stream_of
 from runbus.episodes.stream import Finished, Stream
 from runbus.episodes.timers import Timers
+from runbus.kafka.model import StreamId
+from runbus.kafka.topics import EPISODES
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EpisodeFinalized, RunEvent
-from runbus.schemas.topics import EPISODES
-from runbus.streams.api import NOTHING, At, Change, Effects, Emission, StreamId
+from runbus.streams.api import NOTHING, At, Change, Effects, Emission
 
 
 class EpisodesCore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from runbus.streams.api import StreamId
+from runbus.kafka.model import StreamId
 
 
 def episode_id(stream: StreamId, env: int, episode: int) -> str:

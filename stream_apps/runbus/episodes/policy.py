@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runbus.schemas.topics import DAY_MS, MINUTE_MS
+from runbus.kafka.topics import DAY_MS, MINUTE_MS
 
 #: Envs of one stream: rows of a higher index are refused, because an index costs memory.
 MAX_ENVS = 65_536

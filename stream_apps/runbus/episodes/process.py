@@ -30,7 +30,7 @@ def run(sources: Sources) -> None:
 def load_policy(sources: Sources) -> Policy:
     """Read and check the RUNBUS_EPISODES_* settings. Raises ConfigError naming the variable and the bad value."""
     return Policy(
-        idle_ms=int(sources.number(c.EPISODES_IDLE_SECONDS, 0.1, 31_536_000) * 1000),
-        grace_ms=int(sources.number(c.EPISODES_GRACE_SECONDS, 0, 86_400) * 1000),
-        remember_ms=int(sources.number(c.EPISODES_REMEMBER_HOURS, 0.001, 8_760) * 3_600_000),
+        idle_ms=int(sources.get(c.EPISODES_IDLE_SECONDS) * 1000),
+        grace_ms=int(sources.get(c.EPISODES_GRACE_SECONDS) * 1000),
+        remember_ms=int(sources.get(c.EPISODES_REMEMBER_HOURS) * 3_600_000),
     )

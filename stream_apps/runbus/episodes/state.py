@@ -20,8 +20,8 @@ from runbus.episodes.open_episodes import FLOATS, INTS
 from runbus.episodes.policy import MAX_ENVS
 from runbus.episodes.runs import Run
 from runbus.episodes.stream import Finished, Stream
+from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
-from runbus.streams.api import StreamId
 from runbus.streams.sequence import Received
 
 _VERSION = 1

@@ -12,9 +12,9 @@ from runbus.episodes.episode import Piece, extra_sums, pieces
 from runbus.episodes.open_episodes import LAST_SEQ, NEWEST, OpenEpisodes
 from runbus.episodes.policy import CLOCK_SLACK_MS, MAX_ENVS, Policy
 from runbus.episodes.runs import Gap, Run, Runs
+from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized
-from runbus.streams.api import StreamId
 from runbus.streams.segments import Segments, segments
 from runbus.streams.sequence import Arrival, Received
 

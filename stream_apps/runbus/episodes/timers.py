@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from runbus.episodes.stream import Stream
-from runbus.streams.api import StreamId
+from runbus.kafka.model import StreamId
 
 
 class Timers:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from itertools import islice
 
+from runbus.kafka.model import StreamId
+from runbus.kafka.topics import LIVE_METRICS, stream_key
 from runbus.live_metrics.schedule import Ends, Finished, Pace
 from runbus.live_metrics.stream import NOT_FINISHED, Stream
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import RunEvent
-from runbus.schemas.topics import LIVE_METRICS, stream_key
-from runbus.streams.api import NOTHING, At, Change, Effects, Emission, StreamId
+from runbus.streams.api import NOTHING, At, Change, Effects, Emission
 
 INTERVAL_MS = 250
 MAX_STREAMS = 10_000

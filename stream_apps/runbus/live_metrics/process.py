@@ -22,8 +22,8 @@ def run(sources: Sources) -> None:
         RunBusError: one sentence for the person who has to act (settings, topics).
     """
     settings, values = StreamSettings.load(sources), codec(sources)
-    interval_ms = int(sources.number(c.LIVE_METRICS_INTERVAL_MS, 10, 60_000))
-    most = int(sources.number(c.LIVE_METRICS_STREAMS, 1, 1_000_000))
+    interval_ms = sources.get(c.LIVE_METRICS_INTERVAL_MS)
+    most = sources.get(c.LIVE_METRICS_STREAMS)
     app = App(
         "live-metrics",
         lambda source: LiveMetricsCore(source, interval_ms=interval_ms, max_streams=most),

@@ -6,8 +6,8 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics.stream import Stream
-from runbus.streams.api import StreamId
 
 
 class Pace:

@@ -7,13 +7,14 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics.measure import Values
 from runbus.live_metrics.pieces import pieces
 from runbus.live_metrics.running import REASONS, Running
 from runbus.live_metrics.windows import Rows, Windows
 from runbus.schemas.batch import StepBatch, StepColumns
 from runbus.schemas.events import LiveMetrics
-from runbus.streams.api import At, StreamId
+from runbus.streams.api import At
 from runbus.streams.sequence import Received
 
 NOT_FINISHED = -1

@@ -15,11 +15,11 @@ from runbus.clickhouse.migrate import migrate
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources, read_sources
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.service import last_lines
 from runbus.local.stack import App, Endpoints
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.registry import registry
 
 #: Enough that several consumers can share a topic; few enough for one small machine.

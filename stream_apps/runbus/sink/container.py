@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, record_end
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import StepBatch, decode_header
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.layout import STRUCT
 from runbus.schemas.walk import zigzag
 

@@ -8,11 +8,13 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from runbus.sink.api import Fenced, Gone, Intent, LostRange, OffsetRange, Record, Route
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
+from runbus.kafka.model import Fenced
+from runbus.sink.api import FramedRecord, Gone, LostRange, OffsetRange, Route
 from runbus.sink.group import Member
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
-from runbus.sink.poison import Poison
 from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.world import World, retrying_store
@@ -64,7 +66,7 @@ class Flow:
         self.delivering = False
         self._under_way_ms: int | None = None
 
-    def add(self, records: list[Record]) -> None:
+    def add(self, records: list[FramedRecord]) -> None:
         """Take what was read; pause the partition when enough waits."""
         now = self._world.clock.now()
         self.lease.read_at = now
@@ -123,7 +125,7 @@ class Flow:
             self._pending, self._owed = None, False
             self._advance()
 
-    async def _store(self, offsets: OffsetRange) -> Poison:
+    async def _store(self, offsets: OffsetRange) -> DeadLetterRate:
         if self._pending is not None:
             return await replay(self._world, self.lease, self._route, offsets, self._pending)
         return await deliver(self._world, self.lease, self._route, offsets, self._intent(offsets))

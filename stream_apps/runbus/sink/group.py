@@ -1,7 +1,7 @@
 """The contract between a session and a consumer group: a member, the group's positions, what topics are called.
 
-`log.py`, `offsets.py` and `topics.py` are Kafka; `memory/` has all of it without a broker. Like in api.py, every
-`async` call may take for ever, be cancelled, and still take effect later.
+`log.py`, `topics.py` and `runbus.kafka.offsets` are Kafka; `memory/` has all of it without a broker. Like in api.py,
+every `async` call may take for ever, be cancelled, and still take effect later.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runbus.sink.api import Committed, Intent, Position, Record
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import TopicPartition
+from runbus.sink.api import FramedRecord
 
 
 class Restart(Exception):
@@ -27,14 +29,14 @@ class Batch:
             and of aborted records are never delivered, so it may be past the last record.
     """
 
-    records: dict[Position, list[Record]] = field(default_factory=dict)
-    reached: dict[Position, int] = field(default_factory=dict)
+    records: dict[TopicPartition, list[FramedRecord]] = field(default_factory=dict)
+    reached: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 #: coroutine that takes partitions over and returns where to read each from; none = the group gave us nothing
-Opened = Callable[[list[Position]], Coroutine[Any, Any, dict[Position, int]]]
+Opened = Callable[[list[TopicPartition]], Coroutine[Any, Any, dict[TopicPartition, int]]]
 #: coroutine that gives partitions away; the flag says that somebody may own them already
-Closed = Callable[[list[Position], bool], Coroutine[Any, Any, None]]
+Closed = Callable[[list[TopicPartition], bool], Coroutine[Any, Any, None]]
 
 
 class Member(Protocol):
@@ -55,17 +57,17 @@ class Member(Protocol):
             RunBusError: a person has to act.
         """
 
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit synchronously. Raises Fenced, LogUnavailable.
 
         The group's fence is per member: while this one is in the group, its commit for a partition that it gave away
         is taken. Whoever calls this must know that the partition is his (lease.py).
         """
 
-    def pause(self, position: Position) -> None:
+    def pause(self, position: TopicPartition) -> None:
         """Stop fetching a partition; polling goes on, so the session stays alive."""
 
-    def resume(self, position: Position) -> None:
+    def resume(self, position: TopicPartition) -> None:
         """Fetch it again, from behind the last record that was read."""
 
     async def close(self) -> None:
@@ -75,10 +77,10 @@ class Member(Protocol):
 class Offsets(Protocol):
     """What the group committed and what the log has."""
 
-    async def committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Return what the group committed for each partition. Raises LogUnavailable."""
 
-    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+    async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
 
 

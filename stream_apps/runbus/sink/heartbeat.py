@@ -6,26 +6,14 @@ import json
 import time
 from collections.abc import Mapping
 from importlib import metadata
-from typing import NamedTuple
 
+from runbus.kafka.model import Lag, TopicPartition
 from runbus.schemas.events import Heartbeat
-from runbus.sink.api import KIND, Position
+from runbus.sink.api import KIND
 from runbus.sink.flow import Flow
 from runbus.sink.tally import Tally
 
 VERSION = metadata.version("runbus")
-
-
-class Lag(NamedTuple):
-    """How far behind a partition is.
-
-    Attributes:
-        events: offsets that can be read and are not stored.
-        milliseconds: age of the oldest record that is not stored; it grows while nothing moves.
-    """
-
-    events: int
-    milliseconds: int
 
 
 class Pulse:
@@ -39,9 +27,11 @@ class Pulse:
     def __init__(self, component_id: str, started_at: int) -> None:
         self._component_id = component_id
         self._started_at = started_at
-        self._caught_up_ms: dict[Position, int] = {}
+        self._caught_up_ms: dict[TopicPartition, int] = {}
 
-    def lags(self, flows: Mapping[Position, Flow], ends: Mapping[Position, int]) -> dict[Position, Lag]:
+    def lags(
+        self, flows: Mapping[TopicPartition, Flow], ends: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, Lag]:
         """Return the lag of each partition.
 
         Args:
@@ -52,7 +42,7 @@ class Pulse:
         self._caught_up_ms = {at: since for at, since in self._caught_up_ms.items() if at in flows}
         return {at: self._lag(at, flow, ends.get(at, -1), now_ms) for at, flow in flows.items()}
 
-    def beat(self, flows: Mapping[Position, Flow], ends: Mapping[Position, int], tally: Tally) -> Heartbeat:
+    def beat(self, flows: Mapping[TopicPartition, Flow], ends: Mapping[TopicPartition, int], tally: Tally) -> Heartbeat:
         """Return where the sink stands now. `dropped_events` are records that retention deleted first."""
         lags = self.lags(flows, ends).values()
         return Heartbeat(
@@ -70,7 +60,7 @@ class Pulse:
             detail=json.dumps(tally.detail()),
         )
 
-    def _lag(self, position: Position, flow: Flow, end: int, now_ms: int) -> Lag:
+    def _lag(self, position: TopicPartition, flow: Flow, end: int, now_ms: int) -> Lag:
         behind = max(0, end - flow.stored, len(flow.backlog))
         if not behind:
             self._caught_up_ms[position] = now_ms

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from runbus.sink.api import Fenced, Intent, Position
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.model import Fenced, TopicPartition
 from runbus.sink.group import Member, Topics
 
 # A revoked partition's commit that is under way: it must be answered before the partition is given away.
@@ -25,7 +26,7 @@ class MemberLease:
         topics: to confirm the id.
     """
 
-    def __init__(self, member: Member, position: Position, topic_id: str, topics: Topics) -> None:
+    def __init__(self, member: Member, position: TopicPartition, topic_id: str, topics: Topics) -> None:
         self._member = member
         self._position = position
         self._topic_id = topic_id
@@ -36,7 +37,7 @@ class MemberLease:
         self.read_at = 0.0  # when the newest record of this lease was read
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TopicPartition:
         """The partition."""
         return self._position
 

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runbus.kafka.headers import position_key
+from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Fingerprint
-from runbus.schemas.dead_letters import DeadLetterRow, position_key
-from runbus.sink.api import Position, Record
+from runbus.schemas.dead_letters import DeadLetterRow
+from runbus.sink.api import FramedRecord
 from runbus.sink.ranges import RECORD_BYTES
 
 _REF = Fingerprint(schema(DeadLetterRow.SCHEMA).fingerprint)
 
 
 def wrap(
-    at: Position,
+    at: TopicPartition,
     offset: int,
     value: bytes | None,
     headers: Mapping[str, bytes],
     *,
     key: bytes | None = None,
     timestamp_ms: int = 0,
-) -> Record:
+) -> FramedRecord:
     """Return a record of the topic `dead-letters` as a DeadLetter.
 
     Args:
@@ -35,4 +37,4 @@ def wrap(
     """
     row = DeadLetterRow.of(position_key(*at, offset), key, value, headers, timestamp_ms)
     body = row.encode()
-    return Record(offset, key, body, timestamp_ms, len(body) + RECORD_BYTES, _REF)
+    return FramedRecord(offset, key, body, timestamp_ms, len(body) + RECORD_BYTES, _REF)

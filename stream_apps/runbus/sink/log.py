@@ -6,15 +6,19 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as ClientPartition
 
 from runbus.config.errors import RunBusError
-from runbus.schemas.dead_letters import Headers, shortened
-from runbus.sink.api import DeadLetter, Fenced, Intent, LogUnavailable, Position, Record, Route
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.headers import Headers, shortened
+from runbus.kafka.model import DeadLetter, Fenced, LogUnavailable, TopicPartition
+from runbus.kafka.threads import OneThread
+from runbus.kafka.topic_log import headers_of
+from runbus.sink.api import FramedRecord, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
 from runbus.sink.letters import wrap
 from runbus.sink.ranges import read
-from runbus.sink.threads import OneThread
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -65,11 +69,11 @@ class KafkaMember:
     async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
         """Join the group; both callbacks run inside a poll, on the loop, while the consumer's thread waits."""
 
-        def assign(_: Consumer, parts: list[TopicPartition]) -> None:
+        def assign(_: Consumer, parts: list[ClientPartition]) -> None:
             starts = self._thread.wait(opened(_positions(parts)))
-            self._consumer.incremental_assign([TopicPartition(p.topic, p.partition, at) for p, at in starts.items()])
+            self._consumer.incremental_assign([ClientPartition(p.topic, p.partition, at) for p, at in starts.items()])
 
-        def give(parts: list[TopicPartition], *, lost: bool) -> None:
+        def give(parts: list[ClientPartition], *, lost: bool) -> None:
             self._thread.wait(closed(_positions(parts), lost))
             self._consumer.incremental_unassign(parts)
 
@@ -90,9 +94,9 @@ class KafkaMember:
         """
         return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._routes))
 
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit synchronously; see group.Member."""
-        part = TopicPartition(position.topic, position.partition, offset, metadata=intent.encode())
+        part = ClientPartition(position.topic, position.partition, offset, metadata=intent.encode())
 
         def commit() -> None:
             answer = _call(lambda: self._consumer.commit(offsets=[part], asynchronous=False))
@@ -102,13 +106,13 @@ class KafkaMember:
 
         await self._thread.call(commit)
 
-    def pause(self, position: Position) -> None:
+    def pause(self, position: TopicPartition) -> None:
         """Stop fetching a partition; polling goes on, so the session stays alive."""
-        self._thread.post(lambda: self._consumer.pause([TopicPartition(position.topic, position.partition)]))
+        self._thread.post(lambda: self._consumer.pause([ClientPartition(*position)]))
 
-    def resume(self, position: Position) -> None:
+    def resume(self, position: TopicPartition) -> None:
         """Fetch it again, from behind the last record that was read."""
-        self._thread.post(lambda: self._consumer.resume([TopicPartition(position.topic, position.partition)]))
+        self._thread.post(lambda: self._consumer.resume([ClientPartition(*position)]))
 
     async def close(self) -> None:
         """Leave the group; `closed` is called for what is still owned."""
@@ -118,8 +122,8 @@ class KafkaMember:
             self._thread.end()
 
 
-def _positions(parts: Iterable[TopicPartition]) -> list[Position]:
-    return [Position(part.topic, part.partition) for part in parts]
+def _positions(parts: Iterable[ClientPartition]) -> list[TopicPartition]:
+    return [TopicPartition(part.topic, part.partition) for part in parts]
 
 
 class KafkaLog:
@@ -188,7 +192,7 @@ def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
     batch = Batch()
     for message in messages:
         error = message.error()
-        at = Position(str(message.topic()), int(message.partition() or 0))
+        at = TopicPartition(str(message.topic()), int(message.partition() or 0))
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             batch.reached[at] = int(message.offset() or 0)
         elif error is not None:
@@ -198,23 +202,12 @@ def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
     return batch
 
 
-def _record(at: Position, message: Message, route: Route) -> Record:
+def _record(at: TopicPartition, message: Message, route: Route) -> FramedRecord:
     offset, key, value = int(message.offset() or 0), _raw(message.key()), _raw(message.value())
     timestamp_ms = message.timestamp()[1]
     if route.wrapped:
-        return wrap(at, offset, value, _headers(message), key=key, timestamp_ms=timestamp_ms)
+        return wrap(at, offset, value, headers_of(message), key=key, timestamp_ms=timestamp_ms)
     return read(offset, key, value, timestamp_ms, batched=route.batched)
-
-
-def _headers(message: Message) -> dict[str, bytes]:
-    """Return the headers, of several with one name the last.
-
-    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
-    """
-    try:
-        return {name: _raw(value) or b"" for name, value in dict(message.headers() or []).items()}
-    except SystemError:
-        return {"error": b"its headers cannot be read: a name is not UTF-8"}
 
 
 def _heed(error: KafkaError, topic: str) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runbus.config.errors import RunBusError
-from runbus.sink.api import Committed, Intent
-from runbus.sink.poison import NONE_YET, Poison
-
-
-class LogShrank(RunBusError):
-    """The log ends before the committed offset, under the same topic id: the broker lost records."""
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
+from runbus.kafka.model import LogShrank
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Opening:
     read_from: int
     intent: Intent | None = None
     gone: tuple[int, int] | None = None
-    poison: Poison = NONE_YET
+    poison: DeadLetterRate = NONE_YET
     known: bool = True
 
 

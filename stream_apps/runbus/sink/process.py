@@ -10,24 +10,25 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
 from runbus.config.rotation import CredentialFiles
 from runbus.config.sources import Sources
+from runbus.kafka.clients import admin_client, choose_protocol, new_consumer, new_producer, new_reader
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.start import Needs, needed_topics
+from runbus.kafka.threads import in_thread
+from runbus.kafka.topic_ids import kafka_ids
+from runbus.kafka.topics import DEAD_LETTERS
 from runbus.probes import serving
-from runbus.schemas.admin import admin_client
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
-from runbus.schemas.start import Needs, needed_topics
-from runbus.schemas.topics import DEAD_LETTERS
-from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
-from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.pace import Pace
 from runbus.sink.report import Report
 from runbus.sink.routes import ROUTES
@@ -36,8 +37,7 @@ from runbus.sink.settings import SinkSettings
 from runbus.sink.start import open_store
 from runbus.sink.store import ClickHouseStore
 from runbus.sink.tally import Tally
-from runbus.sink.threads import in_thread
-from runbus.sink.topics import TopicIds, kafka_ids
+from runbus.sink.topics import TopicIds
 from runbus.sink.world import World
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
     offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
-    kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+    kafka_log = KafkaLog(new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
         report.waits_for = "ClickHouse"
@@ -149,7 +149,8 @@ async def _report(process: _Process) -> None:
 
 async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets: Offsets) -> None:
     settings = process.settings
-    protocol = await in_thread(lambda: choose_protocol(settings, process.admin), "runbus-sink-start")
+    protocol = await in_thread(lambda: choose_protocol(process.admin, settings.membership), "runbus-sink-start")
+    membership = replace(settings.membership, protocol=protocol)
     store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
     routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
     clock = WallClock()
@@ -159,7 +160,7 @@ async def _serve(process: _Process, client: Client, kafka_log: KafkaLog, offsets
 
     def new_session() -> Session:
         topics = TopicIds(lambda: kafka_ids(process.admin, list(routes)), clock)
-        member = KafkaMember(new_consumer(settings, protocol), routes)
+        member = KafkaMember(new_consumer(settings.kafka, membership), routes)
         process.report.session = Session(settings, world, member, topics, offsets, routes, process.stop)
         process.tally.sessions += 1
         return process.report.session

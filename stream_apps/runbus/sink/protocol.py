@@ -19,13 +19,16 @@ from functools import partial
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, DataError
+from runbus.config.errors import InvalidValue
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
+from runbus.kafka.model import DeadLetter, TopicIdPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
-from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
-from runbus.sink.api import DeadLetter, Intent, Lease, OffsetRange, Record, Route
+from runbus.sink.api import KIND, FramedRecord, Lease, OffsetRange, Route
 from runbus.sink.container import Container, Framed
-from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.retry import CAPACITY, STUCK
 from runbus.sink.schema_group import SchemaGroup
 from runbus.sink.world import World, answered, pause, resume, retrying_log
@@ -44,7 +47,7 @@ class _TooMuch(Exception):
     """Too many values cannot be stored."""
 
 
-async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> Poison:
+async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
     """Announce one range and store it exactly once.
 
     A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
@@ -69,7 +72,7 @@ async def deliver(world: World, lease: Lease, route: Route, offsets: OffsetRange
     return await delivery.finish(doubtful=intent.overlaps)  # 3. and 4.
 
 
-async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> Poison:
+async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent) -> DeadLetterRate:
     """Store the range that an earlier owner announced: the steps of `deliver` behind its announcement.
 
     The range is exactly what `intent` says. Returns and raises like `deliver`.
@@ -78,7 +81,7 @@ async def replay(world: World, lease: Lease, route: Route, offsets: OffsetRange,
     return await _Delivery(world, lease, route, offsets, intent).finish(doubtful=True)
 
 
-async def complete(world: World, lease: Lease, offset: int, poison: Poison = NONE_YET) -> None:
+async def complete(world: World, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
     """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
     await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
 
@@ -117,7 +120,7 @@ class _Delivery:
         await _commit(self.world, self.lease, self.offsets.lo, self.intent)
         self.announced_at = began
 
-    async def finish(self, *, doubtful: bool) -> Poison:
+    async def finish(self, *, doubtful: bool) -> DeadLetterRate:
         """Do the steps behind the announcement, and count the range; return what its records are like."""
         letters, poison = await self.settle(doubtful=doubtful)  # 3. each record that can be stored is stored, once
         await self.dead_letter(letters)  # 4. the others are dead letters, in the log before any commit passes them
@@ -128,7 +131,7 @@ class _Delivery:
         tally.steps += steps if self.route.batched else 0
         return poison
 
-    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], Poison]:
+    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
         """Store what can be stored; return the rest, and what the records up to `hi` are like.
 
         Where too much cannot be stored it waits, and tries all of it again: what was stored is counted first, and what
@@ -161,7 +164,7 @@ class _Delivery:
         that knows more schemas: the first schema that the range names has the range's own token.
         """
         writers: dict[SchemaRef, AvroSchema] = {}
-        records: dict[SchemaRef, list[Record]] = {}
+        records: dict[SchemaRef, list[FramedRecord]] = {}
         letters: list[DeadLetter] = []
         for record in self.offsets.records:
             known = None if record.ref is None else records.get(record.ref)
@@ -179,7 +182,7 @@ class _Delivery:
         first = next((record.ref for record in self.offsets.records if record.ref is not None), None)
         return self.token if ref == first else f"{self.token}/{ref}"
 
-    async def _writer(self, record: Record) -> tuple[SchemaRef, AvroSchema]:
+    async def _writer(self, record: FramedRecord) -> tuple[SchemaRef, AvroSchema]:
         """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
         ref = values.named(record)
         writer = await self._resolve(ref)
@@ -367,9 +370,10 @@ class _Delivery:
     def _letters(self, group: SchemaGroup, bad: Mapping[int, InvalidValue]) -> list[DeadLetter]:
         return [self._letter(record, bad[record.offset]) for record in group.records if record.offset in bad]
 
-    def _letter(self, record: Record, error: Exception) -> DeadLetter:
+    def _letter(self, record: FramedRecord, error: Exception) -> DeadLetter:
         at = self.lease.position
-        return DeadLetter(at.topic, self.lease.topic_id, at.partition, record, str(error), _schema_id(record))
+        source = TopicIdPartition(at.topic, self.lease.topic_id, at.partition)
+        return DeadLetter(KIND, source, record.unframed, str(error), record.schema_id)
 
     async def dead_letter(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters to the log. From there they are stored like every other record."""
@@ -379,7 +383,3 @@ class _Delivery:
             )
             await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
         self.world.tally.dead_letters += len(letters)
-
-
-def _schema_id(record: Record) -> str:
-    return "" if record.ref is None else str(record.ref)

@@ -10,10 +10,10 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.codec import SchemaRef, framing
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.walk import number
-from runbus.sink.api import OffsetRange, Record
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.pace import Pace
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
@@ -34,14 +34,14 @@ class RangeLimits:
     most_seconds: float = 10.0
 
 
-def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> Record:
+def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> FramedRecord:
     """Return a record of the log with what its framing says; decodes nothing."""
     found = framing(value)
     size = len(value or b"") + len(key or b"") + RECORD_BYTES
     if found is None or value is None:
-        return Record(offset, key, value, timestamp_ms, size)
+        return FramedRecord(offset, key, value, timestamp_ms, size)
     steps = peek_count(value, found.start) if batched else 1
-    return Record(offset, key, value, timestamp_ms, size, found.ref, found.start, steps)
+    return FramedRecord(offset, key, value, timestamp_ms, size, found.ref, found.start, steps)
 
 
 def peek_count(value: bytes, start: int) -> int:
@@ -72,7 +72,7 @@ class _Open:
     schemas: set[SchemaRef] = field(default_factory=set)
     newest: SchemaRef | None = None
 
-    def add(self, record: Record) -> None:
+    def add(self, record: FramedRecord) -> None:
         self.count += 1
         self.steps += record.steps
         self.bytes += record.size
@@ -96,7 +96,7 @@ class Backlog:
         self._pace = pace or Pace(limits.seconds, limits.most_seconds)
         self._taken_at = -math.inf
         self._pending = pending
-        self._records: deque[tuple[Record, float]] = deque()
+        self._records: deque[tuple[FramedRecord, float]] = deque()
         self._closed: deque[int] = deque()  # numbers of records of the ranges that are complete
         self._open = _Open()
         self.lo = lo
@@ -126,7 +126,7 @@ class Backlog:
         """Timestamp of the oldest record that waits."""
         return self._records[0][0].timestamp_ms if self._records else None
 
-    def add(self, record: Record, now: float) -> bool:
+    def add(self, record: FramedRecord, now: float) -> bool:
         """Keep a record. Returns False for one that is here already (read again after a resume)."""
         if record.offset < self.next_offset:
             return False
@@ -159,7 +159,7 @@ class Backlog:
             return None
         return self._pace.due(self._records[0][1], self._taken_at)
 
-    def _ends_before(self, record: Record) -> bool:
+    def _ends_before(self, record: FramedRecord) -> bool:
         if self._pending is not None and not self._closed:  # it ends where it was announced to end, whatever the limits
             return record.offset > self._pending
         part = self._open

@@ -9,20 +9,20 @@ import time
 from collections.abc import Iterator, Mapping
 
 from runbus.config.errors import RunBusError
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.threads import in_thread
+from runbus.kafka.topics import HEARTBEATS
 from runbus.probes import Limits, Probe, Sample, Standing, catalogue
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
-from runbus.schemas.topics import HEARTBEATS
-from runbus.sink.api import LogUnavailable, Position
 from runbus.sink.flow import Flow
 from runbus.sink.heartbeat import Pulse
 from runbus.sink.log import KafkaLog
-from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.pace import Pace
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.tally import Tally
-from runbus.sink.threads import in_thread
 
 log = logging.getLogger(__name__)
 _BEAT_S = 1.0
@@ -48,13 +48,13 @@ class Report:
         self._component_id = component_id
         self._stop = stop
         self._pulse = Pulse(component_id, time.time_ns() // 1000)
-        self._ends: dict[Position, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
         self._no_answer = ""
         self.waits_for = ""
         self.session: Session | None = None
 
     @property
-    def _flows(self) -> Mapping[Position, Flow]:
+    def _flows(self) -> Mapping[TopicPartition, Flow]:
         return {} if self.session is None else self.session.flows
 
     # --- heartbeats -----------------------------------------------------------------------------------------------

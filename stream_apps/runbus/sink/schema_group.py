@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
-from runbus.schemas.errors import InvalidValue
 from runbus.sink import values
-from runbus.sink.api import Record, Route
+from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Framed
 
 
@@ -19,7 +19,7 @@ class SchemaGroup:
 
     writer: AvroSchema
     token: str
-    records: tuple[Record, ...]
+    records: tuple[FramedRecord, ...]
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.config.errors import RunBusError
-from runbus.sink.api import Clock, Committed, Fenced, LogUnavailable, Position, Route
+from runbus.kafka.commit_metadata import Committed
+from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
+from runbus.sink.api import Clock, Route
 from runbus.sink.flow import Flow
 from runbus.sink.group import Member, Offsets, Restart, Topics
 from runbus.sink.lease import MemberLease
@@ -76,9 +78,9 @@ class Session:
         self._routes = routes
         self._stop = stop
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[Position, asyncio.Task[None]] = {}
+        self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._broken: asyncio.Future[None] = self._loop.create_future()
-        self.flows: dict[Position, Flow] = {}
+        self.flows: dict[TopicPartition, Flow] = {}
         self.joined = False  # the group said which partitions are ours, be it none
         self.turned_at = world.clock.now()
 
@@ -122,7 +124,7 @@ class Session:
 
     # --- partitions -----------------------------------------------------------------------------------------------
 
-    async def _open(self, positions: list[Position]) -> dict[Position, int]:
+    async def _open(self, positions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Start a flow for each partition; return where reading starts. A broker that is away is waited for."""
         if not positions:
             self.joined = True
@@ -140,7 +142,7 @@ class Session:
         return starts
 
     def _start(
-        self, position: Position, topic_id: str | None, committed: Committed | None, bounds: tuple[int, int]
+        self, position: TopicPartition, topic_id: str | None, committed: Committed | None, bounds: tuple[int, int]
     ) -> int:
         """Start the flow of one partition; return where reading starts."""
         if topic_id is None:
@@ -156,7 +158,7 @@ class Session:
         self._tasks[position] = asyncio.create_task(self._work(position, flow))
         return start.read_from
 
-    async def _work(self, position: Position, flow: Flow) -> None:
+    async def _work(self, position: TopicPartition, flow: Flow) -> None:
         try:
             await flow.run()
         except Fenced as fenced:
@@ -170,7 +172,7 @@ class Session:
             log.exception("sink.flow partition=%s", position)
             self._break(Restart(f"{position}: {error}"))
 
-    async def _give_away(self, positions: list[Position], lost: bool) -> None:
+    async def _give_away(self, positions: list[TopicPartition], lost: bool) -> None:
         """Stop the flows; what they had delivered is committed, what is under way is the next owner's to replay."""
         self.joined &= not lost
         if positions:

@@ -15,8 +15,8 @@ from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, Unknown
 from runbus.clickhouse.landings import check_landings
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.config.errors import RunBusError
+from runbus.kafka.threads import in_thread
 from runbus.sink.settings import SinkSettings
-from runbus.sink.threads import in_thread
 
 log = logging.getLogger(__name__)
 # Between two questions, and between two log lines that say the same.

@@ -13,9 +13,9 @@ from clickhouse_connect.driver.client import Client
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
 from runbus.clickhouse.tables import LOST_RANGES
+from runbus.kafka.threads import in_thread
 from runbus.sink.api import Gone, Route, Source
 from runbus.sink.container import Container
-from runbus.sink.threads import in_thread
 
 T = TypeVar("T")
 _WHERE = (

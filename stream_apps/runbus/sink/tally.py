@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from runbus.kafka.model import TopicPartition
 from runbus.probes import Durations
-from runbus.sink.api import Position
 
 # A person has to act; other pauses end by themselves, and the lag says how long they take.
 ALARMS = ("configuration", "poison", "refused", "unknown")
@@ -37,7 +37,7 @@ class Tally:
     commits: Durations = field(default_factory=Durations)
     inserts: Durations = field(default_factory=Durations)
     retries: Counter[str] = field(default_factory=Counter)
-    paused: dict[Position, str] = field(default_factory=dict)
+    paused: dict[TopicPartition, str] = field(default_factory=dict)
 
     def alarms(self) -> dict[str, str]:
         """Return partition -> reason for those that wait for a person."""

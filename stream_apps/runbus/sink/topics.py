@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
-
-from runbus.sink.api import Clock, Fenced, LogUnavailable
-from runbus.sink.threads import in_thread
-
-_TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
+from runbus.kafka.model import Fenced
+from runbus.sink.api import Clock
 
 
 class TopicIds:
@@ -42,25 +37,3 @@ class TopicIds:
         """Raise Fenced unless `name` was still the topic `topic_id` at some moment after `since`."""
         if (await self.ids(since)).get(name) != topic_id:
             raise Fenced(f"topic {name} is not {topic_id} any more")
-
-
-async def kafka_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
-    """Ask the broker for the ids of some topics. Raises LogUnavailable."""
-    return await in_thread(lambda: _describe(admin, names), "runbus-sink-topics")
-
-
-def _describe(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
-    try:
-        futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
-    except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
-    found = {}
-    for name, future in futures.items():
-        try:
-            found[name] = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise LogUnavailable(error.args[0].str()) from error
-        except TimeoutError as error:
-            raise LogUnavailable(f"the broker did not describe {name} in time") from error
-    return found

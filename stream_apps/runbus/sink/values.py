@@ -5,20 +5,20 @@ Everything here decodes; the normal path never comes here.
 
 from __future__ import annotations
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import decode, decode_header, encode
 from runbus.schemas.codec import SchemaRef, unframed
 from runbus.schemas.dead_letters import DeadLetterRow
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from runbus.sink.api import Record, Route
+from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Framed
 
 _KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
 _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 
 
-def named(record: Record) -> SchemaRef:
+def named(record: FramedRecord) -> SchemaRef:
     """Return the schema that the record's framing names. Raises InvalidValue where it has none."""
     if record.ref is None:
         raise unframed(record.value)
@@ -31,18 +31,18 @@ def expect(route: Route, writer: AvroSchema) -> None:
         raise InvalidValue(f"a {writer.name} where a {route.schema} is expected")
 
 
-def body(record: Record) -> bytes:
+def body(record: FramedRecord) -> bytes:
     """Return the Avro body of a framed record."""
     assert record.value is not None
     return record.value[record.start :]
 
 
-def rows(route: Route, record: Record, writer: AvroSchema) -> int:
+def rows(route: Route, record: FramedRecord, writer: AvroSchema) -> int:
     """Return how many rows the record makes in the target table. Raises InvalidValue."""
     return decode_header(body(record), writer).count if route.batched else 1
 
 
-def check(route: Route, record: Record, writer: AvroSchema) -> None:
+def check(route: Route, record: FramedRecord, writer: AvroSchema) -> None:
     """Raise InvalidValue unless the whole value is what its schema and the wire format say."""
     if route.batched:
         decode(body(record), writer)
@@ -50,19 +50,21 @@ def check(route: Route, record: Record, writer: AvroSchema) -> None:
         event(route, record, writer)
 
 
-def event(route: Route, record: Record, writer: AvroSchema) -> Event | DeadLetterRow:
+def event(route: Route, record: FramedRecord, writer: AvroSchema) -> Event | DeadLetterRow:
     """Return the event of a record of a route that is not batched. Raises InvalidValue."""
     return _BY_NAME[route.schema].decode(body(record), writer)
 
 
-def missing(route: Route, record: Record, writer: AvroSchema, present: set[int]) -> tuple[AvroSchema, list[Framed]]:
+def missing(
+    route: Route, record: FramedRecord, writer: AvroSchema, present: set[int]
+) -> tuple[AvroSchema, list[Framed]]:
     """Return what to insert, and its schema, so that the record is there of which the rows `present` (seq) are."""
     if not present:
         return writer, [(record.offset, record.value or b"", record.start)]
     return schema(route.schema), [(record.offset, piece, 0) for piece in without(record, writer, present)]
 
 
-def without(record: Record, writer: AvroSchema, present: set[int]) -> list[bytes]:
+def without(record: FramedRecord, writer: AvroSchema, present: set[int]) -> list[bytes]:
     """Return bodies (this package's StepBatch schema) with the steps of a record whose `seq` is not in `present`.
 
     A record that spans two months is two parts on disk, and one of them can be lost alone.

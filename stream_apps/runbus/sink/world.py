@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
-from runbus.sink.api import Clock, Lease, Log, LogUnavailable, Schemas, Store
+from runbus.kafka.dead_letter_rate import DeadLetterLimits
+from runbus.kafka.model import LogUnavailable
+from runbus.sink.api import Clock, Lease, Log, Schemas, Store
 from runbus.sink.pace import Pace
-from runbus.sink.poison import PoisonLimits
 from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
 from runbus.sink.tally import Tally
 
@@ -29,7 +30,7 @@ class World:
     schemas: Schemas
     clock: Clock
     tally: Tally = field(default_factory=Tally)
-    poison: PoisonLimits = field(default_factory=PoisonLimits)
+    poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     pace: Pace = field(default_factory=Pace)
     rng: random.Random = field(default_factory=random.SystemRandom)
     new_salt: Callable[[], str] = field(default=lambda: secrets.token_hex(4))

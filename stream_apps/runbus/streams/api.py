@@ -16,22 +16,11 @@ Obligations of a core:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
+from runbus.kafka.topics import Topic
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import Event, RunEvent
-from runbus.schemas.topics import Topic
-
-
-class StreamId(NamedTuple):
-    """One stream: what one recorder instance sends. `seq` counts its steps."""
-
-    run_id: str
-    agent_id: str
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.run_id}/{self.agent_id}/{self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +154,4 @@ __all__ = [
     "Counters",
     "Effects",
     "Emission",
-    "StreamId",
 ]

@@ -13,12 +13,13 @@ Kafka is replaced, by a list, a dict and a number.
 
 from __future__ import annotations
 
+from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import Core, CoreMaker, Counters, Emission
-from runbus.streams.shard import DeadLetter, Record, Schemas, Shard, Source
+from runbus.streams.shard import Schemas, Shard
 
 START_MS = 1_800_000_000_000
 
@@ -89,7 +90,7 @@ class Driver:
         self._shard.feed(self.log[self._shard.next_offset :])
 
     def _new_shard(self) -> Shard:
-        source = Source("steps", "topic-1", 0)
+        source = TopicIdPartition("steps", "topic-1", 0)
         shard = Shard(
             source,
             self._new_core(str(source)),

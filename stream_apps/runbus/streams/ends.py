@@ -12,14 +12,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from runbus.config.kafka import KafkaSettings
+from runbus.config.errors import InvalidValue
+from runbus.kafka.model import StreamId, TopicPartition
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import DAY_MS, RUNS, stream_key
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, RegistryMissing, RegistryUnavailable, UnknownSchema
+from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.schemas.partitioner import partition_of
-from runbus.schemas.topics import DAY_MS, RUNS, stream_key
-from runbus.streams.api import StreamId
-from runbus.streams.kafka import TopicPartition, reader
+from runbus.streams.kafka import partition_of, reader
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000

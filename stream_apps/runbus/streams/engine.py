@@ -11,10 +11,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.config.rotation import CredentialFiles
+from runbus.kafka.model import Fenced, Lag, Record, TopicIdPartition, TopicPartition
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
@@ -23,20 +24,20 @@ from runbus.streams.api import App, Counters
 from runbus.streams.ends import Ends
 from runbus.streams.kafka import (
     Consumer,
-    Fenced,
     KafkaError,
     Listener,
     StateLog,
-    TopicPartition,
     Transactions,
     heartbeat_seconds,
     member,
+    pause,
+    resume,
     sender,
 )
 from runbus.streams.outbox import Outbox
 from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
 from runbus.streams.settings import StreamSettings
-from runbus.streams.shard import Record, SchemaNeeded, Schemas, Shard, Source
+from runbus.streams.shard import SchemaNeeded, Schemas, Shard
 from runbus.streams.start import SourceTopic, check_topics, state_topic
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,6 @@ _MARGIN_MS = 100
 _SETTLE_S = 2.0
 # An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
 _SILENT_MS = 5_000
-
-
-class Lag(NamedTuple):
-    """Records that are in the log and not processed, and the time since the newest that is, milliseconds."""
-
-    events: int
-    milliseconds: int
 
 
 class Restart(RunBusError):
@@ -164,7 +158,7 @@ class Engine:
         try:
             partition.feed(records)
         except SchemaNeeded as needed:
-            self._consumer.pause(partition.place)
+            pause(self._consumer, partition.place)
             self._start(self._learn(partition, needed))
         except ReadAgain as again:
             log.warning("streams.read_again partition=%s offset=%d", partition.shard.source, again.offset)
@@ -232,7 +226,7 @@ class Engine:
                 await asyncio.sleep(_REGISTRY_S)
         self.waits_for.pop(str(partition.shard.source), None)
         if not partition.given_up:
-            self._consumer.resume(partition.place)
+            resume(self._consumer, partition.place)
             self._feed(partition, [])
 
     def _ended(self, number: int, event: RunEvent, appended_ms: int) -> None:
@@ -284,7 +278,7 @@ class Engine:
         """Begin to take partitions over; nothing is read from them until that is done."""
         self.joined = True
         for place in places:
-            self._consumer.pause(place)
+            pause(self._consumer, place)
             partition = self._new_partition(place)
             self.partitions[place] = partition
             task = asyncio.get_running_loop().create_task(self._open(partition))
@@ -314,7 +308,7 @@ class Engine:
 
     def _new_partition(self, place: TopicPartition) -> Partition:
         assert self._topic is not None
-        source = Source(place.topic, self._topic.id, place.partition)
+        source = TopicIdPartition(place.topic, self._topic.id, place.partition)
         shard = Shard(source, self.app.new_core(str(source)), self._schemas, self.counters, app=self.app.kind)
         state = StateLog(
             self.settings.kafka, self.settings.kafka.topic_prefix + state_topic(self.app).name, place.partition
@@ -340,7 +334,7 @@ class Engine:
             shard.end(event, appended_ms)
         if self.partitions.get(place) is partition:
             self._consumer.seek(place, shard.next_offset)
-            self._consumer.resume(place)
+            resume(self._consumer, place)
         log.info(
             "streams.opened partition=%s offset=%d seconds=%.2f %s",
             *(shard.source, shard.next_offset, time.monotonic() - began, shard.core.size()),

@@ -8,16 +8,27 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TransactionalIdAuthorizationFailed
 from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.rights import RightMissing
+from runbus.kafka.errors import RightMissing
+from runbus.kafka.model import Fenced, TopicPartition
+from runbus.kafka.settings import KafkaSettings
 from runbus.streams.shard import FENCE_KEY
 
-__all__ = ["Consumer", "Fenced", "KafkaError", "Listener", "Producer", "StateLog", "TopicPartition", "Transactions"]
+__all__ = [
+    "Consumer",
+    "KafkaError",
+    "Listener",
+    "Producer",
+    "StateLog",
+    "Transactions",
+    "partition_of",
+]
 
 Consumer: TypeAlias = AIOKafkaConsumer
 Producer: TypeAlias = AIOKafkaProducer
@@ -31,10 +42,6 @@ _TRANSACTION_MS = 30_000
 _REQUEST_MS = 20_000
 _RETRY_MS = 20  # the usual reason passes within milliseconds: the transaction before is being ended
 _CLOSE_S = 5.0
-
-
-class Fenced(Exception):
-    """Another process owns the partition now: nothing that this one does there can become visible."""
 
 
 def _options(settings: KafkaSettings) -> dict[str, Any]:
@@ -71,13 +78,13 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._assigned = assigned
         self._revoked = revoked
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
         """Partitions are taken away."""
-        await self._revoked(set(revoked))
+        await self._revoked({TopicPartition(*place) for place in revoked})
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
         """Partitions are given."""
-        self._assigned(set(assigned))
+        self._assigned({TopicPartition(*place) for place in assigned})
 
 
 def reader(settings: KafkaSettings) -> Consumer:
@@ -90,6 +97,25 @@ def reader(settings: KafkaSettings) -> Consumer:
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
+
+
+def pause(consumer: Consumer, place: TopicPartition) -> None:
+    """Stop fetching a partition. Here aiokafka takes no other class than its own."""
+    consumer.pause(ClientPartition(*place))
+
+
+def resume(consumer: Consumer, place: TopicPartition) -> None:
+    """Fetch it again."""
+    consumer.resume(ClientPartition(*place))
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition, from 0, of a key in a topic of `partitions` partitions: murmur2, as every producer has it.
+
+    It is where Java clients and librdkafka's `murmur2` and `murmur2_random` put a record with this key.
+    """
+    # The sign bit is dropped as the Java client drops it (toPositive), before the remainder.
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def heartbeat_seconds(session_seconds: float) -> float:
@@ -176,7 +202,7 @@ class Transactions:
         for one in sent:  # where the offset is refused first, nobody asks for these any more
             one.add_done_callback(lambda done: done.cancelled() or done.exception())
         if next_offset is not None:
-            offsets = {self._source: OffsetAndMetadata(next_offset, "")}
+            offsets = {ClientPartition(*self._source): OffsetAndMetadata(next_offset, "")}
             await producer.send_offsets_to_transaction(offsets, self._group)
         written = await asyncio.gather(*sent)
         await producer.commit_transaction()
@@ -193,7 +219,7 @@ class Transactions:
         try:
             return await call
         except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise Fenced(f"{self._source.topic}:{self._source.partition} has another owner") from error
+            raise Fenced(f"{self._source} has another owner") from error
         except TransactionalIdAuthorizationFailed as error:
             raise RightMissing(self._settings, [f"Write on TransactionalId {self._id}"]) from error
 
@@ -218,7 +244,7 @@ class StateLog:
         consumer = reader(self._settings)
         await consumer.start()
         try:
-            place = TopicPartition(self.topic, self.partition)
+            place = ClientPartition(self.topic, self.partition)
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             entries: list[tuple[bytes, bytes | None]] = []

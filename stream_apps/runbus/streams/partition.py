@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from runbus.config.errors import RunBusError
+from runbus.kafka.headers import fitting
+from runbus.kafka.model import Record, TopicPartition
+from runbus.kafka.topics import DEAD_LETTERS
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
-from runbus.schemas.dead_letters import fitting
-from runbus.schemas.topics import DEAD_LETTERS
 from runbus.streams.api import Emission
-from runbus.streams.kafka import Message, StateLog, TopicPartition, Transactions
-from runbus.streams.shard import Jump, Record, SchemaNeeded, Shard, Work, latest
+from runbus.streams.kafka import Message, StateLog, Transactions
+from runbus.streams.shard import Jump, SchemaNeeded, Shard, Work, latest
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Names:
         yield from map(self.message, work.emissions)
         for letter in work.letters:
             value, headers = fitting(letter.record.value, letter.headers)
-            yield Message(self.prefix + DEAD_LETTERS.name, letter.key, value, headers=headers)
+            yield Message(self.prefix + DEAD_LETTERS.name, letter.key.encode(), value, headers=headers)
         for change in work.changes:
             yield Message(changelog, change.key, change.value, partition)
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 from runbus.config.errors import RunBusError
+from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS
 from runbus.probes import Limits, Probe, Sample, Standing, catalogue, serving
 from runbus.schemas.avsc import schema
-from runbus.schemas.topics import EPISODES, HEARTBEATS, LIVE_METRICS
 from runbus.streams.engine import Engine
 from runbus.streams.heartbeat import Pulse
 from runbus.streams.kafka import Message

@@ -16,69 +16,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from runbus.config.errors import InvalidValue
+from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef, split
-from runbus.schemas.dead_letters import Headers, letter_headers, position_key
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import At, Change, Core, Counters, Effects, Emission
 
 #: Keys of the changelog that are no stream's: a stream's key has no control character.
 POSITION_KEY = b"\x00position"
 FENCE_KEY = b"\x00fence"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The partition. `topic_id` tells a topic from one that is re-created under its name."""
-
-    topic: str
-    topic_id: str
-    partition: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of the log; `timestamp_ms` is when the broker took it."""
-
-    offset: int
-    timestamp_ms: int
-    value: bytes | None
-    key: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A record that could not be used, whole or in part, as it was, and why."""
-
-    source: Source
-    record: Record
-    error: str
-    schema_id: str
-    app: str
-
-    @property
-    def key(self) -> bytes:
-        """Its own key: the source position, as the sink's."""
-        return position_key(self.source.topic, self.source.partition, self.record.offset).encode()
-
-    @property
-    def headers(self) -> Headers:
-        """What it says about its source."""
-        return letter_headers(
-            self.app,
-            self.source.topic,
-            self.error,
-            topic_id=self.source.topic_id,
-            partition=self.source.partition,
-            offset=self.record.offset,
-            key=self.record.key,
-            schema_id=self.schema_id,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +99,7 @@ class Shard:
 
     def __init__(
         self,
-        source: Source,
+        source: TopicIdPartition,
         core: Core,
         schemas: Schemas,
         counters: Counters,
@@ -276,10 +225,10 @@ class Shard:
             self._counters.emitted += len(effects.emissions)
         if effects.refused and record is not None:
             self._counters.refused_steps += effects.refused_steps
-            self._letters.append(DeadLetter(self.source, record, effects.refused, schema_id, self._app))
+            self._letters.append(DeadLetter(self._app, self.source, record, effects.refused, schema_id))
 
     def _letter(self, record: Record, error: str, ref: SchemaRef | None) -> DeadLetter:
-        return DeadLetter(self.source, record, error, "" if ref is None else str(ref), self._app)
+        return DeadLetter(self._app, self.source, record, error, "" if ref is None else str(ref))
 
     def _at(self, offset: int | None = None) -> At:
         return At(self.next_offset if offset is None else offset, self.watermark_ms, self._clock_us())

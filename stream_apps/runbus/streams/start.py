@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import admin_client
-from runbus.schemas.start import Needs, needed_topics
-from runbus.schemas.topics import (
+from runbus.kafka.admin import unavailable
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import TopicMissing
+from runbus.kafka.model import LogUnavailable
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.start import Needs, needed_topics
+from runbus.kafka.topic_ids import kafka_ids
+from runbus.kafka.topics import (
     DEAD_LETTERS,
     EPISODES,
     EPISODES_STATE,
@@ -24,8 +27,6 @@ from runbus.schemas.topics import (
     Topic,
 )
 from runbus.streams.api import App
-
-_ASK_S = 5.0
 
 
 def state_topic(app: App) -> Topic:
@@ -45,18 +46,10 @@ class SourceTopic:
     async def unchanged(self) -> bool:
         """Return whether the topic is still the same; also where the broker cannot say."""
         try:
-            found = await asyncio.to_thread(_topic_id, self.admin, self.name)
-        except KafkaException:
+            found = await kafka_ids(self.admin, [self.name])
+        except LogUnavailable:
             return True
-        return found in ("", self.id)
-
-
-def _topic_id(admin: AdminClient, name: str) -> str:
-    (future,) = admin.describe_topics(TopicCollection([name]), request_timeout=_ASK_S).values()
-    try:
-        return str(future.result(timeout=_ASK_S + 1).topic_id)
-    except TimeoutError:
-        return ""
+        return found.get(self.name, self.id) == self.id
 
 
 async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -> SourceTopic | None:
@@ -82,4 +75,10 @@ async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -
             f"topic {state} has {found[state]} partitions and {steps} has {found[steps]}: they must be the same; "
             f"delete {state} (its app starts anew from the log) and run `runbus topics apply`"
         )
-    return SourceTopic(steps, await asyncio.to_thread(_topic_id, admin, steps), found[steps], admin)
+    try:
+        ids = await kafka_ids(admin, [steps])
+    except LogUnavailable as error:
+        raise unavailable(settings, admin, str(error)) from error
+    if steps not in ids:
+        raise TopicMissing(f"topic {steps} was deleted just now: run `runbus topics apply`")
+    return SourceTopic(steps, ids[steps], found[steps], admin)

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.batch import BatchHeader, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized

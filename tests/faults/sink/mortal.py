@@ -16,14 +16,14 @@ from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import StoreError, translated
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import Running, Service, last_lines, start
-from runbus.schemas.admin import apply_topics
 from tests.faults.rig import PARTITIONS, ROOT, until
 
 TRAP_S = 5.0

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, TopicPartition
 
 from runbus.clickhouse.client import connect
-from runbus.config.kafka import KafkaSettings
-from runbus.sink.api import Intent
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.settings import KafkaSettings
 from tests.faults.rig import PARTITIONS, until
 from tests.faults.sink.points import POINTS
 from tests.faults.sink.soak import Stage

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import run_event_key, stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from runbus.schemas.topics import run_event_key, stream_key
 from tests.integration.sink.rig import make_batch
 
 AGENTS = tuple(f"agent-{i}" for i in range(12))

@@ -11,13 +11,13 @@ from confluent_kafka.admin import AdminClient
 from runbus.audit.ranges import Verdict
 from runbus.audit.run import Sides
 from runbus.audit.sweep import PIECE, Finding, RangeAudit
-from runbus.audit.topic import open_topic, place
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.kafka.topic_log import open_topic, place
+from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
-from runbus.schemas.topics import stream_key
 from runbus.sink.container import Container
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
 

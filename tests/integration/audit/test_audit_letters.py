@@ -6,7 +6,7 @@ from runbus.audit.ranges import Verdict
 from runbus.audit.report import Sums
 from runbus.audit.run import audit
 from runbus.clickhouse.tables import STEPS
-from runbus.schemas.topics import stream_key
+from runbus.kafka.topics import stream_key
 from tests.integration.audit.scene import Scene
 from tests.integration.sink.rig import make_batch
 

@@ -14,12 +14,12 @@ from confluent_kafka.admin import AdminClient
 from runbus.audit.ranges import Verdict
 from runbus.audit.sweep import RangeAudit, TopicChanged
 from runbus.clickhouse.tables import EPISODES, RUNS, STEPS
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.topics import run_event_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
-from runbus.schemas.topics import run_event_key
-from runbus.sink.api import Intent
 from runbus.sink.flow import UNCOUNTED
 from tests.integration.audit.scene import PARTITIONS, Scene
 from tests.integration.sink.rig import Feed, environment, until

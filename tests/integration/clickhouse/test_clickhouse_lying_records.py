@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from runbus.clickhouse.errors import DataError
 from runbus.clickhouse.tables import STEPS
+from runbus.config.errors import InvalidValue
 from runbus.schemas import batch as codec
 from runbus.schemas.avsc import schema
-from runbus.schemas.errors import InvalidValue
 
 if TYPE_CHECKING:
     from tests.integration.clickhouse.conftest import Batch, Store

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from runbus.clickhouse.tables import DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.kafka.headers import letter_headers
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import NO_SEED
-from runbus.schemas.dead_letters import DeadLetterRow, letter_headers
+from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.layout import Layout, pack
 
 if TYPE_CHECKING:

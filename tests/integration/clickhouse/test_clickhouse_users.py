@@ -20,9 +20,10 @@ from runbus.clickhouse.queries import NAMES, query
 from runbus.clickhouse.users import apply_users, role_statements, team_statements
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
+from runbus.kafka.model import TopicPartition
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, new_password
 from runbus.local.ports import free_port
-from runbus.sink.api import Gone, Lease, Position
+from runbus.sink.api import Gone, Lease
 from runbus.sink.memory import MemoryLog
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
@@ -124,7 +125,7 @@ def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouse
     sent.insert_steps([step_batch("writer", 3, 3)], first_offset=51)
     log = MemoryLog()
     log.topic_ids["steps"] = "topic-1"
-    lease: Lease = log.lease(Position("steps", 0))
+    lease: Lease = log.lease(TopicPartition("steps", 0))
 
     async def store() -> None:
         kept = ClickHouseStore(client, "group")

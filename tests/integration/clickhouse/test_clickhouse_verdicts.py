@@ -19,8 +19,8 @@ import pytest
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import DataError, StoreError, translated
 from runbus.clickhouse.tables import EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.sink.container import Container
 from tests.fuzz.batches import LATER, STEP_BATCH, Batches

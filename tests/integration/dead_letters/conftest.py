@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.dead_letters.rig import Dlq
 from tests.integration.sink.conftest import feed, migrated, sinks, tables
 from tests.integration.sink.rig import environment

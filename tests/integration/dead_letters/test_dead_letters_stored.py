@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from confluent_kafka import Message, Producer
 
+from runbus.kafka.clients import admin_client
+from runbus.kafka.topic_ids import kafka_ids
+from runbus.kafka.topics import DEAD_LETTER_BYTES
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import admin_client
-from runbus.schemas.topics import DEAD_LETTER_BYTES
-from runbus.sink.topics import kafka_ids
 from tests.faults.rig import Log, workers
 from tests.integration.dead_letters.rig import broken, good, letters
 from tests.integration.sink.rig import Feed, Sinks, Tables, until

@@ -12,16 +12,17 @@ from runbus.audit.run import Sides, audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
+from runbus.kafka.clients import admin_client
+from runbus.kafka.headers import letter_headers
+from runbus.kafka.model import StreamId
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_ids import kafka_ids
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
 from runbus.local.service import start
-from runbus.schemas.admin import admin_client
 from runbus.schemas.codec import Codec
-from runbus.schemas.dead_letters import letter_headers
 from runbus.schemas.registry import SchemaRegistry
-from runbus.sink.topics import kafka_ids
 from tests.integration.dead_letters.rig import Dlq, Unlearned, broken, deliver, good
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
 
@@ -60,7 +61,7 @@ def test_what_the_registry_learned_is_stored_and_what_is_broken_stays(
     feed.produced["learned"] = 24
     tables.check(feed)
     sides = Sides(feed.settings, migrated, Codec(SchemaRegistry(registry)), f"{feed.settings.topic_prefix}sink")
-    sums = audit(sides, feed.run).streams[feed.run, "learned", 1]
+    sums = audit(sides, feed.run).streams[StreamId(feed.run, "learned", 1)]
     assert (sums.produced, sums.stored, sums.missing, sums.duplicates) == (24, 24, 0, 0)
 
 

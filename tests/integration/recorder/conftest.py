@@ -4,15 +4,15 @@ import os
 import subprocess
 import sys
 import textwrap
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_log import open_topic
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat, RunEvent
@@ -26,23 +26,8 @@ class Log:
 
     def records(self, topic: str) -> list[Message]:
         """Return every record of a topic, in order within each partition."""
-        name = self.settings.topic_prefix + topic
-        consumer = Consumer(
-            {**self.settings.client_config(), "group.id": uuid.uuid4().hex, "enable.auto.commit": False}
-        )
-        try:
-            partitions = consumer.list_topics(name, timeout=10).topics[name].partitions
-            ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=10) for p in partitions}
-            wanted = sum(high - low for low, high in ends.values())
-            consumer.assign([TopicPartition(name, p, low) for p, (low, _) in ends.items()])
-            found: list[Message] = []
-            while len(found) < wanted:
-                batch = consumer.consume(wanted - len(found), timeout=10)
-                assert batch, f"{name}: {len(found)} of {wanted} records came"
-                found += [message for message in batch if message.error() is None]
-            return found
-        finally:
-            consumer.close()
+        with open_topic(self.settings, topic, "reader") as log:
+            return list(log.records())
 
     def batches(self) -> list[StepBatch]:
         """Return every batch of the steps topic."""

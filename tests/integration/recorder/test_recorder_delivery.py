@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.batch import NO_SEED
 from runbus.schemas.layout import decode_value, unpack
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import Running, start
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.admin import apply_topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
 
 pytestmark = pytest.mark.integration

@@ -13,13 +13,13 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
+from runbus.kafka.clients import admin_client
+from runbus.kafka.principals import ROLES, Role
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, format_storage, java_command, write_configuration
 from runbus.local.ports import LOOPBACK
 from runbus.local.service import Running, Service, start
-from runbus.schemas.admin import admin_client
-from runbus.schemas.principals import ROLES, Role
 from tests.integration.security.authority import Authority
 
 ROOT = "root"

@@ -9,13 +9,13 @@ import pytest
 
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.acls import apply_acls
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.principals import Role
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions
 from runbus.local.ports import free_port
-from runbus.schemas.acls import apply_acls
-from runbus.schemas.admin import apply_topics
-from runbus.schemas.principals import Role
 from tests.integration.security.authority import Authority
 from tests.integration.security.broker import ROOT, SecureBroker
 from tests.integration.security.rig import Processes

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.principals import Role
+from runbus.kafka.principals import Role
+from runbus.kafka.settings import KafkaSettings
 
 #: An agent that records until it is told to stop; its last line says what became of its steps.
 AGENT = """

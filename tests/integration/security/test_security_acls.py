@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
-from runbus.schemas.acls import AclsRefused, apply_acls, list_acls
-from runbus.schemas.admin import BrokerUnavailable, apply_topics, list_topics
-from runbus.schemas.principals import PRINCIPALS
+from runbus.kafka.acls import AclsRefused, apply_acls, list_acls
+from runbus.kafka.admin import apply_topics, list_topics
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.kafka.principals import PRINCIPALS
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.conftest import Installation
 
 pytestmark = pytest.mark.integration

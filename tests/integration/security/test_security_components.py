@@ -9,9 +9,9 @@ import pytest
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.acls import apply_acls
-from runbus.schemas.principals import Role
+from runbus.kafka.acls import apply_acls
+from runbus.kafka.principals import Role
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
 from tests.integration.sink.rig import until

@@ -11,14 +11,16 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
 
 from runbus.audit.log import LogReader
+from runbus.kafka.acls import binding, list_acls
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import RightMissing
+from runbus.kafka.model import TopicPartition
+from runbus.kafka.principals import Names, Right, Role, principal
+from runbus.kafka.rights import check_rights, lacking
+from runbus.kafka.topics import STEPS
 from runbus.recorder import Recorder, RunBus
-from runbus.schemas.acls import binding, list_acls
-from runbus.schemas.admin import admin_client
 from runbus.schemas.codec import Codec
-from runbus.schemas.principals import Names, Right, Role, principal
-from runbus.schemas.rights import RightMissing, check_rights, lacking
-from runbus.schemas.topics import STEPS
-from runbus.streams.kafka import TopicPartition, Transactions
+from runbus.streams.kafka import Transactions
 from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import MODULES, environment

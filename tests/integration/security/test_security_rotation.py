@@ -11,9 +11,9 @@ import pytest
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.acls import apply_acls, everything_of
-from runbus.schemas.principals import Role
+from runbus.kafka.acls import apply_acls, everything_of
+from runbus.kafka.principals import Role
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.broker import SecureBroker
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment

@@ -9,8 +9,8 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment
 
 

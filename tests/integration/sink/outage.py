@@ -8,12 +8,12 @@ from pathlib import Path
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import start as start_engine
-from runbus.schemas.admin import apply_topics
 from tests.integration.sink.probing import start
 from tests.integration.sink.proxy import Proxy, slow
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, until

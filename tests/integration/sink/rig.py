@@ -19,12 +19,12 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from runbus.clickhouse.errors import StoreError
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
-from runbus.schemas.topics import stream_key
 
 PARTITIONS = 4
 DEADLINE_S = 90.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.sink.tally import ALARMS, REASONS
 from tests.integration.sink.probing import Pages, start
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until

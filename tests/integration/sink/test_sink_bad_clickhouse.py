@@ -16,8 +16,8 @@ import pytest
 from aiohttp.web import Response
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from tests.integration.sink import proxy
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until, widened

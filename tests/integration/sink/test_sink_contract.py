@@ -10,10 +10,11 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import Configuration, DataError
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import SchemaRef
-from runbus.sink.api import Gone, Lease, Position, Record, Store
+from runbus.sink.api import FramedRecord, Gone, Lease, Store
 from runbus.sink.container import Container
 from runbus.sink.letters import wrap
 from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
@@ -52,7 +53,7 @@ def lease() -> Lease:
     """Return a lease of a topic that no other test has."""
     log = MemoryLog()
     log.topic_ids["steps"] = uuid.uuid4().hex
-    return log.lease(Position("steps", 2))
+    return log.lease(TopicPartition("steps", 2))
 
 
 def container(lease: Lease, *first: int, cut: int = 0) -> Container:
@@ -131,7 +132,7 @@ def test_dead_letters_are_a_route_like_the_others(use: Use) -> None:
     async def work(store: Store) -> None:
         log = MemoryLog()
         log.topic_ids["dead-letters"] = uuid.uuid4().hex
-        lease = log.lease(Position("dead-letters", 0))
+        lease = log.lease(TopicPartition("dead-letters", 0))
         odd = {"topic": b"\xff", "offset": b"-1", "": b"\x00"}
         letters = [
             wrap(lease.position, 4, None, {}),
@@ -146,6 +147,6 @@ def test_dead_letters_are_a_route_like_the_others(use: Use) -> None:
     use(work)
 
 
-def _ref(record: Record) -> SchemaRef:
+def _ref(record: FramedRecord) -> SchemaRef:
     assert record.ref is not None
     return record.ref

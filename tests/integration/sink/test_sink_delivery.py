@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from runbus.kafka.commit_metadata import Intent
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from runbus.sink.api import Intent
 from tests.integration.sink.rig import Feed, Sinks, Tables, until
 
 pytestmark = pytest.mark.integration

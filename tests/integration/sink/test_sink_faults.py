@@ -18,15 +18,15 @@ from confluent_kafka.admin import AdminClient
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
 from runbus.local.service import Running, running, start
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
-from runbus.sink.api import Intent
 from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as ClientPartition
 
-from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
-from runbus.config.secret import Secret
-from runbus.schemas.admin import admin_client, apply_topics
-from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, Position, Record
-from runbus.sink.clients import new_consumer, new_reader
+from runbus.config.catalogue import GroupProtocol
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.clients import admin_client, new_consumer, new_reader
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.settings import KafkaSettings, Membership
+from runbus.sink.api import FramedRecord
 from runbus.sink.group import Batch, Member, Offsets, Restart
 from runbus.sink.log import KafkaMember
 from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember
-from runbus.sink.offsets import KafkaOffsets
 from runbus.sink.routes import ROUTES
-from runbus.sink.settings import SinkSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 PARTITIONS = 4
@@ -61,13 +62,13 @@ class MemoryWorld(World):
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""
-        position = Position(self.topic, partition)
+        position = TopicPartition(self.topic, partition)
         for offset in range(self.log.high(position), self.log.high(position) + count):
-            self.log.records[position].append(Record(offset, b"k", b"v", 0))
+            self.log.records[position].append(FramedRecord(offset, b"k", b"v", 0))
 
     def delete(self, partition: int, below: int) -> None:
         """Delete the records below an offset."""
-        self.log.delete(Position(self.topic, partition), below)
+        self.log.delete(TopicPartition(self.topic, partition), below)
 
 
 class _MemoryOffsets:
@@ -79,18 +80,17 @@ class _MemoryOffsets:
 class KafkaWorld(World):
     """On a broker."""
 
-    def __init__(self, kafka: KafkaSettings, protocol: str) -> None:
+    def __init__(self, kafka: KafkaSettings, protocol: GroupProtocol) -> None:
         self.topic = f"{kafka.topic_prefix}steps"
-        clickhouse = ClickHouseSettings("http://127.0.0.1:1", "u", Secret(""), "d")
-        self._settings = SinkSettings(kafka, clickhouse, f"group-{uuid.uuid4().hex[:8]}", session_seconds=6)
-        self._protocol = protocol
+        self._settings = kafka
+        self._membership = Membership(f"group-{uuid.uuid4().hex[:8]}", protocol, session_seconds=6)
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._settings.group))
+        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._membership.group))
 
     def member(self) -> Member:
         """Return a new member."""
-        return KafkaMember(new_consumer(self._settings, self._protocol), {self.topic: ROUTES[0]})
+        return KafkaMember(new_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""
@@ -100,7 +100,7 @@ class KafkaWorld(World):
 
     def delete(self, partition: int, below: int) -> None:
         """Delete the records below an offset."""
-        for future in self._admin.delete_records([TopicPartition(self.topic, partition, below)]).values():
+        for future in self._admin.delete_records([ClientPartition(self.topic, partition, below)]).values():
             future.result(30)
 
 
@@ -121,7 +121,7 @@ class Part:
     async def subscribe(self) -> None:
         """Join; reading starts at what the group committed, or at the start of the log."""
 
-        async def opened(positions: list[Position]) -> dict[Position, int]:
+        async def opened(positions: list[TopicPartition]) -> dict[TopicPartition, int]:
             self.told.append((self.name, "opened", sorted(p.partition for p in positions)))
             self.owned |= {p.partition for p in positions}
             if not positions:
@@ -130,7 +130,7 @@ class Part:
             bounds = await asked(lambda: self.world.offsets.bounds(positions))
             return {p: found.offset if (found := committed[p]) else bounds[p][0] for p in positions}
 
-        async def closed(positions: list[Position], lost: bool) -> None:
+        async def closed(positions: list[TopicPartition], lost: bool) -> None:
             self.told.append((self.name, "lost" if lost else "closed", sorted(p.partition for p in positions)))
             self.owned -= {p.partition for p in positions}
 
@@ -146,7 +146,7 @@ class Part:
 
     async def commit(self, partition: int, offset: int, intent: Intent) -> None:
         """Commit; again where the coordinator has no time."""
-        await asked(lambda: self.member.commit(Position(self.world.topic, partition), offset, intent))
+        await asked(lambda: self.member.commit(TopicPartition(self.world.topic, partition), offset, intent))
 
 
 async def asked(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -195,8 +195,10 @@ def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], World]) ->
         second = Part(there, "second")
         await second.subscribe()
         await until([second], lambda: second.read.get(1) == [2])
-        found = await asked(lambda: there.offsets.committed([Position(there.topic, 1), Position(there.topic, 2)]))
-        assert found == {Position(there.topic, 1): Committed(2, intent), Position(there.topic, 2): None}
+        found = await asked(
+            lambda: there.offsets.committed([TopicPartition(there.topic, 1), TopicPartition(there.topic, 2)])
+        )
+        assert found == {TopicPartition(there.topic, 1): Committed(2, intent), TopicPartition(there.topic, 2): None}
         await second.member.close()
 
     asyncio.run(scene())
@@ -243,7 +245,9 @@ def test_a_member_that_left_commits_nothing(world: Callable[[], World]) -> None:
             await first.commit(0, 5, Intent("id", -1, ""))
         await second.subscribe()
         await until([second], lambda: 0 in second.owned)
-        assert (await asked(lambda: w.offsets.committed([Position(w.topic, 0)])))[Position(w.topic, 0)].offset == 0
+        assert (await asked(lambda: w.offsets.committed([TopicPartition(w.topic, 0)])))[
+            TopicPartition(w.topic, 0)
+        ].offset == 0
         await second.member.close()
 
     asyncio.run(scene())
@@ -258,14 +262,14 @@ def test_a_paused_partition_is_read_on_from_where_it_was(world: Callable[[], Wor
         await part.subscribe()
         w.append(0, 2)
         await until([part], lambda: part.read.get(0) == [0, 1])
-        part.member.pause(Position(w.topic, 0))
+        part.member.pause(TopicPartition(w.topic, 0))
         w.append(0, 2)
         w.append(1, 1)
         await until([part], lambda: part.read.get(1) == [0])
         for _ in range(5):
             await part.turn()
         assert part.read[0] == [0, 1]
-        part.member.resume(Position(w.topic, 0))
+        part.member.resume(TopicPartition(w.topic, 0))
         await until([part], lambda: part.read[0] == [0, 1, 2, 3])
         await part.member.close()
 

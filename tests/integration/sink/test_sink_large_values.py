@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from runbus.schemas.topics import MIB
+from runbus.kafka.topics import MIB
 from tests.integration.dead_letters.rig import Dlq, letters
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until, widened
 from tests.integration.sink.test_sink_poison import read_all

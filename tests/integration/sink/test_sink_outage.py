@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.clients import admin_client, new_reader
+from runbus.kafka.commit_metadata import Committed
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import running
-from runbus.schemas.admin import admin_client, apply_topics
-from runbus.sink.api import Committed, LogUnavailable, Position
-from runbus.sink.clients import new_reader
-from runbus.sink.offsets import KafkaOffsets
 from tests.integration.sink.outage import without_broker
 from tests.integration.sink.rig import until
 
@@ -30,8 +31,8 @@ def test_a_coordinator_that_is_not_ready_is_asked_again(tmp_path: Path) -> None:
     """A broker that has just come up is not the coordinator yet; librdkafka's admin client crashes at that answer."""
     options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
     kafka = KafkaSettings(bootstrap_servers=options.bootstrap_servers, topic_prefix="own.")
-    at = Position("own.steps", 0)
-    answers: list[dict[Position, Committed | None]] = []
+    at = TopicPartition("own.steps", 0)
+    answers: list[dict[TopicPartition, Committed | None]] = []
 
     def asked(offsets: KafkaOffsets) -> bool:
         try:

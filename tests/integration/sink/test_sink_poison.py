@@ -1,8 +1,9 @@
 """Values that cannot be stored, on real engines: each becomes a dead letter, everything else is stored."""
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message
 
+from runbus.kafka.topic_log import open_topic
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
@@ -108,14 +109,5 @@ def test_schema_ids_without_a_registry_wait_for_the_setting(
 
 def read_all(feed: Feed, topic: str) -> list[Message]:
     """Return every record of a topic with one partition."""
-    name = feed.settings.topic_prefix + topic
-    consumer = Consumer({**feed.settings.client_config(), "group.id": "reader", "enable.auto.commit": False})
-    _, high = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
-    consumer.assign([TopicPartition(name, 0, 0)])
-    found: list[Message] = []
-    while len(found) < high:
-        batch = consumer.consume(high - len(found), timeout=10)
-        assert batch, f"{len(found)} of {high}"
-        found += batch
-    consumer.close()
-    return found
+    with open_topic(feed.settings, topic, "reader") as log:
+        return list(log.records())

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import Extra, StepBatch, decode
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.layout import VARIABLE, Layout, pack, unpack
 from tests.integration.clickhouse.conftest import body, step_batch
 from tests.integration.clickhouse.test_clickhouse_lying_records import LIES

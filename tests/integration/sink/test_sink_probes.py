@@ -6,12 +6,12 @@ import pytest
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import start as start_engine
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 from tests.integration.sink.probing import start

@@ -9,10 +9,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from runbus.kafka.commit_metadata import Intent
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
-from runbus.sink.api import Intent
 from tests.integration.sink.probing import Pages, start
 from tests.integration.sink.rig import Feed, Sinks, Tables, until
 from tests.integration.sink.test_sink_delivery import committed

@@ -9,7 +9,7 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import encode
 from runbus.schemas.record import read_record, write_record

@@ -12,9 +12,9 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from runbus.clickhouse.errors import StoreError, translated
+from runbus.kafka.commit_metadata import Intent
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
-from runbus.sink.api import Intent
 from tests.integration.sink.rig import PARTITIONS, Feed, until
 
 _EVERY_S = 0.1

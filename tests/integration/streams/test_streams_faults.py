@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import (
     SHORT,

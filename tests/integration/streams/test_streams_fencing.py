@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.model import TopicPartition
+from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
-from runbus.streams.kafka import TopicPartition, Transactions
+from runbus.streams.kafka import Transactions
 from tests.faults.load import make_load
 from tests.faults.rig import Log, until, workers
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
-from runbus.schemas.dead_letters import START_BYTES
-from runbus.schemas.topics import MIB
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.headers import START_BYTES
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import MIB
 from tests.faults.rig import Log, until, workers
 from tests.integration.sink.rig import Feed, make_batch, widened
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
-from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import CONFLUENT_MARK, Codec
 from runbus.schemas.events import EpisodeFinalized
 from runbus.schemas.registry import SchemaRegistry

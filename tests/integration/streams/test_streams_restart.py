@@ -11,13 +11,13 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import apply_topics
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
-from runbus.schemas.partitioner import partition_of
-from runbus.schemas.topics import stream_key
+from runbus.streams.kafka import partition_of
 from tests.faults.load import START_US, framed
 from tests.faults.rig import KINDS, PARTITIONS, Cursor, Log, until, workers
 

@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
-from runbus.schemas.admin import apply_topics
 from tests.faults.rig import KINDS, Log, until, workers
 from tests.integration.ended import fails
 

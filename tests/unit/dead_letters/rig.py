@@ -15,7 +15,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
-from runbus.sink.api import Record, Route, Source
+from runbus.sink.api import FramedRecord, Route, Source
 from runbus.sink.container import Container
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
 from runbus.sink.ranges import read
@@ -60,7 +60,7 @@ class Rig:
     schemas: LocalSchemas = field(default_factory=LocalSchemas)
 
     @property
-    def record(self) -> Record:
+    def record(self) -> FramedRecord:
         """The record, as the table of dead letters has it."""
         return read(AT.offset, b"r/a", self.content, 0, batched=True)
 

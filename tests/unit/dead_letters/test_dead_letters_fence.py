@@ -7,11 +7,13 @@ import pytest
 
 from runbus.dead_letters.gate import Gate, Origin
 from runbus.dead_letters.retry import Bench, store_again
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.model import Fenced, TopicPartition
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK, Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
-from runbus.sink.api import Fenced, Intent, Lease, OffsetRange, Position
+from runbus.sink.api import Lease, OffsetRange
 from runbus.sink.memory import LocalSchemas
 from runbus.sink.protocol import FENCE_S
 from tests.unit.dead_letters.rig import batch
@@ -41,7 +43,7 @@ class StoppedLease:
     pause: Pause
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TopicPartition:
         """The partition."""
         return self.lease.position
 

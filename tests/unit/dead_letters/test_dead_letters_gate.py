@@ -3,10 +3,11 @@
 import pytest
 
 from runbus.dead_letters.gate import Gate, Origin
-from runbus.sink.api import Committed, Intent, Position
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import TopicPartition
 from runbus.sink.routes import ROUTES
 
-AT = Position("p.steps", 1)
+AT = TopicPartition("p.steps", 1)
 LETTER = Origin("p.steps", "id-1", 1, 10)
 
 

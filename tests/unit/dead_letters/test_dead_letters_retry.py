@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError
+from runbus.config.errors import InvalidValue
 from runbus.dead_letters.gate import Origin
 from runbus.dead_letters.retry import store_again, token
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec
-from runbus.schemas.errors import InvalidValue, UnknownSchema
+from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.sink.memory import LocalSchemas, Script, no_faults
 from runbus.sink.ranges import read

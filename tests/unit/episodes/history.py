@@ -10,9 +10,10 @@ import numpy as np
 
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
+from runbus.kafka.model import StreamId
 from runbus.schemas.batch import BatchHeader, Extra, StepBatch, StepColumns
 from runbus.schemas.events import EpisodeFinalized, RunEvent
-from runbus.streams.api import At, Effects, StreamId
+from runbus.streams.api import At, Effects
 
 STREAM = StreamId("run", "agent", 1)
 START_MS = 1_000_000

@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbus.episodes.policy import Policy
+from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EpisodeFinalized, RunEvent
-from runbus.streams.api import StreamId
 from tests.faults.reference import Reference, finalised
 from tests.unit.episodes.history import Bench, Row, batch, finished
 

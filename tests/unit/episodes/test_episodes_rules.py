@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 from runbus.episodes.policy import MAX_ENVS, Policy
-from runbus.schemas.topics import EPISODES
-from runbus.streams.api import StreamId
+from runbus.kafka.model import StreamId
+from runbus.kafka.topics import EPISODES
 from tests.unit.episodes.history import STREAM, Bench, Row, batch, episode
 
 NEWER = StreamId("run", "agent", 2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
-from runbus.streams.api import StreamId
+from runbus.kafka.model import StreamId
 from tests.unit.episodes.history import STREAM, Bench, Row, batch, episode
 
 

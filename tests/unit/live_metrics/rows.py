@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns
 from runbus.schemas.events import LiveMetrics, RunEvent
-from runbus.streams.api import At, Effects, StreamId
+from runbus.streams.api import At, Effects
 
 START_MS = 1_800_000_000_000
 START_US = START_MS * 1000

@@ -6,10 +6,11 @@ import math
 
 import pytest
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.live_metrics.core import INTERVAL_MS, KEEP_FINISHED_MS, SILENT_MS
 from runbus.schemas.events import LiveMetrics
-from runbus.streams.api import At, StreamId
+from runbus.streams.api import At
 from tests.unit.live_metrics.rows import SOURCE, START_MS, START_US, STREAM, Caller, Row, batch, finished
 
 S = 1_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics.core import MAX_STREAMS
 from runbus.live_metrics.measure import SKETCH_K
-from runbus.streams.api import StreamId
 from tests.unit.live_metrics.rows import Caller, Row, batch
 
 #: Of the memory that Python knows of, and of sketches: per stream that is busy in both windows.

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.live_metrics.core import INTERVAL_MS
-from runbus.streams.api import StreamId
 from tests.unit.live_metrics.rows import SOURCE, Caller, Row, batch
 
 TURN_MS = 7  # the engine's loop turns as often as something is read

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.schemas.events import LiveMetrics
-from runbus.streams.api import StreamId
 from runbus.streams.driver import Driver
 from tests.unit.live_metrics.rows import START_US, Caller, Row, batch, finished
 

@@ -5,7 +5,10 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from runbus.sink.api import Intent, Lease, OffsetRange, Position, Route
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
+from runbus.kafka.model import TopicPartition
+from runbus.sink.api import Lease, OffsetRange, Route
 from runbus.sink.memory import (
     LocalSchemas,
     ManualClock,
@@ -16,14 +19,13 @@ from runbus.sink.memory import (
     MemoryStore,
     Script,
 )
-from runbus.sink.poison import NONE_YET, Poison
 from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits, read
 from runbus.sink.routes import ROUTES
 from runbus.sink.world import World
 
 MakeValue = Callable[..., bytes]
-AT = Position("steps", 3)
+AT = TopicPartition("steps", 3)
 STEPS = next(route for route in ROUTES if route.topic == "steps")
 LIMITS = RangeLimits(steps=10, seconds=0.0)
 
@@ -40,7 +42,7 @@ class Owner(MemoryMember):
         self._lease = log.lease(AT)
         self.commits: list[tuple[int, Intent]] = []
 
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit, and remember it."""
         assert position == AT
         await self._lease.commit(offset, intent)
@@ -96,8 +98,8 @@ class Rig:
 
 
 async def first_delivery(
-    world: World, lease: Lease, route: Route, offsets: OffsetRange, poison: Poison = NONE_YET
-) -> Poison:
+    world: World, lease: Lease, route: Route, offsets: OffsetRange, poison: DeadLetterRate = NONE_YET
+) -> DeadLetterRate:
     """Deliver a range that nobody announced before."""
     return await deliver(world, lease, route, offsets, Intent(lease.topic_id, offsets.hi, world.new_salt(), poison))
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepBatch, encode
-from runbus.schemas.errors import InvalidValue
 from runbus.schemas.events import Heartbeat
 from runbus.schemas.layout import NONE, Layout, layout_of, pack
 from runbus.schemas.record import read_record, write_record

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.api import LostRange, OffsetRange, Record
+from runbus.sink.api import FramedRecord, LostRange, OffsetRange
 from runbus.sink.flow import UNCOUNTED, Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
@@ -21,9 +21,9 @@ from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
 
-def plain(offset: int) -> Record:
+def plain(offset: int) -> FramedRecord:
     """Return a record of one step."""
-    return Record(offset, None, b"", 0, 1)
+    return FramedRecord(offset, None, b"", 0, 1)
 
 
 def bounds(span: OffsetRange | None) -> tuple[int, int] | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runbus.sink.api import Fenced, Intent, Position
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.model import Fenced, TopicPartition
 from runbus.sink.lease import MemberLease
 
 
@@ -25,7 +26,7 @@ class Member:
 
 
 def _lease(member: Member) -> MemberLease:
-    return MemberLease(member, Position("steps", 0), "id", None)  # type: ignore[arg-type]  # what a commit needs
+    return MemberLease(member, TopicPartition("steps", 0), "id", None)  # type: ignore[arg-type]  # what a commit needs
 
 
 def test_a_lease_that_was_closed_refuses_commits() -> None:

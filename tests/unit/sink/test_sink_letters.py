@@ -3,9 +3,10 @@
 import contextlib
 
 from runbus.clickhouse.errors import DataError
+from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.dead_letters import DeadLetterRow
-from runbus.sink.api import OffsetRange, Position, Record
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.letters import wrap
 from runbus.sink.memory import no_faults
 from runbus.sink.protocol import replay
@@ -13,7 +14,7 @@ from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.routes import ROUTES
 from tests.unit.sink.rig import Crash, MakeValue, Rig, first_delivery, run
 
-AT = Position("dead-letters", 0)
+AT = TopicPartition("dead-letters", 0)
 ROUTE = next(route for route in ROUTES if route.wrapped)
 ODD: list[tuple[bytes | None, dict[str, bytes]]] = [
     (None, {}),
@@ -23,7 +24,7 @@ ODD: list[tuple[bytes | None, dict[str, bytes]]] = [
 ]
 
 
-def letters() -> tuple[Record, ...]:
+def letters() -> tuple[FramedRecord, ...]:
     """Return odd letters with a gap of offsets, as a transaction leaves it."""
     return tuple(wrap(AT, 2 * i, value, headers, key=b"k") for i, (value, headers) in enumerate(ODD))
 

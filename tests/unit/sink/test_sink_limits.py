@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 from runbus.sink.memory import LocalSchemas
-from runbus.sink.poison import PoisonLimits
 from runbus.sink.world import World
 from tests.unit.sink.conftest import MakeBatch
 from tests.unit.sink.rig import AT, MakeValue, Rig, run
@@ -33,7 +33,7 @@ class Learning:
         return schema("StepBatch")
 
 
-def strict(rig: Rig, limits: PoisonLimits) -> World:
+def strict(rig: Rig, limits: DeadLetterLimits) -> World:
     """Return the world of one process with these limits."""
     world = rig.world()
     world.poison = limits
@@ -61,7 +61,7 @@ async def stopped(rig: Rig, world: World, attempts: int = 3) -> None:
 def test_a_run_of_poison_stops_before_the_first_letter_of_its_range(make_value: MakeValue) -> None:
     """What is good of the range is stored, nothing is skipped, the reason says how many and why, and alarms."""
     rig = Rig([make_value(0, 2), b"x", b"x", b"x", make_value(2, 2)])
-    world = strict(rig, PoisonLimits(run=2))
+    world = strict(rig, DeadLetterLimits(run=2))
     run(stopped(rig, world))
     assert rig.stored() == dict.fromkeys(range(4), 1)
     assert (rig.log.dead_letters, rig.log.committed[AT].offset) == ([], 0)
@@ -74,11 +74,11 @@ def test_a_restart_forgets_nothing(make_value: MakeValue) -> None:
     rig = Rig([b"x", b"x", b"x", make_value(0, 2)])
     rig.limit_steps(1)  # a range a record
     for _ in range(3):
-        world = strict(rig, PoisonLimits(run=2))
+        world = strict(rig, DeadLetterLimits(run=2))
         run(stopped(rig, world))
         assert [letter.record.offset for letter in rig.log.dead_letters] == [0, 1]
         assert rig.log.committed[AT].offset == 2
-    run(rig.sink(strict(rig, PoisonLimits(run=3))))
+    run(rig.sink(strict(rig, DeadLetterLimits(run=3))))
     assert {letter.record.offset for letter in rig.log.dead_letters} == {0, 1, 2}
     assert rig.stored() == {0: 1, 1: 1}
 
@@ -89,7 +89,7 @@ def test_a_schema_that_is_registered_meanwhile_is_enough(make_batch: MakeBatch) 
     codec = Codec(registry)
     rig = Rig([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
     rig.schemas = LocalSchemas(codec)
-    world = strict(rig, PoisonLimits(run=1))
+    world = strict(rig, DeadLetterLimits(run=1))
 
     async def scene() -> None:
         sink = asyncio.create_task(rig.sink(world))
@@ -105,7 +105,7 @@ def test_a_schema_that_is_registered_meanwhile_is_enough(make_batch: MakeBatch) 
 def test_a_share_of_poison_stops_too(make_value: MakeValue) -> None:
     """Every third value of enough of them is too many."""
     rig = Rig([b"x" if i % 3 == 0 else make_value(i * 2, 2) for i in range(30)])
-    world = strict(rig, PoisonLimits(run=0, share=0.2, window=12))
+    world = strict(rig, DeadLetterLimits(run=0, share=0.2, window=12))
     run(stopped(rig, world))
     assert next(iter(world.tally.alarms().values())).startswith("poison: more than 20% of the last 1")
     assert 0 < len(rig.log.dead_letters) < 10
@@ -114,6 +114,6 @@ def test_a_share_of_poison_stops_too(make_value: MakeValue) -> None:
 def test_without_limits_everything_becomes_a_dead_letter() -> None:
     """Run 0 and share 1 are the old behaviour."""
     rig = Rig([b"x"] * 3000)
-    run(rig.sink(strict(rig, PoisonLimits(run=0, share=1.0))))
+    run(rig.sink(strict(rig, DeadLetterLimits(run=0, share=1.0))))
     assert len(rig.log.dead_letters) == 3000
     assert rig.log.committed[AT].offset == 3000

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
-from runbus.sink.api import Fenced, Intent, LogUnavailable, Position
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.sink.log import KafkaMember
 
 
@@ -15,7 +17,7 @@ class Refusing:
     def __init__(self, code: int) -> None:
         self._code = code
 
-    def commit(self, **_: object) -> list[TopicPartition]:
+    def commit(self, **_: object) -> list[ClientPartition]:
         """Refuse."""
         raise KafkaException(KafkaError(self._code))
 
@@ -26,7 +28,7 @@ class Refusing:
 async def _commit(code: int) -> None:
     member = KafkaMember(Refusing(code), frozenset())  # type: ignore[arg-type]  # what a commit needs of a consumer
     try:
-        await member.commit(Position("steps", 0), 5, Intent("id"))
+        await member.commit(TopicPartition("steps", 0), 5, Intent("id"))
     finally:
         await member.close()
 

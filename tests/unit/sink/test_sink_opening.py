@@ -2,9 +2,10 @@
 
 import pytest
 
-from runbus.sink.api import Committed, Intent
-from runbus.sink.opening import LogShrank, Opening, opening
-from runbus.sink.poison import Poison
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
+from runbus.kafka.model import LogShrank
+from runbus.sink.opening import Opening, opening
 
 PENDING = Intent("t1", 19, "s")
 DONE = Intent("t1")
@@ -59,7 +60,7 @@ def test_metadata_of_others_is_no_intent(metadata: str | None) -> None:
 
 def test_an_intent_survives_its_commit() -> None:
     """What is written is what the next owner reads."""
-    whole = Intent("t1", 19, "s", Poison(3, 1.5, 20.25), overlaps=True, repair=2)
+    whole = Intent("t1", 19, "s", DeadLetterRate(3, 1.5, 20.25), overlaps=True, repair=2)
     assert [Intent.decode(intent.encode()) for intent in (PENDING, whole)] == [PENDING, whole]
     assert Intent.decode('{"v":1,"topic":"t1","hi":19,"salt":"s"}') == PENDING
     assert PENDING.pending

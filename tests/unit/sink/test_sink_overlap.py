@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Capacity
-from runbus.sink.api import Committed, Intent, Position
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import TopicPartition
 from runbus.sink.flow import Flow
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, no_faults
@@ -149,4 +150,4 @@ def test_too_many_parts_slow_the_ranges_down_and_nothing_else_does(rig: Rig) -> 
         world = rig.world()
         run(rig.sink(world))
         assert world.pace.stretch == stretch
-        assert Position("steps", 3) == AT
+        assert TopicPartition("steps", 3) == AT

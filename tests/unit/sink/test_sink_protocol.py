@@ -8,10 +8,12 @@ from collections import Counter
 import pytest
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, StoreError, Unknown
-from runbus.sink.api import Committed, Fenced, Intent, LogUnavailable, OffsetRange, Record
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
+from runbus.kafka.model import Fenced, LogUnavailable
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.container import Container
 from runbus.sink.memory import MemoryStore, Script, no_faults
-from runbus.sink.poison import Poison
 from runbus.sink.protocol import FENCE_S
 from runbus.sink.ranges import read
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, first_delivery, run
@@ -24,7 +26,7 @@ def test_every_step_is_stored_once_and_the_offset_follows(rig: Rig) -> None:
     world = rig.world()
     run(rig.sink(world))
     assert rig.stored() == EXACT
-    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=Poison(0, 0, 5)))
+    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=DeadLetterRate(0, 0, 5)))
     assert (world.tally.ranges, world.tally.steps, world.tally.records, world.tally.verified) == (3, 25, 5, 0)
 
 
@@ -256,7 +258,7 @@ def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
     run(rig.sink(rig.world()))
     old = rig.log.lease(AT)
     rig.log.topic_ids["steps"] = "id-2"
-    offsets = OffsetRange(1, 1, (Record(1, None, make_value(2, 2), 0),))
+    offsets = OffsetRange(1, 1, (FramedRecord(1, None, make_value(2, 2), 0),))
     with pytest.raises(Fenced):
         run(first_delivery(rig.world(), old, STEPS, offsets))
     rig.log.committed.clear()

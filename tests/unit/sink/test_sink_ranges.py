@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas.codec import Fingerprint, split
-from runbus.schemas.errors import InvalidValue
-from runbus.sink.api import OffsetRange, Record
+from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits, peek_count, read
 
 MakeValue = Callable[..., bytes]
 A, B = Fingerprint(b"a" * 8), Fingerprint(b"b" * 8)
 
 
-def record(offset: int, steps: int = 1, ref: Fingerprint | None = A, size: int = 0) -> Record:
+def record(offset: int, steps: int = 1, ref: Fingerprint | None = A, size: int = 0) -> FramedRecord:
     """Return a record that counts as `steps`."""
-    return Record(offset, None, bytes(size), 0, size, ref, 0, steps)
+    return FramedRecord(offset, None, bytes(size), 0, size, ref, 0, steps)
 
 
 def bounds(span: OffsetRange | None) -> tuple[int, int] | None:

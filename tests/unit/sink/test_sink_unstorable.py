@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from runbus.clickhouse.errors import DataError
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.dead_letter_rate import DeadLetterRate
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec, SchemaRef
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
-from runbus.sink.api import Committed, Intent
 from runbus.sink.memory import LocalSchemas, no_faults
-from runbus.sink.poison import Poison
 from tests.unit.sink.rig import AT, Crash, MakeValue, Rig, crash_when, run
 
 EXACT = dict.fromkeys(range(25), 1)
@@ -157,4 +157,4 @@ def test_schema_ids_without_a_registry_pause_until_a_sink_that_has_one(
     configured = rig.world()
     run(rig.sink(configured))
     assert (rig.stored(), rig.log.dead_letters, configured.tally.replays) == (EXACT, [], 1)
-    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=Poison(0, 0, 5)))
+    assert rig.log.committed[AT] == Committed(5, Intent("id-1", poison=DeadLetterRate(0, 0, 5)))

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from runbus.kafka.model import Record, TopicIdPartition
+from runbus.kafka.topics import EPISODES
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
-from runbus.schemas.topics import EPISODES
 from runbus.streams.api import NOTHING, At, Change, Counters, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
-from runbus.streams.shard import POSITION_KEY, Jump, Record, SchemaNeeded, Schemas, Shard, Source, latest
+from runbus.streams.shard import POSITION_KEY, Jump, SchemaNeeded, Schemas, Shard, latest
 
 BEAT = Heartbeat(component_id="c", kind="k", sent_at=0, started_at=0, version="")
 
@@ -87,7 +88,9 @@ def value(agent: str = "a", count: int = 3) -> bytes:
 def new_shard(topic_id: str = "t1") -> tuple[Shard, Steps]:
     """Return an empty shard and its core."""
     core = Steps("steps:0")
-    shard = Shard(Source("steps", topic_id, 0), core, Schemas(Codec()), Counters(), app="test", clock_us=lambda: 0)
+    shard = Shard(
+        TopicIdPartition("steps", topic_id, 0), core, Schemas(Codec()), Counters(), app="test", clock_us=lambda: 0
+    )
     shard.begin({})
     return shard, core
 
@@ -148,7 +151,7 @@ def test_poison_becomes_a_dead_letter_and_the_app_goes_on(bad: bytes | None, err
     driver.commit()
     (letter,) = driver.letters
     assert letter.record.value == bad
-    assert letter.key == b"steps-0-1"
+    assert letter.key == "steps-0-1"
     assert error in letter.error
     assert dict(letter.headers)["offset"] == b"1"
     assert driver.state[b"a"] == b"6"
@@ -230,7 +233,7 @@ def test_state_of_a_deleted_topic_is_given_up() -> None:
     shard.feed(records(value()))
     state = latest([(c.key, c.value) for c in shard.collect().changes])
     core = Steps("steps:0")
-    other = Shard(Source("steps", "t2", 0), core, Schemas(Codec()), Counters(), app="test")
+    other = Shard(TopicIdPartition("steps", "t2", 0), core, Schemas(Codec()), Counters(), app="test")
     assert not other.begin(state)
     assert (other.next_offset, core.counts) == (-1, {})
     assert Change(b"a", None) in other.collect().changes

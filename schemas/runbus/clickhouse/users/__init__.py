@@ -18,11 +18,12 @@ from runbus.config import catalogue as c
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret
+from runbus.config.setting import Setting
 from runbus.config.sources import Sources
 
 UserRole = Literal["migrator", "writer", "reader", "dashboard"]
 USER_ROLES: tuple[UserRole, ...] = get_args(UserRole)
-_PASSWORDS: Mapping[UserRole, c.Setting] = {
+_PASSWORDS: Mapping[UserRole, Setting[Secret]] = {
     "migrator": c.MIGRATOR_PASSWORD,
     "writer": c.WRITER_PASSWORD,
     "reader": c.READER_PASSWORD,
@@ -31,8 +32,8 @@ _PASSWORDS: Mapping[UserRole, c.Setting] = {
 
 
 def user_passwords(sources: Sources) -> dict[UserRole, Secret]:
-    """Return the passwords that are set. Raises ConfigError where a file cannot be read."""
-    found = {role: sources.secret(setting) for role, setting in _PASSWORDS.items()}
+    """Return the passwords that are set. Raises ConfigError if a file cannot be read."""
+    found = {role: sources.get(setting) for role, setting in _PASSWORDS.items()}
     return {role: password for role, password in found.items() if password}
 
 

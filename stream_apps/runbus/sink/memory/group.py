@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from runbus.sink.api import Clock, Committed, Fenced, Intent, LogUnavailable, Position, Record
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
+from runbus.sink.api import Clock, FramedRecord
 from runbus.sink.group import Batch, Closed, Opened
 from runbus.sink.memory.log import MemoryLog
 
@@ -22,13 +24,13 @@ class Coordinator(Protocol):
     async def join(self, topics: Iterable[str]) -> str:
         """Return the id of a new member."""
 
-    async def heartbeat(self, member: str, owned: frozenset[Position]) -> frozenset[Position]:
+    async def heartbeat(self, member: str, owned: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
         """Say what is owned; return what may be owned from now on. Raises Fenced, LogUnavailable."""
 
-    async def commit(self, member: str, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, member: str, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit. Raises Fenced where the member was thrown out, LogUnavailable."""
 
-    async def fetch(self, at: dict[Position, int], limit: int) -> dict[Position, list[Record]]:
+    async def fetch(self, at: dict[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
         """Return records from the given offsets on. Raises Restart, LogUnavailable."""
 
     async def leave(self, member: str) -> None:
@@ -49,7 +51,7 @@ class MemoryGroup:
     log: MemoryLog
     partitions: dict[str, int]
     members: dict[str, frozenset[str]] = field(default_factory=dict)
-    owners: dict[Position, str] = field(default_factory=dict)
+    owners: dict[TopicPartition, str] = field(default_factory=dict)
     _joined: int = 0
 
     async def join(self, topics: Iterable[str]) -> str:
@@ -59,7 +61,7 @@ class MemoryGroup:
         self.members[member] = frozenset(topics)
         return member
 
-    async def heartbeat(self, member: str, owned: frozenset[Position]) -> frozenset[Position]:
+    async def heartbeat(self, member: str, owned: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
         """Take note of what it owns, and say what it may own."""
         self._check(member)
         target = self._target(member)
@@ -70,12 +72,12 @@ class MemoryGroup:
             self.owners.setdefault(position, member)
         return frozenset(position for position in target if self.owners[position] == member)
 
-    async def commit(self, member: str, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, member: str, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit for a member of the group, whatever it owns."""
         self._check(member)
         self.log.committed[position] = Committed(offset, Intent.decode(intent.encode()))
 
-    async def fetch(self, at: dict[Position, int], limit: int) -> dict[Position, list[Record]]:
+    async def fetch(self, at: dict[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
         """Read."""
         return self.log.fetch(at, limit)
 
@@ -92,11 +94,11 @@ class MemoryGroup:
         if member not in self.members:
             raise Fenced(f"{member} is not in the group")
 
-    def _target(self, member: str) -> list[Position]:
+    def _target(self, member: str) -> list[TopicPartition]:
         """Share every topic out over the members, in the order of their arrival."""
         names = list(self.members)
         return [
-            Position(topic, number)
+            TopicPartition(topic, number)
             for topic in sorted(self.members[member])
             if topic in self.log.topic_ids
             for number in range(self.partitions[topic])
@@ -117,8 +119,8 @@ class MemoryMember:
         self._clock = clock
         self._topics: list[str] = []
         self._id = ""
-        self._at: dict[Position, int] = {}
-        self._paused: set[Position] = set()
+        self._at: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
         self._told = False
 
     async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
@@ -160,21 +162,21 @@ class MemoryMember:
             self._told = True
             self._at |= await self._opened(sorted(granted - owned))
 
-    async def _give(self, positions: list[Position], *, lost: bool) -> None:
+    async def _give(self, positions: list[TopicPartition], *, lost: bool) -> None:
         await self._closed(positions, lost)
         for position in positions:
             del self._at[position]
             self._paused.discard(position)
 
-    async def commit(self, position: Position, offset: int, intent: Intent) -> None:
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
         """Commit; see group.Member."""
         await self._group.commit(self._id, position, offset, intent)
 
-    def pause(self, position: Position) -> None:
+    def pause(self, position: TopicPartition) -> None:
         """Stop fetching a partition."""
         self._paused.add(position)
 
-    def resume(self, position: Position) -> None:
+    def resume(self, position: TopicPartition) -> None:
         """Fetch it again."""
         self._paused.discard(position)
 

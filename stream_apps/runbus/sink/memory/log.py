@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import DeadLetter, Fenced, TopicPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, SchemaRef
-from runbus.sink.api import Committed, DeadLetter, Fenced, Intent, Position, Record
+from runbus.sink.api import FramedRecord
 from runbus.sink.group import Restart
 
 #: called as script(operation, "before" | "after"); it may raise
@@ -46,35 +48,35 @@ class MemoryLog:
     """
 
     script: Script = no_faults
-    records: dict[Position, list[Record]] = field(default_factory=lambda: defaultdict(list))
-    low: dict[Position, int] = field(default_factory=dict)
-    committed: dict[Position, Committed] = field(default_factory=dict)
+    records: dict[TopicPartition, list[FramedRecord]] = field(default_factory=lambda: defaultdict(list))
+    low: dict[TopicPartition, int] = field(default_factory=dict)
+    committed: dict[TopicPartition, Committed] = field(default_factory=dict)
     topic_ids: dict[str, str] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    generations: Counter[Position] = field(default_factory=Counter)
+    generations: Counter[TopicPartition] = field(default_factory=Counter)
 
-    def lease(self, position: Position) -> MemoryLease:
+    def lease(self, position: TopicPartition) -> MemoryLease:
         """Give the partition to a new owner, without a group; every owner before is fenced from now on."""
         self.generations[position] += 1
         return MemoryLease(
             self, position, self.topic_ids.setdefault(position.topic, "id-1"), self.generations[position]
         )
 
-    def high(self, position: Position) -> int:
+    def high(self, position: TopicPartition) -> int:
         """Return the offset behind the last record."""
         records = self.records.get(position)
         return records[-1].offset + 1 if records else self.low.get(position, 0)
 
-    def delete(self, position: Position, below: int) -> None:
+    def delete(self, position: TopicPartition, below: int) -> None:
         """Delete the records below an offset, as retention does."""
         below = min(below, self.high(position))
         self.low[position] = max(below, self.low.get(position, 0))
         kept = [record for record in self.records[position] if record.offset >= below]
         self.records[position] = kept
 
-    def fetch(self, at: Mapping[Position, int], limit: int) -> dict[Position, list[Record]]:
+    def fetch(self, at: Mapping[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
         """Return up to `limit` records a partition from the given offsets on. Raises Restart where one is gone."""
-        found: dict[Position, list[Record]] = {}
+        found: dict[TopicPartition, list[FramedRecord]] = {}
         for position, offset in at.items():
             if position.topic not in self.topic_ids:
                 raise Restart(f"topic {position.topic} is gone")
@@ -92,11 +94,11 @@ class MemoryLog:
         self.dead_letters.append(letter)
         self.script("dead_letter", "after")
 
-    async def offsets(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+    async def offsets(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Return what the group committed; see group.Offsets."""
         return {position: self.committed.get(position) for position in positions}
 
-    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+    async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return first offset and the one behind the last; see group.Offsets."""
         return {position: (self.low.get(position, 0), self.high(position)) for position in positions}
 
@@ -110,12 +112,12 @@ class MemoryLease:
     """One ownership without a group; see api.Lease."""
 
     log: MemoryLog
-    at: Position
+    at: TopicPartition
     id_at_start: str
     generation: int
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TopicPartition:
         """The partition."""
         return self.at
 

@@ -1,15 +1,18 @@
-"""The Kafka clients of a sink, configured."""
+"""Makes every client of librdkafka, each with a `client.id` (aiokafka's are made in runbus.streams.kafka)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from runbus.config.kafka import KafkaSettings
-from runbus.sink.settings import SinkSettings
+from runbus.config.catalogue import GroupProtocol
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.kafka.settings import KafkaSettings, Membership
 
 log = logging.getLogger(__name__)
 _TIMEOUT_S = 10.0
@@ -19,15 +22,43 @@ _READ_AHEAD_KB = 8 * 1024
 # A queue that was full is looked at again after this long. The default is 1 s, in which a whole range is stored: the
 # partition then waits for the client, not for ClickHouse.
 _FULL_MS = 20
-_QUIET = logging.getLogger("runbus.sink.librdkafka")
+_QUIET = logging.getLogger("runbus.kafka.librdkafka")
 
 
-def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
-    """Return a consumer of the group that does nothing by itself: no commits, no offset resets."""
+def admin_client(settings: KafkaSettings) -> AdminClient:
+    """Return an admin client; it connects at its first request and logs nothing of its own.
+
+    Raises:
+        BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
+    """
+    try:
+        return _Quiet(settings)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
+
+
+class _Quiet(AdminClient):
+    """Keeps what goes wrong with its connections in `reasons`, newest last, instead of logging it."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.reasons: deque[str] = deque(maxlen=3)
+        config: dict[str, Any] = {
+            **settings.client_config(),
+            "client.id": "runbus-admin",
+            "log_level": 0,
+            "socket.connection.setup.timeout.ms": 5000,
+            "error_cb": lambda error: self.reasons.append(error.str()),
+        }
+        super().__init__(config)
+
+
+def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
+    """Return a member of a group that does nothing by itself: no commits, no offset resets."""
     config: dict[str, object] = {
-        **settings.kafka.client_config(),
-        "group.id": settings.group,
-        "group.protocol": protocol,
+        **kafka.client_config(),
+        "client.id": "runbus-sink",
+        "group.id": membership.group,
+        "group.protocol": membership.protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         # a reset would move a partition without a word: ours are explicit (opening.py)
@@ -47,17 +78,17 @@ def new_consumer(settings: SinkSettings, protocol: str) -> Consumer:
         "reconnect.backoff.max.ms": 2000,
         "log_level": 4,
     }
-    if protocol == "classic":
+    if membership.protocol == "classic":
         config |= {
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": int(settings.session_seconds * 1000),
-            "heartbeat.interval.ms": max(300, min(3000, int(settings.session_seconds * 1000 / 4))),
+            "session.timeout.ms": int(membership.session_seconds * 1000),
+            "heartbeat.interval.ms": max(300, min(3000, int(membership.session_seconds * 1000 / 4))),
         }
     else:
         # per topic: the partitions of `steps`, which are the work, are shared out evenly
         config["group.remote.assignor"] = "range"
-    if settings.instance_id:
-        config["group.instance.id"] = settings.instance_id
+    if membership.instance_id:
+        config["group.instance.id"] = membership.instance_id
     return Consumer(config, logger=_QUIET)
 
 
@@ -65,6 +96,7 @@ def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
     """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own."""
     config = {
         **kafka.client_config(),
+        "client.id": "runbus-offsets",
         "group.id": group,
         "enable.auto.commit": False,
         "reconnect.backoff.max.ms": 2000,
@@ -73,11 +105,34 @@ def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
     return Consumer(config)
 
 
-def new_producer(settings: SinkSettings) -> Producer:
-    """Return the producer of heartbeats and dead letters."""
+def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
+    """Return a consumer that reads partitions by offsets; it never joins the group that it asks about."""
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-log-reader",
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # if retention is faster than the reader, it goes on where the log does
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+
+
+def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
+    """Return the producer of an agent's process; `options` win over what every producer has."""
+    return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
+
+
+def new_producer(kafka: KafkaSettings) -> Producer:
+    """Return the sink's producer, of heartbeats and dead letters."""
     return Producer(
         {
-            **settings.kafka.producer_config(),
+            **kafka.producer_config(),
+            "client.id": "runbus-sink",
             "linger.ms": 5,
             "message.timeout.ms": 30_000,
             "message.max.bytes": 8 * 1024 * 1024,
@@ -88,15 +143,15 @@ def new_producer(settings: SinkSettings) -> Producer:
     )
 
 
-def choose_protocol(settings: SinkSettings, admin: AdminClient) -> str:
+def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol:
     """Return `consumer` (KIP-848) or `classic`.
 
     A static member that was killed blocks its own successor under KIP-848 until the session ends
     (UNRELEASED_INSTANCE_ID), while classic lets it in at once: with an instance id, classic is what was asked for.
     """
-    if settings.group_protocol != "auto":
-        return settings.group_protocol
-    if settings.instance_id:
+    if membership.protocol != "auto":
+        return membership.protocol
+    if membership.instance_id:
         return "classic"
     return "consumer" if _attempt(lambda: _has_consumer_protocol(admin)) else "classic"
 

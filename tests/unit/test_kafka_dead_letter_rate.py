@@ -5,13 +5,13 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbus.sink.api import Intent
-from runbus.sink.poison import NONE_YET, Poison, PoisonLimits
+from runbus.kafka.commit_metadata import Intent
+from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterLimits, DeadLetterRate
 
-LIMITS = PoisonLimits(run=3, share=0.25, window=20)
+LIMITS = DeadLetterLimits(run=3, share=0.25, window=20)
 
 
-def judged(bad: set[int], count: int, limits: PoisonLimits = LIMITS, cuts: tuple[int, ...] = ()) -> list[str]:
+def judged(bad: set[int], count: int, limits: DeadLetterLimits = LIMITS, cuts: tuple[int, ...] = ()) -> list[str]:
     """Return the limit that each of some ranges breaks."""
     poison, verdicts = NONE_YET, []
     bounds = [0, *cuts, count]
@@ -39,7 +39,7 @@ def test_the_share_is_judged_once_there_are_enough_records() -> None:
 
 def test_old_records_fade() -> None:
     """A bad hour long ago says nothing about now, and a good one does not excuse a bad one for ever."""
-    poison, _ = Poison(0, 10, 40).after(range(100_000), set(), LIMITS)
+    poison, _ = DeadLetterRate(0, 10, 40).after(range(100_000), set(), LIMITS)
     assert (poison.run, poison.letters, poison.records) == (0, 0.002, 20.0)
     poison, _ = NONE_YET.after(range(100_000), set(), LIMITS)
     _, broken = poison.after(range(30), set(range(0, 30, 2)), LIMITS)
@@ -48,14 +48,14 @@ def test_old_records_fade() -> None:
 
 def test_limits_can_be_switched_off() -> None:
     """Run 0 and share 1 let everything through."""
-    assert judged(set(range(5000)), 5000, PoisonLimits(run=0, share=1.0)) == [""]
+    assert judged(set(range(5000)), 5000, DeadLetterLimits(run=0, share=1.0)) == [""]
 
 
 @settings(deadline=None)
 @given(st.sets(st.integers(0, 300)), st.lists(st.integers(1, 299), max_size=5))
 def test_where_the_log_is_cut_does_not_matter_for_runs(bad: set[int], cuts: list[int]) -> None:
     """The verdict on runs and the state at the end are those of one range, as the commits carry it."""
-    limits = PoisonLimits(run=3, share=1.0, window=10_000)
+    limits = DeadLetterLimits(run=3, share=1.0, window=10_000)
     at = tuple(sorted(set(cuts)))
     assert any(judged(bad, 300, limits, at)) == any(judged(bad, 300, limits))
     whole, _ = NONE_YET.after(range(300), bad, limits)

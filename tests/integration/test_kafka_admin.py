@@ -23,16 +23,11 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import (
-    BrokerUnavailable,
-    TopicMismatch,
-    TopicRefused,
-    admin_client,
-    apply_topics,
-    list_topics,
-)
-from runbus.schemas.topics import TOPICS
+from runbus.kafka.admin import apply_topics, list_topics
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable, TopicMismatch, TopicRefused
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import TOPICS
 
 pytestmark = pytest.mark.integration
 

@@ -1,20 +1,22 @@
-"""One topic of the broker, read by offsets: joins no group, commits nothing. What is aborted is not read."""
+"""Reads one topic by offsets: joins no group, commits nothing. What is aborted is not read."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
-from runbus.schemas.principals import SINK_GROUP, Names, Right
-from runbus.schemas.rights import RightMissing, lacking
-from runbus.schemas.topics import Topic
+from runbus.kafka.admin import topic_id
+from runbus.kafka.clients import admin_client, new_log_reader
+from runbus.kafka.commit_metadata import counted_in
+from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, TopicRefused
+from runbus.kafka.model import LogShrank
+from runbus.kafka.principals import SINK_GROUP, Names, Right
+from runbus.kafka.rights import lacking
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import Topic
 
 _REQUEST_S = 15.0
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
@@ -28,11 +30,7 @@ _COORDINATOR_MOVES = frozenset(
     }
 )
 
-Offsets = Mapping[int, int]
-
-
-class LogShrank(RunBusError):
-    """The log ends before an offset that it held a moment ago."""
+OffsetByPartition = Mapping[int, int]
 
 
 class TopicLog:
@@ -51,10 +49,10 @@ class TopicLog:
         self.partitions = self._partitions()
 
     def committed(self) -> dict[int, int]:
-        """Return the group's committed offset by partition; 0 where it has none in this topic.
+        """Return the group's committed offset by partition; 0 if it has none in this topic.
 
         A topic that was deleted and created anew may keep the offset of the one before it for a while. The sink names
-        the topic that it counts in (runbus.sink.api.Intent), and starts the new one from its start.
+        the topic that it counts in (runbus.kafka.commit_metadata.Intent), and starts the new one from its start.
         """
         deadline = time.monotonic() + _REQUEST_S
         while True:
@@ -94,7 +92,7 @@ class TopicLog:
             else:
                 return low, end
 
-    def records(self, starts: Offsets | None = None) -> Iterator[Message]:
+    def records(self, starts: OffsetByPartition | None = None) -> Iterator[Message]:
         """Yield the records of all partitions, from `starts` (default: their start) to where reading ends now."""
         bounds = {p: self.bounds(p) for p in self.partitions}
         begin = {p: max(low, (starts or {}).get(p, low)) for p, (low, _) in bounds.items()}
@@ -156,14 +154,6 @@ class Walk:
             yield message
 
 
-def counted_in(metadata: str | None) -> str | None:
-    """Return the topic id that the sink wrote into the metadata of a commit; None where another tool committed."""
-    try:
-        return str(json.loads(metadata or "")["topic"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
 def next_message(consumer: Consumer, waiting: str) -> Message:
     """Return the next record, or the end of a partition (the only error that is returned)."""
     message = consumer.poll(_SILENCE_S)
@@ -179,6 +169,18 @@ def place(message: Message) -> tuple[int, int]:
     """Return partition and offset; at the end of a partition the offset of what comes next."""
     partition, offset = message.partition(), message.offset()
     return (-1 if partition is None else partition), (-1 if offset is None else offset)
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return the headers of a record, of several with one name the last.
+
+    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    """
+    try:
+        found = dict(message.headers() or [])
+    except SystemError:
+        return {"error": b"its headers cannot be read: a name is not UTF-8"}
+    return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in found.items()}
 
 
 @contextmanager
@@ -201,18 +203,7 @@ def open_topic(settings: KafkaSettings, topic: Topic | str, group: str) -> Itera
 
 @contextmanager
 def _consumer(settings: KafkaSettings, group: str) -> Iterator[Consumer]:
-    consumer = Consumer(
-        {
-            **settings.client_config(),
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",  # where retention is faster than the audit, it goes on where the log does
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
-    )
+    consumer = new_log_reader(settings, group)
     try:
         yield consumer
     finally:

@@ -1,4 +1,4 @@
-"""Blocking calls beside the event loop, in threads that never hold up the end of the process."""
+"""Makes blocking calls beside the event loop, in threads that never hold up the end of the process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OneThread:
     """A daemon thread that makes blocking calls one after the other.
 
     For clients whose calls exclude each other: confluent-kafka 2.16 lets a commit wait until a `consume` of another
-    thread returns, and lets it wait for ever where that `consume` is inside a rebalance callback. On one thread there
+    thread returns, and lets it wait for ever if that `consume` is inside a rebalance callback. On one thread there
     is nothing to wait for, and `wait` keeps the thread useful inside a callback.
     """
 

@@ -3,8 +3,8 @@
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.schemas.principals import PRINCIPALS, ROLES, Names, principal, principal_names
-from runbus.schemas.topics import TOPICS
+from runbus.kafka.principals import PRINCIPALS, ROLES, Names, principal, principal_names
+from runbus.kafka.topics import TOPICS
 
 
 def test_every_role_has_one_entry_with_different_rights() -> None:

@@ -1,4 +1,4 @@
-"""What the broker says that this user may do, held against the catalogue: one sentence that names what is missing."""
+"""Asks the broker what this user may do, and names in one sentence what it lacks of the catalogue."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.principals import Names, Operation, Right, Role, principal
+from runbus.kafka.errors import RightMissing
+from runbus.kafka.principals import Names, Operation, Right, Role, principal
+from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
 _REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
@@ -28,21 +28,6 @@ OPERATIONS: Mapping[Operation, AclOperation] = {
 }
 
 
-class RightMissing(RunBusError):
-    """The broker knows this user, and does not allow it what it needs."""
-
-    def __init__(self, settings: KafkaSettings, rights: Iterable[str]) -> None:
-        super().__init__(refusal(settings, rights))
-
-
-def refusal(settings: KafkaSettings, rights: Iterable[str]) -> str:
-    """Return what to say; `rights` as Right.said gives them."""
-    return (
-        f"Kafka at {settings.bootstrap_servers} refuses {settings.who}: it lacks {', '.join(rights)}; an admin "
-        "gives it with `runbus topics apply --acls` (docs/security.md has what each user needs)"
-    )
-
-
 def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group: str = "") -> None:
     """Raise RightMissing with everything on topics and groups that the broker says this user lacks.
 
@@ -53,7 +38,7 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
         settings: of this user.
         admin: a client of it.
         role: what it has to be able to do.
-        group: of the sink, where it is not the prefix and `sink`.
+        group: of the sink, if it is not the prefix and `sink`.
 
     Raises:
         RightMissing: see above.

@@ -1,10 +1,11 @@
 """murmur2 as the Java client has it: its own vectors, and what follows from the rule."""
 
 import pytest
+from aiokafka.partitioner import murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbus.schemas.partitioner import murmur2, partition_of
+from runbus.streams.kafka import partition_of
 
 
 @pytest.mark.parametrize(

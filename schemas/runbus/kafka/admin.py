@@ -1,16 +1,15 @@
-"""Create the topics, or say how the broker's differ."""
+"""Creates the topics, sets their configuration, or says how the broker's differ."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import functools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -20,9 +19,11 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.topics import TOPICS, Topic
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable, TopicMismatch, TopicMissing, TopicRefused, no_answer
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topic_ids import topic_ids
+from runbus.kafka.topics import TOPICS, Topic
 
 _TIMEOUT_S = 15.0  # one admin request; the broker waits for its controller and replicas within it
 _METADATA_S = 5.0  # the first request: a healthy broker answers in milliseconds; past this it is down, so say so
@@ -34,56 +35,14 @@ V = TypeVar("V")
 Change = Literal["created", "unchanged", "reconfigured"]
 
 
-class BrokerUnavailable(RunBusError):
-    """The broker did not answer."""
-
-
-class TopicRefused(RunBusError):
-    """The broker answered, and refuses to create or to change a topic."""
-
-
-class TopicMissing(RunBusError):
-    """A topic of the catalogue is not there."""
-
-
-class TopicMismatch(RunBusError):
-    """A topic exists with another number of partitions: keys would move between partitions."""
-
-
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """One topic as the broker has it. `partitions` is 0 where it is missing."""
+    """One topic as the broker has it. `partitions` is 0 if it is missing."""
 
     topic: Topic
     name: str
     partitions: int
     replication: int
-
-
-def admin_client(settings: KafkaSettings) -> AdminClient:
-    """Return an admin client; it connects at its first request and logs nothing of its own.
-
-    Raises:
-        BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
-    """
-    try:
-        return _Quiet(settings)
-    except KafkaException as error:
-        raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
-
-
-class _Quiet(AdminClient):
-    """Keeps what goes wrong with its connections in `reasons`, newest last, instead of logging it."""
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self.reasons: deque[str] = deque(maxlen=3)
-        config: dict[str, Any] = {
-            **settings.client_config(),
-            "log_level": 0,
-            "socket.connection.setup.timeout.ms": 5000,
-            "error_cb": lambda error: self.reasons.append(error.str()),
-        }
-        super().__init__(config)
 
 
 def ask_topics(settings: KafkaSettings, admin: AdminClient, seconds: float) -> dict[str, int]:
@@ -100,24 +59,6 @@ def unavailable(settings: KafkaSettings, admin: AdminClient, reason: str) -> Bro
     admin.poll(0)  # hands over why the connection failed
     seen = "; ".join(dict.fromkeys([reason, *getattr(admin, "reasons", ())]))
     return BrokerUnavailable(no_answer(settings, seen))
-
-
-def no_answer(settings: KafkaSettings, seen: str) -> str:
-    """Return what to say and to do where no broker answers, from what the client library says about it."""
-    if "authentication" in seen.lower():
-        return (
-            f"Kafka at {settings.bootstrap_servers} refuses {settings.who} ({seen}): check KAFKA_SASL_USERNAME, "
-            "KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
-        )
-    if "SSL" in seen or "certificate" in seen:
-        return (
-            f"no TLS connection to Kafka at {settings.bootstrap_servers} ({seen}): check KAFKA_SECURITY_PROTOCOL and "
-            "the KAFKA_SSL_* files"
-        )
-    return (
-        f"no Kafka broker answers at {settings.bootstrap_servers} ({seen}): is it running? "
-        "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
-    )
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:
@@ -138,10 +79,10 @@ def topic_id(settings: KafkaSettings, name: str) -> str:
         BrokerUnavailable: no answer.
         TopicMissing: there is none.
     """
-    try:
-        return _Admin(settings).id(name)
-    except _NotThere as error:
-        raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`") from error
+    found = _Admin(settings).id(name)
+    if found is None:
+        raise TopicMissing(f"there is no topic {name}: run `runbus topics apply`")
+    return found
 
 
 def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int = 1) -> list[tuple[str, Change]]:
@@ -196,11 +137,12 @@ class _Admin:
             raise self._unavailable(error.args[0].str()) from error
         return {name: [len(p.replicas) for p in topic.partitions.values()] for name, topic in listed.topics.items()}
 
-    def id(self, name: str) -> str:
-        """Return Kafka's own id of a topic. Raises _NotThere."""
-        asked = TopicCollection([name])
-        (future,) = self._request(lambda: self._client.describe_topics(asked, request_timeout=_METADATA_S)).values()
-        return str(self._done(f"cannot describe topic {name}", future).topic_id)
+    def id(self, name: str) -> str | None:
+        """Return Kafka's own id of a topic, None if there is none."""
+        try:
+            return topic_ids(self._client, [name], _METADATA_S).get(name)
+        except KafkaException as error:
+            raise self._failed(f"cannot describe topic {name}", error.args[0]) from error
 
     def all_there(self, names: Iterable[str]) -> dict[str, list[int]]:
         """Return what `replicas` does, once every one of these topics is in it."""
@@ -248,7 +190,7 @@ class _Admin:
         return {update.name for update in updates}
 
     def _described(self, name: str) -> dict[str, ConfigEntry] | None:
-        """Return a topic's configuration, None where the broker that answers does not know it yet."""
+        """Return a topic's configuration, None if the broker that answers does not know it yet."""
         resource = ConfigResource(ResourceType.TOPIC, name)
         (future,) = self._request(lambda: self._client.describe_configs([resource])).values()
         try:
@@ -269,14 +211,16 @@ class _Admin:
         except concurrent.futures.TimeoutError as error:
             raise self._unavailable(f"{what}: no answer within {_TIMEOUT_S:.0f} s") from error
         except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _AlreadyThere from error
-            if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise _NotThere(f"{what}: {cause.str()}") from error
-            if cause.code() in _NO_ANSWER:
-                raise self._unavailable(f"{what}: {cause.str()}") from error
-            raise TopicRefused(f"{what}: {cause.str()}") from error
+            raise self._failed(what, error.args[0]) from error
+
+    def _failed(self, what: str, cause: KafkaError) -> Exception:
+        if cause.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return _AlreadyThere()
+        if cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return _NotThere(f"{what}: {cause.str()}")
+        if cause.code() in _NO_ANSWER:
+            return self._unavailable(f"{what}: {cause.str()}")
+        return TopicRefused(f"{what}: {cause.str()}")
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         return unavailable(self._settings, self._client, reason)

@@ -1,7 +1,7 @@
-"""What the group committed and what the log has, asked through clients that are no member of the group.
+"""Asks what a group committed and what the log has, through clients that are no member of the group.
 
 Not through the member's consumer: this is asked inside a rebalance callback, for all its partitions at once. And what
-the group committed not through the admin client: librdkafka 2.16 ends the process with a segmentation fault where the
+the group committed not through the admin client: librdkafka 2.16 ends the process with a segmentation fault if the
 coordinator that it asks has moved or still loads the group (librdkafka issue 5040).
 """
 
@@ -13,19 +13,21 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from runbus.sink.api import Committed, Intent, LogUnavailable, Position
-from runbus.sink.threads import in_thread
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.threads import in_thread
 
 T = TypeVar("T")
 _TIMEOUT_S = 10.0  # one request; the caller repeats it
-_LOOK_S = 3.0  # the same, where the answer is only shown: heartbeats do not wait for it
+_LOOK_S = 3.0  # the same, if the answer is only shown: heartbeats do not wait for it
 
 
 class KafkaOffsets:
-    """The positions of one group; see group.Offsets.
+    """The positions of one group.
 
     Args:
         admin: an admin client.
@@ -36,15 +38,15 @@ class KafkaOffsets:
         self._admin = admin
         self._reader = reader
 
-    async def committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         """Return what the group committed for each partition. Raises LogUnavailable."""
-        return await in_thread(lambda: self._committed(positions), "runbus-sink-offsets")
+        return await in_thread(lambda: self._committed(positions), "runbus-kafka-offsets")
 
-    async def bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+    async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
-        return await in_thread(lambda: self._bounds(positions), "runbus-sink-offsets")
+        return await in_thread(lambda: self._bounds(positions), "runbus-kafka-offsets")
 
-    async def ends(self, positions: Sequence[Position]) -> dict[Position, int]:
+    async def ends(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where reading ends for each partition. Raises LogUnavailable.
 
         It is the last stable offset: what stands behind it belongs to a transaction that is open, and nobody can be
@@ -53,44 +55,44 @@ class KafkaOffsets:
         """
         return await in_thread(
             lambda: self._ends(positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S),  # type: ignore[no-untyped-call]
-            "runbus-sink-offsets",
+            "runbus-kafka-offsets",
         )
 
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self._reader.close, "runbus-sink-offsets"), seconds)
+            await asyncio.wait_for(in_thread(self._reader.close, "runbus-kafka-offsets"), seconds)
 
-    def _committed(self, positions: Sequence[Position]) -> dict[Position, Committed | None]:
+    def _committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         try:
-            parts = self._reader.committed([TopicPartition(p.topic, p.partition) for p in positions], _TIMEOUT_S)
+            parts = self._reader.committed([ClientPartition(p.topic, p.partition) for p in positions], _TIMEOUT_S)
         except KafkaException as error:
             raise LogUnavailable(error.args[0].str()) from error
-        found: dict[Position, Committed | None] = {}
+        found: dict[TopicPartition, Committed | None] = {}
         for part in parts:
             if part.error is not None:
                 raise LogUnavailable(part.error.str())
             committed = Committed(part.offset, Intent.decode(part.metadata)) if part.offset >= 0 else None
-            found[Position(part.topic, part.partition)] = committed
+            found[TopicPartition(part.topic, part.partition)] = committed
         return found
 
-    def _bounds(self, positions: Sequence[Position]) -> dict[Position, tuple[int, int]]:
+    def _bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         first = self._ends(positions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         last = self._ends(positions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {position: (first[position], last[position]) for position in positions}
 
     def _ends(
         self,
-        positions: Sequence[Position],
+        positions: Sequence[TopicPartition],
         end: OffsetSpec,
         isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
         seconds: float = _TIMEOUT_S,
-    ) -> dict[Position, int]:
+    ) -> dict[TopicPartition, int]:
         if not positions:
             return {}
-        asked = {TopicPartition(p.topic, p.partition): end for p in positions}
+        asked = {ClientPartition(p.topic, p.partition): end for p in positions}
         futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
-        return {Position(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
+        return {TopicPartition(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
 
 
 def _result(future: Future[T]) -> T:

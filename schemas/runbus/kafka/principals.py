@@ -1,4 +1,4 @@
-"""Who may do what on the broker: one typed catalogue of principals and their rights (docs/security.md).
+"""Lists the principals and their rights on the broker: one typed catalogue (docs/security.md).
 
 A component has exactly these rights; a test takes each one away and looks at what the component says. Names are without
 the topics' prefix; `Right.on` puts it in front.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
-from runbus.schemas.topics import (
+from runbus.kafka.topics import (
     DEAD_LETTERS,
     EPISODES,
     EPISODES_STATE,
@@ -30,7 +30,7 @@ Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
 SINK_GROUP = "sink"
-#: What Kafka calls all things of a kind; stands where a topic prefix is empty.
+#: What Kafka calls all things of a kind; stands for an empty topic prefix.
 EVERYTHING = "*"
 
 

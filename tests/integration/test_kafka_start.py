@@ -7,12 +7,14 @@ import logging
 
 import pytest
 
-from runbus.config.kafka import KafkaSettings
+from runbus.kafka import start
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable, TopicMissing
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.start import Needs, needed_topics
+from runbus.kafka.topics import DEAD_LETTERS, STEPS
 from runbus.local.ports import free_port
-from runbus.schemas import start
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, admin_client, apply_topics
-from runbus.schemas.start import Needs, needed_topics
-from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
 pytestmark = pytest.mark.integration
 

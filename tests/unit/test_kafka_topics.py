@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbus.schemas.avsc import NAMES
-from runbus.schemas.errors import InvalidValue
-from runbus.schemas.topics import (
+from runbus.config.errors import InvalidValue
+from runbus.kafka.topics import (
     DEAD_LETTERS,
     EPISODES_STATE,
     HEARTBEATS,
@@ -20,6 +19,7 @@ from runbus.schemas.topics import (
     run_event_key,
     stream_key,
 )
+from runbus.schemas.avsc import NAMES
 
 
 def test_the_names_and_cleanup_are_the_contract() -> None:

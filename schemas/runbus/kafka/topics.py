@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from runbus.schemas.errors import InvalidValue
+from runbus.config.errors import InvalidValue
 
 MIB = 1024 * 1024
 MINUTE_MS = 60_000

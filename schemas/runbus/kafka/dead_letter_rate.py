@@ -1,8 +1,8 @@
-"""How many dead letters are too many: a value that travels with the commits, so no restart forgets it.
+"""Decides how many dead letters are too many, by a count that travels with the commits: no restart forgets it.
 
-A value that cannot be stored is set apart and the rest goes on. But where hardly anything can be stored, something
-else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the dead
-letters would hide it. Past these limits a partition waits for a person instead.
+A value that cannot be stored becomes a dead letter and the rest goes on. But if hardly anything can be stored,
+something else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the
+dead letters would hide it. Past these limits a partition waits for a person instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class PoisonLimits:
+class DeadLetterLimits:
     """Where a partition stops.
 
     Attributes:
@@ -28,7 +28,7 @@ class PoisonLimits:
     window: int = 1000
 
 
-class Poison(NamedTuple):
+class DeadLetterRate(NamedTuple):
     """What the records of a partition were like up to a position.
 
     Attributes:
@@ -40,7 +40,9 @@ class Poison(NamedTuple):
     letters: float = 0.0
     records: float = 0.0
 
-    def after(self, offsets: Sequence[int], bad: AbstractSet[int], limits: PoisonLimits) -> tuple[Poison, str]:
+    def after(
+        self, offsets: Sequence[int], bad: AbstractSet[int], limits: DeadLetterLimits
+    ) -> tuple[DeadLetterRate, str]:
         """Return the value behind some further records, and which limit they break ("" = none).
 
         Args:
@@ -57,12 +59,12 @@ class Poison(NamedTuple):
             broken = broken or (now._broken(limits) if dead else "")
         return now, broken
 
-    def _count(self, letters: int, records: int, limits: PoisonLimits) -> Poison:
+    def _count(self, letters: int, records: int, limits: DeadLetterLimits) -> DeadLetterRate:
         total = self.records + records
         fade = limits.window / total if total > 2 * limits.window else 1.0
-        return Poison(self.run, round((self.letters + letters) * fade, 3), round(total * fade, 3))
+        return DeadLetterRate(self.run, round((self.letters + letters) * fade, 3), round(total * fade, 3))
 
-    def _broken(self, limits: PoisonLimits) -> str:
+    def _broken(self, limits: DeadLetterLimits) -> str:
         if limits.run and self.run > limits.run:
             return f"more than {limits.run} values in a row cannot be stored"
         if self.records >= limits.window and self.letters > limits.share * self.records:
@@ -70,4 +72,4 @@ class Poison(NamedTuple):
         return ""
 
 
-NONE_YET = Poison()
+NONE_YET = DeadLetterRate()

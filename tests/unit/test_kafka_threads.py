@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from runbus.sink.threads import OneThread, in_thread
+from runbus.kafka.threads import OneThread, in_thread
 
 
 def test_a_call_returns_or_raises_what_it_did() -> None:

@@ -1,4 +1,4 @@
-"""Give the principals their rights on the broker, and say which it has: Kafka's ACLs."""
+"""Gives the principals their rights on the broker, and lists those that it has: Kafka's ACLs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from confluent_kafka.admin import (
 )
 
 from runbus.config.errors import RunBusError
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, admin_client
-from runbus.schemas.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
-from runbus.schemas.rights import OPERATIONS
+from runbus.kafka.clients import admin_client
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.kafka.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
+from runbus.kafka.rights import OPERATIONS
+from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 15.0
 _SETTLED_S = 10.0  # until every broker knows an ACL that was just created
@@ -50,7 +51,7 @@ class Grant:
     """A right of a principal, with the names of one installation.
 
     Attributes:
-        role: of the catalogue, or "" where the broker has it and the catalogue does not.
+        role: of the catalogue, or "" if the broker has it and the catalogue does not.
         principal: what the broker calls it.
         text: the right, as one reads it.
         state: whether the broker has it; `extra` = only the broker has it.
@@ -68,7 +69,7 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
     Args:
         settings: of a user with Describe on the cluster.
         principals: role -> what the broker calls it.
-        group: of the sink, where it is not the prefix and `sink`.
+        group: of the sink, if it is not the prefix and `sink`.
 
     Raises:
         BrokerUnavailable: no answer.
@@ -97,7 +98,7 @@ def apply_acls(
     Args:
         settings: of a user with Describe and Alter on the cluster.
         principals: role -> what the broker calls it.
-        group: of the sink, where it is not the prefix and `sink`.
+        group: of the sink, if it is not the prefix and `sink`.
         dry_run: say what would be created, and create nothing.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every consumer needs of Kafka before it reads a record: an answer, its topics, and its rights on them."""
+"""Waits at a start for what a consumer needs of Kafka: an answer, its topics, and its rights on them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, TopicMissing, ask_topics
-from runbus.schemas.principals import Role
-from runbus.schemas.rights import check_rights
+from runbus.kafka.admin import ask_topics
+from runbus.kafka.errors import BrokerUnavailable, TopicMissing
+from runbus.kafka.principals import Role
+from runbus.kafka.rights import check_rights
+from runbus.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 # A broker that starts beside us is given this long; a wrong address should not look like patience.
@@ -31,7 +32,7 @@ class Needs:
 
     Attributes:
         role: of the catalogue of principals.
-        group: of the sink, where it is not the prefix and `sink`.
+        group: of the sink, if it is not the prefix and `sink`.
     """
 
     role: Role
@@ -41,7 +42,7 @@ class Needs:
 async def needed_topics(
     settings: KafkaSettings, admin: AdminClient, names: Sequence[str], stop: asyncio.Event, needs: Needs
 ) -> dict[str, int] | None:
-    """Return topic -> partitions of what the broker has, once it answers; None where `stop` was set before it did.
+    """Return topic -> partitions of what the broker has, once it answers; None if `stop` was set before it did.
 
     Args:
         names: topics that have to be there, with their prefix.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbus.audit.topic import counted_in
-from runbus.sink.api import Intent
+from runbus.kafka.commit_metadata import Intent, counted_in
 
 
 def test_the_sink_names_the_topic_of_each_commit() -> None:

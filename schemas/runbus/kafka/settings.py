@@ -1,54 +1,56 @@
-"""How to reach the broker."""
+"""Reads how to reach the broker: addresses, security, the topics' prefix."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from runbus.config import catalogue as c
-from runbus.config.address import without_password
 from runbus.config.errors import ConfigError
 from runbus.config.files import TlsFiles, credential_files
 from runbus.config.secret import Secret
+from runbus.config.setting import load, of
 from runbus.config.sources import Sources
 
-_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:,\[\]]+):(\d{1,5})")
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who a member of a consumer group is.
+
+    Attributes:
+        group: its name.
+        protocol: `consumer` (KIP-848), `classic`, or `auto`: what the broker can do.
+        instance_id: of a static member; "" = none.
+        session_seconds: how long the group waits for a silent member.
+    """
+
+    group: str
+    protocol: c.GroupProtocol = "auto"
+    instance_id: str = ""
+    session_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """Broker addresses, security and the topics' prefix."""
 
-    bootstrap_servers: str
-    security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str = "SCRAM-SHA-512"
-    sasl_username: str = ""
-    sasl_password: Secret = field(default_factory=lambda: Secret(""))
+    bootstrap_servers: str = of(c.BOOTSTRAP_SERVERS)
+    security_protocol: str = of(c.SECURITY_PROTOCOL)
+    sasl_mechanism: str = of(c.SASL_MECHANISM)
+    sasl_username: str = of(c.SASL_USERNAME)
+    sasl_password: Secret = of(c.SASL_PASSWORD)
     ssl_ca_location: str = ""
     ssl_certificate_location: str = ""
     ssl_key_location: str = ""
-    topic_prefix: str = "runbus."
-    ssl_key_password: Secret = field(default_factory=lambda: Secret(""))
+    topic_prefix: str = of(c.TOPIC_PREFIX)
+    ssl_key_password: Secret = of(c.SSL_KEY_PASSWORD)
 
     @classmethod
     def load(cls, sources: Sources) -> KafkaSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         tls = TlsFiles.load(sources, c.SSL_CA, c.SSL_CERTIFICATE, c.SSL_KEY)
-        settings = cls(
-            bootstrap_servers=_addresses(sources.text(c.BOOTSTRAP_SERVERS)),
-            security_protocol=_one_of(c.SECURITY_PROTOCOL, sources.text(c.SECURITY_PROTOCOL), _PROTOCOLS),
-            sasl_mechanism=_one_of(c.SASL_MECHANISM, sources.text(c.SASL_MECHANISM), _MECHANISMS),
-            sasl_username=sources.text(c.SASL_USERNAME),
-            sasl_password=sources.secret(c.SASL_PASSWORD),
-            ssl_ca_location=tls.ca,
-            ssl_certificate_location=tls.certificate,
-            ssl_key_location=tls.key,
-            topic_prefix=_prefix(sources.text(c.TOPIC_PREFIX)),
-            ssl_key_password=sources.secret(c.SSL_KEY_PASSWORD),
-        )
+        files = {"ssl_ca_location": tls.ca, "ssl_certificate_location": tls.certificate, "ssl_key_location": tls.key}
+        settings = load(cls, sources, **files)
         for setting, given in ((c.SASL_USERNAME, settings.sasl_username), (c.SASL_PASSWORD, settings.sasl_password)):
             if settings.security_protocol.startswith("SASL") and not given:
                 raise ConfigError(f"{c.SECURITY_PROTOCOL.env} is {settings.security_protocol}: set {setting.env} too")
@@ -113,27 +115,3 @@ class KafkaSettings:
             "max.in.flight.requests.per.connection": 1,
             "partitioner": "murmur2",
         }
-
-
-def _addresses(text: str) -> str:
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        match = _ADDRESS.fullmatch(part)
-        if match is None or not 0 < int(match[2]) < 65536:
-            raise ConfigError(
-                f"{c.BOOTSTRAP_SERVERS.env}={without_password(text)!r} is not host:port[,host:port...]; "
-                f"{without_password(part)!r} is wrong"
-            )
-    return ",".join(parts)
-
-
-def _one_of(setting: c.Setting, text: str, allowed: tuple[str, ...]) -> str:
-    if text.upper() not in allowed:
-        raise ConfigError(f"{setting.env}={text!r} is not one of {', '.join(allowed)}")
-    return text.upper()
-
-
-def _prefix(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", text):
-        raise ConfigError(f"{c.TOPIC_PREFIX.env}={text!r}: a topic's name has letters, digits, '.', '_' and '-' only")
-    return text

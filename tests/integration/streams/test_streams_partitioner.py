@@ -6,10 +6,10 @@ from confluent_kafka.admin import NewTopic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import admin_client
-from runbus.schemas.partitioner import partition_of
-from runbus.schemas.topics import stream_key
+from runbus.kafka.clients import admin_client
+from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import stream_key
+from runbus.streams.kafka import partition_of
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,86 @@
+"""Options of single commands, declared once: option, variable, kind with bounds and unit, default, meaning.
+
+`runbus.cli` makes its options from these declarations; they have no place in the configuration file.
+"""
+
+from __future__ import annotations
+
+from runbus.config.kinds import choice, integer, optional, path, seconds, switch, text
+from runbus.config.setting import Setting
+
+# --- of every command ---
+LOG_LEVEL = Setting(
+    "RUNBUS_LOG_LEVEL",
+    "",
+    choice("debug", "info", "warning", "error"),
+    "warning",
+    "Least level of what is logged; processes log from info on, unless a level is chosen.",
+    "--log-level",
+)
+JSON = Setting("RUNBUS_JSON", "", switch(), "false", "Print JSON instead of a table.", "--json")
+
+# --- topics, migrate ---
+PARTITIONS = Setting(
+    "RUNBUS_PARTITIONS", "", integer(1), "8", "Partitions of steps and what is keyed like it.", "--partitions"
+)
+REPLICATION = Setting(
+    "RUNBUS_REPLICATION", "", integer(1), "1", "Copies of each partition; 3 in production.", "--replication"
+)
+ACLS = Setting("RUNBUS_ACLS", "", switch(), "false", "Give each user its rights too (docs/security.md).", "--acls")
+PRINCIPALS = Setting(
+    "RUNBUS_PRINCIPALS",
+    "",
+    text(),
+    "",
+    "What the broker calls the users, `role=User:name` with `;` in between; default: User:runbus-ROLE.",
+    "--principals",
+)
+DRY_RUN = Setting(
+    "RUNBUS_DRY_RUN", "", switch(), "false", "With --acls: say which rights, change nothing.", "--dry-run"
+)
+USERS = Setting(
+    "RUNBUS_USERS", "", switch(), "false", "Then create roles, limits and users (docs/security.md).", "--users"
+)
+TEAMS = Setting(
+    "RUNBUS_TEAMS",
+    "",
+    text(),
+    "",
+    "With --users: who sees only its own runs, `team=prefix of run ids` with `;` in between.",
+    "--teams",
+)
+
+# --- run, audit, dlq ---
+LIMIT = Setting("RUNBUS_LIMIT", "", integer(1), "20", "Newest runs, or dead letters, to show.", "--limit")
+RUN = Setting("RUNBUS_RUN", "", text(), "", "Only this run.", "--run")
+AUDIT_RANGES = Setting(
+    "RUNBUS_AUDIT_RANGES", "", switch(), "false", "Every offset of the stored topics, not streams.", "--ranges"
+)
+AUDIT_TOPIC = Setting("RUNBUS_AUDIT_TOPIC", "", text(), "", "With --ranges: only this topic.", "--topic")
+DLQ_TOPIC = Setting(
+    "RUNBUS_DLQ_TOPIC", "", text(), "", "Only letters about this topic, with or without the prefix.", "--topic"
+)
+DLQ_RAW = Setting("RUNBUS_DLQ_RAW", "", optional(path()), "", "Write the value's bytes to this file.", "--raw")
+DLQ_ALL = Setting("RUNBUS_DLQ_ALL", "", switch(), "false", "All letters about the topics that are stored.", "--all")
+
+# --- the local stack ---
+KAFKA_PORT = Setting("RUNBUS_KAFKA_PORT", "", integer(0, 65535), "0", "Port of Kafka; 0 = a free one.", "--kafka-port")
+CLICKHOUSE_PORT = Setting(
+    "RUNBUS_CLICKHOUSE_PORT", "", integer(0, 65535), "0", "Port of ClickHouse; 0 = a free one.", "--clickhouse-port"
+)
+REGISTRY = Setting("RUNBUS_REGISTRY", "", switch(), "false", "Run a schema registry too.", "--registry/--no-registry")
+REGISTRY_PORT = Setting(
+    "RUNBUS_REGISTRY_PORT", "", integer(0, 65535), "0", "Port of the registry; 0 = a free one.", "--registry-port"
+)
+DEMO_SECONDS = Setting(
+    "RUNBUS_DEMO_SECONDS", "", optional(seconds(0)), "", "Stop after so long; default: Ctrl-C.", "--seconds"
+)
+DEMO_STEPS = Setting(
+    "RUNBUS_DEMO_STEPS", "", optional(integer(1)), "", "Stop after so many steps of each agent.", "--steps"
+)
+DEMO_AGENTS = Setting("RUNBUS_DEMO_AGENTS", "", integer(1), "2", "Agents; a process each.", "--agents")
+BROWSER = Setting(
+    "RUNBUS_BROWSER", "", switch(), "true", "Open the dashboard, where there is one.", "--browser/--no-browser"
+)
+
+OPTIONS: tuple[Setting[object], ...] = tuple(found for found in globals().values() if isinstance(found, Setting))

@@ -1,0 +1,78 @@
+"""The declaration of a setting, and the dataclasses of settings that are read by their declarations."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from runbus.config.kinds import Kind, T_co
+from runbus.config.secret import Secret
+
+if TYPE_CHECKING:
+    from runbus.config.sources import Sources
+
+T = TypeVar("T")
+C = TypeVar("C")
+_KEY = "setting"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting(Generic[T_co]):
+    """One setting: where its value can come from, which values are allowed, and what it means.
+
+    Attributes:
+        env: its variable. A secret can also be given as a file: `<env>_FILE` holds the file's path.
+        path: where it stands in the configuration file, for example `kafka.bootstrap_servers`; empty = not there.
+        kind: reads its text; knows bounds, choices and the unit.
+        default: as text; empty = none.
+        doc: what it means, one sentence or two.
+        option: of the command line, for example `--topic-prefix`; empty = none.
+    """
+
+    env: str
+    path: str
+    kind: Kind[T_co]
+    default: str
+    doc: str
+    option: str = ""
+
+    @property
+    def section(self) -> str:
+        """Section of the configuration file."""
+        return self.path.partition(".")[0]
+
+    @property
+    def key(self) -> str:
+        """Key in that section."""
+        return self.path.partition(".")[2]
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must never be shown."""
+        return isinstance(self.default_value, Secret)
+
+    @property
+    def default_value(self) -> T_co:
+        """The default, read like any other value."""
+        return self.parse(self.default)
+
+    def parse(self, text: str) -> T_co:
+        """Return the value that a text means. Raises ConfigError with the variable, the text and what is allowed."""
+        return self.kind.parse(self.env, text)
+
+
+def of(setting: Setting[T]) -> T:
+    """Declare a field of a dataclass: `load` reads it from this setting, and the setting's default is its default."""
+    declared: T = dataclasses.field(default=setting.default_value, metadata={_KEY: setting})
+    return declared
+
+
+def load(cls: type[C], sources: Sources, **given: object) -> C:
+    """Return a dataclass of settings: each field declared with `of` is read, the others are `given`.
+
+    Raises:
+        ConfigError: with the variable, the bad value and what is allowed.
+    """
+    declared = {f.name: f.metadata[_KEY] for f in dataclasses.fields(cls) if _KEY in f.metadata}  # type: ignore[arg-type]
+    return cls(**{name: sources.get(setting) for name, setting in declared.items() if name not in given}, **given)

@@ -1,0 +1,42 @@
+"""Options of the command line, made from the declarations of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import typer
+
+from runbus.config.setting import Setting
+
+T = TypeVar("T")
+
+
+def option(setting: Setting[T]) -> typer.models.OptionInfo:
+    """Return the option of a setting: its name, variable, help and check; the default is `setting.default_value`.
+
+    What is wrong with a value is the same ConfigError, from the command line and from the variable.
+    """
+
+    def parse(given: str | T) -> T:
+        return setting.parse(given) if isinstance(given, str) else given  # not text: a switch, or the default
+
+    return _option(setting, parse)
+
+
+def flag(setting: Setting[object]) -> typer.models.OptionInfo:
+    """Return the option of a setting that `Sources` reads and checks, when a command needs it: as text."""
+    return _option(setting, None)
+
+
+def _option(setting: Setting[object], parse: Callable[[str], object] | None) -> typer.models.OptionInfo:
+    bounded = setting.kind.allowed and not isinstance(setting.default_value, bool)
+    made: typer.models.OptionInfo = typer.Option(
+        setting.option,
+        envvar=setting.env,
+        help=f"{setting.doc} Allowed: {setting.kind.allowed}." if bounded else setting.doc,
+        show_default=parse is not None,
+        parser=parse,
+        metavar=setting.kind.metavar,
+    )
+    return made
