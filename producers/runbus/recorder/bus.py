@@ -1,4 +1,4 @@
-"""The in-process publish/subscribe: one publisher never waits for a reader (except policy `block`, by name)."""
+"""Publishes events inside a process: one publisher never waits for a reader (except policy `block`, by name)."""
 
 from __future__ import annotations
 

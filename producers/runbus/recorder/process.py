@@ -1,4 +1,4 @@
-"""What a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
+"""Holds what a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
 
 from __future__ import annotations
 
