@@ -21,7 +21,7 @@ from runbus.schemas.record import read_record
 from runbus.schemas.walk import walk
 from runbus.sink.api import FramedRecord
 from runbus.sink.container import Container
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.values import check, rows, without
 from tests.fuzz.events import KINDS

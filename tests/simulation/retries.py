@@ -11,7 +11,7 @@ from runbus.dead_letters.gate import Gate, Origin
 from runbus.dead_letters.retry import Bench, store_again
 from runbus.kafka.model import DeadLetter, LogUnavailable
 from runbus.schemas.errors import UnknownSchema
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from tests.simulation.universe import TOPICS, Universe
 from tests.simulation.values import SimulatedSchemas
 from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredStore

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
 from runbus.sink.memory import MemoryGroup, MemoryLog, MemoryStore
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from tests.simulation.profile import Profile
 from tests.simulation.servers import Broker, StoreServer

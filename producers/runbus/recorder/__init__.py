@@ -1,4 +1,4 @@
-"""What an agent imports: `Recorder` writes what the agent does to the log, `RunBus` carries it inside the process."""
+"""The agent's side: `Recorder` writes what the agent does to the log, `RunBus` carries it inside the process."""
 
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder

@@ -1,4 +1,4 @@
-"""The in-process publish/subscribe: one publisher never waits for a reader (except policy `block`, by name)."""
+"""Publishes events inside a process: one publisher never waits for a reader (except policy `block`, by name)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
-from runbus.recorder.subscription import Item, OfferResult, Policy, QueueOptions, Subscription, SubscriptionStats
+from runbus.recorder.subscription import Item, Outcome, Policy, QueueOptions, Subscription, SubscriptionStats
 
 
 class RunBus:
@@ -50,20 +50,20 @@ class RunBus:
     def publish(self, event: Any, *, events: int = 1, nbytes: int = 0) -> None:  # noqa: ANN401 - any event
         """Hand `event` to every subscription; it counts as `events` events of `nbytes` bytes (0 events = a marker)."""
         blocking: list[Subscription] = []
-        results: list[tuple[Subscription, OfferResult]] = []
+        outcomes: list[tuple[Subscription, Outcome]] = []
         with self._lock:
             item = Item(self._position, event, events, nbytes)
             self._position += 1
             for subscription in self._subscriptions:
                 if subscription.options.policy == "block":
                     blocking.append(subscription)
-                elif result := subscription.offer(item):
-                    results.append((subscription, result))
-        for subscription, result in results:
-            subscription.tell(result)
+                elif outcome := subscription.offer(item):
+                    outcomes.append((subscription, outcome))
+        for subscription, outcome in outcomes:
+            subscription.tell(outcome)
         for subscription in blocking:  # outside of the lock: whoever closes the subscription must get past us
-            if result := subscription.offer(item):
-                subscription.tell(result)
+            if outcome := subscription.offer(item):
+                subscription.tell(outcome)
 
     def block_until(self, deadline: Deadline | None) -> None:
         """Bound how long policy `block` makes publishers wait, in every subscription: see Subscription."""

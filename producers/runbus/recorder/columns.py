@@ -1,4 +1,4 @@
-"""Rows as the loop appends them, and the columns of the wire that they become. The latter on the courier's thread."""
+"""Holds rows as the loop appends them, and turns them into the columns of the wire, on the courier's thread."""
 
 from __future__ import annotations
 

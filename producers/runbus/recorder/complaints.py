@@ -1,4 +1,4 @@
-"""Say a thing once: the first of its kind is logged with what to do, the rest is counted."""
+"""Says a thing once: the first of its kind is logged with what to do, the rest is counted."""
 
 from __future__ import annotations
 

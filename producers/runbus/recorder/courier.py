@@ -46,7 +46,7 @@ _MAX_DETAIL_STREAMS = 100  # a heartbeat stays a small record
 class Courier:
     """Delivers one bus to one Kafka.
 
-    Every step ends in exactly one count of its stream's counts: delivered (Kafka acknowledged it) or dropped (the
+    Every step ends in exactly one of its stream's counts: delivered (Kafka acknowledged it) or dropped (the
     queue was full, no record can hold it, or the broker refused it for good).
     """
 

@@ -17,7 +17,7 @@ from runbus.schemas.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How batches become records: the topic, how values are framed, and the most bytes that one may have."""
+    """Says how batches become records: the topic, the framing of values, and the most bytes that one may have."""
 
     topic: str
     codec: Codec

@@ -1,4 +1,4 @@
-"""Where each environment of a stream is: its episode and its step in it."""
+"""Counts the episode of each environment of a stream, and its step in it."""
 
 from __future__ import annotations
 

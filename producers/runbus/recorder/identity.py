@@ -1,4 +1,4 @@
-"""Who and when: names of this process, and attempts that are never the same twice."""
+"""Names this process, and gives out attempts that are never the same twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kafka producer, behind one file: configuration, what its errors mean, and one clear line per outage."""
+"""Holds the Kafka producer, behind one file: configuration, what its errors mean, and one clear line per outage."""
 
 from __future__ import annotations
 

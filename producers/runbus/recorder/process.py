@@ -1,4 +1,4 @@
-"""What a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
+"""Holds what a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Process:
     def __init__(self) -> None:
         self.attempts = Attempts()
         self._lock = threading.RLock()
-        self._recorders: dict[int, weakref.ref[OpenRecorder]] = {}
+        self._members: dict[int, weakref.ref[OpenRecorder]] = {}
         self._default: dict[CourierSettings, RunBus] = {}
         self._couriers: dict[int, tuple[RunBus, Courier]] = {}
         self._ticker: threading.Thread | None = None
@@ -89,22 +89,22 @@ class Process:
                 raise ConfigError(f"this bus delivers to {courier.address} already: give the recorder a bus of its own")
             return courier
 
-    def join(self, recorder: OpenRecorder) -> None:
+    def join(self, member: OpenRecorder) -> None:
         """Take a recorder that begins its stream: from now on it is ticked, and closed when the process ends."""
         with self._lock:
             self._hook()
-            self._recorders[id(recorder)] = weakref.ref(recorder)
+            self._members[id(member)] = weakref.ref(member)
             if self._ticker is None or not self._ticker.is_alive():
                 self._ticker = threading.Thread(target=self._tick, name="runbus-ticker", daemon=True)
                 self._ticker.start()
 
-    def leave(self, recorder: OpenRecorder) -> None:
+    def leave(self, member: OpenRecorder) -> None:
         """Forget a closed recorder."""
-        self._recorders.pop(id(recorder), None)
+        self._members.pop(id(member), None)
 
-    def recorders(self) -> list[OpenRecorder]:
+    def members(self) -> list[OpenRecorder]:
         """Return the recorders that are open."""
-        return [recorder for ref in list(self._recorders.values()) if (recorder := ref()) is not None]
+        return [member for ref in list(self._members.values()) if (member := ref()) is not None]
 
     # --- ticking ----------------------------------------------------------------------------------------------
 
@@ -112,15 +112,15 @@ class Process:
         while True:
             time.sleep(_TICK_S)
             with self._lock:
-                for key, ref in self._recorders.copy().items():  # others leave meanwhile; a copy is made at one go
+                for key, ref in self._members.copy().items():  # others leave meanwhile; a copy is made at one go
                     if ref() is None:
-                        self._recorders.pop(key, None)
-                if not self._recorders:
+                        self._members.pop(key, None)
+                if not self._members:
                     self._ticker = None
                     return
-            for recorder in self.recorders():
+            for member in self.members():
                 try:
-                    recorder.tick()
+                    member.tick()
                 except Exception:
                     log.exception("closing a batch failed")
 
@@ -130,16 +130,16 @@ class Process:
         """Close every stream, deliver what is left within the deadline, and say what could not be delivered."""
         self._ending = True
         deadline = self._bounded()
-        for recorder in self.recorders():
-            recorder.end(outcome, error)
+        for member in self.members():
+            member.end(outcome, error)
         self._deliver(deadline)
 
     def drain(self) -> None:
         """Deliver what is recorded so far within the deadline; the streams go on."""
         self._terminated = self._ending = True
         deadline = self._bounded()
-        for recorder in self.recorders():
-            recorder.close_batch()
+        for member in self.members():
+            member.close_batch()
         self._deliver(deadline)
         self._block_until(None)
         self._ending = False
@@ -165,7 +165,7 @@ class Process:
         return deadline
 
     def _block_until(self, deadline: Deadline | None) -> None:
-        buses = [bus for bus, _ in list(self._couriers.values())] + [recorder.bus for recorder in self.recorders()]
+        buses = [bus for bus, _ in list(self._couriers.values())] + [member.bus for member in self.members()]
         for bus in {id(bus): bus for bus in buses}.values():
             bus.block_until(deadline)
 
@@ -198,18 +198,18 @@ class Process:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""
-        recorders, couriers = self.recorders(), list(self._couriers.values())
+        members, couriers = self.members(), list(self._couriers.values())
         self._lock = threading.RLock()
         self.attempts.after_fork()
-        self._recorders, self._ticker = {}, None
+        self._members, self._ticker = {}, None
         self._ending = False
         self._worker_hooked = False  # at the first step: multiprocessing clears its list after this
         for bus in {id(b): b for b in [*self._default.values(), *(bus for bus, _ in couriers)]}.values():
             bus.after_fork()
         for _, courier in couriers:
             courier.after_fork()
-        for recorder in recorders:
-            recorder.after_fork()
+        for member in members:
+            member.after_fork()
 
 
 def _say_undelivered(courier: Courier) -> None:

@@ -1,4 +1,4 @@
-"""What an agent calls: it records what the loop does, and never disturbs the loop."""
+"""Records what an agent's loop does, and never disturbs the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new password or certificate for the producer of a running agent, without losing a step."""
+"""Gives the producer of a running agent a new password or certificate, without losing a step."""
 
 from __future__ import annotations
 

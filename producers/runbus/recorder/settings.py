@@ -1,4 +1,4 @@
-"""The recorder's own settings, read once."""
+"""Reads the recorder's own settings, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stream's open batch: rows are appended by the loop, closed by size here and by age from the ticker."""
+"""Fills a stream's open batch: rows are appended by the loop; it is closed by size here, by age from the ticker."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStats:
-    """EnvPositions of one subscription. `position` is the bus position after the newest event taken or given up."""
+    """Counters of one subscription. `position` is the bus position after the newest event taken or given up."""
 
     policy: Policy
     position: int
@@ -81,7 +81,7 @@ class Item(NamedTuple):
     nbytes: int
 
 
-class OfferResult(NamedTuple):
+class Outcome(NamedTuple):
     """What an offer did that somebody wants to hear of: dropped items, and whether the queue just got its first."""
 
     dropped: tuple[Item, ...]
@@ -244,7 +244,7 @@ class Subscription:
                 waiting_bytes=self._waiting.nbytes,
             )
 
-    def offer(self, item: Item) -> OfferResult | None:
+    def offer(self, item: Item) -> Outcome | None:
         """Put an event into the queue, as the policy says. Called by the bus; blocks under policy `block` only.
 
         Returns what `tell` must pass on once the bus holds no lock, or None.
@@ -258,19 +258,19 @@ class Subscription:
             if refused:
                 self._dropped.add(item)
                 self._position = max(self._position, item.position + 1)
-                return OfferResult((item,), ready=False)
+                return Outcome((item,), ready=False)
             self._items[self._key(item)] = item
             self._waiting.add(item)
             if self._readers:
                 self._changed.notify()
-        return OfferResult(tuple(dropped), was_empty) if dropped or was_empty else None
+        return Outcome(tuple(dropped), was_empty) if dropped or was_empty else None
 
-    def tell(self, result: OfferResult) -> None:
+    def tell(self, outcome: Outcome) -> None:
         """Call the callbacks of `on_drop` and `on_ready`."""
         if self.options.on_drop is not None:
-            for lost in result.dropped:
+            for lost in outcome.dropped:
                 self.options.on_drop(lost.event)
-        if result.ready and self.options.on_ready is not None:
+        if outcome.ready and self.options.on_ready is not None:
             self.options.on_ready()
 
     def _key(self, item: Item) -> Hashable:

@@ -1,4 +1,4 @@
-"""JSON text of what a user passes along: configuration and info. Whatever it is, it becomes text."""
+"""Makes JSON text of what a user passes along, configuration and info. Whatever it is, it becomes text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of a vector environment: arrays of n rows become one block, without a loop over the rows."""
+"""Records calls of a vector environment: arrays of n rows become one block, without a loop over the rows."""
 
 from __future__ import annotations
 
@@ -256,12 +256,12 @@ def _flags(values: ArrayLike, count: int, name: str) -> bytes:
     return flags.tobytes()
 
 
-def _advance(counters: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
+def _advance(positions: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
     """Begin an episode where `reset`, step elsewhere; return the (episode, step) columns as bytes."""
     envs = np.arange(len(reset))
     episode, step = np.empty(len(envs), np.int64), np.empty(len(envs), np.int32)
-    episode[reset], step[reset] = counters.reset_many(envs[reset])
-    episode[~reset], step[~reset] = counters.step_many(envs[~reset])
+    episode[reset], step[reset] = positions.reset_many(envs[reset])
+    episode[~reset], step[~reset] = positions.step_many(envs[~reset])
     return episode.tobytes(), step.tobytes()
 
 

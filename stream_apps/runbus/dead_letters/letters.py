@@ -15,7 +15,7 @@ from runbus.clickhouse.queries import QueryName, query
 from runbus.dead_letters.gate import Origin
 from runbus.kafka.model import TopicPartition
 from runbus.sink.api import Route
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 
 # Records of one partition that are looked up with one query.
 _AT_ONCE = 1000

@@ -10,7 +10,7 @@ from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
 from runbus.sink import values
 from runbus.sink.api import Route
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 
 PREVIEW_BYTES = 256
 _LINE = 16

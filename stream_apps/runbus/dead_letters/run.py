@@ -27,7 +27,7 @@ from runbus.kafka.topic_ids import kafka_ids
 from runbus.schemas.errors import RegistryMissing, UnknownSchema
 from runbus.sink.api import Route
 from runbus.sink.process import CodecSchemas, WallClock
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
 

@@ -84,7 +84,7 @@ class Route:
         landing: table that takes the wrapped records.
         target: table that the landing's view fills, one row a step (or a record).
         batched: a record holds several rows (`count` of them), else one.
-        wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (letters.py).
+        wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (records.py).
     """
 
     topic: str

@@ -17,8 +17,7 @@ from runbus.kafka.threads import OneThread
 from runbus.kafka.topic_log import headers_of
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.group import Batch, Closed, Opened, Restart
-from runbus.sink.letters import wrap
-from runbus.sink.ranges import read
+from runbus.sink.records import read, wrap
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -387,7 +387,3 @@ class _Delivery:
             )
             await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
         self.world.tally.dead_letters += len(letters)
-
-
-def _schema_id(record: FramedRecord) -> str:
-    return "" if record.ref is None else str(record.ref)

@@ -1,4 +1,4 @@
-"""Which records make one range: up to a number of steps, of bytes, of seconds, of schemas.
+"""Cuts the records of a partition into ranges: up to a number of steps, of bytes, of seconds, of schemas.
 
 A range may hold several writer schemas, each an insert of its own under the one intent: where recorders of two versions
 write to one partition by turns, cutting at each change would make every record a commit and an insert.
@@ -10,16 +10,12 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from runbus.config.errors import InvalidValue
-from runbus.schemas.codec import SchemaRef, framing
-from runbus.schemas.walk import number
+from runbus.schemas.codec import SchemaRef
 from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.pace import Pace
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
 MAX_RECORDS = 500_000
-#: what a record costs in memory besides its key and value
-RECORD_BYTES = 200
 #: Inserts behind one intent. Versions that write at the same time are few; more names are mostly no schemas at all.
 MAX_SCHEMAS = 8
 
@@ -32,34 +28,6 @@ class RangeLimits:
     bytes: int = 16 * 1024 * 1024
     seconds: float = 1.0
     most_seconds: float = 10.0
-
-
-def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> FramedRecord:
-    """Return a record of the log with what its framing says; decodes nothing."""
-    found = framing(value)
-    size = len(value or b"") + len(key or b"") + RECORD_BYTES
-    if found is None or value is None:
-        return FramedRecord(offset, key, value, timestamp_ms, size)
-    steps = peek_count(value, found.start) if batched else 1
-    return FramedRecord(offset, key, value, timestamp_ms, size, found.ref, found.start, steps)
-
-
-def peek_count(value: bytes, start: int) -> int:
-    """Return `count` of a StepBatch value by skipping the four fields before it; 1 where that makes no sense.
-
-    The header's order is part of the wire format. A liar only makes a range shorter or longer, never wrong.
-    """
-    try:
-        at = start
-        for _ in range(2):  # run_id, agent_id
-            length, at = number(value, at)
-            at += max(0, length)
-        for _ in range(2):  # attempt, first_seq
-            _, at = number(value, at)
-        count, _ = number(value, at)
-    except (IndexError, InvalidValue):
-        return 1
-    return max(1, min(count, 1_000_000))
 
 
 @dataclass(slots=True)

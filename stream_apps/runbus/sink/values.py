@@ -1,4 +1,4 @@
-"""What a value says about itself: how many rows it makes, whether it can be stored at all, which rows are missing.
+"""Reads what a value says about itself: how many rows it makes, if it can be stored at all, which rows are missing.
 
 Everything here decodes; the normal path never comes here.
 """

@@ -16,8 +16,8 @@ from runbus.schemas.batch import encode
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.api import FramedRecord, Gone, Lease, Store
 from runbus.sink.container import Container
-from runbus.sink.letters import wrap
 from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
+from runbus.sink.records import wrap
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import make_batch

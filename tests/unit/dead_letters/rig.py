@@ -18,7 +18,7 @@ from runbus.schemas.layout import Layout
 from runbus.sink.api import FramedRecord, Route, Source
 from runbus.sink.container import Container
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 
 STEPS, RUNS = (next(route for route in ROUTES if route.topic == name) for name in ("steps", "runs"))

@@ -15,7 +15,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.sink.memory import LocalSchemas, Script, no_faults
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, Rig, Stopping, value
 from tests.unit.sink.rig import Crash
 

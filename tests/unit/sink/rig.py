@@ -21,7 +21,8 @@ from runbus.sink.memory import (
     Script,
 )
 from runbus.sink.protocol import complete, deliver, replay
-from runbus.sink.ranges import Backlog, RangeLimits, read
+from runbus.sink.ranges import Backlog, RangeLimits
+from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 
 MakeValue = Callable[..., bytes]

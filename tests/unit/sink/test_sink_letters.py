@@ -7,10 +7,10 @@ from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.sink.api import FramedRecord, OffsetRange
-from runbus.sink.letters import wrap
 from runbus.sink.memory import no_faults
 from runbus.sink.protocol import replay
 from runbus.sink.ranges import Backlog, RangeLimits
+from runbus.sink.records import wrap
 from runbus.sink.routes import ROUTES
 from tests.unit.sink.rig import Crash, MakeValue, Rig, first_delivery, run
 

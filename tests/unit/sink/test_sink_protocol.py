@@ -15,7 +15,7 @@ from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.container import Container
 from runbus.sink.memory import MemoryStore, Script, no_faults
 from runbus.sink.protocol import FENCE_S
-from runbus.sink.ranges import read
+from runbus.sink.records import read
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, first_delivery, run
 
 EXACT = dict.fromkeys(range(25), 1)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from runbus.config.errors import InvalidValue
 from runbus.schemas.codec import Fingerprint, split
 from runbus.sink.api import FramedRecord, OffsetRange
-from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits, peek_count, read
+from runbus.sink.ranges import MAX_SCHEMAS, Backlog, RangeLimits
+from runbus.sink.records import peek_count, read
 
 MakeValue = Callable[..., bytes]
 A, B = Fingerprint(b"a" * 8), Fingerprint(b"b" * 8)
