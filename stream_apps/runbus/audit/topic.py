@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
+from runbus.kafka.next_step import NextStep, cause_of, next_step
 from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
 from runbus.schemas.principals import SINK_GROUP, Names, Right
 from runbus.schemas.rights import RightMissing, lacking
@@ -18,15 +19,6 @@ from runbus.schemas.topics import Topic
 
 _REQUEST_S = 15.0
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
-
-# The group's coordinator is not known yet (a broker that has just started) or goes to another broker.
-_COORDINATOR_MOVES = frozenset(
-    {
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    }
-)
 
 Offsets = Mapping[int, int]
 
@@ -61,7 +53,7 @@ class TopicLog:
             try:
                 found = self._ask_committed()
             except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                if next_step(cause_of(error)) is not NextStep.AGAIN or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
             else:
@@ -87,8 +79,8 @@ class TopicLog:
                     TopicPartition(self.name, partition), timeout=_REQUEST_S
                 )
             except KafkaException as error:
-                # a topic that has just been created: the client's picture of it is not whole yet
-                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                # the leader moves, or the topic has just been created and the client's picture of it is not whole yet
+                if next_step(cause_of(error)) is not NextStep.AGAIN or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
             else:
@@ -166,13 +158,15 @@ def counted_in(metadata: str | None) -> str | None:
 
 def next_message(consumer: Consumer, waiting: str) -> Message:
     """Return the next record, or the end of a partition (the only error that is returned)."""
-    message = consumer.poll(_SILENCE_S)
-    if message is None:
-        raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
-    error = message.error()
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:
-        raise KafkaException(error)
-    return message
+    deadline = time.monotonic() + _SILENCE_S
+    while (left := deadline - time.monotonic()) > 0:
+        message = consumer.poll(left)
+        error = None if message is None else message.error()
+        if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            return message
+        if error is not None and next_step(error) is not NextStep.AGAIN:  # else the client goes on by itself
+            raise KafkaException(error)
+    raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
 
 
 def place(message: Message) -> tuple[int, int]:

@@ -130,7 +130,7 @@ async def _report(process: _Process) -> None:
     """Send heartbeats from here on, also while ClickHouse is waited for."""
     settings, report = process.settings, process.report
     offsets = KafkaOffsets(process.admin, new_reader(settings.kafka, settings.group))
-    kafka_log = KafkaLog(new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+    kafka_log = KafkaLog(lambda: new_producer(settings), settings.kafka.topic_prefix + DEAD_LETTERS.name)
     beats = asyncio.create_task(report.beat(kafka_log, offsets, process.codec))
     try:
         report.waits_for = "ClickHouse"

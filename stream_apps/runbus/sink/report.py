@@ -77,7 +77,7 @@ class Report:
         try:
             self._ends = await offsets.ends(list(self._flows))
             self._no_answer = ""
-        except LogUnavailable as error:
+        except (LogUnavailable, RunBusError) as error:
             self._no_answer = f"Kafka: {error}"
 
     # --- probes ---------------------------------------------------------------------------------------------------

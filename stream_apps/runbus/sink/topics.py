@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from runbus.kafka.next_step import cause_of, raise_for_person
 from runbus.sink.api import Clock, Fenced, LogUnavailable
 from runbus.sink.threads import in_thread
 
@@ -53,14 +54,16 @@ def _describe(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
     try:
         futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_S)
     except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
+        raise LogUnavailable(cause_of(error).str()) from error
     found = {}
     for name, future in futures.items():
         try:
             found[name] = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise LogUnavailable(error.args[0].str()) from error
+            cause = cause_of(error)
+            if cause.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise_for_person(cause, f"Describe on Topic {name}")
+                raise LogUnavailable(cause.str()) from error
         except TimeoutError as error:
             raise LogUnavailable(f"the broker did not describe {name} in time") from error
     return found

@@ -168,7 +168,7 @@ class Partition:
 
         Raises:
             Fenced: another process owns the partition; it has, or will have, done the same from the last commit on.
-            KafkaError: whether it was committed is not known: the process has to end.
+            CLIENT_ERRORS: whether it was committed is not known: the partition has to be opened anew.
         """
         async with self._committing:
             if self.given_up or not self.opened or not self.shard.behind_commit:

@@ -26,7 +26,6 @@ from typing import Any
 from runbus.config.errors import RunBusError
 from runbus.streams.complaints import say_seldom
 from runbus.streams.engine import Engine
-from runbus.streams.kafka import KafkaError
 from runbus.streams.report import reported
 
 log = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
             try:
                 await _serve(make_engine, self.asked)
             except Exception as error:
-                if not isinstance(error, RunBusError | KafkaError):  # of those the message says enough
+                if not isinstance(error, RunBusError):  # of those the message says enough
                     log.exception("streams.crash")
                 failures.append(error)
                 raise

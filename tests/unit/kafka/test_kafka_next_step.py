@@ -5,7 +5,7 @@ import logging
 import pytest
 from confluent_kafka import KafkaError
 
-from runbus.kafka.errors import STEPS, UNKNOWN, NextStep, next_step
+from runbus.kafka.next_step import STEPS, UNKNOWN, NextStep, next_step
 
 
 def _codes() -> dict[str, int]:
@@ -29,9 +29,9 @@ def test_the_table_has_no_name_that_the_client_does_not_have() -> None:
 
 def test_each_name_is_in_one_row() -> None:
     """Rows exclude each other: the later one would win without a word."""
-    from runbus.kafka import errors
+    from runbus.kafka import next_step as table
 
-    rows = (errors._NOTHING, errors._AGAIN, errors._NEW_CLIENT, errors._FENCED, errors._RECORD, errors._PERSON)
+    rows = (table._NOTHING, table._AGAIN, table._NEW_CLIENT, table._FENCED, table._RECORD, table._PERSON)
     assert sum(map(len, rows)) == len(STEPS)
 
 

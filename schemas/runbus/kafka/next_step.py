@@ -22,6 +22,8 @@ from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException
 
+from runbus.config.errors import RunBusError
+
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,11 @@ _AGAIN = (
     *("REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH", "MEMBER_ID_REQUIRED"),
     *("UNRELEASED_INSTANCE_ID", "UNSTABLE_OFFSET_COMMIT", "_IN_PROGRESS", "_PREV_IN_PROGRESS"),
     *("CONCURRENT_TRANSACTIONS", "TRANSACTION_COORDINATOR_FENCED"),
+    # thrown out for being slow: the consumer joins again by itself at its next poll
+    "_MAX_POLL_EXCEEDED",
+    # a connection that is refused is made again by the client; the credentials may be renewed in their files meanwhile.
+    # A process that cannot connect at its start says so (runbus.schemas.start)
+    *("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED", "DELEGATION_TOKEN_EXPIRED"),
     # the next request is another one
     *("FETCH_SESSION_ID_NOT_FOUND", "INVALID_FETCH_SESSION_EPOCH", "SHARE_SESSION_NOT_FOUND"),
     *("INVALID_SHARE_SESSION_EPOCH", "SHARE_SESSION_LIMIT_REACHED", "UNKNOWN_SUBSCRIPTION_ID", "TELEMETRY_TOO_LARGE"),
@@ -68,8 +75,8 @@ _AGAIN = (
     *("INVALID_MSG", "INVALID_MSG_SIZE"),
 )
 _NEW_CLIENT = (
-    *("UNKNOWN", "_FATAL", "_DESTROY", "_STATE", "_INCONSISTENT", "_CONFLICT", "_EXISTING_SUBSCRIPTION", "_FS"),
-    *("_MAX_POLL_EXCEEDED", "_APPLICATION", "_UNKNOWN_GROUP", "_NO_OFFSET", "_NOENT", "_READ_ONLY"),
+    *("UNKNOWN", "_FATAL", "_STATE", "_INCONSISTENT", "_CONFLICT", "_EXISTING_SUBSCRIPTION", "_FS"),
+    *("_APPLICATION", "_UNKNOWN_GROUP", "_NO_OFFSET", "_NOENT", "_READ_ONLY"),
     # where the client stands in the log, or in a sequence, is not where the broker is
     *("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET", "_LOG_TRUNCATION", "_GAPLESS_GUARANTEE"),
     *("OUT_OF_ORDER_SEQUENCE_NUMBER", "DUPLICATE_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"),
@@ -82,6 +89,9 @@ _FENCED = (
     # the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of its
     # partitions without a callback. Whoever was thrown out is UNKNOWN_MEMBER_ID.
     *("UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH", "_FENCED", "_ASSIGNMENT_LOST"),
+    # the client is being closed, and has no coordinator any more: inside the last callback, where asking again would
+    # only hold up the end of the process
+    "_DESTROY",
     # of a producer
     *("INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"),
 )
@@ -99,10 +109,10 @@ _RECORD = (
 _PERSON = (
     # rights and credentials
     *("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"),
-    *("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "DELEGATION_TOKEN_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED"),
-    *("_AUTHENTICATION", "_SSL", "UNSUPPORTED_SASL_MECHANISM", "SECURITY_DISABLED", "UNACCEPTABLE_CREDENTIAL"),
+    *("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "DELEGATION_TOKEN_AUTHORIZATION_FAILED"),
+    *("UNSUPPORTED_SASL_MECHANISM", "SECURITY_DISABLED", "UNACCEPTABLE_CREDENTIAL"),
     *("DELEGATION_TOKEN_AUTH_DISABLED", "DELEGATION_TOKEN_NOT_FOUND", "DELEGATION_TOKEN_OWNER_MISMATCH"),
-    *("DELEGATION_TOKEN_REQUEST_NOT_ALLOWED", "DELEGATION_TOKEN_EXPIRED", "INVALID_PRINCIPAL_TYPE"),
+    *("DELEGATION_TOKEN_REQUEST_NOT_ALLOWED", "INVALID_PRINCIPAL_TYPE"),
     # settings of this client, of the topic or of the broker
     *("_INVALID_ARG", "_INVALID_TYPE", "_NOT_CONFIGURED", "_NOT_IMPLEMENTED", "_UNSUPPORTED_FEATURE"),
     *("_UNKNOWN_PROTOCOL", "UNSUPPORTED_VERSION", "UNSUPPORTED_FOR_MESSAGE_FORMAT", "UNSUPPORTED_COMPRESSION_TYPE"),
@@ -152,3 +162,12 @@ def cause_of(exception: KafkaException) -> KafkaError:
     error = exception.args[0]
     assert isinstance(error, KafkaError)
     return error
+
+
+def raise_for_person(error: KafkaError, refused: str) -> None:
+    """Raise RunBusError where a person has to change something first; `refused` says what the broker does not do."""
+    if next_step(error) is NextStep.PERSON:
+        raise RunBusError(
+            f"Kafka refuses this user {refused}: {error.str()}; an admin gives the right with `runbus topics apply "
+            "--acls`; check the KAFKA_* settings too"
+        )
