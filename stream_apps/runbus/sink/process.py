@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +22,8 @@ from runbus.schemas.codec import Codec, Fingerprint, SchemaRef
 from runbus.schemas.registry import codec as codec_of
 from runbus.schemas.start import Needs, needed_topics
 from runbus.schemas.topics import DEAD_LETTERS
+from runbus.service.identity import component_id
+from runbus.sink.api import KIND
 from runbus.sink.clients import choose_protocol, new_consumer, new_producer, new_reader
 from runbus.sink.group import Offsets
 from runbus.sink.log import KafkaLog, KafkaMember
@@ -101,11 +101,11 @@ async def _run(settings: SinkSettings, codec: Codec) -> bool:
     """
     # looked at first: what changes while the clients are made is a change
     files = CredentialFiles((*settings.kafka.credential_files, *settings.clickhouse.credential_files))
-    component_id = settings.instance_id or f"sink-{socket.gethostname()}-{os.getpid()}"
+    name = component_id(KIND, settings.instance_id)
     stop, asked, tally = asyncio.Event(), asyncio.Event(), Tally()
     pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
-    report = Report(settings, tally, component_id, pace, stop)
-    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, component_id, pace, report)
+    report = Report(settings, tally, name, pace, stop)
+    process = _Process(settings, codec, admin_client(settings.kafka), stop, tally, name, pace, report)
     names = [settings.kafka.topic_prefix + route.topic for route in ROUTES]
     renewal = asyncio.create_task(_watch(files, stop))
     try:

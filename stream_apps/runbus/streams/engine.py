@@ -20,6 +20,7 @@ from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
+from runbus.service.identity import component_id
 from runbus.streams.api import App, Counters
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, raise_if_final, said
 from runbus.streams.ends import Ends
@@ -108,7 +109,7 @@ class Engine:
     @property
     def component_id(self) -> str:
         """Its name in heartbeats and logs."""
-        return self.settings.instance_id or f"{self.app.kind}-{self._consumer._client._client_id}"
+        return component_id(self.app.kind, self.settings.instance_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, or the credentials changed in their files: then a new engine is to be made.
