@@ -21,8 +21,8 @@ from runbus.schemas.batch import StepBatch
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.schemas.topics import stream_key
-from runbus.streams.api import NOTHING, App, At, Change, Effects
-from runbus.streams.engine import Engine
+from runbus.streams.api import NOTHING, At, Change, Effects, StreamApp
+from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run as run_engine
 
@@ -35,7 +35,7 @@ def stock_app(servers: str, prefix: str, instance: str) -> Any:  # noqa: ANN401 
     """Return an app of Faust with the settings that were measured to be the best."""
     import faust
 
-    return faust.App(
+    return faust.StreamApp(
         f"{prefix}stock",
         broker=f"kafka://{servers}",
         store="memory://",
@@ -164,7 +164,7 @@ def engine(servers: str, prefix: str, instance: str) -> None:
     """Run the counting core in our engine."""
     kafka = KafkaSettings(bootstrap_servers=servers, topic_prefix=prefix)
     settings = StreamSettings(kafka, instance_id=instance, session_seconds=SESSION_S)
-    run_engine(lambda: Engine(App("episodes", Counting, "transaction", 0.2), settings, Codec()))
+    run_engine(lambda: StreamEngine(StreamApp("episodes", Counting, "transaction", 0.2), settings, Codec()))
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from runbus.config.sources import Sources
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
 from runbus.schemas.registry import codec
-from runbus.streams.api import App
-from runbus.streams.engine import Engine
+from runbus.streams.api import StreamApp
+from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run as run_engine
 
@@ -23,8 +23,8 @@ def run(sources: Sources) -> None:
         RunBusError: one sentence for the person who has to act (settings, topics).
     """
     settings, policy, values = StreamSettings.load(sources), load_policy(sources), codec(sources)
-    app = App("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
-    run_engine(lambda: Engine(app, settings, values))
+    app = StreamApp("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
+    run_engine(lambda: StreamEngine(app, settings, values))
 
 
 def load_policy(sources: Sources) -> Policy:

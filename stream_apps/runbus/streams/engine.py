@@ -21,9 +21,9 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
 from runbus.service.identity import component_id
-from runbus.streams.api import App, Counters
+from runbus.streams.api import AppMetrics, StreamApp
+from runbus.streams.best_effort import BestEffortProducer
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, raise_if_final, said
-from runbus.streams.ends import Ends
 from runbus.streams.kafka import (
     Consumer,
     Fenced,
@@ -37,8 +37,8 @@ from runbus.streams.kafka import (
     read,
     sender,
 )
-from runbus.streams.outbox import Outbox
 from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
+from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shard import Record, SchemaNeeded, Schemas, Shard, Source
 from runbus.streams.start import SourceTopic, check_topics, state_topic
@@ -69,11 +69,11 @@ class Lag(NamedTuple):
     milliseconds: int
 
 
-class Restart(RunBusError):
+class RestartNeeded(RunBusError):
     """The process cannot go on as it is; a new one will find everything it needs in the log."""
 
 
-class Engine:
+class StreamEngine:
     """Runs one app.
 
     Args:
@@ -82,18 +82,18 @@ class Engine:
         codec: of the values.
     """
 
-    def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
+    def __init__(self, app: StreamApp, settings: StreamSettings, codec: Codec) -> None:
         self.app = app
         self.settings = settings
         self._credentials = CredentialFiles(settings.kafka.credential_files)  # before a client has read them
         self.group = settings.kafka.topic_prefix + app.kind
-        self.counters = Counters()
+        self.counters = AppMetrics()
         self.partitions: dict[TopicPartition, Partition] = {}
         self.commit_seconds = Durations()
         self.turned_at = time.monotonic()
         self.joined = False
         self.waits_for: dict[str, str] = {}
-        self.outbox = Outbox(lambda: sender(settings.kafka))
+        self.outbox = BestEffortProducer(lambda: sender(settings.kafka))
         self.clock = BrokerClock()
         self.codec = codec
         self._schemas = Schemas(codec)
@@ -104,7 +104,7 @@ class Engine:
         self._opening: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failure: asyncio.Future[None] | None = None
         self._topic: SourceTopic | None = None
-        self._ends: Ends | None = None
+        self._ends: RunEnds | None = None
 
     @property
     def component_id(self) -> str:
@@ -114,14 +114,14 @@ class Engine:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, or the credentials changed in their files: then a new engine is to be made.
 
-        Raises RunBusError where a person has to act, Restart where a new start helps.
+        Raises RunBusError where a person has to act, RestartNeeded where a new start helps.
         """
         loop = asyncio.get_running_loop()
         self._failure = loop.create_future()
         self._topic = await check_topics(self.settings.kafka, self.app, stop)
         if self._topic is None:
             return
-        self._ends = Ends(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
+        self._ends = RunEnds(self.settings.kafka, self.codec, self._topic.partitions, self._ended)
         renewed = asyncio.Event()
         watches = (self._watch_topic(), self._watch_credentials(renewed))
         background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run(), *watches)]
@@ -219,7 +219,7 @@ class Engine:
         self._send_at_once(partition)
 
     def _send_at_once(self, partition: Partition) -> None:
-        if self.app.outbox == "at once":
+        if self.app.delivery == "at once":
             for emission in partition.shard.take_emissions():
                 self.outbox.put(self._names.message(emission))
 
@@ -312,7 +312,7 @@ class Engine:
         while True:
             await asyncio.sleep(_TOPIC_S)
             if not await self._topic.unchanged():
-                raise Restart(f"topic {self._topic.name} was deleted or re-created")
+                raise RestartNeeded(f"topic {self._topic.name} was deleted or re-created")
 
     async def _watch_credentials(self, renewed: asyncio.Event) -> None:
         log.warning("streams.credentials changed: %s", ", ".join(map(str, await self._credentials.wait())))

@@ -7,7 +7,7 @@ import time
 from importlib import metadata
 
 from runbus.schemas.events import Heartbeat
-from runbus.streams.engine import Engine
+from runbus.streams.engine import StreamEngine
 
 VERSION = metadata.version("runbus")
 
@@ -15,7 +15,7 @@ VERSION = metadata.version("runbus")
 class Pulse:
     """Makes the heartbeats of one engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: StreamEngine) -> None:
         self._engine = engine
         self._started_at = time.time_ns() // 1000
 

@@ -15,7 +15,7 @@ from runbus.schemas.dead_letters import fitting
 from runbus.schemas.topics import DEAD_LETTERS
 from runbus.streams.api import Emission
 from runbus.streams.kafka import Message, StateLog, TopicPartition, Transactions
-from runbus.streams.shard import Jump, Record, SchemaNeeded, Shard, Work, latest
+from runbus.streams.shard import OffsetGap, Record, SchemaNeeded, Shard, Work, latest
 
 log = logging.getLogger(__name__)
 
@@ -128,15 +128,15 @@ class Partition:
             except SchemaNeeded:
                 self._waiting = waiting
                 raise
-            except Jump as jump:
-                if jump.expected != self._asked_again:
-                    self._asked_again = jump.expected
-                    raise ReadAgain(jump.expected) from jump
+            except OffsetGap as gap:
+                if gap.expected != self._asked_again:
+                    self._asked_again = gap.expected
+                    raise ReadAgain(gap.expected) from gap
                 log.warning(
                     "streams.skipped partition=%s first=%d last=%d: not in the log any more",
-                    *(self.shard.source, jump.expected, jump.found - 1),
+                    *(self.shard.source, gap.expected, gap.found - 1),
                 )
-                self.shard.skip_to(jump.found)
+                self.shard.skip_to(gap.found)
 
     def asked_after(self, answered_ms: int) -> int | None:
         """Return a time after which the broker was asked for the answer that came at `answered_ms`.

@@ -12,7 +12,7 @@ from runbus.config.errors import RunBusError
 from runbus.probes import Limits, Probe, Sample, Standing, catalogue, serving
 from runbus.schemas.avsc import schema
 from runbus.schemas.topics import EPISODES, HEARTBEATS, LIVE_METRICS
-from runbus.streams.engine import Engine
+from runbus.streams.engine import StreamEngine
 from runbus.streams.heartbeat import Pulse
 from runbus.streams.kafka import Message
 
@@ -21,7 +21,7 @@ _BEAT_S = 1.0
 
 
 @contextlib.asynccontextmanager
-async def reported(engine: Engine) -> AsyncIterator[None]:
+async def reported(engine: StreamEngine) -> AsyncIterator[None]:
     """Report on the engine while the context is entered. Nothing that goes wrong here stops it.
 
     Raises:
@@ -39,7 +39,7 @@ async def reported(engine: Engine) -> AsyncIterator[None]:
             await asyncio.gather(beats, return_exceptions=True)
 
 
-async def _beat(engine: Engine) -> None:
+async def _beat(engine: StreamEngine) -> None:
     pulse = Pulse(engine)
     topic = engine.settings.kafka.topic_prefix + HEARTBEATS.name
     while True:
@@ -56,7 +56,7 @@ async def _beat(engine: Engine) -> None:
 class Report:
     """Where an engine stands, and its metrics."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: StreamEngine) -> None:
         self._engine = engine
 
     def standing(self) -> Standing:

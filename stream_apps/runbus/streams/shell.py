@@ -24,8 +24,8 @@ from collections.abc import Callable
 from typing import Any
 
 from runbus.config.errors import RunBusError
-from runbus.streams.complaints import say_seldom
-from runbus.streams.engine import Engine
+from runbus.streams.engine import StreamEngine
+from runbus.streams.repeated_log import log_seldom
 from runbus.streams.report import reported
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _LEVELS = {
 }
 
 
-def run(make_engine: Callable[[], Engine]) -> None:
+def run(make_engine: Callable[[], StreamEngine]) -> None:
     """Run an engine under Faust until SIGTERM or SIGINT.
 
     Args:
@@ -60,8 +60,8 @@ def run(make_engine: Callable[[], Engine]) -> None:
         strategy: Any = importlib.import_module("faust.app.base").BootStrategy
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
-    for name in ("aiokafka", "runbus.streams.outbox"):
-        say_seldom(name)
+    for name in ("aiokafka", "runbus.streams.best_effort"):
+        log_seldom(name)
     failures: list[Exception] = []
     app = _app(faust, strategy, make_engine, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
@@ -78,7 +78,7 @@ def run(make_engine: Callable[[], Engine]) -> None:
         raise RunBusError(f"Faust's worker ended with {code}; its log says why")
 
 
-def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures: list[Exception]) -> Any:  # noqa: ANN401
+def _app(faust: Any, strategy: Any, make_engine: Callable[[], StreamEngine], failures: list[Exception]) -> Any:  # noqa: ANN401
     """Return a Faust app whose only service is the engine; what ends it is put into `failures`."""
 
     class NoKafka(strategy):  # type: ignore[misc]  # Faust is not typed
@@ -122,7 +122,7 @@ def _app(faust: Any, strategy: Any, make_engine: Callable[[], Engine], failures:
     return app
 
 
-async def _serve(make_engine: Callable[[], Engine], asked: asyncio.Event) -> None:
+async def _serve(make_engine: Callable[[], StreamEngine], asked: asyncio.Event) -> None:
     while not asked.is_set():  # again where an engine ended because its credentials changed
         engine = make_engine()
         async with reported(engine):

@@ -23,12 +23,12 @@ from runbus.schemas.topics import (
     STEPS,
     Topic,
 )
-from runbus.streams.api import App
+from runbus.streams.api import StreamApp
 
 _ASK_S = 5.0
 
 
-def state_topic(app: App) -> Topic:
+def state_topic(app: StreamApp) -> Topic:
     """Return where the state of an app is kept."""
     return EPISODES_STATE if app.kind == "episodes" else LIVE_METRICS_STATE
 
@@ -59,7 +59,7 @@ def _topic_id(admin: AdminClient, name: str) -> str:
         return ""
 
 
-async def check_topics(settings: KafkaSettings, app: App, stop: asyncio.Event) -> SourceTopic | None:
+async def check_topics(settings: KafkaSettings, app: StreamApp, stop: asyncio.Event) -> SourceTopic | None:
     """Return the source topic once the broker answers and has every topic that the app reads or writes.
 
     None where `stop` was set before the broker answered.

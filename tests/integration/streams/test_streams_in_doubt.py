@@ -25,8 +25,8 @@ from runbus.episodes.policy import Policy
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import Codec
-from runbus.streams.api import App
-from runbus.streams.engine import Engine
+from runbus.streams.api import StreamApp
+from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from tests.faults.load import Load, make_load
 from tests.faults.results import settle
@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 POLICY = Policy(idle_ms=20_000, grace_ms=600_000)
 APPS = {
-    "episodes": App("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2),
-    "live-metrics": App("live-metrics", LiveMetricsCore, "at once", 0.2),
+    "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2),
+    "live-metrics": StreamApp("live-metrics", LiveMetricsCore, "at once", 0.2),
 }
 FAULTS = 10
 #: As aiokafka raises them when brokers go: the first is what is left of whatever ended its sender.
@@ -89,10 +89,10 @@ def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
     return kafka_settings
 
 
-async def _run(kind: str, settings: KafkaSettings, load: Load) -> Engine:
+async def _run(kind: str, settings: KafkaSettings, load: Load) -> StreamEngine:
     """Run the app on the whole log; return its engine once it ended."""
     stop, own = asyncio.Event(), StreamSettings(settings, session_seconds=3.0)
-    engine = Engine(APPS[kind], own, Codec())
+    engine = StreamEngine(APPS[kind], own, Codec())
     cursor, feed = Cursor(settings, engine.group), Feed(settings, load.records, 8.0)
     feed.start()
     feed.allow(1.0)
@@ -152,4 +152,4 @@ def test_a_right_that_is_missing_ends_the_process(settings: KafkaSettings, monke
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", getmany)
     own = StreamSettings(settings, session_seconds=3.0)
     with pytest.raises(RunBusError, match=r"Kafka refuses it for good: .*TopicAuthorizationFailedError"):
-        asyncio.run(Engine(APPS["episodes"], own, Codec()).run(asyncio.Event()))
+        asyncio.run(StreamEngine(APPS["episodes"], own, Codec()).run(asyncio.Event()))

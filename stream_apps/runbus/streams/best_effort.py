@@ -1,4 +1,4 @@
-"""What is sent at once and may be lost: live metrics, heartbeats. Nothing here stops the app."""
+"""Sends at once what may be lost: live metrics, heartbeats. Nothing here stops the app."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _MOST = 20_000
 
 
-class Outbox:
+class BestEffortProducer:
     """A bounded queue before a producer; the oldest give way, counted in `dropped`.
 
     Args:

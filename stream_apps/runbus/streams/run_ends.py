@@ -1,4 +1,4 @@
-"""Which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
+"""Learns which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
 
 `runs` is keyed by stream and attempt, so it is not partitioned as `steps` is; it is small, and compacted. What a core
 does with an end depends neither on when it comes nor on how often, so reading it needs no cursor.
@@ -28,7 +28,7 @@ _REMEMBERED = 100_000
 _DAYS = 7
 
 
-class Ends:
+class RunEnds:
     """Follows the topic `runs`.
 
     Args:
