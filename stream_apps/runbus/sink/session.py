@@ -127,6 +127,9 @@ class Session:
                 ids = await self._topics.ids(self._world.clock.now())
             except LogUnavailable:
                 continue
+            except RunBusError as error:
+                self._break(error)
+                return
             for position, flow in self.flows.items():
                 if ids.get(position.topic) != flow.lease.topic_id:
                     self._break(Restart(f"topic {position.topic} was deleted or re-created"))
