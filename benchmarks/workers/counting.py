@@ -35,7 +35,7 @@ def stock_app(servers: str, prefix: str, instance: str) -> Any:  # noqa: ANN401 
     """Return an app of Faust with the settings that were measured to be the best."""
     import faust
 
-    return faust.StreamApp(
+    return faust.App(
         f"{prefix}stock",
         broker=f"kafka://{servers}",
         store="memory://",

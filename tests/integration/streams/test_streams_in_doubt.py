@@ -34,10 +34,16 @@ from tests.faults.rig import KINDS, PARTITIONS, Cursor, Feed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+
+def live_metrics(source: str) -> LiveMetricsCore:
+    """Return the core of a partition."""
+    return LiveMetricsCore(source)
+
+
 POLICY = Policy(idle_ms=20_000, grace_ms=600_000)
 APPS = {
     "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2),
-    "live-metrics": StreamApp("live-metrics", LiveMetricsCore, "at once", 0.2),
+    "live-metrics": StreamApp("live-metrics", live_metrics, "at once", 0.2),
 }
 FAULTS = 10
 #: As aiokafka raises them when brokers go: the first is what is left of whatever ended its sender.
