@@ -32,6 +32,8 @@ _FETCH_BYTES = 8 * 1024 * 1024
 # owner ends it at once.
 _TRANSACTION_MS = 30_000
 _REQUEST_MS = 20_000
+# How long the group waits for a member whose partitions are taken away; the engine's deadline is shorter.
+_REBALANCE_MS = 30_000
 _RETRY_MS = 20  # the usual reason passes within milliseconds: the transaction before is being ended
 # A producer flushes before it ends; one whose broker is away never does. What it did not write is the next owner's.
 _CLOSE_S = 5.0
@@ -155,7 +157,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
         session_timeout_ms=int(session_seconds * 1000),
         heartbeat_interval_ms=int(heartbeat_seconds(session_seconds) * 1000),
         max_poll_interval_ms=300_000,
-        rebalance_timeout_ms=30_000,
+        rebalance_timeout_ms=_REBALANCE_MS,
     )
 
 
