@@ -1,1 +1,1 @@
-"""Holds what a client of Kafka is: here, its errors by what to do next."""
+"""What a client of Kafka is: its settings, its clients, the topics and rights, and the nouns of the log."""
