@@ -100,6 +100,7 @@ class StreamEngine:
         self._names = Names(settings.kafka.topic_prefix, codec)
         self._commit_s = settings.commit_seconds or app.commit_seconds
         self._consumer: Consumer = self._new_member()
+        self._spent = False  # the consumer was closed: the next membership has another
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failure: asyncio.Future[None] | None = None
@@ -140,9 +141,12 @@ class StreamEngine:
         """Be a member of the group until `ended`, or until the consumer is of no use any more."""
         assert self._topic is not None
         assert self._failure is not None
+        if self._spent:
+            self._consumer = self._new_member()
+        self._spent = False
         try:
             await self._consumer.start()
-            self._consumer.subscribe([self._topic.name], listener=Listener(self.assigned, self.revoked))
+            self._consumer.subscribe([self._topic.name], listener=self._listener(self._consumer))
             log.info("streams.started app=%s group=%s", self.app.kind, self.group)
             while not ended():
                 await self._turn()
@@ -156,7 +160,19 @@ class StreamEngine:
             await self._close()
         if not ended():
             await asyncio.sleep(AGAIN_S)
-            self._consumer = self._new_member()
+
+    def _listener(self, consumer: Consumer) -> Listener:
+        """Return what hears of a consumer's partitions, as long as it is the one that is used."""
+
+        def assigned(places: set[TopicPartition]) -> None:
+            if consumer is self._consumer and not self._spent:
+                self.assigned(places)
+
+        async def revoked(places: set[TopicPartition]) -> None:
+            if consumer is self._consumer and not self._spent:
+                await self.revoked(places)
+
+        return Listener(assigned, revoked)
 
     def _new_member(self) -> Consumer:
         settings = self.settings
@@ -164,6 +180,7 @@ class StreamEngine:
 
     async def _close(self) -> None:
         """Leave the group and drop the clients; a broker that is away must not hold up the end."""
+        self._spent = True
         opening, partitions = [*self._opening.values()], [*self.partitions.values()]
         self._opening.clear()
         self.partitions.clear()
