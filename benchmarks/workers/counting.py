@@ -23,7 +23,7 @@ from runbus.schemas.batch import StepBatch
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.service.host import serve
-from runbus.streams.api import NOTHING, App, At, Change, Effects
+from runbus.streams.api import NOTHING, At, Change, Effects, StreamApp
 from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
 
@@ -165,7 +165,7 @@ def engine(servers: str, prefix: str, instance: str) -> None:
     """Run the counting core in our engine."""
     kafka = KafkaSettings(bootstrap_servers=servers, topic_prefix=prefix)
     settings = StreamSettings(kafka, instance_id=instance, session_seconds=SESSION_S)
-    process = stream_process(App("episodes", Counting, "transaction", 0.2), settings, Codec())
+    process = stream_process(StreamApp("episodes", Counting, "transaction", 0.2), settings, Codec())
     process.runner(partial(serve, process))
 
 

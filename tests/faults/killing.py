@@ -40,7 +40,7 @@ class Point:
 
 
 _PRODUCER = "aiokafka.producer.producer:AIOKafkaProducer"
-_ENGINE = "runbus.streams.engine:Engine"
+_ENGINE = "runbus.streams.engine:StreamEngine"
 
 POINTS: dict[str, Point] = {
     # everything of a transaction is written, its commit is not asked for
@@ -57,7 +57,7 @@ POINTS: dict[str, Point] = {
     # the group gives partitions: they are about to be taken over
     "assigned": Point(_ENGINE, "assigned", "after", (1, 1)),
     # an event that may repeat is sent, the state that says so is not committed
-    "sent": Point("runbus.streams.outbox:Outbox", "_send", "after", (1, 50, 100), "live-metrics"),
+    "sent": Point("runbus.streams.best_effort:BestEffortProducer", "_send", "after", (1, 50, 100), "live-metrics"),
     # commits are done, but nothing that may repeat was ever sent
     "unsent": Point(_PRODUCER, "commit_transaction", "after", (5, 9), "live-metrics"),
 }
@@ -98,7 +98,7 @@ def _deadly(original: Callable[..., Any], when: str, nth: int) -> Callable[..., 
 def name_the_state_reader() -> None:
     """Give the consumers that read state back a class of their own: others read too, and may live."""
     kafka: Any = importlib.import_module("runbus.streams.kafka")
-    importlib.import_module("runbus.streams.ends")  # it has taken its own `reader` by now
+    importlib.import_module("runbus.streams.run_ends")  # it has taken its own `reader` by now
 
     class StateReader(kafka.AIOKafkaConsumer):  # type: ignore[misc]  # the base is only known at run time
         """A consumer."""
@@ -115,12 +115,12 @@ def name_the_state_reader() -> None:
 
 def send_nothing() -> None:
     """Let what may repeat wait for ever, as behind a broker that does not answer."""
-    outbox: Any = importlib.import_module("runbus.streams.outbox")
+    outbox: Any = importlib.import_module("runbus.streams.best_effort")
 
     async def wait(self: object) -> None:
         await asyncio.Event().wait()
 
-    outbox.Outbox.run = wait
+    outbox.BestEffortProducer.run = wait
 
 
 def main() -> None:

@@ -198,7 +198,7 @@ def _taken_over(stage: Stage, before: dict[int, int]) -> bool:
 def without_broker(place: Place, times: int, kill_it: Callable[[], None]) -> int:
     """Let the broker be killed and started anew under a worker; return how often the worker was started again.
 
-    A worker may end when it cannot know whether a commit took place; whoever supervises it starts it again.
+    None should have to be: a partition whose commit is in doubt is opened anew.
     """
     rng, restarts = random.Random(times), 0
     with Stage(place, times, AWAY) as stage:

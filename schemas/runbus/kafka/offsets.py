@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.next_step import cause_of, raise_for_person
 from runbus.kafka.threads import in_thread
 
 T = TypeVar("T")
@@ -43,11 +44,11 @@ class KafkaOffsets:
         self._reader = reader
 
     async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        """Return what the group committed for each partition. Raises LogUnavailable."""
+        """Return what the group committed for each partition. Raises LogUnavailable, RunBusError."""
         return await in_thread(lambda: self._committed(positions), "runbus-kafka-offsets")
 
     async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable."""
+        """Return (first offset, offset after the last) of each partition's log. Raises LogUnavailable, RunBusError."""
         return await in_thread(lambda: self._bounds(positions), "runbus-kafka-offsets")
 
     async def ends(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -71,11 +72,11 @@ class KafkaOffsets:
         try:
             parts = self._reader.committed([ClientPartition(p.topic, p.partition) for p in positions], _TIMEOUT_S)
         except KafkaException as error:
-            raise LogUnavailable(error.args[0].str()) from error
+            raise _unavailable(cause_of(error)) from error
         found: dict[TopicPartition, Committed | None] = {}
         for part in parts:
             if part.error is not None:
-                raise LogUnavailable(part.error.str())
+                raise _unavailable(part.error)
             committed = Committed(part.offset, Intent.decode(part.metadata)) if part.offset >= 0 else None
             found[TopicPartition(part.topic, part.partition)] = committed
         return found
@@ -99,10 +100,16 @@ class KafkaOffsets:
         return {TopicPartition(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
 
 
+def _unavailable(error: KafkaError) -> LogUnavailable:
+    """Return what a question without an answer is. Raises RunBusError where a person has to act."""
+    raise_for_person(error, "Describe on a topic or the sink's group")
+    return LogUnavailable(error.str())
+
+
 def _result(future: Future[T]) -> T:
     try:
         return future.result(timeout=_TIMEOUT_S + 1)
     except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
+        raise _unavailable(cause_of(error)) from error
     except TimeoutError as error:
         raise LogUnavailable("the broker did not answer in time") from error

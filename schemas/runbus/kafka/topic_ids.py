@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from runbus.kafka.model import LogUnavailable
+from runbus.kafka.next_step import cause_of, raise_for_person
 from runbus.kafka.threads import in_thread
 
 _TIMEOUT_S = 10.0  # one metadata request; the caller repeats it
@@ -31,8 +32,10 @@ def topic_ids(admin: AdminClient, names: Sequence[str], seconds: float = _TIMEOU
 
 
 async def kafka_ids(admin: AdminClient, names: Sequence[str]) -> dict[str, str]:
-    """Return what `topic_ids` does, from a thread. Raises LogUnavailable."""
+    """Return what `topic_ids` does, from a thread. Raises LogUnavailable; RunBusError if a person has to act."""
     try:
         return await in_thread(lambda: topic_ids(admin, names), "runbus-kafka-topics")
     except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
+        cause = cause_of(error)
+        raise_for_person(cause, f"Describe on Topic {', '.join(names)}")
+        raise LogUnavailable(cause.str()) from error

@@ -14,6 +14,7 @@ from runbus.kafka.clients import admin_client, new_log_reader
 from runbus.kafka.commit_metadata import counted_in
 from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, TopicRefused
 from runbus.kafka.model import LogShrank
+from runbus.kafka.next_step import NextStep, cause_of, next_step
 from runbus.kafka.principals import SINK_GROUP, Names, Right
 from runbus.kafka.rights import lacking
 from runbus.kafka.settings import KafkaSettings
@@ -21,15 +22,6 @@ from runbus.kafka.topics import Topic
 
 _REQUEST_S = 15.0
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
-
-# The group's coordinator is not known yet (a broker that has just started) or goes to another broker.
-_COORDINATOR_MOVES = frozenset(
-    {
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    }
-)
 
 OffsetByPartition = Mapping[int, int]
 
@@ -60,7 +52,7 @@ class TopicLog:
             try:
                 found = self._ask_committed()
             except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_MOVES or deadline.passed(time.monotonic()):
+                if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
             else:
@@ -86,8 +78,8 @@ class TopicLog:
                     TopicPartition(self.name, partition), timeout=_REQUEST_S
                 )
             except KafkaException as error:
-                # a topic that has just been created: the client's picture of it is not whole yet
-                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or deadline.passed(time.monotonic()):
+                # the leader moves, or the topic has just been created and the client's picture of it is not whole yet
+                if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
             else:
@@ -157,13 +149,15 @@ class Walk:
 
 def next_message(consumer: Consumer, waiting: str) -> Message:
     """Return the next record, or the end of a partition (the only error that is returned)."""
-    message = consumer.poll(_SILENCE_S)
-    if message is None:
-        raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
-    error = message.error()
-    if error is not None and error.code() != KafkaError._PARTITION_EOF:
-        raise KafkaException(error)
-    return message
+    deadline = time.monotonic() + _SILENCE_S
+    while (left := deadline - time.monotonic()) > 0:
+        message = consumer.poll(left)
+        error = None if message is None else message.error()
+        if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            return message
+        if error is not None and next_step(error) is not NextStep.AGAIN:  # else the client goes on by itself
+            raise KafkaException(error)
+    raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
 
 
 def place(message: Message) -> tuple[int, int]:

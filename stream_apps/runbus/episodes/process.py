@@ -8,7 +8,7 @@ from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
-from runbus.streams.api import App
+from runbus.streams.api import StreamApp
 from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
 
@@ -19,7 +19,7 @@ COMMIT_S = 0.2
 def episodes_process(sources: Sources) -> ProcessSpec:
     """Return the app for the host. Raises ConfigError naming the variable and the bad value."""
     settings, policy, values = StreamSettings.load(sources), load_policy(sources), codec(sources)
-    app = App("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
+    app = StreamApp("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
     return stream_process(app, settings, values)
 
 

@@ -1,6 +1,6 @@
 """The state of one stream as bytes: what a restart needs to go on as if nothing had happened.
 
-    head, sequence (`Received.encode`), envs (index, ints, floats), late episodes, runs, named sums (JSON)
+    head, sequence (`SequenceTracker.encode`), envs (index, ints, floats), late episodes, runs, named sums (JSON)
 
 Numbers are little-endian. A vector environment of 512 costs 64 KiB, a single one 190 bytes.
 """
@@ -22,7 +22,7 @@ from runbus.episodes.runs import Run
 from runbus.episodes.stream import Finished, Stream
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
-from runbus.streams.sequence import Received
+from runbus.streams.sequence import SequenceTracker
 
 _VERSION = 1
 # version, ended, superseded, last_ms, produced, appended_ms (-1 = no FINISHED), bytes of the sequence, envs, late, runs
@@ -113,7 +113,7 @@ def _decode(stream: Stream, data: bytes) -> None:
     rest = _Rest(data, _HEAD.size)
     stream.ended, stream.superseded, stream.last_ms = ended, superseded, last_ms
     stream.finished = Finished(produced, appended_ms) if produced >= 0 else None
-    stream.received = Received.decode(rest.take(size))
+    stream.received = SequenceTracker.decode(rest.take(size))
     index, ints = rest.array("<i8", envs), rest.array("<i8", envs * INTS)
     floats = rest.array("<f8", envs * FLOATS)
     if envs and not 0 <= int(index[0]) <= int(index[-1]) < MAX_ENVS:

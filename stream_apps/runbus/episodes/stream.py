@@ -16,7 +16,7 @@ from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized
 from runbus.streams.segments import Segments, segments
-from runbus.streams.sequence import Arrival, Received
+from runbus.streams.sequence import Arrival, SequenceTracker
 
 #: Up to so many segments a loop is faster than arrays.
 _FEW = 6
@@ -67,7 +67,7 @@ class Stream:
     def __init__(self, identity: StreamId, policy: Policy) -> None:
         self.identity = identity
         self.policy = policy
-        self.received = Received()
+        self.received = SequenceTracker()
         self.open = OpenEpisodes()
         self.runs = Runs()
         self.late: dict[tuple[int, int], Closed] = {}

@@ -7,7 +7,7 @@ from runbus.config.sources import Sources
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
-from runbus.streams.api import App
+from runbus.streams.api import StreamApp
 from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
 
@@ -20,7 +20,7 @@ def live_metrics_process(sources: Sources) -> ProcessSpec:
     settings, values = StreamSettings.load(sources), codec(sources)
     interval_ms = sources.get(c.LIVE_METRICS_INTERVAL_MS)
     most = sources.get(c.LIVE_METRICS_STREAMS)
-    app = App(
+    app = StreamApp(
         "live-metrics",
         lambda source: LiveMetricsCore(source, interval_ms=interval_ms, max_streams=most),
         "at once",

@@ -15,7 +15,7 @@ from runbus.live_metrics.windows import Rows, Windows
 from runbus.schemas.batch import StepBatch, StepColumns
 from runbus.schemas.events import LiveMetrics
 from runbus.streams.api import At
-from runbus.streams.sequence import Received
+from runbus.streams.sequence import SequenceTracker
 
 NOT_FINISHED = -1
 #: Times of steps are taken as if within 0 to this (microseconds): a window's start must fit a long.
@@ -67,7 +67,7 @@ class Stream:
 
     def __init__(self, id_: StreamId) -> None:
         self.id = id_
-        self.received = Received()
+        self.received = SequenceTracker()
         self.running = Running()
         self.windows = Windows()
         self.steps = 0
@@ -168,7 +168,7 @@ class Stream:
         stream.running.last_return, stream.running.last_length, *reasons, length = rest
         stream.running.reasons = reasons
         body = value[_HEAD.size :]
-        stream.received = Received.decode(body[:length])
+        stream.received = SequenceTracker.decode(body[:length])
         stream.running.restore(body[length:])
         return stream
 

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 
+from runbus.config.errors import RunBusError
 from runbus.kafka.model import LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
 from runbus.probes import Health, Sample, catalogue
@@ -47,7 +48,7 @@ class SinkHealth:
             try:
                 self._ends = await offsets.ends(list(self._flows))
                 self._no_answer = ""
-            except LogUnavailable as error:
+            except (LogUnavailable, RunBusError) as error:
                 self._no_answer = f"Kafka: {error}"
             await asyncio.sleep(_LOOK_S)
 

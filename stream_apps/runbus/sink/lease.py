@@ -8,9 +8,6 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.model import Fenced, TopicPartition
 from runbus.sink.group import Member, Topics
 
-# A revoked partition's commit that is under way: it must be answered before the partition is given away.
-_REVOKE_S = 60.0
-
 
 class MemberLease:
     """What a member holds of a partition; see api.Lease.
@@ -64,11 +61,15 @@ class MemberLease:
         """Ask for the topic's id, unless somebody did since the newest record was read; see api.Lease."""
         await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
 
-    async def close(self) -> None:
-        """Refuse further commits; return when the one under way is answered."""
+    async def close(self, seconds: float) -> None:
+        """Refuse further commits; return when the one under way is answered, or after some seconds.
+
+        A commit that is answered later may be taken over one of the next owner, who then finds rows behind what is
+        committed: it counts them (flow.py), so nothing is stored twice.
+        """
         self._open = False
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=_REVOKE_S)
+            await asyncio.wait(self._under_way, timeout=max(0.0, seconds))
 
 
 def _heard(commit: asyncio.Task[None]) -> None:

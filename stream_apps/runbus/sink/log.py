@@ -9,10 +9,10 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.headers import Headers, shortened
 from runbus.kafka.model import DeadLetter, Fenced, LogUnavailable, TopicPartition
+from runbus.kafka.next_step import NextStep, cause_of, next_step, raise_for_person
 from runbus.kafka.threads import OneThread
 from runbus.kafka.topic_log import headers_of
 from runbus.sink.api import FramedRecord, Route
@@ -25,22 +25,17 @@ T = TypeVar("T")
 _TIMEOUT_S = 10.0
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
-# The coordinator says that this member owns nothing. ILLEGAL_GENERATION is not among them: a member hears it that
-# is still in the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of
-# its partitions without a callback. Whoever has to give a partition up hears it from the callback (the lease is closed
-# first), and whoever was thrown out is UNKNOWN_MEMBER_ID; so that commit is simply made again.
-FENCED = frozenset(
-    {
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError._FENCED,
-        KafkaError._ASSIGNMENT_LOST,
-        # the client is being closed, and has no coordinator any more: inside the last callback, where asking again
-        # would only hold up the end of the process
-        KafkaError._DESTROY,
-    }
-)
+
+def _error(error: KafkaError) -> Exception:
+    """Return what a refused request means for the protocol. Raises RunBusError where a person has to act."""
+    raise_for_person(error, "a commit of the sink's group")
+    match next_step(error):
+        case NextStep.FENCED:
+            return Fenced(error.str())
+        case NextStep.NEW_CLIENT:
+            return Restart(error.str())
+        case _:
+            return LogUnavailable(error.str())
 
 
 def _call(request: Callable[[], T]) -> T:
@@ -48,8 +43,7 @@ def _call(request: Callable[[], T]) -> T:
     try:
         return request()
     except KafkaException as error:
-        cause = error.args[0]
-        raise (Fenced if cause.code() in FENCED else LogUnavailable)(cause.str()) from error
+        raise _error(cause_of(error)) from error
 
 
 class KafkaMember:
@@ -101,7 +95,7 @@ class KafkaMember:
             answer = _call(lambda: self._consumer.commit(offsets=[part], asynchronous=False))
             error = answer[0].error if answer else None
             if error is not None:
-                raise (Fenced if error.code() in FENCED else LogUnavailable)(error.str())
+                raise _error(error)
 
         await self._thread.call(commit)
 
@@ -129,12 +123,13 @@ class KafkaLog:
     """What the sink writes to the log.
 
     Args:
-        producer: idempotent.
+        new_producer: makes an idempotent one, and another where a producer is of no use any more.
         dead_letters: full name of their topic.
     """
 
-    def __init__(self, producer: Producer, dead_letters: str) -> None:
-        self._producer = producer
+    def __init__(self, new_producer: Callable[[], Producer], dead_letters: str) -> None:
+        self._new_producer = new_producer
+        self._producer = new_producer()
         self._dead_letters = dead_letters
         self._thread = OneThread("runbus-sink-producer")
 
@@ -145,7 +140,14 @@ class KafkaLog:
             value, headers = shortened(letter.record.value or b"", letter.headers)
             error = await self._append(letter.key, value, headers)
         if error is not None:
+            self._renew_after(error)
             raise LogUnavailable(f"dead letter {letter.key}: {error.str()}")
+
+    def _renew_after(self, error: KafkaError) -> None:
+        """Take another producer where this one will refuse whatever it is given: it gave up, and says so each time."""
+        if next_step(error) in (NextStep.NEW_CLIENT, NextStep.FENCED):
+            log.warning("sink.new_producer: %s", error.str())
+            self._producer = self._new_producer()
 
     async def _append(self, key: str, value: bytes | None, headers: Headers) -> KafkaError | None:
         """Append to the dead letters; return None once the log has it, else why not."""
@@ -166,8 +168,7 @@ class KafkaLog:
         except BufferError as error:
             raise LogUnavailable(str(error)) from error
         except KafkaException as error:  # the client itself refuses it
-            refused: KafkaError = error.args[0]
-            return refused
+            return cause_of(error)
         if not outcome:
             raise LogUnavailable(f"dead letter {key}: no answer")
         return outcome[0]
@@ -207,13 +208,12 @@ def _heed(error: KafkaError, topic: str) -> None:
             raise Restart(f"an offset is not in the log any more: {error.str()}")
         case KafkaError.UNKNOWN_TOPIC_OR_PART | KafkaError.UNKNOWN_TOPIC_ID:
             raise Restart(f"a topic is gone: {error.str()}")
-        case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise RunBusError(
-                f"Kafka refuses this user Read on {topic or 'a topic or the group'}: {error.str()}; an admin gives it "
-                "with `runbus topics apply --acls`"
-            )
-    if error.fatal() or error.code() == KafkaError._FATAL:  # as a message it does not call itself fatal
-        raise Restart(error.str())
+    raise_for_person(error, f"Read on {topic or 'a topic or the group'}")
+    match next_step(error):
+        case NextStep.NEW_CLIENT:
+            raise Restart(error.str())
+        case NextStep.FENCED if error.fatal():  # else the client joins again by itself, and the callback tells
+            raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())
 
 

@@ -112,7 +112,7 @@ class Sink:
         async with contextlib.AsyncExitStack() as opened:
             offsets = KafkaOffsets(start.admin, new_reader(settings.kafka, settings.group))
             opened.push_async_callback(offsets.close, _CLOSE_S)
-            kafka_log = KafkaLog(new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+            kafka_log = KafkaLog(lambda: new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
             opened.push_async_callback(kafka_log.close, _CLOSE_S)
             opened.callback(asyncio.create_task(health.follow(offsets)).cancel)
             health.waits_for = "ClickHouse"

@@ -33,8 +33,19 @@ _REFUSED_S = 5.0
 _TOPICS_S = 3.0
 # Between two memberships: what ended one (a topic that is being created again) may need a moment.
 _RESTART_S = 1.0
-# Leaving the group; a broker that is away must not hold up the end of the process.
-_CLOSE_S = 10.0
+# Leaving the group; a broker that is away must not hold up the end of the process. Longer than the callback inside it.
+_CLOSE_S = 12.0
+# For everything that a revocation waits for, of all its partitions together: commits that say what is delivered, and
+# answers to commits that are under way. It guards against a log that hangs: the callback stops the consumer's thread,
+# and with it the records and commits of every partition that stays.
+#   max.poll.interval.ms  300 s: past it the group takes everything away from a member whose callback runs.
+#   session               20 s (RUNBUS_SINK_SESSION_SECONDS), 45 s where the broker says it (KIP-848): never more than
+#                         half of what is set, so that the member is in the group when it joins again.
+#   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 6 s for the clients
+#                         of heartbeats and offsets, are less than the 30 s of the chart and of compose.
+# What is not completed within it is replayed by the next owner, exactly.
+REVOKE_S = 10.0
+_LEFT_S = 1.0  # the same, where the callback did not come: whoever does not answer now will not answer in time
 
 
 async def serve(new_session: Callable[[], Session], stop: asyncio.Event, clock: Clock) -> None:
@@ -118,6 +129,9 @@ class Session:
                 ids = await self._topics.ids(self._world.clock.now())
             except LogUnavailable:
                 continue
+            except RunBusError as error:
+                self._break(error)
+                return
             for position, flow in self.flows.items():
                 if ids.get(position.topic) != flow.lease.topic_id:
                     self._break(Restart(f"topic {position.topic} was deleted or re-created"))
@@ -166,7 +180,7 @@ class Session:
             log.warning("sink.fenced partition=%s: %s", position, fenced)
             await asyncio.sleep(_REFUSED_S)  # cancelled by the callback that takes the partition away
             self._break(Restart(f"{position} was refused but not taken away"))
-        except RunBusError as error:
+        except (RunBusError, Restart) as error:
             self._break(error)
         except Exception as error:
             log.exception("sink.flow partition=%s", position)
@@ -177,23 +191,36 @@ class Session:
         self.joined &= not lost
         if positions:
             log.info("sink.%s %s", "lost" if lost else "revoked", ", ".join(map(str, positions)))
-        for position in positions:
-            flow, task = self.flows.pop(position, None), self._tasks.pop(position, None)
-            if flow is None or task is None:
-                continue
+        await self._leave(positions, min(REVOKE_S, self._settings.session_seconds / 2), completing=not lost)
+
+    async def _leave(self, positions: list[TopicPartition], seconds: float, *, completing: bool) -> None:
+        """Complete what is delivered and close the leases, all of them before one deadline."""
+        deadline = self._loop.time() + seconds
+        owned = [(self.flows.pop(p), self._tasks.pop(p)) for p in positions if p in self.flows]
+        delivered = [flow for flow, _ in owned if completing and not flow.delivering]
+        for _, task in owned:
             task.cancel()
-            if not lost:
-                await self._complete(flow)
-            await flow.lease.close()
-            self._world.tally.paused.pop(position, None)
+        await self._complete_all(delivered, seconds / 2)  # half, so that answers to what is under way can still come
+        await asyncio.gather(*(flow.lease.close(deadline - self._loop.time()) for flow, _ in owned))
+        for flow, _ in owned:
+            self._world.tally.paused.pop(flow.lease.position, None)
+
+    async def _complete_all(self, flows: list[Flow], seconds: float) -> None:
+        completions = {asyncio.create_task(self._complete(flow)): flow for flow in flows}
+        if not completions:
+            return
+        done, late = await asyncio.wait(completions, timeout=seconds)
+        for task in late:
+            task.cancel()
+            _not_completed(completions[task], "no answer in time")
+        for task in done:
+            task.result()
 
     async def _complete(self, flow: Flow) -> None:
         try:
-            await asyncio.wait_for(flow.finish(), _CLOSE_S)
-        except (TimeoutError, LogUnavailable) as error:
-            log.warning(
-                "sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.position, error
-            )
+            await flow.finish()
+        except (LogUnavailable, Restart, RunBusError) as error:
+            _not_completed(flow, str(error))
 
     async def _ask(self, question: Callable[[], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401 - its own result
         while True:
@@ -228,6 +255,10 @@ class Session:
             await asyncio.wait_for(self._member.close(), _CLOSE_S)
         except TimeoutError:
             log.warning("sink.close: the broker did not answer in %.0f s", _CLOSE_S)
-        await self._give_away(list(self.flows), True)
+        await self._leave(list(self.flows), _LEFT_S, completing=False)
         if self._broken.done():
             self._broken.exception()  # retrieved, whoever raised it
+
+
+def _not_completed(flow: Flow, why: str) -> None:
+    log.warning("sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.position, why)

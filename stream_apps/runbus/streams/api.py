@@ -106,20 +106,20 @@ class Core(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class App:
+class StreamApp:
     """One stream app.
 
     Attributes:
         kind: of its heartbeats, and its name everywhere.
         new_core: makes the core of a partition.
-        outbox: "transaction" = emissions become visible with the offset, exactly once; "at once" = they are sent when
+        delivery: "transaction" = emissions become visible with the offset, exactly once; "at once" = they are sent when
             they are made and may be repeated after a crash.
         commit_seconds: the longest time between two commits of a partition that has something to commit.
     """
 
     kind: Literal["episodes", "live-metrics"]
     new_core: CoreMaker
-    outbox: Literal["transaction", "at once"]
+    delivery: Literal["transaction", "at once"]
     commit_seconds: float
 
 
@@ -131,7 +131,7 @@ class CoreMaker(Protocol):
 
 
 @dataclass(slots=True)
-class Counters:
+class AppMetrics:
     """What one process did since it started; shown by heartbeats and metrics."""
 
     records: int = 0
@@ -146,12 +146,12 @@ class Counters:
 
 __all__ = [
     "NOTHING",
-    "App",
+    "AppMetrics",
     "At",
     "Change",
     "Core",
     "CoreMaker",
-    "Counters",
     "Effects",
     "Emission",
+    "StreamApp",
 ]

@@ -11,14 +11,14 @@ from runbus.kafka.topics import EPISODES, LIVE_METRICS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.service.component import ProcessSpec, Start
-from runbus.streams.api import App
-from runbus.streams.engine import Engine
+from runbus.streams.api import StreamApp
+from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run_in_faust
 from runbus.streams.start import needed_names, source_name, source_topic
 
 
-def stream_process(app: App, settings: StreamSettings, codec: Codec) -> ProcessSpec:
+def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> ProcessSpec:
     """Return a stream app for the host."""
     return ProcessSpec(
         kind=app.kind,
@@ -40,16 +40,16 @@ class StreamComponent:
     there is nothing to count.
     """
 
-    def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
+    def __init__(self, app: StreamApp, settings: StreamSettings, codec: Codec) -> None:
         self._app = app
         self._settings = settings
         self._codec = codec
-        self._engine: Engine | None = None
+        self._engine: StreamEngine | None = None
 
     async def run(self, start: Start) -> None:
         """Work until stopped. Raises RunBusError where a person has to act."""
         source = source_topic(start, self._settings.kafka, self._app)
-        self._engine = Engine(self._app, self._settings, self._codec)
+        self._engine = StreamEngine(self._app, self._settings, self._codec)
         await self._engine.run(start.stop, source)
 
     def health(self) -> Health:
@@ -61,7 +61,7 @@ class StreamComponent:
         return () if self._engine is None else metrics_of(self._engine)
 
 
-def health_of(engine: Engine) -> Health:
+def health_of(engine: StreamEngine) -> Health:
     """Return where an engine stands. `dropped_events`: offsets deleted before they were read, and what was not sent."""
     counters, lags = engine.counters, engine.lags().values()
     return Health(
@@ -79,7 +79,7 @@ def health_of(engine: Engine) -> Health:
     )
 
 
-def metrics_of(engine: Engine) -> Iterator[Sample]:
+def metrics_of(engine: StreamEngine) -> Iterator[Sample]:
     """Yield the metrics of an engine."""
     counters, prefix, lags = engine.counters, engine.settings.kafka.topic_prefix, engine.lags()
     output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
@@ -100,11 +100,11 @@ def metrics_of(engine: Engine) -> Iterator[Sample]:
         yield catalogue.STATE_ENTRIES.now(number, name)
 
 
-def _recovering(engine: Engine) -> list[str]:
+def _recovering(engine: StreamEngine) -> list[str]:
     return sorted(str(p.shard.source) for p in engine.partitions.values() if not p.opened)
 
 
-def _detail(engine: Engine) -> dict[str, object]:
+def _detail(engine: StreamEngine) -> dict[str, object]:
     counters = engine.counters
     return {
         "records": counters.records,

@@ -18,7 +18,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
-from runbus.streams.api import Core, CoreMaker, Counters, Emission
+from runbus.streams.api import AppMetrics, Core, CoreMaker, Emission
 from runbus.streams.shard import Schemas, Shard
 
 START_MS = 1_800_000_000_000
@@ -39,7 +39,7 @@ class Driver:
         self.state: dict[bytes, bytes] = {}
         self.emitted: list[Emission] = []
         self.letters: list[DeadLetter] = []
-        self.counters = Counters()
+        self.counters = AppMetrics()
         self._codec = Codec()
         self._new_core = new_core
         self._shard = self._new_shard()

@@ -14,26 +14,29 @@ from collections.abc import Coroutine
 from typing import Any
 
 from runbus.kafka.model import Fenced, Lag, Record, TopicIdPartition, TopicPartition
+from runbus.kafka.next_step import NextStep
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
-from runbus.streams.api import App, Counters
-from runbus.streams.ends import Ends
+from runbus.streams.api import AppMetrics, StreamApp
+from runbus.streams.best_effort import BestEffortProducer
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, raise_if_final, said
 from runbus.streams.kafka import (
     Consumer,
-    KafkaError,
     Listener,
     StateLog,
     Transactions,
+    dropped,
     heartbeat_seconds,
     member,
     pause,
+    read,
     resume,
     sender,
 )
-from runbus.streams.outbox import Outbox
 from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
+from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shard import SchemaNeeded, Schemas, Shard
 from runbus.streams.start import SourceTopic, state_topic
@@ -46,11 +49,17 @@ _REGISTRY_S = 1.0  # between two questions to a registry that does not answer
 # have been answered after it.
 _MARGIN_MS = 100
 _SETTLE_S = 2.0
+# For the last commits of all partitions that are given up, together: a broker that is away must not hold up the group.
+# The group waits 30 s (rebalance_timeout_ms) for the callback of a revocation; of a member that takes longer it takes
+# everything. These 15 s, and up to 7 s in which the clients are closed, leave 8 s for the join. The session does not
+# count, since aiokafka sends heartbeats meanwhile, nor does max.poll.interval.ms (300 s). At SIGTERM the grace counts,
+# where it is shorter: RUNBUS_STREAMS_GRACE_SECONDS (8 s).
+_LEAVE_S = 15.0
 # An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
 _SILENT_MS = 5_000
 
 
-class Engine:
+class StreamEngine:
     """Runs one app.
 
     Args:
@@ -59,56 +68,100 @@ class Engine:
         codec: of the values.
     """
 
-    def __init__(self, app: App, settings: StreamSettings, codec: Codec) -> None:
+    def __init__(self, app: StreamApp, settings: StreamSettings, codec: Codec) -> None:
         self.app = app
         self.settings = settings
         self.group = settings.kafka.topic_prefix + app.kind
-        self.counters = Counters()
+        self.counters = AppMetrics()
         self.partitions: dict[TopicPartition, Partition] = {}
         self.commit_seconds = Durations()
         self.turned_at = time.monotonic()
         self.joined = False
         self.waits_for: dict[str, str] = {}
-        self.outbox = Outbox(sender(settings.kafka))
+        self.outbox = BestEffortProducer(lambda: sender(settings.kafka))
         self.clock = BrokerClock()
         self.codec = codec
         self._schemas = Schemas(codec)
         self._names = Names(settings.kafka.topic_prefix, codec)
         self._commit_s = settings.commit_seconds or app.commit_seconds
-        self._consumer: Consumer = member(settings.kafka, self.group, settings.instance_id, settings.session_seconds)
+        self._consumer: Consumer = self._new_member()
+        self._spent = False  # the consumer was closed: the next membership has another
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failure: asyncio.Future[None] | None = None
         self._topic: SourceTopic | None = None
-        self._ends: Ends | None = None
+        self._ends: RunEnds | None = None
 
     async def run(self, stop: asyncio.Event, topic: SourceTopic) -> None:
-        """Work on a topic until `stop` is set. Raises RunBusError where a person has to act."""
+        """Work on a topic until `stop` is set. Raises RunBusError if a person has to act."""
         loop = asyncio.get_running_loop()
         self._failure = loop.create_future()
         self._topic = topic
-        self._ends = Ends(self.settings.kafka, self.codec, topic.partitions, self._ended)
+        self._ends = RunEnds(self.settings.kafka, self.codec, topic.partitions, self._ended)
         background = [loop.create_task(c) for c in (self.outbox.run(), self._ends.run())]
         for task in background:
             task.add_done_callback(self._note)
         try:
+            while not stop.is_set():
+                await self._belong(stop)
+        finally:
+            for task in [*background, *self._tasks]:
+                task.cancel()
+            await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+        log.info("streams.stopped app=%s", self.app.kind)
+
+    async def _belong(self, stop: asyncio.Event) -> None:
+        """Be a member of the group until `stop` is set, or until the consumer is of no use any more."""
+        assert self._topic is not None
+        assert self._failure is not None
+        if self._spent:
+            self._consumer = self._new_member()
+        self._spent = False
+        try:
             await self._consumer.start()
-            self._consumer.subscribe([topic.name], listener=Listener(self.assigned, self.revoked))
+            self._consumer.subscribe([self._topic.name], listener=self._listener(self._consumer))
             log.info("streams.started app=%s group=%s", self.app.kind, self.group)
             while not stop.is_set():
                 await self._turn()
             await self._give_up(set(self.partitions))
             await self._settled()
+        except CLIENT_ERRORS as error:
+            if self._failure.done():  # of another task, and no error of this consumer
+                raise
+            raise_if_final(error, f"being a member of {self.group}")
         finally:
-            for task in [*background, *self._opening.values(), *self._tasks]:
-                task.cancel()
-            await asyncio.gather(*background, *self._opening.values(), *self._tasks, return_exceptions=True)
             await self._close()
-        log.info("streams.stopped app=%s", self.app.kind)
+        if not stop.is_set():
+            await asyncio.sleep(AGAIN_S)
+
+    def _listener(self, consumer: Consumer) -> Listener:
+        """Return what hears of a consumer's partitions, as long as it is the one that is used."""
+
+        def assigned(places: set[TopicPartition]) -> None:
+            if consumer is self._consumer and not self._spent:
+                self.assigned(places)
+
+        async def revoked(places: set[TopicPartition]) -> None:
+            if consumer is self._consumer and not self._spent:
+                await self.revoked(places)
+
+        return Listener(assigned, revoked)
+
+    def _new_member(self) -> Consumer:
+        settings = self.settings
+        return member(settings.kafka, self.group, settings.instance_id, settings.session_seconds)
 
     async def _close(self) -> None:
         """Leave the group and drop the clients; a broker that is away must not hold up the end."""
-        closing = [self._consumer.stop(), *(p.close() for p in self.partitions.values())]
+        self._spent = True
+        opening, partitions = [*self._opening.values()], [*self.partitions.values()]
+        self._opening.clear()
+        self.partitions.clear()
+        self.joined = False
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+        closing = [dropped(self._consumer), *(p.close() for p in partitions)]
         try:
             await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), self.settings.grace_seconds)
         except TimeoutError:
@@ -120,8 +173,7 @@ class Engine:
         assert self._failure is not None
         if self._failure.done():
             self._failure.result()
-        read = await self._consumer.getmany(timeout_ms=int(_TICK_S * 1000), max_records=self.settings.batch_records)
-        for place, records in read.items():
+        for place, records in (await self._read()).items():
             partition = self.partitions.get(place)
             if partition is not None and partition.opened:
                 self._feed(partition, [Record(r.offset, r.timestamp, r.value, r.key) for r in records])
@@ -133,6 +185,17 @@ class Engine:
                 self._send_at_once(partition)
             if partition.due(now, self._commit_s):
                 self._start(self._commit(partition))
+
+    async def _read(self) -> dict[TopicPartition, list[Any]]:
+        """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
+        try:
+            return await read(self._consumer, _TICK_S, self.settings.batch_records)
+        except CLIENT_ERRORS as error:
+            if next_step(error) is not NextStep.AGAIN:
+                raise
+            log.warning("streams.again reading: %s", said(error))
+            await asyncio.sleep(AGAIN_S)
+            return {}
 
     def _feed(self, partition: Partition, records: list[Record]) -> None:
         try:
@@ -146,7 +209,7 @@ class Engine:
         self._send_at_once(partition)
 
     def _send_at_once(self, partition: Partition) -> None:
-        if self.app.outbox == "at once":
+        if self.app.delivery == "at once":
             for emission in partition.shard.take_emissions():
                 self.outbox.put(self._names.message(emission))
 
@@ -170,6 +233,9 @@ class Engine:
         except Fenced as fenced:
             await self._refused(partition, fenced)
             return
+        except CLIENT_ERRORS as error:
+            await self._in_doubt(partition, error)
+            return
         if work is not None:
             self.counters.commits += 1
             self.commit_seconds.observe(time.monotonic() - began)
@@ -185,14 +251,30 @@ class Engine:
         Whoever took it is either its new owner, then the group tells us within a heartbeat or two, or was stopped while
         it took over and is none any more, then nobody else works on it.
         """
-        partition.given_up = True
         log.warning("streams.fenced partition=%s: %s", partition.shard.source, fenced)
-        await asyncio.sleep(2 * heartbeat_seconds(self.settings.session_seconds))
+        await self._take_back(partition, 2 * heartbeat_seconds(self.settings.session_seconds))
+
+    async def _in_doubt(self, partition: Partition, error: Exception) -> None:
+        """Take a partition over from ourselves: nobody here knows whether the last transaction was committed.
+
+        The broker decides it, and whoever opens the id next finds it out: what is under way is ended then, nothing can
+        follow, and the state that is read back says up to where everything was done (docs/decisions/0008). The other
+        partitions go on.
+        """
+        source = str(partition.shard.source)
+        raise_if_final(error, f"writing for {source}")
+        self.waits_for[source] = said(error)
+        await self._take_back(partition, AGAIN_S)
+
+    async def _take_back(self, partition: Partition, seconds: float) -> None:
+        """Drop a partition as it is here, and take it over anew after a while, if the group still gives it to us."""
+        partition.given_up = True
+        await asyncio.sleep(seconds)
         if self.partitions.get(partition.place) is partition:
             await partition.close()
         if self.partitions.get(partition.place) is partition:
             log.warning("streams.taken_back partition=%s", partition.shard.source)
-            self.assigned({partition.place})
+            self._take_over(partition.place)
 
     async def _learn(self, partition: Partition, needed: SchemaNeeded) -> None:
         """Ask the registry until it answers; only this partition waits."""
@@ -247,12 +329,15 @@ class Engine:
         """Begin to take partitions over; nothing is read from them until that is done."""
         self.joined = True
         for place in places:
-            pause(self._consumer, place)
-            partition = self._new_partition(place)
-            self.partitions[place] = partition
-            task = asyncio.get_running_loop().create_task(self._open(partition))
-            task.add_done_callback(self._note)
-            self._opening[place] = task
+            self._take_over(place)
+
+    def _take_over(self, place: TopicPartition) -> None:
+        pause(self._consumer, place)
+        partition = self._new_partition(place)
+        self.partitions[place] = partition
+        task = asyncio.get_running_loop().create_task(self._open(partition))
+        task.add_done_callback(self._note)
+        self._opening[place] = task
 
     async def revoked(self, places: set[TopicPartition]) -> None:
         """Commit what was done and give the partitions away."""
@@ -264,16 +349,25 @@ class Engine:
             if (task := self._opening.pop(place, None)) is not None:
                 task.cancel()
         owned = [self.partitions.pop(place) for place in places if place in self.partitions]
-        await asyncio.gather(*(self._leave(partition) for partition in owned))
-        if owned:
-            log.info("streams.revoked %s", ", ".join(str(p.shard.source) for p in owned))
+        if not owned:
+            return
+        for partition in owned:
+            self.waits_for.pop(str(partition.shard.source), None)
+        await self._commit_last(owned)
+        await asyncio.gather(*(partition.close() for partition in owned))
+        log.info("streams.revoked %s", ", ".join(str(p.shard.source) for p in owned))
 
-    async def _leave(self, partition: Partition) -> None:
-        try:
-            await asyncio.wait_for(partition.commit(self._settled), self.settings.grace_seconds)
-        except (Fenced, KafkaError, TimeoutError) as error:
-            log.warning("streams.not_committed partition=%s: %s", partition.shard.source, error)
-        await partition.close()
+    async def _commit_last(self, partitions: list[Partition]) -> None:
+        """Commit what was done, of all of them before one deadline; what is late is the next owner's to do again."""
+        commits = {asyncio.ensure_future(p.commit(self._settled)): p for p in partitions}
+        done, late = await asyncio.wait(commits, timeout=min(self.settings.grace_seconds, _LEAVE_S))
+        for commit in late:
+            commit.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for commit in (*done, *late):
+            error = TimeoutError("no answer in time") if commit.cancelled() else commit.exception()
+            if error is not None:
+                log.warning("streams.not_committed partition=%s: %s", commits[commit].shard.source, said(error))
 
     def _new_partition(self, place: TopicPartition) -> Partition:
         assert self._topic is not None
@@ -289,16 +383,20 @@ class Engine:
         place, shard = partition.place, partition.shard
         try:
             same_topic = await partition.open(self.clock)
+            if shard.next_offset < 0:
+                committed = await self._consumer.committed(place) if same_topic else 0
+                beginning = (await self._consumer.beginning_offsets([place]))[place]
+                shard.skip_to(max(beginning, committed or 0))
         except Fenced as fenced:
             await self._refused(partition, fenced)
             return
-        if shard.next_offset < 0:
-            committed = await self._consumer.committed(place) if same_topic else 0
-            beginning = (await self._consumer.beginning_offsets([place]))[place]
-            shard.skip_to(max(beginning, committed or 0))
+        except CLIENT_ERRORS as error:
+            await self._in_doubt(partition, error)
+            return
         assert self._ends is not None
         await self._ends.read.wait()
         partition.opened = True
+        self.waits_for.pop(str(shard.source), None)
         for event, appended_ms in self._ends.of(place.partition):
             shard.end(event, appended_ms)
         if self.partitions.get(place) is partition:

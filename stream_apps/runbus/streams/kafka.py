@@ -1,8 +1,9 @@
-"""aiokafka, the client that Faust brings: the only file that makes its clients and knows its errors."""
+"""Makes the clients of aiokafka, which Faust brings, and knows their quirks; `client_errors.py` sorts their errors."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -10,25 +11,19 @@ from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TransactionalIdAuthorizationFailed
+from aiokafka.errors import TransactionalIdAuthorizationFailed
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
 from runbus.kafka.errors import RightMissing
 from runbus.kafka.model import Fenced, TopicPartition
+from runbus.kafka.next_step import NextStep
 from runbus.kafka.settings import KafkaSettings
+from runbus.streams.client_errors import CLIENT_ERRORS, next_step, own_state_checked
 from runbus.streams.shard import FENCE_KEY
 
-__all__ = [
-    "Consumer",
-    "KafkaError",
-    "Listener",
-    "Producer",
-    "StateLog",
-    "Transactions",
-    "partition_of",
-]
+__all__ = ["Consumer", "Listener", "Producer", "StateLog", "Transactions", "partition_of"]
 
 Consumer: TypeAlias = AIOKafkaConsumer
 Producer: TypeAlias = AIOKafkaProducer
@@ -40,8 +35,12 @@ _FETCH_BYTES = 8 * 1024 * 1024
 # owner ends it at once.
 _TRANSACTION_MS = 30_000
 _REQUEST_MS = 20_000
+# How long the group waits for a member whose partitions are taken away; the engine's deadline is shorter.
+_REBALANCE_MS = 30_000
 _RETRY_MS = 20  # the usual reason passes within milliseconds: the transaction before is being ended
+# A producer flushes before it ends; one whose broker is away never does. What it did not write is the next owner's.
 _CLOSE_S = 5.0
+_DROP_S = 1.0  # to close its sockets then
 
 
 def _options(settings: KafkaSettings) -> dict[str, Any]:
@@ -118,6 +117,45 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+async def read(consumer: Consumer, seconds: float, most: int | None = None) -> dict[TopicPartition, list[Any]]:
+    """Return what arrives, at most `most` records. Raises CLIENT_ERRORS.
+
+    A task of aiokafka's that fetches, and has ended, says nothing: the consumer would wait for ever.
+    """
+    fetching = consumer._fetcher.error_future
+    if fetching.done() and not fetching.cancelled():
+        fetching.result()
+    with own_state_checked():
+        found: dict[TopicPartition, list[Any]] = await consumer.getmany(
+            timeout_ms=int(seconds * 1000), max_records=most
+        )
+    return found
+
+
+async def dropped(client: Consumer | Producer) -> None:
+    """Stop a client for good, within a few seconds, whatever state it is in."""
+    try:
+        await asyncio.wait_for(client.stop(), _CLOSE_S)
+    except CLIENT_ERRORS:
+        with contextlib.suppress(*CLIENT_ERRORS):
+            await asyncio.wait_for(_drop(client), _DROP_S)
+
+
+async def _drop(client: Consumer | Producer) -> None:
+    """End what `stop` left running: tasks that would go on to ask brokers for ever."""
+    if isinstance(client, AIOKafkaConsumer):
+        if client._fetcher is not None:
+            await client._fetcher.close()
+        await client._client.close()
+        return
+    sending = client._sender.sender_task
+    if sending is not None:
+        sending.cancel()
+    await client.client.close()
+    if sending is not None:
+        await asyncio.gather(sending, return_exceptions=True)
+
+
 def heartbeat_seconds(session_seconds: float) -> float:
     """Return how often a member of a group shows that it lives, and hears whether the group changes."""
     return min(3.0, session_seconds / 4)
@@ -137,7 +175,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
         session_timeout_ms=int(session_seconds * 1000),
         heartbeat_interval_ms=int(heartbeat_seconds(session_seconds) * 1000),
         max_poll_interval_ms=300_000,
-        rebalance_timeout_ms=30_000,
+        rebalance_timeout_ms=_REBALANCE_MS,
     )
 
 
@@ -190,7 +228,9 @@ class Transactions:
 
         Raises:
             Fenced: another process owns the partition; nothing was written.
-            KafkaError: anything else; whether it was written is not known, the process has to end.
+            RightMissing: this user may not write under the id.
+            CLIENT_ERRORS: anything else; whether it was written is not known: only a new owner, who opens the id and
+                reads the state back, finds out.
         """
         written_ms: int = await self._translated(self._commit(messages, next_offset))
         return written_ms
@@ -210,18 +250,18 @@ class Transactions:
 
     async def close(self) -> None:
         """Give the client up; an open transaction is aborted by the next owner."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), _CLOSE_S)
-        except (KafkaError, TimeoutError):
-            return
+        await dropped(self._producer)
 
     async def _translated(self, call: Any) -> Any:  # noqa: ANN401 - its own result
         try:
-            return await call
-        except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise Fenced(f"{self._source} has another owner") from error
+            with own_state_checked():
+                return await call
         except TransactionalIdAuthorizationFailed as error:
             raise RightMissing(self._settings, [f"Write on TransactionalId {self._id}"]) from error
+        except CLIENT_ERRORS as error:
+            if next_step(error) is NextStep.FENCED:
+                raise Fenced(f"{self._source.topic}:{self._source.partition} has another owner") from error
+            raise
 
 
 class StateLog:
@@ -233,7 +273,7 @@ class StateLog:
         self.partition = partition
 
     async def take_over(self, transactions: Transactions) -> tuple[list[tuple[bytes, bytes | None]], int]:
-        """Read everything that was committed; return it and the broker's time, milliseconds.
+        """Read everything that was committed; return it and the broker's time, milliseconds. Raises like `commit`.
 
         A token is written first, by the new owner, in a transaction of its own: when it comes by, everything before it
         was read, and nothing of a former owner can follow it.
@@ -242,16 +282,16 @@ class StateLog:
         fence = Message(self.topic, FENCE_KEY, token, self.partition)
         now_ms = await transactions.commit([fence], None)
         consumer = reader(self._settings)
-        await consumer.start()
         try:
+            await consumer.start()
             place = ClientPartition(self.topic, self.partition)
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             entries: list[tuple[bytes, bytes | None]] = []
             while True:
-                for record in (await consumer.getmany(timeout_ms=1000)).get(place, []):
+                for record in (await read(consumer, 1.0)).get(place, []):
                     if record.key == FENCE_KEY and record.value == token:
                         return entries, now_ms
                     entries.append((record.key, record.value))
         finally:
-            await consumer.stop()
+            await dropped(consumer)

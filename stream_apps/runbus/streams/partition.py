@@ -16,7 +16,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.streams.api import Emission
 from runbus.streams.kafka import Message, StateLog, Transactions
-from runbus.streams.shard import Jump, SchemaNeeded, Shard, Work, latest
+from runbus.streams.shard import OffsetGap, SchemaNeeded, Shard, Work, latest
 
 log = logging.getLogger(__name__)
 
@@ -129,15 +129,15 @@ class Partition:
             except SchemaNeeded:
                 self._waiting = waiting
                 raise
-            except Jump as jump:
-                if jump.expected != self._asked_again:
-                    self._asked_again = jump.expected
-                    raise ReadAgain(jump.expected) from jump
+            except OffsetGap as gap:
+                if gap.expected != self._asked_again:
+                    self._asked_again = gap.expected
+                    raise ReadAgain(gap.expected) from gap
                 log.warning(
                     "streams.skipped partition=%s first=%d last=%d: not in the log any more",
-                    *(self.shard.source, jump.expected, jump.found - 1),
+                    *(self.shard.source, gap.expected, gap.found - 1),
                 )
-                self.shard.skip_to(jump.found)
+                self.shard.skip_to(gap.found)
 
     def asked_after(self, answered_ms: int) -> int | None:
         """Return a time after which the broker was asked for the answer that came at `answered_ms`.
@@ -169,7 +169,7 @@ class Partition:
 
         Raises:
             Fenced: another process owns the partition; it has, or will have, done the same from the last commit on.
-            KafkaError: whether it was committed is not known: the process has to end.
+            CLIENT_ERRORS: whether it was committed is not known: the partition has to be opened anew.
         """
         async with self._committing:
             if self.given_up or not self.opened or not self.shard.behind_commit:

@@ -1,4 +1,4 @@
-"""Which steps of a stream have arrived: a step is taken once, whatever is sent again, late or out of order."""
+"""Tracks which steps of a stream have arrived: a step is taken once, whatever is sent again, late or out of order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ALL_NEW = Arrival(None, 0, 0)
 
 
 @dataclass(slots=True)
-class Received:
+class SequenceTracker:
     """Which seq of one stream arrived.
 
     Attributes:

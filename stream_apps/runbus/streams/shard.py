@@ -6,7 +6,7 @@
     collect()                everything since the last `collect`, to be committed as one
 
 Exactness rests on two rules that are checked here: a record below `next_offset` has been taken already, and a record
-above it means that something is missing (`Jump`), whoever lost it.
+above it means that something is missing (`OffsetGap`), whoever lost it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.streams.api import At, Change, Core, Counters, Effects, Emission
+from runbus.streams.api import AppMetrics, At, Change, Core, Effects, Emission
 
 #: Keys of the changelog that are no stream's: a stream's key has no control character.
 POSITION_KEY = b"\x00position"
@@ -40,7 +40,7 @@ class Work:
     letters: list[DeadLetter]
 
 
-class Jump(Exception):
+class OffsetGap(Exception):
     """Offsets `expected` to `found - 1` did not come."""
 
     def __init__(self, expected: int, found: int) -> None:
@@ -102,7 +102,7 @@ class Shard:
         source: TopicIdPartition,
         core: Core,
         schemas: Schemas,
-        counters: Counters,
+        counters: AppMetrics,
         *,
         app: str,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -144,12 +144,12 @@ class Shard:
         return True
 
     def feed(self, records: Sequence[Record]) -> None:
-        """Take records in order. Raises Jump, SchemaNeeded; what came before is taken, the rest can be fed again."""
+        """Take records in order. Raises OffsetGap, SchemaNeeded: what came before is taken, the rest can come again."""
         for record in records:
             if record.offset < self.next_offset:
                 continue
             if record.offset > self.next_offset >= 0:
-                raise Jump(self.next_offset, record.offset)
+                raise OffsetGap(self.next_offset, record.offset)
             self._take(record)
             self.next_offset = record.offset + 1
 

@@ -24,8 +24,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.config.errors import RunBusError
-from runbus.streams.complaints import say_seldom
-from runbus.streams.kafka import KafkaError
+from runbus.streams.repeated_log import log_seldom
 
 Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 log = logging.getLogger(__name__)
@@ -57,8 +56,8 @@ def run_in_faust(work: Work) -> None:
         strategy: Any = importlib.import_module("faust.app.base").BootStrategy
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
-    for name in ("aiokafka", "runbus.streams.outbox"):
-        say_seldom(name)
+    for name in ("aiokafka", "runbus.streams.best_effort"):
+        log_seldom(name)
     failures: list[Exception] = []
     app = _app(faust, strategy, work, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
@@ -108,7 +107,7 @@ def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> An
             try:
                 await work(self.asked)
             except Exception as error:
-                if not isinstance(error, RunBusError | KafkaError):  # of those the message says enough
+                if not isinstance(error, RunBusError):  # of those the message says enough
                     log.exception("streams.crash")
                 failures.append(error)
                 raise

@@ -18,10 +18,10 @@ from runbus.kafka.topics import (
     Topic,
 )
 from runbus.service.component import Start
-from runbus.streams.api import App
+from runbus.streams.api import StreamApp
 
 
-def state_topic(app: App) -> Topic:
+def state_topic(app: StreamApp) -> Topic:
     """Return where the state of an app is kept."""
     return EPISODES_STATE if app.kind == "episodes" else LIVE_METRICS_STATE
 
@@ -31,7 +31,7 @@ def source_name(settings: KafkaSettings) -> str:
     return settings.topic_prefix + STEPS.name
 
 
-def needed_names(settings: KafkaSettings, app: App) -> tuple[str, ...]:
+def needed_names(settings: KafkaSettings, app: StreamApp) -> tuple[str, ...]:
     """Return the full name of every topic that the app reads or writes."""
     output = EPISODES if app.kind == "episodes" else LIVE_METRICS
     topics = (STEPS, state_topic(app), RUNS, output, DEAD_LETTERS, HEARTBEATS)
@@ -47,7 +47,7 @@ class SourceTopic:
     partitions: int
 
 
-def source_topic(start: Start, settings: KafkaSettings, app: App) -> SourceTopic:
+def source_topic(start: Start, settings: KafkaSettings, app: StreamApp) -> SourceTopic:
     """Return the source topic. Raises RunBusError: the state has another number of partitions than the steps."""
     steps, state = source_name(settings), settings.topic_prefix + state_topic(app).name
     found = start.partitions

@@ -30,12 +30,18 @@ TRAP_S = 5.0
 
 
 class Mortal:
-    """A service that is killed again and again. It runs from the moment it is made; `stop` ends it for good."""
+    """A service that is killed again and again. It runs from the moment it is made; `stop` ends it for good.
 
-    def __init__(self, service: Service, log: Path) -> None:
+    Args:
+        service: what to run.
+        log: takes what it says.
+        ready: return once it answers.
+    """
+
+    def __init__(self, service: Service, log: Path, *, ready: bool = True) -> None:
         self._service = service
         self._log = log
-        self._running = start(service, log)
+        self._running = start(service, log) if ready else Running(service, log)
 
     @property
     def pid(self) -> int:
@@ -47,6 +53,11 @@ class Mortal:
         if self._running.process.poll() is not None:
             pytest.fail(f"{self._service.name} ended by itself.{last_lines(self._log)}")
         self._running.kill()
+
+    def kill_if_alive(self) -> None:
+        """SIGKILL it where it runs."""
+        if not self.ended():
+            self._running.kill()
 
     def again(self) -> None:
         """Start it anew; does not wait until it answers."""

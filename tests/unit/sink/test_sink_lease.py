@@ -34,7 +34,7 @@ def test_a_lease_that_was_closed_refuses_commits() -> None:
 
     async def scene() -> None:
         lease = _lease(Member())
-        await lease.close()
+        await lease.close(60.0)
         with pytest.raises(Fenced):
             await lease.commit(1, Intent("id"))
 
@@ -54,7 +54,7 @@ def test_a_commit_that_nobody_waits_for_any_more_is_answered_in_silence() -> Non
         flow.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await flow
-        closing = asyncio.create_task(lease.close())
+        closing = asyncio.create_task(lease.close(60.0))
         await asyncio.sleep(0)
         assert not closing.done()
         member.answer.set()

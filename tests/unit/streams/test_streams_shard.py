@@ -15,9 +15,9 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
-from runbus.streams.api import NOTHING, At, Change, Counters, Effects, Emission
+from runbus.streams.api import NOTHING, AppMetrics, At, Change, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
-from runbus.streams.shard import POSITION_KEY, Jump, SchemaNeeded, Schemas, Shard, latest
+from runbus.streams.shard import POSITION_KEY, OffsetGap, SchemaNeeded, Schemas, Shard, latest
 
 BEAT = Heartbeat(component_id="c", kind="k", sent_at=0, started_at=0, version="")
 
@@ -89,7 +89,7 @@ def new_shard(topic_id: str = "t1") -> tuple[Shard, Steps]:
     """Return an empty shard and its core."""
     core = Steps("steps:0")
     shard = Shard(
-        TopicIdPartition("steps", topic_id, 0), core, Schemas(Codec()), Counters(), app="test", clock_us=lambda: 0
+        TopicIdPartition("steps", topic_id, 0), core, Schemas(Codec()), AppMetrics(), app="test", clock_us=lambda: 0
     )
     shard.begin({})
     return shard, core
@@ -113,9 +113,9 @@ def test_a_missing_offset_is_noticed_and_nothing_after_it_is_taken() -> None:
     """Whoever loses a record on the way: the shard stops before the hole."""
     shard, core = new_shard()
     shard.feed(records(value()))
-    with pytest.raises(Jump) as jump:
+    with pytest.raises(OffsetGap) as gap:
         shard.feed(records(value(), value(), first=2))
-    assert (jump.value.expected, jump.value.found) == (1, 2)
+    assert (gap.value.expected, gap.value.found) == (1, 2)
     assert core.counts == {"a": 3}
     shard.feed(records(value(), value(), value(), first=1))
     assert core.counts == {"a": 12}
@@ -233,7 +233,7 @@ def test_state_of_a_deleted_topic_is_given_up() -> None:
     shard.feed(records(value()))
     state = latest([(c.key, c.value) for c in shard.collect().changes])
     core = Steps("steps:0")
-    other = Shard(TopicIdPartition("steps", "t2", 0), core, Schemas(Codec()), Counters(), app="test")
+    other = Shard(TopicIdPartition("steps", "t2", 0), core, Schemas(Codec()), AppMetrics(), app="test")
     assert not other.begin(state)
     assert (other.next_offset, core.counts) == (-1, {})
     assert Change(b"a", None) in other.collect().changes

@@ -1,4 +1,4 @@
-"""Which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
+"""Learns which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
 
 `runs` is keyed by stream and attempt, so it is not partitioned as `steps` is; it is small, and compacted. What a core
 does with an end depends neither on when it comes nor on how often, so reading it needs no cursor.
@@ -19,7 +19,8 @@ from runbus.kafka.topics import DAY_MS, RUNS, stream_key
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.streams.kafka import partition_of, reader
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
+from runbus.streams.kafka import dropped, partition_of, read, reader
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
@@ -27,7 +28,7 @@ _REMEMBERED = 100_000
 _DAYS = 7
 
 
-class Ends:
+class RunEnds:
     """Follows the topic `runs`.
 
     Args:
@@ -56,11 +57,22 @@ class Ends:
                 yield event, appended_ms
 
     async def run(self) -> None:
-        """Read on until cancelled."""
+        """Read on until cancelled; after an error of the client from the beginning: an end may come again.
+
+        Raises RunBusError where a person has to act.
+        """
+        while True:
+            try:
+                await self._follow()
+            except CLIENT_ERRORS as error:
+                raise_if_final(error, f"reading {RUNS.name}")
+            await asyncio.sleep(AGAIN_S)
+
+    async def _follow(self) -> None:
         topic = self._settings.topic_prefix + RUNS.name
         consumer = reader(self._settings)
-        await consumer.start()
         try:
+            await consumer.start()
             places = [TopicPartition(topic, p) for p in range(self._partitions)]
             consumer.assign(places)
             ends = await consumer.end_offsets(places)  # asked first: what is appended from now on is read
@@ -72,11 +84,11 @@ class Ends:
                     positions = [await consumer.position(place) for place in places]
                     if all(at >= ends[place] for place, at in zip(places, positions, strict=True)):
                         self.read.set()
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                for records in (await read(consumer, 1.0)).values():
                     for record in records:
                         self._take(record.value, record.timestamp)
         finally:
-            await consumer.stop()
+            await dropped(consumer)
 
     def _take(self, value: bytes | None, appended_ms: int) -> None:
         try:

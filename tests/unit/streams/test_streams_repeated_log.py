@@ -1,4 +1,4 @@
-"""The same complaint again and again is said now and then."""
+"""The same message again and again is said now and then."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from runbus.streams.complaints import EVERY_S, Complaints, say_seldom
+from runbus.streams.repeated_log import EVERY_S, RepeatedLogHandler, log_seldom
 
 
 @dataclass
 class Said(logging.Handler):
-    """What reaches the root logger's handlers; the time of the complaints."""
+    """What reaches the root logger's handlers; the time of the messages."""
 
     now: float = 0.0
     records: list[logging.LogRecord] = field(default_factory=list)
@@ -40,21 +40,21 @@ def said() -> Iterator[Said]:
     Not pytest's own: that listens at every logger that does not propagate as well.
     """
     said, root, client = Said(), logging.getLogger(), logging.getLogger("a.client")
-    complaints = Complaints(lambda: said.now)
+    messages = RepeatedLogHandler(lambda: said.now)
     root.addHandler(said)
-    client.addHandler(complaints)
+    client.addHandler(messages)
     client.propagate = False
     yield said
     client.propagate = True
-    client.removeHandler(complaints)
+    client.removeHandler(messages)
     root.removeHandler(said)
 
 
 CLIENT = logging.getLogger("a.client.of.kafka")
 
 
-def test_the_same_complaint_is_said_once(said: Said) -> None:
-    """Other values make no other complaint; after a while it is said again, with how many were left out."""
+def test_the_same_message_is_said_once(said: Said) -> None:
+    """Other values make no other message; after a while it is said again, with how many were left out."""
     for node in range(500):
         CLIENT.error("no connection to node %s", node)
     assert said.texts == ["no connection to node 0"]
@@ -64,8 +64,8 @@ def test_the_same_complaint_is_said_once(said: Said) -> None:
     assert said.texts[1:] == ["no connection to node 7 (and 499 more like it)"]
 
 
-def test_other_complaints_are_said_at_once(said: Said) -> None:
-    """Another text, or the same of another logger, is another complaint; each keeps its logger's name."""
+def test_other_messages_are_said_at_once(said: Said) -> None:
+    """Another text, or the same of another logger, is another message; each keeps its logger's name."""
     CLIENT.error("no connection to node %s", 1)
     CLIENT.error("no answer from node %s", 1)
     logging.getLogger("a.client.else").error("no connection to node %s", 1)
@@ -81,7 +81,7 @@ def test_what_is_remembered_is_bounded(said: Said) -> None:
 
 def test_a_logger_is_made_to_say_the_same_seldom(said: Said) -> None:
     """One call does it, for a logger and those below it."""
-    say_seldom("another.client")
+    log_seldom("another.client")
     for _ in range(3):
         logging.getLogger("another.client.below").warning("again")
     assert said.texts == ["again"]

@@ -1,4 +1,4 @@
-"""What a client library complains about again and again, said now and then.
+"""Logs now and then what a client library says again and again.
 
 A worker has a dozen connections, and each says several times a second that the broker is away: 600 lines a second.
 """
@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 #: How often the same is said.
 EVERY_S = 10.0
-_MOST = 200  # different complaints that are remembered
+_MOST = 200  # different messages that are remembered
 
 
-class Complaints(logging.Handler):
-    """Hands records on to the root logger's handlers, each complaint at most once in `EVERY_S`.
+class RepeatedLogHandler(logging.Handler):
+    """Hands records on to the root logger's handlers, each message at most once in `EVERY_S`.
 
-    Complaints are the same if they are of the same logger and differ in the values they are formatted with only. The
-    next one that is said tells how many were left out.
+    Messages are the same if they are of the same logger and differ only in the values that they are formatted with. The
+    next one that is logged tells how many were left out.
 
     Args:
         clock: seconds, monotonic.
@@ -46,8 +46,8 @@ class Complaints(logging.Handler):
         logging.getLogger().handle(record)
 
 
-def say_seldom(name: str) -> None:
-    """Let a logger and those below it say the same thing seldom."""
+def log_seldom(name: str) -> None:
+    """Let a logger and those below it log the same message seldom."""
     logger = logging.getLogger(name)
-    logger.addHandler(Complaints())
+    logger.addHandler(RepeatedLogHandler())
     logger.propagate = False

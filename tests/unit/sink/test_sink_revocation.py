@@ -1,0 +1,200 @@
+"""Many partitions are taken away at once while the log or the store hangs: one deadline for all of them."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.secret import Secret
+from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.model import TopicPartition
+from runbus.kafka.settings import KafkaSettings
+from runbus.sink import session as module
+from runbus.sink.context import ProtocolContext
+from runbus.sink.memory import LocalSchemas, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
+from runbus.sink.process import WallClock
+from runbus.sink.ranges import RangeLimits
+from runbus.sink.records import read
+from runbus.sink.routes import ROUTES
+from runbus.sink.session import Session
+from runbus.sink.settings import SinkSettings
+from runbus.sink.topics import TopicIds
+from tests.unit.sink.rig import STEPS, MakeValue
+
+TOPIC = "steps"
+PARTITIONS = 24
+EACH = 5  # steps of a record
+REVOKE_S = 0.5
+SLACK_S = 1.5  # of a busy machine; one after the other, 24 partitions would take 12 s at least
+
+
+class HangingStore(MemoryStore):
+    """Tables whose inserts hang while `hangs` is set."""
+
+    hangs = False
+    waiting = 0
+
+    async def insert(self, *args: Any) -> None:
+        """Insert, or wait for ever."""
+        if self.hangs:
+            self.waiting += 1
+            await asyncio.Event().wait()
+        await super().insert(*args)
+
+
+class HangingMember(MemoryMember):
+    """A member of which the commits that complete a range hang while `hangs` is set."""
+
+    hangs = False
+    waiting = 0
+
+    async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
+        """Commit, or wait for ever."""
+        if self.hangs and not intent.pending:
+            self.waiting += 1
+            await asyncio.Event().wait()
+        await super().commit(position, offset, intent)
+
+
+class Positions:
+    """What the group committed and what the log has."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self.bounds = log.bounds
+
+    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        """Return what the group committed for each partition."""
+        return await self._log.offsets(positions)
+
+
+class Scene:
+    """A log with one record in each partition, a store, and members of one group, one after the other."""
+
+    def __init__(self, value: bytes) -> None:
+        self.log, self.store, self.clock = MemoryLog(), HangingStore(ROUTES), WallClock()
+        self.log.topic_ids[TOPIC] = "id"
+        self.places = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+        self.group = MemoryGroup(self.log, {TOPIC: PARTITIONS})
+        self.value = value
+
+    def append(self) -> None:
+        """Append a record to each partition."""
+        for place in self.places:
+            self.log.records[place] = [read(0, b"k", self.value, 0, batched=True)]
+
+    @contextlib.asynccontextmanager
+    async def member(self) -> AsyncIterator[tuple[Session, HangingMember]]:
+        """Run one membership inside the block; it owns everything."""
+        settings = SinkSettings(
+            kafka=KafkaSettings("memory:1"),
+            clickhouse=ClickHouseSettings("http://memory", "u", Secret(""), "d"),
+            group="sink",
+            limits=RangeLimits(steps=10_000, seconds=0.02, most_seconds=0.02),
+        )
+        world = ProtocolContext(self.log, self.store, LocalSchemas(), self.clock, rng=random.Random(1))
+        member = HangingMember(self.group, self.clock)
+        topics, routes = TopicIds(self.log.ids, self.clock), {TOPIC: STEPS}
+        session = Session(settings, world, member, topics, Positions(self.log), routes, asyncio.Event())
+        task = asyncio.create_task(session.run())
+        try:
+            await self.until(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
+            yield session, member
+        finally:
+            for name in list(self.group.members):
+                self.group.expel(name)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - any condition
+                await asyncio.sleep(0.01)
+
+    async def revoked(self, session: Session) -> float:
+        """Take every partition away in one callback; return how long it took."""
+        began = self.clock.now()
+        await session._give_away(self.places, False)
+        assert not session.flows
+        return self.clock.now() - began
+
+    def stored(self) -> int:
+        """Return how many rows are stored; fail if one is stored twice."""
+        assert set(self.store.rows_kept.values()) <= {1}
+        return len(self.store.rows_kept)
+
+    async def replayed(self) -> int:
+        """Let the next owner take everything over; return how many ranges it replayed."""
+        async with self.member() as (session, _):
+            await self.until(
+                lambda: all(c.intent is not None and not c.intent.pending for c in self.log.committed.values())
+            )
+            assert {committed.offset for committed in self.log.committed.values()} == {1}
+            return session._world.tally.replays
+
+
+@pytest.fixture
+def scene(make_value: MakeValue, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Return a log with partitions that are empty."""
+    monkeypatch.setattr(module, "REVOKE_S", REVOKE_S)
+    return Scene(make_value(0, EACH))
+
+
+def test_a_log_that_hangs_holds_up_a_revocation_for_one_deadline_only(scene: Scene) -> None:
+    """All ranges are stored and none can be completed: the next owner replays each, and no row is there twice."""
+
+    async def story() -> None:
+        async with scene.member() as (session, member):
+            member.hangs = True
+            scene.append()
+            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            assert await scene.revoked(session) < REVOKE_S + SLACK_S
+        assert await scene.replayed() == PARTITIONS
+        assert scene.stored() == PARTITIONS * EACH
+
+    asyncio.run(story())
+
+
+def test_a_store_that_hangs_does_not_hold_up_a_revocation(scene: Scene) -> None:
+    """An insert is under way in each partition: what is announced stays, the next owner stores it once."""
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            scene.store.hangs = True
+            scene.append()
+            await scene.until(lambda: scene.store.waiting >= PARTITIONS)
+            assert await scene.revoked(session) < REVOKE_S + SLACK_S
+            assert scene.stored() == 0
+        scene.store.hangs = False
+        assert await scene.replayed() == PARTITIONS
+        assert scene.stored() == PARTITIONS * EACH
+
+    asyncio.run(story())
+
+
+def test_what_is_delivered_is_completed_where_the_log_answers(scene: Scene) -> None:
+    """Nothing is left to replay: every completion of the one callback is committed."""
+
+    async def story() -> None:
+        async with scene.member() as (session, member):
+            member.hangs = True
+            scene.append()
+            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            member.hangs = False
+            assert await scene.revoked(session) < REVOKE_S + SLACK_S
+        assert await scene.replayed() == 0
+
+    asyncio.run(story())
+
+
+def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> None:
+    """The constants keep the order that their comment gives: callback < leaving < 300 s, SIGTERM within 30 s."""
+    settings = SinkSettings(KafkaSettings("memory:1"), ClickHouseSettings("http://m", "u", Secret(""), "d"), "sink")
+    assert settings.session_seconds / 2 >= module.REVOKE_S
+    assert module.REVOKE_S < module._CLOSE_S < 300
+    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + 6 < 30

@@ -1,0 +1,71 @@
+"""Many partitions are taken away at once while their transactions hang: one deadline for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runbus.kafka.model import TopicPartition
+from runbus.kafka.settings import KafkaSettings
+from runbus.schemas.codec import Codec
+from runbus.streams import engine as module
+from runbus.streams import kafka
+from runbus.streams.api import StreamApp
+from runbus.streams.engine import StreamEngine
+from runbus.streams.settings import StreamSettings
+
+PARTITIONS = 24
+GRACE_S = 0.4
+SLACK_S = 1.5  # of a busy machine
+
+
+class Hanging:
+    """A partition whose last commit hangs, unless it is told to answer."""
+
+    def __init__(self, number: int, *, answers: bool) -> None:
+        self.place = TopicPartition("steps", number)
+        self.shard = SimpleNamespace(source=f"steps:{number}")
+        self.closed = self.committed = False
+        self._answers = answers
+
+    async def commit(self, _: Any) -> None:
+        """Commit, or wait for ever."""
+        if not self._answers:
+            await asyncio.Event().wait()
+        self.committed = True
+
+    async def close(self) -> None:
+        """Close."""
+        self.closed = True
+
+
+def test_transactions_that_hang_hold_up_a_revocation_for_one_deadline_only(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that are answered are committed, all are closed, and the others are the next owner's to do again."""
+    partitions = [Hanging(number, answers=number % 3 == 0) for number in range(PARTITIONS)]
+
+    async def story() -> float:
+        settings = StreamSettings(KafkaSettings("127.0.0.1:1"), grace_seconds=GRACE_S)
+        engine = StreamEngine(StreamApp("episodes", None, "transaction", 0.2), settings, Codec())  # type: ignore[arg-type]
+        engine.partitions = {p.place: p for p in partitions}  # type: ignore[misc]
+        began = time.monotonic()
+        await engine.revoked({p.place for p in partitions})
+        seconds = time.monotonic() - began
+        assert not engine.partitions
+        await engine._consumer.stop()
+        return seconds
+
+    assert GRACE_S / 2 < asyncio.run(story()) < GRACE_S + SLACK_S
+    assert all(p.closed for p in partitions)
+    assert sum(p.committed for p in partitions) == PARTITIONS / 3
+    late = [record for record in caplog.records if "streams.not_committed" in record.getMessage()]
+    assert len(late) == 2 * PARTITIONS / 3
+
+
+def test_the_deadline_leaves_time_for_the_join() -> None:
+    """The constants keep the order that their comment gives, whatever the grace is set to."""
+    closing = kafka._CLOSE_S + 2 * kafka._DROP_S
+    assert module._LEAVE_S + closing < kafka._REBALANCE_MS / 1000 < 300
