@@ -56,7 +56,7 @@ def _run(producers: list[Producer], story: Coroutine[Any, Any, None], outbox: Be
 
 def _outbox(producers: list[Producer]) -> BestEffortProducer:
     left = iter(producers)
-    return BestEffortProducer(lambda: next(left))  # type: ignore[arg-type,return-value]  # what it needs of one
+    return BestEffortProducer(lambda: next(left))
 
 
 def _message(number: int) -> Message:
