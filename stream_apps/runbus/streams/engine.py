@@ -14,28 +14,25 @@ from collections.abc import Coroutine
 from typing import Any
 
 from runbus.kafka.model import Fenced, Lag, Record, TopicIdPartition, TopicPartition
-from runbus.kafka.next_step import NextStep
 from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import AppMetrics, StreamApp
 from runbus.streams.best_effort import BestEffortProducer
-from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, raise_if_final, said
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final, said
 from runbus.streams.kafka import (
     Consumer,
-    Listener,
     StateLog,
     Transactions,
-    dropped,
     heartbeat_seconds,
-    member,
     pause,
-    read,
     resume,
     sender,
 )
-from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain
+from runbus.streams.lag import lags
+from runbus.streams.membership import GroupMembership
+from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain, commit_last
 from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shard import SchemaNeeded, Schemas, Shard
@@ -55,8 +52,6 @@ _SETTLE_S = 2.0
 # count, since aiokafka sends heartbeats meanwhile, nor does max.poll.interval.ms (300 s). At SIGTERM the grace counts,
 # where it is shorter: RUNBUS_STREAMS_GRACE_SECONDS (8 s).
 _LEAVE_S = 15.0
-# An idle fetch is answered several times a second; past this the broker is away, and the log may have grown unseen.
-_SILENT_MS = 5_000
 
 
 class StreamEngine:
@@ -84,13 +79,16 @@ class StreamEngine:
         self._schemas = Schemas(codec)
         self._names = Names(settings.kafka.topic_prefix, codec)
         self._commit_s = settings.commit_seconds or app.commit_seconds
-        self._consumer: Consumer = self._new_member()
-        self._spent = False  # the consumer was closed: the next membership has another
+        self._member = GroupMembership(settings, self.group, self.assigned, self.revoked)
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failure: asyncio.Future[None] | None = None
         self._topic: SourceTopic | None = None
         self._ends: RunEnds | None = None
+
+    @property
+    def _consumer(self) -> Consumer:
+        return self._member.consumer
 
     async def run(self, stop: asyncio.Event, topic: SourceTopic) -> None:
         """Work on a topic until `stop` is set. Raises RunBusError if a person has to act."""
@@ -114,12 +112,8 @@ class StreamEngine:
         """Be a member of the group until `stop` is set, or until the consumer is of no use any more."""
         assert self._topic is not None
         assert self._failure is not None
-        if self._spent:
-            self._consumer = self._new_member()
-        self._spent = False
         try:
-            await self._consumer.start()
-            self._consumer.subscribe([self._topic.name], listener=self._listener(self._consumer))
+            await self._member.join(self._topic.name)
             log.info("streams.started app=%s group=%s", self.app.kind, self.group)
             while not stop.is_set():
                 await self._turn()
@@ -134,26 +128,9 @@ class StreamEngine:
         if not stop.is_set():
             await asyncio.sleep(AGAIN_S)
 
-    def _listener(self, consumer: Consumer) -> Listener:
-        """Return what hears of a consumer's partitions, as long as it is the one that is used."""
-
-        def assigned(places: set[TopicPartition]) -> None:
-            if consumer is self._consumer and not self._spent:
-                self.assigned(places)
-
-        async def revoked(places: set[TopicPartition]) -> None:
-            if consumer is self._consumer and not self._spent:
-                await self.revoked(places)
-
-        return Listener(assigned, revoked)
-
-    def _new_member(self) -> Consumer:
-        settings = self.settings
-        return member(settings.kafka, self.group, settings.instance_id, settings.session_seconds)
-
     async def _close(self) -> None:
         """Leave the group and drop the clients; a broker that is away must not hold up the end."""
-        self._spent = True
+        self._member.end()
         opening, partitions = [*self._opening.values()], [*self.partitions.values()]
         self._opening.clear()
         self.partitions.clear()
@@ -161,7 +138,7 @@ class StreamEngine:
         for task in opening:
             task.cancel()
         await asyncio.gather(*opening, return_exceptions=True)
-        closing = [dropped(self._consumer), *(p.close() for p in partitions)]
+        closing = [self._member.close(), *(p.close() for p in partitions)]
         try:
             await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), self.settings.grace_seconds)
         except TimeoutError:
@@ -173,7 +150,7 @@ class StreamEngine:
         assert self._failure is not None
         if self._failure.done():
             self._failure.result()
-        for place, records in (await self._read()).items():
+        for place, records in (await self._member.read(_TICK_S, self.settings.batch_records)).items():
             partition = self.partitions.get(place)
             if partition is not None and partition.opened:
                 self._feed(partition, [Record(r.offset, r.timestamp, r.value, r.key) for r in records])
@@ -185,17 +162,6 @@ class StreamEngine:
                 self._send_at_once(partition)
             if partition.due(now, self._commit_s):
                 self._start(self._commit(partition))
-
-    async def _read(self) -> dict[TopicPartition, list[Any]]:
-        """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
-        try:
-            return await read(self._consumer, _TICK_S, self.settings.batch_records)
-        except CLIENT_ERRORS as error:
-            if next_step(error) is not NextStep.AGAIN:
-                raise
-            log.warning("streams.again reading: %s", said(error))
-            await asyncio.sleep(AGAIN_S)
-            return {}
 
     def _feed(self, partition: Partition, records: list[Record]) -> None:
         try:
@@ -301,19 +267,7 @@ class StreamEngine:
 
     def lags(self) -> dict[str, Lag]:
         """Return how far behind each partition is; the age grows while nothing moves."""
-        local_ms = time.time_ns() // 1_000_000
-        assigned = self._consumer.assignment()
-        found = {}
-        for place, partition in self.partitions.items():
-            asked_ms = self._consumer.last_poll_timestamp(place) if place in assigned else None
-            end = self._consumer.highwater(place) if place in assigned else None
-            events = max(0, (end or 0) - max(0, partition.shard.next_offset))
-            watermark_ms = partition.shard.watermark_ms
-            age = max(0, self.clock.of(local_ms) - watermark_ms) if events and watermark_ms else 0
-            if asked_ms is not None and local_ms - asked_ms > _SILENT_MS:  # nobody knows what is in the log
-                age = max(age, local_ms - int(asked_ms))
-            found[str(partition.shard.source)] = Lag(events, age)
-        return found
+        return lags(self.partitions, self._consumer, self.clock)
 
     def sizes(self) -> dict[str, int]:
         """Return what the cores hold, added up."""
@@ -353,21 +307,9 @@ class StreamEngine:
             return
         for partition in owned:
             self.waits_for.pop(str(partition.shard.source), None)
-        await self._commit_last(owned)
+        await commit_last(owned, self._settled, min(self.settings.grace_seconds, _LEAVE_S))
         await asyncio.gather(*(partition.close() for partition in owned))
         log.info("streams.revoked %s", ", ".join(str(p.shard.source) for p in owned))
-
-    async def _commit_last(self, partitions: list[Partition]) -> None:
-        """Commit what was done, of all of them before one deadline; what is late is the next owner's to do again."""
-        commits = {asyncio.ensure_future(p.commit(self._settled)): p for p in partitions}
-        done, late = await asyncio.wait(commits, timeout=min(self.settings.grace_seconds, _LEAVE_S))
-        for commit in late:
-            commit.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        for commit in (*done, *late):
-            error = TimeoutError("no answer in time") if commit.cancelled() else commit.exception()
-            if error is not None:
-                log.warning("streams.not_committed partition=%s: %s", commits[commit].shard.source, said(error))
 
     def _new_partition(self, place: TopicPartition) -> Partition:
         assert self._topic is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.errors import TransactionalIdAuthorizationFailed
+from aiokafka.errors import ProducerClosed, TransactionalIdAuthorizationFailed
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
@@ -20,13 +21,15 @@ from runbus.kafka.errors import RightMissing
 from runbus.kafka.model import Fenced, TopicPartition
 from runbus.kafka.next_step import NextStep
 from runbus.kafka.settings import KafkaSettings
-from runbus.streams.client_errors import CLIENT_ERRORS, next_step, own_state_checked
+from runbus.streams.client_errors import CLIENT_ERRORS, next_step, own_state_checked, said
 from runbus.streams.shard import FENCE_KEY
 
 __all__ = ["Consumer", "Listener", "Producer", "StateLog", "Transactions", "partition_of"]
 
 Consumer: TypeAlias = AIOKafkaConsumer
 Producer: TypeAlias = AIOKafkaProducer
+
+log = logging.getLogger(__name__)
 
 # An idle fetch waits at most this long at the broker: what stream time knows of a quiet partition is that old.
 _FETCH_WAIT_MS = 200
@@ -136,8 +139,9 @@ async def dropped(client: Consumer | Producer) -> None:
     """Stop a client for good, within a few seconds, whatever state it is in."""
     try:
         await asyncio.wait_for(client.stop(), _CLOSE_S)
-    except CLIENT_ERRORS:
-        with contextlib.suppress(*CLIENT_ERRORS):
+    except Exception as error:  # noqa: BLE001 - it is given up: what it says of itself does not count any more
+        log.debug("streams.dropped: %s", said(error))
+        with contextlib.suppress(Exception):
             await asyncio.wait_for(_drop(client), _DROP_S)
 
 
@@ -148,6 +152,7 @@ async def _drop(client: Consumer | Producer) -> None:
             await client._fetcher.close()
         await client._client.close()
         return
+    client._message_accumulator.fail_all(ProducerClosed())  # `stop` still waits for what was not sent
     sending = client._sender.sender_task
     if sending is not None:
         sending.cancel()

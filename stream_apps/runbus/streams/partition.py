@@ -15,6 +15,7 @@ from runbus.kafka.topics import DEAD_LETTERS
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.streams.api import Emission
+from runbus.streams.client_errors import said
 from runbus.streams.kafka import Message, StateLog, Transactions
 from runbus.streams.shard import OffsetGap, SchemaNeeded, Shard, Work, latest
 
@@ -190,3 +191,16 @@ class Partition:
         """Give it up; what is not committed is the next owner's to do again."""
         self.given_up = True
         await self._transactions.close()
+
+
+async def commit_last(partitions: list[Partition], settled: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Commit what was done, of all of them before one deadline; what is late is the next owner's to do again."""
+    commits = {asyncio.ensure_future(partition.commit(settled)): partition for partition in partitions}
+    done, late = await asyncio.wait(commits, timeout=seconds)
+    for commit in late:
+        commit.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for commit in (*done, *late):
+        error = TimeoutError("no answer in time") if commit.cancelled() else commit.exception()
+        if error is not None:
+            log.warning("streams.not_committed partition=%s: %s", commits[commit].shard.source, said(error))

@@ -1,0 +1,85 @@
+"""Keeps one app in its group, by one consumer after the other: each is used until it is of no use any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from runbus.kafka.model import TopicPartition
+from runbus.kafka.next_step import NextStep
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, said
+from runbus.streams.kafka import Consumer, Listener, dropped, member, read
+from runbus.streams.settings import StreamSettings
+
+log = logging.getLogger(__name__)
+
+
+class GroupMembership:
+    """The app's place in its group.
+
+    Args:
+        settings: of the process.
+        group: its id.
+        assigned: is told which partitions are given.
+        revoked: is told which partitions are taken away; the group waits for it.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        group: str,
+        assigned: Callable[[set[TopicPartition]], None],
+        revoked: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._assigned = assigned
+        self._revoked = revoked
+        self._left = False
+        self.consumer: Consumer = self._new_consumer()
+
+    def _new_consumer(self) -> Consumer:
+        settings = self._settings
+        return member(settings.kafka, self._group, settings.instance_id, settings.session_seconds)
+
+    async def join(self, topic: str) -> None:
+        """Begin to be a member, with a new consumer behind one that left. Raises CLIENT_ERRORS."""
+        if self._left:
+            self.consumer = self._new_consumer()
+        self._left = False
+        await self.consumer.start()
+        self.consumer.subscribe([topic], listener=self._listener(self.consumer))
+
+    def _listener(self, consumer: Consumer) -> Listener:
+        """Return what hears of a consumer's partitions, as long as it is the one that is used."""
+
+        def assigned(places: set[TopicPartition]) -> None:
+            if consumer is self.consumer and not self._left:
+                self._assigned(places)
+
+        async def revoked(places: set[TopicPartition]) -> None:
+            if consumer is self.consumer and not self._left:
+                await self._revoked(places)
+
+        return Listener(assigned, revoked)
+
+    async def read(self, seconds: float, most: int) -> dict[TopicPartition, list[Any]]:
+        """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
+        try:
+            return await read(self.consumer, seconds, most)
+        except CLIENT_ERRORS as error:
+            if next_step(error) is not NextStep.AGAIN:
+                raise
+            log.warning("streams.again reading: %s", said(error))
+            await asyncio.sleep(AGAIN_S)
+            return {}
+
+    def end(self) -> None:
+        """Hear nothing of this consumer from now on."""
+        self._left = True
+
+    async def close(self) -> None:
+        """Leave the group and close the consumer, within a few seconds."""
+        await dropped(self.consumer)
