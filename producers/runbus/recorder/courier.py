@@ -1,8 +1,4 @@
-"""Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it.
-
-Room for a journal: it is another subscription of the same bus (policy `block`), which appends `letters.parcels` to a
-file before this one sees them; nothing here needs to know.
-"""
+"""Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it."""
 
 from __future__ import annotations
 

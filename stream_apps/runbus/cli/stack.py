@@ -38,10 +38,6 @@ def demo(
         int | None, typer.Option(envvar="RUNBUS_DEMO_STEPS", min=1, help="Stop after so many steps of each agent.")
     ] = None,
     agents: Annotated[int, typer.Option(envvar="RUNBUS_DEMO_AGENTS", min=1, help="Agents; a process each.")] = 2,
-    browser: Annotated[  # noqa: ARG001 - the dashboard opens here as soon as there is one
-        bool,
-        typer.Option("--browser/--no-browser", envvar="RUNBUS_BROWSER", help="Open the dashboard, where there is one."),
-    ] = True,
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
