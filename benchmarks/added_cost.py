@@ -39,7 +39,7 @@ from runbus.config.sources import cache
 from runbus.gymnasium import RecordSteps
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.recorder import RunBus
 from runbus.schemas.admin import apply_topics
 

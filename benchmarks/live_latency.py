@@ -37,7 +37,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.batch import decode

@@ -39,7 +39,7 @@ from runbus.config.sources import cache
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.schemas.admin import apply_topics, topic_id
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode

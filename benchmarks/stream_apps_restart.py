@@ -48,7 +48,7 @@ from runbus.episodes.finaliser import EpisodesCore
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode

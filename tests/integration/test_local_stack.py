@@ -21,14 +21,16 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from runbus.config.errors import RunBusError
 from runbus.local.apps import APPS, prepare, sources, wait_for_apps
 from runbus.local.ports import free_port, is_free, listen
-from runbus.local.service import Service, running
-from runbus.local.stack import App, Endpoints, Stack, StackOptions
+from runbus.local.process import ProcessSpec, running
+from runbus.local.stack import Endpoints, Stack, StackOptions, StackProcess
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
 
 pytestmark = pytest.mark.integration
 
-TICKER = App("ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)"))
+TICKER = StackProcess(
+    "ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)")
+)
 
 DUMP = (sys.executable, "-c", "import json, os, time; print(json.dumps(dict(os.environ)), flush=True); time.sleep(600)")
 ELSEWHERE = {
@@ -217,7 +219,7 @@ def test_engine_that_does_not_come_up_is_told_with_its_log(home: Path) -> None:
 
 def test_app_that_fails_at_once_is_shown_in_status(home: Path) -> None:
     """An app that cannot run does not stop the others, and status tells its state."""
-    failing = App("failing", (sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"))
+    failing = StackProcess("failing", (sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"))
     stack = Stack(home)
     stack.up([failing, TICKER])
 
@@ -259,10 +261,10 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
     for name, value in {**ELSEWHERE, "RUNBUS_SINK_RANGE_STEPS": "1000"}.items():
         monkeypatch.setenv(name, value)
     stack, began = Stack(home), datetime.now(UTC)
-    endpoints = stack.up([*APPS, App("dump", DUMP)], prepare)
+    endpoints = stack.up([*APPS, StackProcess("dump", DUMP)], prepare)
     wait_for_apps(endpoints, began)
     child = home / "logs" / "child.log"
-    with running(Service("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
+    with running(ProcessSpec("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
         pass
     output = stack.supervisor.log_path("dump")
     assert eventually(lambda: output.read_text().endswith("\n"))

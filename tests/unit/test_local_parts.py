@@ -19,7 +19,7 @@ from runbus.local.jars import Artifact, class_path
 from runbus.local.java import java_version
 from runbus.local.paths import enough_space, writable_directory
 from runbus.local.ports import answers, choose, free_port, http_answers, is_free, listen
-from runbus.local.service import Service, last_lines, wait_ready
+from runbus.local.process import ProcessSpec, last_lines, wait_ready
 from runbus.local.state import StackState, load_state, save_state
 from runbus.local.supervision import Supervisor
 
@@ -174,12 +174,12 @@ def test_end_of_a_log_without_stack_frames(tmp_path: Path) -> None:
 
 def test_waiting_ends_when_the_process_does(tmp_path: Path) -> None:
     """A service that ended, or is too slow, is an error and not a wait."""
-    service = Service("thing", ("x",), probe=lambda: False, start_seconds=0.1)
+    service = ProcessSpec("thing", ("x",), probe=lambda: False, start_seconds=0.1)
     with pytest.raises(RunBusError, match="thing ended while starting"):
         wait_ready(service, tmp_path / "log", alive=lambda: False)
     with pytest.raises(RunBusError, match="thing did not answer within 0 s"):
         wait_ready(service, tmp_path / "log", alive=lambda: True)
-    wait_ready(Service("thing", ("x",), probe=lambda: True), tmp_path / "log", alive=lambda: False)
+    wait_ready(ProcessSpec("thing", ("x",), probe=lambda: True), tmp_path / "log", alive=lambda: False)
 
 
 def test_supervisor_configuration_keeps_odd_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_supervisor_configuration_keeps_odd_values(tmp_path: Path, monkeypatch: 
 
     home = tmp_path / "100% home"
     odd = 'a "b" \\ %d, c=d'
-    service = Service("app", ("run", odd, "it's"), lambda: True, {"ODD": odd}, home, stop_seconds=7)
+    service = ProcessSpec("app", ("run", odd, "it's"), lambda: True, {"ODD": odd}, home, stop_seconds=7)
     Supervisor(home).configure([(service, 5)])
 
     monkeypatch.chdir(home)

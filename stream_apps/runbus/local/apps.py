@@ -17,8 +17,8 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import Sources, read_sources
-from runbus.local.service import last_lines
-from runbus.local.stack import App, Endpoints
+from runbus.local.process import last_lines
+from runbus.local.stack import Endpoints, StackProcess
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.registry import registry
 
@@ -29,9 +29,9 @@ LOCAL_PARTITIONS = 4
 _START_S = 60.0
 
 
-def _app(name: str, **environment: str) -> App:
+def _app(name: str, **environment: str) -> StackProcess:
     """Return a command as an app; its log says on which port its probes are."""
-    return App(
+    return StackProcess(
         name, (sys.executable, "-m", "runbus.cli", name), {"RUNBUS_PROBES_ADDRESS": "127.0.0.1:0", **environment}
     )
 
@@ -40,7 +40,7 @@ SINK = _app("sink")
 #: One worker of each; a fixed instance id, so that a restart after a crash takes over at once.
 EPISODES = _app("episodes", RUNBUS_STREAMS_INSTANCE_ID="episodes-local")
 LIVE_METRICS = _app("live-metrics", RUNBUS_STREAMS_INSTANCE_ID="live-metrics-local")
-APPS: tuple[App, ...] = (SINK, EPISODES, LIVE_METRICS)
+APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS)
 
 
 def sources(endpoints: Endpoints) -> Sources:
@@ -48,7 +48,7 @@ def sources(endpoints: Endpoints) -> Sources:
     return read_sources(environ={CONFIG_FILE_ENV: str(endpoints.config_file)})
 
 
-def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[App] = APPS) -> None:
+def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[StackProcess] = APPS) -> None:
     """Return once a heartbeat that each app sent after `began` (UTC) is stored: the whole path works.
 
     Raises RunBusError, naming the log, when that takes longer than a start should.

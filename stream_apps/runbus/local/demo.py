@@ -28,7 +28,7 @@ from runbus.config.errors import RunBusError
 from runbus.local.agents.tasks import TASKS
 from runbus.local.apps import APPS, SINK, prepare, sources, wait_for_apps
 from runbus.local.paths import writable_directory
-from runbus.local.service import Running, Service, last_lines
+from runbus.local.process import ProcessSpec, RunningProcess, last_lines
 from runbus.local.stack import Endpoints, Stack
 from runbus.schemas.registry import codec
 from runbus.sink import SinkSettings
@@ -173,7 +173,7 @@ def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> li
     ]
 
 
-def _all_well(running: Sequence[Running]) -> bool:
+def _all_well(running: Sequence[RunningProcess]) -> bool:
     """Return whether somebody still learns and nobody failed."""
     codes = [agent.process.poll() for agent in running]
     return None in codes and not any(code not in (0, None) for code in codes)
@@ -201,12 +201,12 @@ def _asked_to_stop() -> Iterator[_Asked]:
 
 
 @contextmanager
-def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[Running]]:
+def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[RunningProcess]]:
     services = [_agent(endpoints, plan.stamp, index, plan.options) for index in range(plan.options.agents)]
-    running: list[Running] = []
+    running: list[RunningProcess] = []
     try:
         for service in services:
-            running.append(Running(service, stack.supervisor.log_path(service.name)))  # noqa: PERF401 - stop those begun
+            running.append(RunningProcess(service, stack.supervisor.log_path(service.name)))  # noqa: PERF401 - stop those begun
         yield running
     finally:
         for agent in running:
@@ -215,14 +215,14 @@ def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[Ru
             agent.stop()
 
 
-def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -> Service:
+def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -> ProcessSpec:
     task = sorted(TASKS)[index % len(TASKS)]
     argv = [sys.executable, "-m", "runbus.local.agents", "--task", task, "--run", f"{stamp}-{task}"]
     argv += ["--agent", f"agent-{index}", "--seed", str(options.seed + index)]
     argv += ["--seconds", str(options.seconds)] if options.seconds is not None else []
     argv += ["--steps", str(options.steps)] if options.steps is not None else []
     environment = {CONFIG_FILE_ENV: str(endpoints.config_file), "OMP_NUM_THREADS": "1"}
-    return Service(f"agent-{index}-{task}", tuple(argv), lambda: True, environment)
+    return ProcessSpec(f"agent-{index}-{task}", tuple(argv), lambda: True, environment)
 
 
 class _Watch:

@@ -1,4 +1,4 @@
-"""A one-node Apache Kafka broker (KRaft: broker and controller in one JVM) as a ``Service``."""
+"""Describes the process of a one-node Apache Kafka broker (KRaft: broker and controller in one JVM)."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ from runbus.config.errors import RunBusError
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import find_java
 from runbus.local.ports import LOOPBACK, answers
-from runbus.local.service import Service
+from runbus.local.process import ProcessSpec
 
 KAFKA = Artifact("org.apache.kafka", "kafka_2.13", "4.4.0")
 # kafka_2.13 brings the SLF4J interface and log4j but not what joins them: without it the broker logs nothing.
@@ -88,7 +88,7 @@ class KafkaOptions:
         return f"{LOOPBACK}:{self.port}"
 
 
-def kafka_service(options: KafkaOptions) -> Service:
+def kafka_service(options: KafkaOptions) -> ProcessSpec:
     """Prepare the broker's directory (configuration; storage formatted once) and return how to run it.
 
     Raises RunBusError when jars or Java cannot be had, or the storage cannot be formatted.
@@ -98,7 +98,7 @@ def kafka_service(options: KafkaOptions) -> Service:
     properties = write_configuration(options)
     if not (options.home / "data" / "meta.properties").is_file():
         format_storage(command, properties)
-    return Service(
+    return ProcessSpec(
         name="kafka",
         argv=(*command, "kafka.Kafka", str(properties)),
         probe=partial(broker_answers, options.port),

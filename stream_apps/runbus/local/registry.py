@@ -1,4 +1,4 @@
-"""Optional schema registry of the local stack: Apicurio, which speaks the Confluent API, as a ``Service``."""
+"""Describes the process of the optional schema registry: Apicurio, which speaks the Confluent API."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +8,7 @@ from runbus.config.errors import RunBusError
 from runbus.local.jars import Artifact, unpacked
 from runbus.local.java import find_java
 from runbus.local.ports import LOOPBACK, http_answers
-from runbus.local.service import Service
+from runbus.local.process import ProcessSpec
 
 _APICURIO = Artifact("io.apicurio", "apicurio-registry-app", "3.0.9", "all", "tar.gz")
 CONFLUENT_PATH = "/apis/ccompat/v7"
@@ -29,7 +29,7 @@ class RegistryOptions:
         return f"http://{LOOPBACK}:{self.port}{CONFLUENT_PATH}"
 
 
-def registry_service(options: RegistryOptions) -> Service:
+def registry_service(options: RegistryOptions) -> ProcessSpec:
     """Download the registry once and return how to run it. Raises RunBusError when it cannot be had."""
     jars = ":".join(str(jar) for jar in registry_jars(options.cache))
     options.home.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def registry_service(options: RegistryOptions) -> Service:
     }
     properties = (f"-D{name}={value}" for name, value in settings.items())
     command = (str(find_java()), f"-Xmx{options.heap_mb}m", "-XX:+UseSerialGC", *properties)
-    return Service(
+    return ProcessSpec(
         name="registry",
         argv=(*command, "-cp", jars, "io.quarkus.runner.GeneratedMain"),
         probe=partial(registry_answers, options.port),

@@ -19,8 +19,8 @@ from runbus.local.clickhouse import OWNER, READER, ClickHouseOptions, clickhouse
 from runbus.local.kafka import KafkaOptions, broker_answers, kafka_service
 from runbus.local.paths import enough_space, save_private, writable_directory
 from runbus.local.ports import answers, choose
+from runbus.local.process import ProcessSpec, wait_ready
 from runbus.local.registry import CONFLUENT_PATH, RegistryOptions, registry_answers, registry_service
-from runbus.local.service import Service, wait_ready
 from runbus.local.state import StackState, load_state, save_state
 from runbus.local.supervision import ProcessState, Supervisor
 
@@ -45,8 +45,8 @@ class StackOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """A process of RunBus that runs on the stack, for example ``App("sink", (sys.executable, "-m", ..., "sink"))``.
+class StackProcess:
+    """Describes a process of RunBus that runs on the engines of the stack, for example the sink.
 
     ``environment`` is added to what every process of the stack gets.
     """
@@ -107,7 +107,7 @@ class Stack:
         self.config_file = self.home / FILE_NAME
         self._state_file = self.home / "stack.json"
 
-    def up(self, apps: Sequence[App] = (), prepare: Callable[[Endpoints], None] | None = None) -> Endpoints:
+    def up(self, apps: Sequence[StackProcess] = (), prepare: Callable[[Endpoints], None] | None = None) -> Endpoints:
         """Bring everything up and return the addresses once all engines answer; what runs already is left alone.
 
         ``prepare`` runs between the engines and the apps, at every call: it must be repeatable. With
@@ -142,7 +142,9 @@ class Stack:
         statuses = tuple(self._process_status(process, state) for process in known.values())
         return StackStatus(self.home, running, self.supervisor.is_stale(), endpoints, statuses)
 
-    def _start(self, apps: Sequence[App], prepare: Callable[[Endpoints], None] | None, *, fresh: bool) -> Endpoints:
+    def _start(
+        self, apps: Sequence[StackProcess], prepare: Callable[[Endpoints], None] | None, *, fresh: bool
+    ) -> Endpoints:
         state = load_state(self._state_file)
         if fresh:
             self._wait_for_remains(state)
@@ -199,7 +201,7 @@ class Stack:
             registry_port=registry_port or state.registry_port,
         )
 
-    def _engines(self, state: StackState, *, registry: bool) -> list[Service]:
+    def _engines(self, state: StackState, *, registry: bool) -> list[ProcessSpec]:
         data, jars = self.home / "data", self.options.cache or cache()
         kafka = KafkaOptions(data / "kafka", state.kafka_port, state.controller_port, jars)
         clickhouse = ClickHouseOptions(
@@ -210,10 +212,10 @@ class Stack:
             services.append(registry_service(RegistryOptions(data / "registry", state.registry_port, jars)))
         return services
 
-    def _app(self, app: App) -> Service:
+    def _app(self, app: StackProcess) -> ProcessSpec:
         environment = {"RUNBUS_HOME": str(self.home), "RUNBUS_CONFIG": str(self.config_file), "PYTHONUNBUFFERED": "1"}
         environment |= app.environment
-        return Service(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
+        return ProcessSpec(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
 
     def _endpoints(self, state: StackState, *, registry: bool) -> Endpoints:
         return Endpoints(

@@ -25,7 +25,7 @@ from runbus.config.errors import RunBusError
 from runbus.local.child import PARENT_VARIABLE, wrap
 from runbus.local.env import stack_environment
 from runbus.local.paths import save_private
-from runbus.local.service import Service, last_lines
+from runbus.local.process import ProcessSpec, last_lines
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Supervisor:
         """Tell whether supervisord died without cleaning up: its socket is there and nobody answers."""
         return self.socket.exists() and not self.is_running()
 
-    def start(self, services: Iterable[tuple[Service, int]], *, tied: bool) -> None:
+    def start(self, services: Iterable[tuple[ProcessSpec, int]], *, tied: bool) -> None:
         """Start supervisord with ``(service, priority)`` pairs, none of them started yet.
 
         ``tied``: it dies with this process, however that ends (call it from the main thread). Otherwise it outlives
@@ -145,7 +145,7 @@ class Supervisor:
             time.sleep(0.05)
         process.returncode = 0  # not waited for here, see `stop`; spares the warning about a child left running
 
-    def configure(self, services: Iterable[tuple[Service, int]]) -> None:
+    def configure(self, services: Iterable[tuple[ProcessSpec, int]]) -> None:
         """Write the configuration for ``(service, priority)`` pairs; a running supervisord reads it in ``adopt``."""
         for directory in (self.logs, self._run, self.socket.parent):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -219,7 +219,7 @@ class Supervisor:
     def _configuration(self) -> Path:
         return self._run / "supervisord.conf"
 
-    def _environment(self, service: Service) -> Path | None:
+    def _environment(self, service: ProcessSpec) -> Path | None:
         if not service.env:
             return None
         # Not in supervisord's own configuration: its parser has no way to write a double quote.
@@ -227,7 +227,7 @@ class Supervisor:
         save_private(path, json.dumps(dict(service.env)))
         return path
 
-    def _program(self, service: Service, priority: int) -> str:
+    def _program(self, service: ProcessSpec, priority: int) -> str:
         return _PROGRAM.format(
             name=service.name,
             command=_escape(shlex.join(wrap(service.argv, self._environment(service)))),

@@ -22,7 +22,7 @@ from runbus.config.sources import cache
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import Running, Service, last_lines, start
+from runbus.local.process import ProcessSpec, RunningProcess, last_lines, start
 from runbus.schemas.admin import apply_topics
 from tests.faults.rig import PARTITIONS, ROOT, until
 
@@ -32,7 +32,7 @@ TRAP_S = 5.0
 class Mortal:
     """A service that is killed again and again. It runs from the moment it is made; `stop` ends it for good."""
 
-    def __init__(self, service: Service, log: Path) -> None:
+    def __init__(self, service: ProcessSpec, log: Path) -> None:
         self._service = service
         self._log = log
         self._running = start(service, log)
@@ -50,7 +50,7 @@ class Mortal:
 
     def again(self) -> None:
         """Start it anew; does not wait until it answers."""
-        self._running = Running(self._service, self._log)
+        self._running = RunningProcess(self._service, self._log)
 
     def wait_ready(self) -> None:
         """Return once it answers."""

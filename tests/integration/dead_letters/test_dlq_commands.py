@@ -16,7 +16,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.secret import Secret
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
-from runbus.local.service import start
+from runbus.local.process import start
 from runbus.schemas.admin import admin_client
 from runbus.schemas.codec import Codec
 from runbus.schemas.dead_letters import letter_headers

@@ -14,7 +14,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import Running, start
+from runbus.local.process import RunningProcess, start
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.admin import apply_topics
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
     """Yield a broker of this test alone; the test may kill it and append its successor."""
     options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
     started = [start(kafka_service(options), tmp_path / "kafka.log")]
@@ -31,7 +31,7 @@ def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
 
 
 def test_sigkill_of_the_broker_loses_and_repeats_nothing(
-    broker: tuple[KafkaOptions, list[Running]],
+    broker: tuple[KafkaOptions, list[RunningProcess]],
     tmp_path: Path,
     read_log: Callable[[KafkaSettings], Any],
     caplog: pytest.LogCaptureFixture,

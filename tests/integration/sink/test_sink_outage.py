@@ -10,7 +10,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.schemas.admin import admin_client, apply_topics
 from runbus.sink.api import Committed, LogUnavailable, Position
 from runbus.sink.clients import new_reader

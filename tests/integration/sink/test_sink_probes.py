@@ -10,7 +10,7 @@ from runbus.config.kafka import KafkaSettings
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import start as start_engine
+from runbus.local.process import start as start_engine
 from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat

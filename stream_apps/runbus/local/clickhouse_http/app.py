@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from runbus.local.clickhouse_http.engine import Engine, Stream
+from runbus.local.clickhouse_http.engine import ChdbEngine, ResultStream
 from runbus.local.clickhouse_http.errors import EngineError
 from runbus.local.clickhouse_http.execution import execute
 from runbus.local.clickhouse_http.requests import Command, read_command
@@ -26,7 +26,7 @@ _INSERT_THREADS = 8
 class ClickHouseHttp:
     """Endpoints over one engine and a fixed set of users."""
 
-    def __init__(self, engine: Engine, users: Mapping[str, User], timezone: str) -> None:
+    def __init__(self, engine: ChdbEngine, users: Mapping[str, User], timezone: str) -> None:
         """Take what the endpoints need; nothing is started here."""
         self._engine = engine
         self._users = users
@@ -58,7 +58,7 @@ class ClickHouseHttp:
         outcome, output = await to_thread.run_sync(work, limiter=limiter)
         if output:
             headers["X-ClickHouse-Format"] = output
-        if not isinstance(outcome, Stream):
+        if not isinstance(outcome, ResultStream):
             return result_response(outcome, command.accept_encoding, headers)
         try:
             first = await to_thread.run_sync(outcome.next, limiter=limiter)
@@ -72,7 +72,7 @@ class ClickHouseHttp:
         return PlainTextResponse("Ok.\n")
 
 
-def application(engine: Engine, users: Mapping[str, User]) -> Starlette:
+def application(engine: ChdbEngine, users: Mapping[str, User]) -> Starlette:
     """Build the application over an open engine."""
     with engine.session({}, {}, "") as session:
         timezone = session.run("SELECT timezone()", "TabSeparated", {}).body.decode().strip()

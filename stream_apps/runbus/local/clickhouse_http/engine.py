@@ -31,7 +31,7 @@ class Result:
     summary: dict[str, str] = field(default_factory=dict)
 
 
-class Engine:
+class ChdbEngine:
     """The one engine of this process on ``path``, which no other process may open meanwhile."""
 
     def __init__(self, path: Path) -> None:
@@ -57,9 +57,9 @@ class Engine:
         self._pin.close()
         self._lock.close()
 
-    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "Session":
+    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "ChdbSession":
         """Open a session: the client's ``settings``, then ``limits``, which win; ``database`` may be empty."""
-        session = Session(chdb.connect(str(self.path)))
+        session = ChdbSession(chdb.connect(str(self.path)))
         try:
             if database:
                 session.run(f"USE {_identifier(database)}", "Null", {})
@@ -72,7 +72,7 @@ class Engine:
         return session
 
     @contextmanager
-    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["Session"]:
+    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["ChdbSession"]:
         """Open a session for the length of a ``with`` block."""
         session = self.open(settings, limits, database)
         try:
@@ -81,7 +81,7 @@ class Engine:
             session.close()
 
 
-class Session:
+class ChdbSession:
     """One connection to the engine, for one request."""
 
     def __init__(self, connection: Connection) -> None:
@@ -124,18 +124,18 @@ class Session:
             source = f"FROM INFILE {_literal(spool.name)} COMPRESSION 'none'"
             return self.run(f"{before} {source} {settings} FORMAT {input_format}", "Null", {})
 
-    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "Stream":
+    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "ResultStream":
         """Start a SELECT whose result comes in pieces. The stream owns this session from here on."""
         try:
-            return Stream(self, self._connection.send_query(statement, output, params=dict(parameters)))
+            return ResultStream(self, self._connection.send_query(statement, output, params=dict(parameters)))
         except (chdb.ChdbError, RuntimeError) as error:
             raise EngineError(str(error)) from None
 
 
-class Stream:
+class ResultStream:
     """A running SELECT. Close it: left to the garbage collector, it blocks the thread that happens to collect it."""
 
-    def __init__(self, session: Session, result: StreamingResult) -> None:
+    def __init__(self, session: ChdbSession, result: StreamingResult) -> None:
         """Wrap a chDB streaming result and its session."""
         self._session = session
         self._result = result

@@ -1,6 +1,6 @@
 """What a command does: who may run it, as what, and whether the answer is complete or a stream."""
 
-from runbus.local.clickhouse_http.engine import Engine, Result, Session, Stream
+from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
 from runbus.local.clickhouse_http.requests import Command
 from runbus.local.clickhouse_http.sql import (
@@ -30,7 +30,7 @@ _STREAMABLE = frozenset(
 )
 
 
-def execute(engine: Engine, command: Command, user: User) -> tuple[Result | Stream, str]:
+def execute(engine: ChdbEngine, command: Command, user: User) -> tuple[Result | ResultStream, str]:
     """Run a command; returns its result or a started stream, and the output format ("" when nothing is returned).
 
     Blocks. Raises EngineError.
@@ -58,7 +58,7 @@ def execute(engine: Engine, command: Command, user: User) -> tuple[Result | Stre
             session.close()
 
 
-def _check(engine: Engine, command: Command, user: User, kind: bytes) -> None:
+def _check(engine: ChdbEngine, command: Command, user: User, kind: bytes) -> None:
     if kind != b"INSERT" and not is_single(command.statement):
         raise engine_error(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
     if user.owner:
@@ -68,7 +68,7 @@ def _check(engine: Engine, command: Command, user: User, kind: bytes) -> None:
     refuse_outside_access(command.statement, engine.table_functions)
 
 
-def _insert(session: Session, command: Command) -> Result:
+def _insert(session: ChdbSession, command: Command) -> Result:
     insert = split_insert(command.statement)
     if insert is None:  # VALUES or SELECT: the statement is all there is
         statement = command.statement + (b"\n" + command.data if command.data else b"")
