@@ -13,6 +13,7 @@ import pytest
 
 from runbus.config.catalogue import SETTINGS
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress
 from runbus.local.child import wrap
 from runbus.local.env import stack_environment
 from runbus.local.jars import Artifact, class_path
@@ -88,16 +89,13 @@ def cached(cache: Path) -> tuple[Path, ...]:
         jar.touch()
     from runbus.local import jars as module
 
-    def resolve(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
-        return jars[:1]
-
-    def download(_artifact: Artifact, _cache: Path) -> Path:
-        return jars[1]
+    def fetch(wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
+        assert wanted == (ROOT, EXTRA)
+        return jars
 
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
-        context.setattr(module, "_resolve", resolve)
-        context.setattr(module, "_download", download)
+        context.setattr(module, "_fetch", fetch)
         assert class_path(ROOT, cache, alone=(EXTRA,)) == jars
     return jars
 
@@ -125,12 +123,12 @@ def test_two_at_once_resolve_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     calls: list[int] = []
     inside = threading.Barrier(2, timeout=5)
 
-    def resolve(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
+    def fetch(_wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
         calls.append(1)
         inside.wait()
         return (tmp_path / "a.jar",)
 
-    monkeypatch.setattr("runbus.local.jars._resolve", resolve)
+    monkeypatch.setattr("runbus.local.jars._fetch", fetch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(class_path, ROOT, tmp_path)
         second = pool.submit(class_path, ROOT, tmp_path)
@@ -142,10 +140,10 @@ def test_two_at_once_resolve_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_unreachable_registry_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the resolver raises becomes one sentence that names the artifact and what to check."""
 
-    def fail(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
+    def fail(_wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("runbus.local.jars._resolve", fail)
+    monkeypatch.setattr("runbus.local.jars._fetch", fail)
     with pytest.raises(RunBusError, match=r"cannot get g:a:1 .* ConnectionError: no route.*RUNBUS_CACHE"):
         class_path(ROOT, tmp_path)
 

@@ -1,4 +1,4 @@
-"""The demo: a whole stack, agents that really learn, steps visible while they run, and the audit at the end."""
+"""Runs the demo: a whole stack, agents that really learn, steps visible while they run, and the audit at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,9 @@ from runbus.clickhouse.queries import query
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.local.agents.tasks import TASKS
-from runbus.local.apps import APPS, SINK, prepare, sources, wait_for_apps
+from runbus.local.apps import SINK, sources, stack_plan
 from runbus.local.paths import writable_directory
 from runbus.local.process import ProcessSpec, RunningProcess, last_lines
 from runbus.local.stack import Endpoints, Stack
@@ -40,6 +41,11 @@ _ENDED_WELL = (0, -signal.SIGTERM)
 _SETTLE_S = 60.0  # the sink stores what is left in a second or two; after a restart of an engine in ten
 
 Say = Callable[[str], None]
+Shown = Callable[[], AbstractContextManager[OnProgress]]
+
+
+def _nothing_shown() -> AbstractContextManager[OnProgress]:
+    return nullcontext(unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +121,8 @@ class Progress:
     age_ms: int
 
 
-def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult:
-    """Run the demo in `stack` (whose home is `home`) and return how it ended.
+def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_shown) -> DemoResult:
+    """Run the demo in `stack` and return how it ended; `shown` shows the progress of the start.
 
     Ctrl-C ends the agents, not the audit. A stack that ran before goes on running.
 
@@ -124,13 +130,12 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult
         RunBusError: something could not be started, or the stack was stopped under the demo.
     """
     began = time.monotonic()
-    with _only_one(home), ExitStack() as cleanup:
+    with _only_one(stack.home), ExitStack() as cleanup:
         if not stack.status().running:
             cleanup.callback(stack.down)
         say("starting Kafka, ClickHouse, the sink and the stream apps ...")
-        start = datetime.now(UTC)
-        endpoints = stack.up(APPS, prepare)
-        wait_for_apps(endpoints, start, [SINK])
+        with shown() as report:
+            endpoints = stack.up(stack_plan([SINK], report))
         say(f"Kafka        {endpoints.bootstrap_servers}")
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.local.jars import Artifact, unpacked
 from runbus.local.java import find_java
 from runbus.local.ports import LOOPBACK, http_answers
@@ -29,9 +30,9 @@ class RegistryOptions:
         return f"http://{LOOPBACK}:{self.port}{CONFLUENT_PATH}"
 
 
-def registry_service(options: RegistryOptions) -> ProcessSpec:
+def registry_service(options: RegistryOptions, report: OnProgress = unseen) -> ProcessSpec:
     """Download the registry once and return how to run it. Raises RunBusError when it cannot be had."""
-    jars = ":".join(str(jar) for jar in registry_jars(options.cache))
+    jars = ":".join(str(jar) for jar in registry_jars(options.cache, report))
     options.home.mkdir(parents=True, exist_ok=True)
     settings = {
         "quarkus.http.host": LOOPBACK,
@@ -54,9 +55,9 @@ def registry_service(options: RegistryOptions) -> ProcessSpec:
     )
 
 
-def registry_jars(cache: Path) -> tuple[Path, ...]:
+def registry_jars(cache: Path, report: OnProgress = unseen) -> tuple[Path, ...]:
     """Return the class path of the registry, downloaded once. Raises RunBusError when it cannot be had."""
-    content = unpacked(_APICURIO, cache)
+    content = unpacked(_APICURIO, cache, report)
     runner = next(content.rglob("*-runner.jar"), None)
     if runner is None:
         raise RunBusError(f"{content} holds no registry. Remove the directory and try again.")
