@@ -15,6 +15,7 @@ from runbus.local.clickhouse_http.errors import EngineError
 from runbus.local.clickhouse_http.execution import execute
 from runbus.local.clickhouse_http.requests import Command, read_command
 from runbus.local.clickhouse_http.responses import error_response, result_response, stream_response
+from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import first_word
 from runbus.local.clickhouse_http.users import User, authenticate
 
@@ -28,7 +29,7 @@ class ClickHouseHttp:
 
     def __init__(self, engine: ChdbEngine, users: Mapping[str, User], timezone: str) -> None:
         """Take what the endpoints need; nothing is started here."""
-        self._engine = engine
+        self._sessions = Sessions(engine)
         self._users = users
         self._timezone = timezone
         self._reads = CapacityLimiter(_READ_THREADS)
@@ -54,7 +55,7 @@ class ClickHouseHttp:
 
     async def _run(self, command: Command, user: User, headers: dict[str, str]) -> Response:
         limiter = self._inserts if first_word(command.statement) == b"INSERT" else self._reads
-        work = partial(execute, self._engine, command, user)
+        work = partial(execute, self._sessions, command, user)
         outcome, output = await to_thread.run_sync(work, limiter=limiter)
         if output:
             headers["X-ClickHouse-Format"] = output
