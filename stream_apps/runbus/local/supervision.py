@@ -236,10 +236,12 @@ class Supervisor:
 
     def pid(self) -> int | None:
         """Return the process id of supervisord, None when it is not running."""
+        if self._is_locked() and (locker := self._locker()):
+            return locker  # whether it answers or not
         try:
             return int(cast("int", self._call("getPID")))
         except (OSError, xmlrpc.client.Fault):
-            return self._locker() if self._is_locked() else None
+            return None
 
     def stop(self, seconds: float) -> bool:
         """Stop every process and supervisord; returns False when nothing ran.
