@@ -6,7 +6,7 @@ import http.client
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
 import clickhouse_connect
@@ -43,7 +43,9 @@ def clients(engine: ClickHouseOptions) -> Iterator[tuple[Client, Client]]:
     two.close()
 
 
-def ask(engine: ClickHouseOptions, statement: str, *, method: str = "POST", reader: bool = False, **query: str) -> str:
+def ask(
+    engine: ClickHouseOptions, statement: str, query: Mapping[str, str], *, method: str = "POST", reader: bool = False
+) -> str:
     """Send a request without any client library; return ClickHouse's error code, or the answer."""
     connection = http.client.HTTPConnection(LOOPBACK, engine.port, timeout=30)
     name, password = (READER, engine.reader_password) if reader else (OWNER, engine.owner_password)
@@ -76,36 +78,39 @@ def test_set_and_use_last_and_what_the_url_says_does_not(engine: ClickHouseOptio
     """SET and USE are for the session; settings and database of one request's URL are for that request."""
     session = {"session_id": uuid.uuid4().hex}
     state = "SELECT getSetting('max_threads'), getSetting('max_block_size'), currentDatabase()"
-    ask(engine, "SET max_threads = 3", **session)
-    default = ask(engine, state, **session)
+    ask(engine, "SET max_threads = 3", session)
+    default = ask(engine, state, session)
     assert default.startswith("3\t")
-    assert ask(engine, state, **session, max_threads="5", max_block_size="77", database="system") == "5\t77\tsystem"
-    assert ask(engine, state, **session) == default
-    ask(engine, "USE system", **session)
-    assert ask(engine, "SELECT currentDatabase()", **session) == "system"
-    assert ask(engine, "SELECT 1", **session, no_such_setting="1") == "115"
-    assert ask(engine, "SELECT getSetting('max_threads')", **session) == "3"
+    assert (
+        ask(engine, state, {**session, "max_threads": "5", "max_block_size": "77", "database": "system"})
+        == "5\t77\tsystem"
+    )
+    assert ask(engine, state, session) == default
+    ask(engine, "USE system", session)
+    assert ask(engine, "SELECT currentDatabase()", session) == "system"
+    assert ask(engine, "SELECT 1", {**session, "no_such_setting": "1"}) == "115"
+    assert ask(engine, "SELECT getSetting('max_threads')", session) == "3"
 
 
 def test_a_session_that_was_unused_for_its_timeout_is_gone(engine: ClickHouseOptions) -> None:
     """session_timeout counts from the last use; session_check tells whether the session is there."""
     session = {"session_id": uuid.uuid4().hex, "session_timeout": "2"}
-    assert ask(engine, "SELECT 1", **session, session_check="1") == NOT_FOUND
-    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", **session) == ""
+    assert ask(engine, "SELECT 1", {**session, "session_check": "1"}) == NOT_FOUND
+    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", session) == ""
     for _ in range(3):
         time.sleep(1)
-        assert ask(engine, "SELECT count() FROM t", **session, session_check="1") == "0"
+        assert ask(engine, "SELECT count() FROM t", {**session, "session_check": "1"}) == "0"
     time.sleep(2.5)
-    assert ask(engine, "SELECT count() FROM t", **session, session_check="1") == NOT_FOUND
-    assert ask(engine, "SELECT count() FROM t", **session) == "60"
-    assert ask(engine, "SELECT 1", **session, close_session="1") == "1"
-    assert ask(engine, "SELECT 1", **session, session_check="1") == NOT_FOUND
+    assert ask(engine, "SELECT count() FROM t", {**session, "session_check": "1"}) == NOT_FOUND
+    assert ask(engine, "SELECT count() FROM t", session) == "60"
+    assert ask(engine, "SELECT 1", {**session, "close_session": "1"}) == "1"
+    assert ask(engine, "SELECT 1", {**session, "session_check": "1"}) == NOT_FOUND
 
 
 @pytest.mark.parametrize("timeout", ["3601", "soon", "-1"])
 def test_a_timeout_that_a_server_refuses_is_refused(engine: ClickHouseOptions, timeout: str) -> None:
     """More than an hour and what is no number have the server's code."""
-    assert ask(engine, "SELECT 1", session_id="x", session_timeout=timeout) == BAD_TIMEOUT
+    assert ask(engine, "SELECT 1", {"session_id": "x", "session_timeout": timeout}) == BAD_TIMEOUT
 
 
 @pytest.mark.parametrize("reader", [False, True], ids=["owner", "reader"])
@@ -114,28 +119,26 @@ def test_a_session_serves_one_request_at_a_time(engine: ClickHouseOptions, *, re
     session = {"session_id": uuid.uuid4().hex}
     answers: list[str] = []
     slow = "SELECT sum(sleepEachRow(0.1)) FROM numbers(20) SETTINGS max_block_size = 1"
-    first = threading.Thread(target=lambda: answers.append(ask(engine, slow, reader=reader, **session)))
+    first = threading.Thread(target=lambda: answers.append(ask(engine, slow, session, reader=reader)))
     first.start()
-    while ask(engine, "SELECT 1", reader=reader, **session) != LOCKED:
+    while ask(engine, "SELECT 1", session, reader=reader) != LOCKED:
         assert first.is_alive()
-    assert ask(engine, "SELECT 1", reader=reader, session_id="another") == "1"
-    assert ask(engine, "SELECT 1", reader=not reader, **session) == "1", (
-        "the same id of another user is another session"
-    )
+    assert ask(engine, "SELECT 1", {"session_id": "another"}, reader=reader) == "1"
+    assert ask(engine, "SELECT 1", session, reader=not reader) == "1", "the same id of another user is another session"
     first.join(30)
     assert answers == ["0"]
-    assert ask(engine, "SELECT 1", reader=reader, **session, session_check="1") == "1"
+    assert ask(engine, "SELECT 1", {**session, "session_check": "1"}, reader=reader) == "1"
 
 
 def test_a_session_gives_nobody_more_rights(engine: ClickHouseOptions) -> None:
     """A reader writes nothing, a GET of the owner writes nothing and sees the temporary table."""
     session = {"session_id": uuid.uuid4().hex}
-    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", reader=True, **session) == "164"
-    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", **session) == ""
-    assert ask(engine, "INSERT INTO t VALUES (1)", method="GET", **session) == "164"
-    assert ask(engine, "SELECT count() FROM t", method="GET", **session) == "0"
-    assert ask(engine, "INSERT INTO t VALUES (1)", **session) == ""
-    assert ask(engine, "SELECT count() FROM t", reader=True, **session) == "60"
+    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", session, reader=True) == "164"
+    assert ask(engine, "CREATE TEMPORARY TABLE t (x Int8)", session) == ""
+    assert ask(engine, "INSERT INTO t VALUES (1)", session, method="GET") == "164"
+    assert ask(engine, "SELECT count() FROM t", session, method="GET") == "0"
+    assert ask(engine, "INSERT INTO t VALUES (1)", session) == ""
+    assert ask(engine, "SELECT count() FROM t", session, reader=True) == "60"
 
 
 def test_a_stream_that_nobody_reads_to_its_end_frees_its_session(
@@ -150,7 +153,7 @@ def test_a_stream_that_nobody_reads_to_its_end_frees_its_session(
     while _refusal(one, "SELECT count() FROM kept") == LOCKED:
         assert time.monotonic() < deadline
     assert one.command("SELECT count() FROM kept") == 0
-    assert ask(engine, "SELECT 1") == "1"
+    assert ask(engine, "SELECT 1", {}) == "1"
 
 
 def _refusal(client: Client, statement: str) -> str:

@@ -74,6 +74,7 @@ def _open(sessions: Sessions, command: Command, user: User, kind: bytes) -> Chdb
         limits.pop("readonly", None)  # it could not be taken back: the check of the statement stands for it
         if command.read_only and kind not in READING | _SETTING:
             raise engine_error(READONLY, "READONLY", f"{user.name}: Cannot execute query in readonly mode (GET).")
+        kept.has_set |= kind == b"SET"
         kept.prepare({**command.settings, **limits}, command.database)
     except BaseException:
         kept.close()

@@ -49,13 +49,17 @@ class SessionWish:
 
 
 class KeptSession(ChdbSession):
-    """A connection that the requests of one session use one after the other; ``close`` gives it back."""
+    """A connection that the requests of one session use one after the other; ``close`` gives it back.
+
+    ``has_set``: a SET has run in it.
+    """
 
     def __init__(self, connection: Connection, give_back: Callable[[], None]) -> None:
         """Wrap a connection; ``give_back`` is called at the end of each request."""
         super().__init__(connection)
         self._give_back = give_back
         self._undo: list[str] = []
+        self.has_set = False
 
     def close(self) -> None:
         """Take back what was set for one request and let the next one in."""
@@ -78,7 +82,7 @@ class KeptSession(ChdbSession):
     def _current(self, settings: Mapping[str, str], database: str) -> list[str]:
         """Return the statements that bring back what is set now."""
         undo = [f"SET {name} = DEFAULT" for name in settings if name.isidentifier()]
-        if settings:
+        if settings and self.has_set:  # looking takes some milliseconds
             names = ", ".join(literal(name) for name in settings)
             changed = f"SELECT name, value FROM system.settings WHERE changed AND name IN ({names})"  # noqa: S608
             found = self.run(changed, "JSONCompactEachRow", {})
