@@ -149,7 +149,8 @@ class Stack:
                 if full and isinstance(error, (OSError, RunBusError)):
                     raise RunBusError(_FULL.format(self.home)) from error
                 if isinstance(error, OSError):
-                    raise RunBusError(f"cannot start the stack of {self.home}: {error}.") from error
+                    reason = f"{error.strerror or error} ({error.filename or self.home})"
+                    raise RunBusError(f"cannot start the stack of {self.home}: {reason}.") from error
                 raise
 
     def down(self) -> bool:

@@ -258,7 +258,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 self._kill()
             time.sleep(_LOOK_SECONDS)
-        self._remove_socket()
+        self._clean_up()
         return pid is not None
 
     def _release(self) -> None:
@@ -297,8 +297,10 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _remove_socket(self) -> None:
-        self.socket.unlink(missing_ok=True)
+    def _clean_up(self) -> None:
+        with suppress(OSError):  # a home that has become read-only
+            self._starting.unlink(missing_ok=True)
+            self.socket.unlink(missing_ok=True)
         if self.socket.parent != self._run and self.socket.parent.is_dir():
             self.socket.parent.rmdir()
 
