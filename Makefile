@@ -1,5 +1,5 @@
 # RunBus: `make demo` and `make test` set up everything they need on a machine that has Python >= 3.11 only.
-# ARGS passes options on: make demo ARGS="--seconds 20 --no-browser"; make test ARGS="-k sink"
+# ARGS passes options on: make demo ARGS="--seconds 20"; make test ARGS="-k sink"
 
 VENV := .venv
 BIN := $(VENV)/bin

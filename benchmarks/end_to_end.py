@@ -43,7 +43,8 @@ from runbus.clickhouse.client import connect
 from runbus.gymnasium import RecordSteps
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.apps import SINK, prepare, sources, wait_for_apps
-from runbus.local.stack import Endpoints, Stack, StackOptions
+from runbus.local.options import StackOptions
+from runbus.local.stack import Endpoints, Plan, Stack
 from runbus.recorder import Recorder
 from runbus.schemas.registry import codec
 from runbus.sink import SinkSettings
@@ -204,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder), StackOptions(tied=True))
         began = datetime.now(UTC)
-        endpoints = stack.up([SINK], prepare)
+        endpoints = stack.up(Plan([SINK], prepare))
         try:
             wait_for_apps(endpoints, began, [SINK])
             for number in range(args.rounds + 1):

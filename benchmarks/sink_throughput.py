@@ -46,7 +46,7 @@ from runbus.kafka.topics import stream_key
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec

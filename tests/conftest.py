@@ -24,8 +24,8 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
+from runbus.local.process import running
 from runbus.local.registry import RegistryOptions, registry_service
-from runbus.local.service import running
 
 # A shell that runs the tests in the background makes them ignore Ctrl-C, and every process that they start too. The
 # tests send it to their own processes, so it must mean what it means in a terminal.

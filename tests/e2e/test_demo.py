@@ -36,7 +36,7 @@ def _until(process: subprocess.Popen[str], text: str) -> str:
 
 def test_a_million_steps_of_four_learning_agents_are_stored_exactly_once(runbus: Command) -> None:
     """Four agents on real environments write over a million steps: none missing, none twice, and they did learn."""
-    audit = runbus.json("demo", "--steps", "260000", "--agents", "4", "--no-browser")
+    audit = runbus.json("demo", "--steps", "260000", "--agents", "4")
     total = audit["total"]
     assert total["produced"] == total["stored"] > 1_000_000
     assert (total["missing"], total["duplicates"], total["dropped"], total["in_flight"]) == (0, 0, 0, 0)
@@ -63,9 +63,9 @@ def _expect_learning(stack: Command) -> None:
 
 def test_ctrl_c_ends_the_agents_and_still_audits(runbus: Command) -> None:
     """Ctrl-C stops the agents, the audit table is printed, the exit code is 0 and no process is left."""
-    demo = runbus.start("demo", "--no-browser")
+    demo = runbus.start("demo")
     _until(demo, "first step visible by SQL")
-    second = runbus.run("demo", "--no-browser")
+    second = runbus.run("demo")
     assert second.returncode == 1
     assert "a demo is running" in second.stderr
     assert "Traceback" not in second.stderr
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_the_agents_and_still_audits(runbus: Command) -> None:
 
 def test_a_killed_demo_leaves_no_process(runbus: Command) -> None:
     """SIGKILL of the demo takes broker, engine, sink, supervisor and agents with it."""
-    demo = runbus.start("demo", "--no-browser")
+    demo = runbus.start("demo")
     _until(demo, "first step visible by SQL")
     assert len(processes_of(runbus.home)) >= 6
     demo.kill()
@@ -91,7 +91,7 @@ def test_a_home_that_is_no_folder_is_one_clear_line(tmp_path: Path) -> None:
     """A home that cannot be used is told in one line that names it, without a traceback."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    done = Command(blocked).run("demo", "--seconds", "1", "--no-browser")
+    done = Command(blocked).run("demo", "--seconds", "1")
     assert done.returncode == 1
     assert str(blocked) in done.stderr
     assert "Traceback" not in done.stderr
@@ -99,7 +99,7 @@ def test_a_home_that_is_no_folder_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_the_sink_killed_five_times_loses_nothing(runbus: Command) -> None:
     """Five SIGKILLs of the sink while four agents write over a million steps: none missing, none twice."""
-    demo = runbus.start("demo", "--agents", "4", "--no-browser", "--json")
+    demo = runbus.start("demo", "--agents", "4", "--json")
     stack = Stack(runbus.home / "demo")
     wait_for(lambda: stack.supervisor.is_running() and _stored(stack) > 0, "the first steps are stored", 90)
     killed: set[int] = set()

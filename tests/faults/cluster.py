@@ -15,7 +15,7 @@ from runbus.config.sources import cache
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, broker_answers, java_command, write_configuration
 from runbus.local.ports import LOOPBACK, free_port
-from runbus.local.service import Service
+from runbus.local.process import ProgramSpec
 from tests.faults.sink.mortal import Mortal
 
 NODES = 3
@@ -75,12 +75,12 @@ class Cluster:
             broker.kill_if_alive()
 
 
-def _service(options: KafkaOptions, more: str, cluster: str) -> Service:
+def _service(options: KafkaOptions, more: str, cluster: str) -> ProgramSpec:
     options.home.mkdir(parents=True)
     command, properties = java_command(options), write_configuration(options, more)
     tool = (*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties))
     subprocess.run(tool, check=True, capture_output=True)
-    return Service(
+    return ProgramSpec(
         name="kafka",
         argv=(*command, "kafka.Kafka", str(properties)),
         probe=partial(broker_answers, options.port),

@@ -10,7 +10,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import Running, start
+from runbus.local.process import RunningProcess, start
 from tests.faults.killing import POINTS
 from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import LONG, Place, killed_at, killed_at_random, stopped_beyond_its_session, without_broker
@@ -53,7 +53,7 @@ def test_zombies_are_fenced(kind: str, seed: int, settings: KafkaSettings, tmp_p
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
     """Yield a broker of this test alone; the test may kill it and append its successor."""
     options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
     started = [start(kafka_service(options), tmp_path / "kafka.log")]
@@ -63,7 +63,7 @@ def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kills_of_the_broker_change_nothing(
-    kind: str, broker: tuple[KafkaOptions, list[Running]], tmp_path: Path, say: Say
+    kind: str, broker: tuple[KafkaOptions, list[RunningProcess]], tmp_path: Path, say: Say
 ) -> None:
     """The broker is killed and started again under the running app, five times: what comes out equals the reference."""
     options, started = broker

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import LOOPBACK, free_port
-from runbus.local.service import running
+from runbus.local.process import running
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from runbus.local.clickhouse import OWNER, READER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from runbus.config.errors import RunBusError
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import free_port, listen
-from runbus.local.service import running, start
+from runbus.local.process import running, start
 
 pytestmark = pytest.mark.integration
 

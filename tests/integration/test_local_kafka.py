@@ -11,7 +11,7 @@ from runbus.config.errors import RunBusError
 from runbus.config.sources import cache
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port, listen
-from runbus.local.service import start
+from runbus.local.process import start
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ import pytest
 
 from runbus.config.sources import cache
 from runbus.local.ports import free_port
+from runbus.local.process import start
 from runbus.local.registry import RegistryOptions, registry_service
-from runbus.local.service import start
 
 pytestmark = pytest.mark.integration
 

@@ -20,15 +20,18 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from runbus.config.errors import RunBusError
 from runbus.local.apps import APPS, prepare, sources, wait_for_apps
+from runbus.local.options import StackOptions
 from runbus.local.ports import free_port, is_free, listen
-from runbus.local.service import Service, running
-from runbus.local.stack import App, Endpoints, Stack, StackOptions
+from runbus.local.process import ProgramSpec, running
+from runbus.local.stack import Endpoints, Plan, Stack, StackProcess
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
 
 pytestmark = pytest.mark.integration
 
-TICKER = App("ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)"))
+TICKER = StackProcess(
+    "ticker", (sys.executable, "-c", "import os, time; print(os.environ['RUNBUS_CONFIG']); time.sleep(600)")
+)
 
 DUMP = (sys.executable, "-c", "import json, os, time; print(json.dumps(dict(os.environ)), flush=True); time.sleep(600)")
 ELSEWHERE = {
@@ -86,7 +89,7 @@ def query(endpoints: Endpoints) -> Client:
 def test_data_ports_and_passwords_survive_a_restart(home: Path) -> None:
     """Down and up again: same addresses, same topic, same rows; between them nothing runs."""
     stack, prepared = Stack(home), list[Endpoints]()
-    first = stack.up([TICKER], prepared.append)
+    first = stack.up(Plan([TICKER], prepared.append))
     assert first.started == ("kafka", "clickhouse", "ticker")
     assert [e.bootstrap_servers for e in prepared] == [first.bootstrap_servers]
     admin = AdminClient({"bootstrap.servers": first.bootstrap_servers})
@@ -97,7 +100,7 @@ def test_data_ports_and_passwords_survive_a_restart(home: Path) -> None:
     client.command("INSERT INTO kept VALUES (1), (2)")
     client.close()
 
-    assert Stack(home).up([TICKER]).started == ()  # another process, everything is up already
+    assert Stack(home).up(Plan([TICKER])).started == ()  # another process, everything is up already
     running = pids(stack)
     assert stack.down() is True
     assert nothing_lives(running)
@@ -115,7 +118,7 @@ def test_data_ports_and_passwords_survive_a_restart(home: Path) -> None:
 
 def test_configuration_file_has_the_addresses_and_is_private(home: Path) -> None:
     """runbus.toml is what every command reads; it and the passwords are for this user only."""
-    endpoints = Stack(home).up([TICKER])
+    endpoints = Stack(home).up(Plan([TICKER]))
     content = tomllib.loads((home / "runbus.toml").read_text())
     assert content["kafka"]["bootstrap_servers"] == endpoints.bootstrap_servers
     assert content["clickhouse"]["url"] == endpoints.clickhouse_url
@@ -129,7 +132,7 @@ def test_configuration_file_has_the_addresses_and_is_private(home: Path) -> None
 def test_killed_processes_come_back_with_their_data(home: Path) -> None:
     """SIGKILL of broker, engine and app: each is restarted and ready again, nothing acknowledged is lost."""
     stack = Stack(home)
-    endpoints = stack.up([TICKER])
+    endpoints = stack.up(Plan([TICKER]))
     client = query(endpoints)
     client.command("CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a")
     client.command("INSERT INTO kept VALUES (1)")
@@ -150,7 +153,7 @@ def test_killed_processes_come_back_with_their_data(home: Path) -> None:
 def test_killed_supervisor_leaves_nothing_and_up_recovers(home: Path) -> None:
     """SIGKILL of supervisord takes every process along; status says so; the next up starts on the same ports."""
     stack = Stack(home)
-    first = stack.up([TICKER])
+    first = stack.up(Plan([TICKER]))
     before = pids(stack)
     os.kill(before["supervisord"], signal.SIGKILL)
     assert eventually(lambda: nothing_lives(before), 10)
@@ -176,7 +179,8 @@ def test_two_stacks_run_side_by_side(home: Path, tmp_path: Path) -> None:
 def test_tied_stack_dies_with_its_process(home: Path, end: signal.Signals) -> None:
     """A demo that is killed, or stopped by Ctrl-C, leaves no process behind."""
     script = (
-        "import sys, time; from pathlib import Path; from runbus.local.stack import Stack, StackOptions;"
+        "import sys, time; from pathlib import Path; from runbus.local.options import StackOptions;"
+        "from runbus.local.stack import Stack;"
         "Stack(Path(sys.argv[1]), StackOptions(tied=True)).up(); print('up', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
@@ -198,7 +202,7 @@ def test_interrupted_start_stops_what_it_started(home: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stack.up([TICKER], interrupt)
+        stack.up(Plan([TICKER], interrupt))
     assert len(seen) == 3
     assert nothing_lives(seen)
 
@@ -217,9 +221,9 @@ def test_engine_that_does_not_come_up_is_told_with_its_log(home: Path) -> None:
 
 def test_app_that_fails_at_once_is_shown_in_status(home: Path) -> None:
     """An app that cannot run does not stop the others, and status tells its state."""
-    failing = App("failing", (sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"))
+    failing = StackProcess("failing", (sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"))
     stack = Stack(home)
-    stack.up([failing, TICKER])
+    stack.up(Plan([failing, TICKER]))
 
     def state(name: str) -> str:
         return next(s.process.state for s in stack.status().processes if s.process.name == name)
@@ -259,10 +263,10 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
     for name, value in {**ELSEWHERE, "RUNBUS_SINK_RANGE_STEPS": "1000"}.items():
         monkeypatch.setenv(name, value)
     stack, began = Stack(home), datetime.now(UTC)
-    endpoints = stack.up([*APPS, App("dump", DUMP)], prepare)
+    endpoints = stack.up(Plan([*APPS, StackProcess("dump", DUMP)], prepare))
     wait_for_apps(endpoints, began)
     child = home / "logs" / "child.log"
-    with running(Service("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
+    with running(ProgramSpec("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
         pass
     output = stack.supervisor.log_path("dump")
     assert eventually(lambda: output.read_text().endswith("\n"))
@@ -275,13 +279,13 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
 def test_registry_of_a_new_stack_knows_the_schemas_and_stays(home: Path) -> None:
     """The sink of a new stack with a registry works at once; a later up without the option changes nothing."""
     began = datetime.now(UTC)
-    first = Stack(home, StackOptions(registry=True)).up(APPS, prepare)
+    first = Stack(home, StackOptions(registry=True)).up(Plan(APPS, prepare))
     wait_for_apps(first, began)
     schemas = registry(sources(first))
     assert schemas is not None
     assert schemas.id_of("runbus.steps", schema("StepBatch")) > 0
     text = (home / "runbus.toml").read_text()
-    second = Stack(home).up(APPS, prepare)
+    second = Stack(home).up(Plan(APPS, prepare))
     assert (second.started, second.registry_url) == ((), first.registry_url)
     assert (home / "runbus.toml").read_text() == text
     assert tomllib.loads(text)["registry"]["url"] == first.registry_url
@@ -322,7 +326,7 @@ def test_two_commands_at_once_do_not_mix(home: Path) -> None:
             Stack(home).down()
         refused.append(str(caught.value))
 
-    Stack(home).up(prepare=second)
+    Stack(home).up(Plan(prepare=second))
     assert "another runbus command" in refused[0]
 
 

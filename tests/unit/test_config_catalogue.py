@@ -28,7 +28,8 @@ EVERY: tuple[Setting[object], ...] = (*SETTINGS, *OPTIONS, *PLACES)
 WHOLE = {
     "schemas/runbus/config/sources.py": "reads the declared variables",
     "stream_apps/runbus/local/child.py": "RUNBUS_PARENT_PID, between a launcher and its child; adds to it",
-    "stream_apps/runbus/local/service.py": "hands it on to a process",
+    "stream_apps/runbus/local/kafka.py": "hands it on to Kafka's own tool",
+    "stream_apps/runbus/local/process.py": "hands it on to a process",
     "stream_apps/runbus/local/supervision.py": "hands it on to supervisord",
     "stream_apps/runbus/local/supervisord.py": "sets RUNBUS_PARENT_PID",
 }

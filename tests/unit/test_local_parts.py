@@ -13,13 +13,14 @@ import pytest
 
 from runbus.config.catalogue import SETTINGS
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress
 from runbus.local.child import wrap
 from runbus.local.env import stack_environment
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import java_version
 from runbus.local.paths import enough_space, writable_directory
 from runbus.local.ports import answers, choose, free_port, http_answers, is_free, listen
-from runbus.local.service import Service, last_lines, wait_ready
+from runbus.local.process import ProgramSpec, last_lines, wait_ready
 from runbus.local.state import StackState, load_state, save_state
 from runbus.local.supervision import Supervisor
 
@@ -88,16 +89,13 @@ def cached(cache: Path) -> tuple[Path, ...]:
         jar.touch()
     from runbus.local import jars as module
 
-    def resolve(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
-        return jars[:1]
-
-    def download(_artifact: Artifact, _cache: Path) -> Path:
-        return jars[1]
+    def fetch(wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
+        assert wanted == (ROOT, EXTRA)
+        return jars
 
     patch = pytest.MonkeyPatch()
     with patch.context() as context:
-        context.setattr(module, "_resolve", resolve)
-        context.setattr(module, "_download", download)
+        context.setattr(module, "_fetch", fetch)
         assert class_path(ROOT, cache, alone=(EXTRA,)) == jars
     return jars
 
@@ -125,12 +123,12 @@ def test_two_at_once_resolve_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     calls: list[int] = []
     inside = threading.Barrier(2, timeout=5)
 
-    def resolve(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
+    def fetch(_wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
         calls.append(1)
         inside.wait()
         return (tmp_path / "a.jar",)
 
-    monkeypatch.setattr("runbus.local.jars._resolve", resolve)
+    monkeypatch.setattr("runbus.local.jars._fetch", fetch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(class_path, ROOT, tmp_path)
         second = pool.submit(class_path, ROOT, tmp_path)
@@ -142,10 +140,10 @@ def test_two_at_once_resolve_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_unreachable_registry_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the resolver raises becomes one sentence that names the artifact and what to check."""
 
-    def fail(_root: Artifact, _cache: Path) -> tuple[Path, ...]:
+    def fail(_wanted: tuple[Artifact, ...], _cache: Path, _report: OnProgress) -> tuple[Path, ...]:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("runbus.local.jars._resolve", fail)
+    monkeypatch.setattr("runbus.local.jars._fetch", fail)
     with pytest.raises(RunBusError, match=r"cannot get g:a:1 .* ConnectionError: no route.*RUNBUS_CACHE"):
         class_path(ROOT, tmp_path)
 
@@ -174,12 +172,12 @@ def test_end_of_a_log_without_stack_frames(tmp_path: Path) -> None:
 
 def test_waiting_ends_when_the_process_does(tmp_path: Path) -> None:
     """A service that ended, or is too slow, is an error and not a wait."""
-    service = Service("thing", ("x",), probe=lambda: False, start_seconds=0.1)
+    service = ProgramSpec("thing", ("x",), probe=lambda: False, start_seconds=0.1)
     with pytest.raises(RunBusError, match="thing ended while starting"):
         wait_ready(service, tmp_path / "log", alive=lambda: False)
     with pytest.raises(RunBusError, match="thing did not answer within 0 s"):
         wait_ready(service, tmp_path / "log", alive=lambda: True)
-    wait_ready(Service("thing", ("x",), probe=lambda: True), tmp_path / "log", alive=lambda: False)
+    wait_ready(ProgramSpec("thing", ("x",), probe=lambda: True), tmp_path / "log", alive=lambda: False)
 
 
 def test_supervisor_configuration_keeps_odd_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +186,7 @@ def test_supervisor_configuration_keeps_odd_values(tmp_path: Path, monkeypatch: 
 
     home = tmp_path / "100% home"
     odd = 'a "b" \\ %d, c=d'
-    service = Service("app", ("run", odd, "it's"), lambda: True, {"ODD": odd}, home, stop_seconds=7)
+    service = ProgramSpec("app", ("run", odd, "it's"), lambda: True, {"ODD": odd}, home, stop_seconds=7)
     Supervisor(home).configure([(service, 5)])
 
     monkeypatch.chdir(home)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
-from runbus.recorder.subscription import Item, Outcome, Policy, QueueOptions, Subscription, SubscriptionStats
+from runbus.recorder.subscription import Item, Policy, QueueOptions, Subscription, SubscriptionStats
 
 
 class RunBus:
@@ -32,14 +32,13 @@ class RunBus:
         *,
         key: Callable[[Any], Hashable] | None = None,
         on_drop: Callable[[Any], None] | None = None,
-        on_ready: Callable[[], None] | None = None,
     ) -> Subscription:
         """Return a new subscription that gets what is published from now on; see QueueOptions for the arguments.
 
         Raises:
             ConfigError: the name is taken, or the options contradict each other.
         """
-        options = QueueOptions(policy, max_events, max_bytes, key, on_drop, on_ready)
+        options = QueueOptions(policy, max_events, max_bytes, key, on_drop)
         with self._lock:
             if any(s.name == name for s in self._subscriptions):
                 raise ConfigError(f"a subscription named {name!r} exists on this bus: close it, or take another name")
@@ -50,20 +49,19 @@ class RunBus:
     def publish(self, event: Any, *, events: int = 1, nbytes: int = 0) -> None:  # noqa: ANN401 - any event
         """Hand `event` to every subscription; it counts as `events` events of `nbytes` bytes (0 events = a marker)."""
         blocking: list[Subscription] = []
-        outcomes: list[tuple[Subscription, Outcome]] = []
+        losses: list[tuple[Subscription, tuple[Item, ...]]] = []
         with self._lock:
             item = Item(self._position, event, events, nbytes)
             self._position += 1
             for subscription in self._subscriptions:
                 if subscription.options.policy == "block":
                     blocking.append(subscription)
-                elif outcome := subscription.offer(item):
-                    outcomes.append((subscription, outcome))
-        for subscription, outcome in outcomes:
-            subscription.tell(outcome)
+                elif dropped := subscription.offer(item):
+                    losses.append((subscription, dropped))
+        for subscription, dropped in losses:
+            subscription.tell(dropped)
         for subscription in blocking:  # outside of the lock: whoever closes the subscription must get past us
-            if outcome := subscription.offer(item):
-                subscription.tell(outcome)
+            subscription.tell(subscription.offer(item))
 
     def block_until(self, deadline: Deadline | None) -> None:
         """Bound how long policy `block` makes publishers wait, in every subscription: see Subscription."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -32,7 +32,6 @@ class QueueOptions:
         max_events, max_bytes: the bounds. An event that alone exceeds them is dropped under every policy.
         key: for `conflate`: event -> the key of which only the newest matters.
         on_drop: called in the publisher's thread with each event that was dropped; must be quick and not raise.
-        on_ready: called in the publisher's thread when the queue stops being empty (an event loop's wake-up).
     """
 
     policy: Policy = "drop_oldest"
@@ -40,7 +39,6 @@ class QueueOptions:
     max_bytes: int = 64 * 1024 * 1024
     key: Callable[[Any], Hashable] | None = None
     on_drop: Callable[[Any], None] | None = None
-    on_ready: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -79,13 +77,6 @@ class Item(NamedTuple):
     event: Any
     events: int
     nbytes: int
-
-
-class Outcome(NamedTuple):
-    """What an offer did that somebody wants to hear of: dropped items, and whether the queue just got its first."""
-
-    dropped: tuple[Item, ...]
-    ready: bool
 
 
 class _Amount:
@@ -244,34 +235,31 @@ class Subscription:
                 waiting_bytes=self._waiting.nbytes,
             )
 
-    def offer(self, item: Item) -> Outcome | None:
+    def offer(self, item: Item) -> tuple[Item, ...]:
         """Put an event into the queue, as the policy says. Called by the bus; blocks under policy `block` only.
 
-        Returns what `tell` must pass on once the bus holds no lock, or None.
+        Returns the dropped items, which `tell` must pass on once the bus holds no lock.
         """
         with self._changed:
             if self._closed:
-                return None
+                return ()
             self._accepted.add(item)
-            was_empty = not self._items
             refused, dropped = (False, []) if item.events == 0 else self._make_room(item)
             if refused:
                 self._dropped.add(item)
                 self._position = max(self._position, item.position + 1)
-                return Outcome((item,), ready=False)
+                return (item,)
             self._items[self._key(item)] = item
             self._waiting.add(item)
             if self._readers:
                 self._changed.notify()
-        return Outcome(tuple(dropped), was_empty) if dropped or was_empty else None
+        return tuple(dropped)
 
-    def tell(self, outcome: Outcome) -> None:
-        """Call the callbacks of `on_drop` and `on_ready`."""
+    def tell(self, dropped: Iterable[Item]) -> None:
+        """Call `on_drop` with each dropped event."""
         if self.options.on_drop is not None:
-            for lost in outcome.dropped:
+            for lost in dropped:
                 self.options.on_drop(lost.event)
-        if outcome.ready and self.options.on_ready is not None:
-            self.options.on_ready()
 
     def _key(self, item: Item) -> Hashable:
         if self.options.key is None or item.events == 0:

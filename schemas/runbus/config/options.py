@@ -64,13 +64,27 @@ DLQ_RAW = Setting("RUNBUS_DLQ_RAW", "", optional(path()), "", "Write the value's
 DLQ_ALL = Setting("RUNBUS_DLQ_ALL", "", switch(), "false", "All letters about the topics that are stored.", "--all")
 
 # --- the local stack ---
-KAFKA_PORT = Setting("RUNBUS_KAFKA_PORT", "", integer(0, 65535), "0", "Port of Kafka; 0 = a free one.", "--kafka-port")
-CLICKHOUSE_PORT = Setting(
-    "RUNBUS_CLICKHOUSE_PORT", "", integer(0, 65535), "0", "Port of ClickHouse; 0 = a free one.", "--clickhouse-port"
+KAFKA_PORT = Setting(
+    "RUNBUS_KAFKA_PORT", "", optional(integer(0, 65535)), "", "Port of Kafka; 0 = a free one.", "--kafka-port"
 )
-REGISTRY = Setting("RUNBUS_REGISTRY", "", switch(), "false", "Run a schema registry too.", "--registry/--no-registry")
+CLICKHOUSE_PORT = Setting(
+    "RUNBUS_CLICKHOUSE_PORT",
+    "",
+    optional(integer(0, 65535)),
+    "",
+    "Port of ClickHouse; 0 = a free one.",
+    "--clickhouse-port",
+)
+REGISTRY = Setting(
+    "RUNBUS_REGISTRY", "", optional(switch()), "", "Run a schema registry too.", "--registry/--no-registry"
+)
 REGISTRY_PORT = Setting(
-    "RUNBUS_REGISTRY_PORT", "", integer(0, 65535), "0", "Port of the registry; 0 = a free one.", "--registry-port"
+    "RUNBUS_REGISTRY_PORT",
+    "",
+    optional(integer(0, 65535)),
+    "",
+    "Port of the registry; 0 = a free one.",
+    "--registry-port",
 )
 DEMO_SECONDS = Setting(
     "RUNBUS_DEMO_SECONDS", "", optional(seconds(0)), "", "Stop after so long; default: Ctrl-C.", "--seconds"
@@ -79,8 +93,5 @@ DEMO_STEPS = Setting(
     "RUNBUS_DEMO_STEPS", "", optional(integer(1)), "", "Stop after so many steps of each agent.", "--steps"
 )
 DEMO_AGENTS = Setting("RUNBUS_DEMO_AGENTS", "", integer(1), "2", "Agents; a process each.", "--agents")
-BROWSER = Setting(
-    "RUNBUS_BROWSER", "", switch(), "true", "Open the dashboard, where there is one.", "--browser/--no-browser"
-)
 
 OPTIONS: tuple[Setting[object], ...] = tuple(found for found in globals().values() if isinstance(found, Setting))

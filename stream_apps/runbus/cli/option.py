@@ -30,7 +30,7 @@ def flag(setting: Setting[object]) -> typer.models.OptionInfo:
 
 
 def _option(setting: Setting[object], parse: Callable[[str], object] | None) -> typer.models.OptionInfo:
-    bounded = setting.kind.allowed and not isinstance(setting.default_value, bool)
+    bounded = setting.kind.allowed and "/" not in setting.option  # a switch has two names, and says nothing else
     made: typer.models.OptionInfo = typer.Option(
         setting.option,
         envvar=setting.env,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated
 
 import typer
@@ -13,12 +13,17 @@ from runbus.cli.context import settings
 from runbus.cli.doctor import diagnose
 from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_table, say
+from runbus.cli.progress import progress
 from runbus.config import options as o
+from runbus.config.progress import OnProgress, unseen
 from runbus.config.sources import home
-from runbus.local.apps import APPS, prepare, wait_for_apps
+from runbus.local.apps import stack_plan
 from runbus.local.demo import DemoOptions
 from runbus.local.demo import demo as run_demo
-from runbus.local.stack import Stack, StackOptions
+from runbus.local.options import StackOptions
+from runbus.local.stack import Stack
+
+_INTERRUPTED = 130  # as a shell has it for Ctrl-C
 
 
 def register(app: typer.Typer) -> None:
@@ -31,17 +36,14 @@ def demo(
     seconds: Annotated[float | None, option(o.DEMO_SECONDS)] = o.DEMO_SECONDS.default_value,
     steps: Annotated[int | None, option(o.DEMO_STEPS)] = o.DEMO_STEPS.default_value,
     agents: Annotated[int, option(o.DEMO_AGENTS)] = o.DEMO_AGENTS.default_value,
-    browser: Annotated[  # noqa: ARG001 - the dashboard opens here as soon as there is one
-        bool, option(o.BROWSER)
-    ] = o.BROWSER.default_value,
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the stack starts, both mean: stop it again
-    folder = home() / "demo"
-    result = run_demo(
-        folder, Stack(folder, StackOptions(tied=True)), DemoOptions(seconds, steps, agents), _quiet if as_json else say
-    )
+    stack = Stack(home() / "demo", StackOptions(tied=True))
+    with _interrupted(stack):
+        result = run_demo(
+            stack, DemoOptions(seconds, steps, agents), _quiet if as_json else say, _shown(as_json=as_json)
+        )
     if as_json:
         print_json(result.audit.as_json())
     else:
@@ -57,22 +59,42 @@ def _quiet(_: str) -> None:
     """Say nothing: the JSON document is all that scripts read."""
 
 
+def _shown(*, as_json: bool) -> Callable[[], AbstractContextManager[OnProgress]]:
+    return (lambda: nullcontext(unseen)) if as_json else progress
+
+
+@contextmanager
+def _interrupted(stack: Stack) -> Iterator[None]:
+    """Turn an interrupted start into one sentence and the exit code of a command that was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"interrupted: what was started of the stack of {stack.home} is stopped again")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
 def up(
-    kafka_port: Annotated[int, option(o.KAFKA_PORT)] = o.KAFKA_PORT.default_value,
-    clickhouse_port: Annotated[int, option(o.CLICKHOUSE_PORT)] = o.CLICKHOUSE_PORT.default_value,
-    registry: Annotated[bool, option(o.REGISTRY)] = o.REGISTRY.default_value,
-    registry_port: Annotated[int, option(o.REGISTRY_PORT)] = o.REGISTRY_PORT.default_value,
+    kafka_port: Annotated[int | None, option(o.KAFKA_PORT)] = o.KAFKA_PORT.default_value,
+    clickhouse_port: Annotated[int | None, option(o.CLICKHOUSE_PORT)] = o.CLICKHOUSE_PORT.default_value,
+    registry: Annotated[bool | None, option(o.REGISTRY)] = o.REGISTRY.default_value,
+    registry_port: Annotated[int | None, option(o.REGISTRY_PORT)] = o.REGISTRY_PORT.default_value,
     as_json: Json = False,
 ) -> None:
-    """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts."""
+    """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts.
+
+    What is not given is as it was the last time. A start that fails is undone.
+    """
     stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
-    running, began = stack.status().running, datetime.now(UTC)
-    found = stack.up(APPS, prepare)
-    wait_for_apps(found, began)
+    running = stack.status().running
+    with _interrupted(stack), _shown(as_json=as_json)() as report:
+        found = stack.up(stack_plan(report=report))
     addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
     if as_json:
-        print_json({"already_running": running, **addresses, "config_file": str(found.config_file)})
+        rest = {"changed": list(found.changed), "config_file": str(found.config_file)}
+        print_json({"already_running": running, **addresses, **rest})
         return
+    for change in found.changed:
+        say(change)
     say(f"the stack of {stack.home} {'was up already' if running else 'is up'}")
     print_table(("SERVICE", "ADDRESS"), [(name, address) for name, address in addresses.items() if address])
     say(f"commands find it by {found.config_file}; `runbus down` stops it")

@@ -1,11 +1,11 @@
-"""What runs on the engines of a local stack, and what they need first: topics, tables, schemas."""
+"""Names what runs on the engines of a local stack, and makes what that needs first: topics, tables, schemas."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
 
@@ -16,11 +16,12 @@ from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.config.sources import Sources, read_sources
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.local.service import last_lines
-from runbus.local.stack import App, Endpoints
+from runbus.local.process import last_lines
+from runbus.local.stack import Endpoints, Plan, StackProcess
 from runbus.schemas.registry import registry
 
 #: Enough that several consumers can share a topic; few enough for one small machine.
@@ -30,9 +31,9 @@ LOCAL_PARTITIONS = 4
 _START_S = 60.0
 
 
-def _app(name: str, **environment: str) -> App:
+def _app(name: str, **environment: str) -> StackProcess:
     """Return a command as an app; its log says on which port its probes are."""
-    return App(
+    return StackProcess(
         name, (sys.executable, "-m", "runbus.cli", name), {"RUNBUS_PROBES_ADDRESS": "127.0.0.1:0", **environment}
     )
 
@@ -41,7 +42,7 @@ SINK = _app("sink")
 #: One worker of each; a fixed instance id, so that a restart after a crash takes over at once.
 EPISODES = _app("episodes", RUNBUS_STREAMS_INSTANCE_ID="episodes-local")
 LIVE_METRICS = _app("live-metrics", RUNBUS_STREAMS_INSTANCE_ID="live-metrics-local")
-APPS: tuple[App, ...] = (SINK, EPISODES, LIVE_METRICS)
+APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS)
 
 
 def sources(endpoints: Endpoints) -> Sources:
@@ -49,16 +50,25 @@ def sources(endpoints: Endpoints) -> Sources:
     return read_sources(environ={CONFIG_FILE_ENV: str(endpoints.config_file)})
 
 
-def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[App] = APPS) -> None:
+def stack_plan(heard: Sequence[StackProcess] = APPS, report: OnProgress = unseen) -> Plan:
+    """Return the start of everything, from now; it succeeds once each of `heard` works."""
+    began = datetime.now(UTC)
+    return Plan(APPS, prepare, lambda endpoints: wait_for_apps(endpoints, began, heard, report), report)
+
+
+def wait_for_apps(
+    endpoints: Endpoints, began: datetime, apps: Sequence[StackProcess] = APPS, report: OnProgress = unseen
+) -> None:
     """Return once a heartbeat that each app sent after `began` (UTC) is stored: the whole path works.
 
     Raises RunBusError, naming the log, when that takes longer than a start should.
     """
     settings = ClickHouseSettings.load(sources(endpoints))
     deadline = Deadline.after(_START_S, time.monotonic())
+    names = {app.name for app in apps}
     client = connect(settings)
     try:
-        while silent := {app.name for app in apps} - _heard(client, began):
+        while silent := names - _reported(_heard(client, began) & names, report):
             if deadline.passed(time.monotonic()):
                 name = SINK.name if SINK.name in silent else min(silent)  # without the sink nobody is heard
                 log = endpoints.config_file.parent / "logs" / f"{name}.log"
@@ -66,6 +76,12 @@ def wait_for_apps(endpoints: Endpoints, began: datetime, apps: Sequence[App] = A
             time.sleep(0.1)
     finally:
         client.close()
+
+
+def _reported(ready: set[str], report: OnProgress) -> set[str]:
+    for name in sorted(ready):
+        report(name, 1, 1)
+    return ready
 
 
 def _heard(client: Client, began: datetime) -> set[str]:

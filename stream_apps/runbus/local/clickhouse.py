@@ -1,4 +1,4 @@
-"""The ClickHouse engine of the local stack as a ``Service``: chDB behind its HTTP adapter, in a process of its own."""
+"""Describes the process of the local ClickHouse engine: chDB behind its HTTP adapter."""
 
 import secrets
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runbus.local.clickhouse_http.users import READER_LIMITS, save_users, user
 from runbus.local.ports import LOOPBACK, http_answers
-from runbus.local.service import Service
+from runbus.local.process import ProgramSpec
 
 OWNER = "runbus"
 READER = "runbus_reader"
@@ -34,14 +34,14 @@ def new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def clickhouse_service(options: ClickHouseOptions) -> Service:
+def clickhouse_service(options: ClickHouseOptions) -> ProgramSpec:
     """Write the users file and return how to run the engine."""
     options.home.mkdir(parents=True, exist_ok=True)
     users = options.home / "users.json"
     owner = user(OWNER, options.owner_password, owner=True)
     save_users(users, (owner, user(READER, options.reader_password, settings=READER_LIMITS)))
     arguments = ("--path", str(options.home / "data"), "--port", str(options.port), "--users", str(users))
-    return Service(
+    return ProgramSpec(
         name="clickhouse",
         argv=(sys.executable, "-m", "runbus.local.clickhouse_http", *arguments),
         probe=partial(engine_answers, options.port),

@@ -1,4 +1,4 @@
-"""The demo: a whole stack, agents that really learn, steps visible while they run, and the audit at the end."""
+"""Runs the demo: a whole stack, agents that really learn, steps visible while they run, and the audit at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,10 +26,11 @@ from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.local.agents.tasks import TASKS
-from runbus.local.apps import APPS, SINK, prepare, sources, wait_for_apps
+from runbus.local.apps import SINK, sources, stack_plan
 from runbus.local.paths import writable_directory
-from runbus.local.service import Running, Service, last_lines
+from runbus.local.process import ProgramSpec, RunningProcess, last_lines
 from runbus.local.stack import Endpoints, Stack
 from runbus.schemas.registry import codec
 from runbus.sink import SinkSettings
@@ -41,6 +42,11 @@ _ENDED_WELL = (0, -signal.SIGTERM)
 _SETTLE_S = 60.0  # the sink stores what is left in a second or two; after a restart of an engine in ten
 
 Say = Callable[[str], None]
+Shown = Callable[[], AbstractContextManager[OnProgress]]
+
+
+def _nothing_shown() -> AbstractContextManager[OnProgress]:
+    return nullcontext(unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,8 @@ class Progress:
     age_ms: int
 
 
-def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult:
-    """Run the demo in `stack` (whose home is `home`) and return how it ended.
+def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_shown) -> DemoResult:
+    """Run the demo in `stack` and return how it ended; `shown` shows the progress of the start.
 
     Ctrl-C ends the agents, not the audit. A stack that ran before goes on running.
 
@@ -125,13 +131,12 @@ def demo(home: Path, stack: Stack, options: DemoOptions, say: Say) -> DemoResult
         RunBusError: something could not be started, or the stack was stopped under the demo.
     """
     began = time.monotonic()
-    with _only_one(home), ExitStack() as cleanup:
+    with _only_one(stack.home), ExitStack() as cleanup:
         if not stack.status().running:
             cleanup.callback(stack.down)
         say("starting Kafka, ClickHouse, the sink and the stream apps ...")
-        start = datetime.now(UTC)
-        endpoints = stack.up(APPS, prepare)
-        wait_for_apps(endpoints, start, [SINK])
+        with shown() as report:
+            endpoints = stack.up(stack_plan([SINK], report))
         say(f"Kafka        {endpoints.bootstrap_servers}")
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")
@@ -174,7 +179,7 @@ def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> li
     ]
 
 
-def _all_well(running: Sequence[Running]) -> bool:
+def _all_well(running: Sequence[RunningProcess]) -> bool:
     """Return whether somebody still learns and nobody failed."""
     codes = [agent.process.poll() for agent in running]
     return None in codes and not any(code not in (0, None) for code in codes)
@@ -202,12 +207,12 @@ def _asked_to_stop() -> Iterator[_Asked]:
 
 
 @contextmanager
-def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[Running]]:
+def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[RunningProcess]]:
     services = [_agent(endpoints, plan.stamp, index, plan.options) for index in range(plan.options.agents)]
-    running: list[Running] = []
+    running: list[RunningProcess] = []
     try:
         for service in services:
-            running.append(Running(service, stack.supervisor.log_path(service.name)))  # noqa: PERF401 - stop those begun
+            running.append(RunningProcess(service, stack.supervisor.log_path(service.name)))  # noqa: PERF401 - stop those begun
         yield running
     finally:
         for agent in running:
@@ -216,14 +221,14 @@ def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[Ru
             agent.stop()
 
 
-def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -> Service:
+def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -> ProgramSpec:
     task = sorted(TASKS)[index % len(TASKS)]
     argv = [sys.executable, "-m", "runbus.local.agents", "--task", task, "--run", f"{stamp}-{task}"]
     argv += ["--agent", f"agent-{index}", "--seed", str(options.seed + index)]
     argv += ["--seconds", str(options.seconds)] if options.seconds is not None else []
     argv += ["--steps", str(options.steps)] if options.steps is not None else []
     environment = {CONFIG_FILE_ENV: str(endpoints.config_file), "OMP_NUM_THREADS": "1"}
-    return Service(f"agent-{index}-{task}", tuple(argv), lambda: True, environment)
+    return ProgramSpec(f"agent-{index}-{task}", tuple(argv), lambda: True, environment)
 
 
 class _Watch:

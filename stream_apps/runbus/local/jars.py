@@ -1,4 +1,4 @@
-"""Jars from Maven Central: resolved once by jgo, then read from a manifest in the cache (offline, milliseconds)."""
+"""Provides jars of Maven Central: fetched once, then read from a manifest in the cache (offline, milliseconds)."""
 
 import fcntl
 import hashlib
@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.local.paths import writable_directory
-
-if TYPE_CHECKING:  # jgo takes half a second to import and is needed once
-    from jgo.maven import MavenContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,9 @@ class Artifact:
         return f"{self.group}:{self.name}:{self.version}"
 
 
-def class_path(root: Artifact, cache: Path, *, alone: tuple[Artifact, ...] = ()) -> tuple[Path, ...]:
+def class_path(
+    root: Artifact, cache: Path, *, alone: tuple[Artifact, ...] = (), report: OnProgress = unseen
+) -> tuple[Path, ...]:
     """Return the jars of ``root`` and of everything it depends on, then those of ``alone``.
 
     ``alone`` are taken without dependencies: jgo merges the managed versions of all roots it resolves together, and
@@ -48,12 +47,12 @@ def class_path(root: Artifact, cache: Path, *, alone: tuple[Artifact, ...] = ())
     with _locked(cache, str(root)):
         if found := _read_manifest(manifest):
             return found
-        jars = _resolve(root, cache) + tuple(_download(artifact, cache) for artifact in alone)
+        jars = _fetch((root, *alone), cache, report)
         _write_manifest(manifest, wanted, jars)
     return jars
 
 
-def unpacked(archive: Artifact, cache: Path) -> Path:
+def unpacked(archive: Artifact, cache: Path, report: OnProgress = unseen) -> Path:
     """Download a ``tar.gz`` artifact once and return the directory that holds its content."""
     target = cache / "archives" / f"{archive.name}-{archive.version}-{archive.classifier}"
     if target.is_dir():
@@ -63,7 +62,7 @@ def unpacked(archive: Artifact, cache: Path) -> Path:
             return target
         part = target.with_name(target.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.unpack_archive(_download(archive, cache), part, filter="data")
+        shutil.unpack_archive(_fetch_archive(archive, cache, report), part, filter="data")
         part.rename(target)  # only a complete directory ever has the final name
     return target
 
@@ -101,25 +100,21 @@ def _locked(cache: Path, what: str) -> Iterator[None]:
             ) from error
 
 
-def _maven(cache: Path) -> "MavenContext":
-    from jgo.constants import MAVEN_CENTRAL_URL
-    from jgo.maven import MavenContext
+def _fetch(wanted: tuple[Artifact, ...], cache: Path, report: OnProgress) -> tuple[Path, ...]:
+    """Fetch the first of ``wanted`` with what it depends on, then the others without."""
+    from runbus.local.maven import MavenCentral, path_of  # jgo takes half a second to import and is needed once
 
-    return MavenContext(repo_cache=cache / "maven", remote_repos={"central": MAVEN_CENTRAL_URL}, timeout=60)
-
-
-def _resolve(root: Artifact, cache: Path) -> tuple[Path, ...]:
-    from jgo.env import EnvironmentBuilder, LinkStrategy
-
-    builder = EnvironmentBuilder(
-        context=_maven(cache), cache_dir=cache / "environments", link_strategy=LinkStrategy.AUTO
-    )
-    # The main class is never run by jgo; naming one spares it the search for it.
-    environment = builder.from_endpoint(str(root), main_class="runbus.Main")
-    # Most jars land on the module path; Kafka runs from a plain class path, which takes them all.
-    return tuple(sorted(Path(jar).absolute() for jar in environment.all_jars))
+    maven = MavenCentral(cache, report)
+    root, *alone = (maven.file(file.group, file.name, file.version) for file in wanted)
+    resolved = sorted(maven.with_dependencies(root), key=path_of)
+    maven.fetch((*resolved, *alone), f"jars of {wanted[0].name}")
+    return tuple(path_of(file) for file in (*resolved, *alone))
 
 
-def _download(artifact: Artifact, cache: Path) -> Path:
-    component = _maven(cache).project(artifact.group, artifact.name).at_version(artifact.version)
-    return Path(component.artifact(artifact.classifier, artifact.packaging).resolve()).absolute()
+def _fetch_archive(archive: Artifact, cache: Path, report: OnProgress) -> Path:
+    from runbus.local.maven import MavenCentral, path_of
+
+    maven = MavenCentral(cache, report)
+    file = maven.file(archive.group, archive.name, archive.version, (archive.classifier, archive.packaging))
+    maven.fetch((file,), archive.name)
+    return path_of(file)

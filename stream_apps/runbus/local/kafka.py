@@ -1,5 +1,6 @@
-"""A one-node Apache Kafka broker (KRaft: broker and controller in one JVM) as a ``Service``."""
+"""Describes the process of a one-node Apache Kafka broker (KRaft: broker and controller in one JVM)."""
 
+import os
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -8,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
+from runbus.local.child import PARENT_VARIABLE, wrap
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import find_java
 from runbus.local.ports import LOOPBACK, answers
-from runbus.local.service import Service
+from runbus.local.process import ProgramSpec
 
 KAFKA = Artifact("org.apache.kafka", "kafka_2.13", "4.4.0")
 # kafka_2.13 brings the SLF4J interface and log4j but not what joins them: without it the broker logs nothing.
@@ -87,17 +90,17 @@ class KafkaOptions:
         return f"{LOOPBACK}:{self.port}"
 
 
-def kafka_service(options: KafkaOptions) -> Service:
+def kafka_service(options: KafkaOptions, report: OnProgress = unseen) -> ProgramSpec:
     """Prepare the broker's directory (configuration; storage formatted once) and return how to run it.
 
     Raises RunBusError when jars or Java cannot be had, or the storage cannot be formatted.
     """
-    command = java_command(options)
+    command = java_command(options, report)
     options.home.mkdir(parents=True, exist_ok=True)
     properties = write_configuration(options)
     if not (options.home / "data" / "meta.properties").is_file():
         format_storage(command, properties)
-    return Service(
+    return ProgramSpec(
         name="kafka",
         argv=(*command, "kafka.Kafka", str(properties)),
         probe=partial(broker_answers, options.port),
@@ -108,9 +111,9 @@ def kafka_service(options: KafkaOptions) -> Service:
     )
 
 
-def java_command(options: KafkaOptions) -> tuple[str, ...]:
+def java_command(options: KafkaOptions, report: OnProgress = unseen) -> tuple[str, ...]:
     """Return how to run a class of Kafka: append its name and arguments. Raises RunBusError without jars or Java."""
-    jars = class_path(KAFKA, options.cache, alone=(LOG_BINDING,))
+    jars = class_path(KAFKA, options.cache, alone=(LOG_BINDING,), report=report)
     java = str(find_java())
     # -XX:TieredStopAtLevel=1, the quick compiler only: on a small machine the optimising one takes more than it gives
     # back (measured end to end at 400 k steps/s: 0.4 instead of 0.7 us of processor time a step).
@@ -152,7 +155,9 @@ def format_storage(command: tuple[str, ...], properties: Path, *more: str) -> No
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     # "format -t -abc" would read the id as an option.
     arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties), *more)
-    done = subprocess.run((*command, *arguments), capture_output=True, text=True, check=False)
+    # Bound to this process: a tool that outlived it would write under the feet of the next start.
+    environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
+    done = subprocess.run(wrap((*command, *arguments)), env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         output = (done.stderr or done.stdout)[-500:]
         raise RunBusError(f"cannot format the Kafka storage of {properties.parent}: {output}")

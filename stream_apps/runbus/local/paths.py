@@ -8,6 +8,8 @@ from runbus.config.errors import RunBusError
 
 MINIMUM_FREE = 200 << 20  # bytes: a broker's first segments and the engine's first parts, with room to stop cleanly
 
+_NOTHING_LEFT = 4 << 20  # bytes: less than a segment of the log or a part of a table may ask for
+
 
 def writable_directory(path: Path, setting: str) -> Path:
     """Create ``path`` and prove that files can be written there; ``setting`` is what the user can change.
@@ -32,6 +34,11 @@ def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
             f"only {free >> 20} MB are free at {path}; the local stack needs {minimum >> 20} MB. "
             f"Free some space or set {setting} to another disk."
         )
+
+
+def is_full(path: Path) -> bool:
+    """Tell whether next to nothing can be written where ``path`` is."""
+    return shutil.disk_usage(path).free < _NOTHING_LEFT
 
 
 def save_private(path: Path, text: str) -> None:

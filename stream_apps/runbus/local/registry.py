@@ -1,14 +1,15 @@
-"""Optional schema registry of the local stack: Apicurio, which speaks the Confluent API, as a ``Service``."""
+"""Describes the process of the optional schema registry: Apicurio, which speaks the Confluent API."""
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.local.jars import Artifact, unpacked
 from runbus.local.java import find_java
 from runbus.local.ports import LOOPBACK, http_answers
-from runbus.local.service import Service
+from runbus.local.process import ProgramSpec
 
 _APICURIO = Artifact("io.apicurio", "apicurio-registry-app", "3.0.9", "all", "tar.gz")
 CONFLUENT_PATH = "/apis/ccompat/v7"
@@ -29,9 +30,9 @@ class RegistryOptions:
         return f"http://{LOOPBACK}:{self.port}{CONFLUENT_PATH}"
 
 
-def registry_service(options: RegistryOptions) -> Service:
+def registry_service(options: RegistryOptions, report: OnProgress = unseen) -> ProgramSpec:
     """Download the registry once and return how to run it. Raises RunBusError when it cannot be had."""
-    jars = ":".join(str(jar) for jar in registry_jars(options.cache))
+    jars = ":".join(str(jar) for jar in registry_jars(options.cache, report))
     options.home.mkdir(parents=True, exist_ok=True)
     settings = {
         "quarkus.http.host": LOOPBACK,
@@ -44,7 +45,7 @@ def registry_service(options: RegistryOptions) -> Service:
     }
     properties = (f"-D{name}={value}" for name, value in settings.items())
     command = (str(find_java()), f"-Xmx{options.heap_mb}m", "-XX:+UseSerialGC", *properties)
-    return Service(
+    return ProgramSpec(
         name="registry",
         argv=(*command, "-cp", jars, "io.quarkus.runner.GeneratedMain"),
         probe=partial(registry_answers, options.port),
@@ -54,9 +55,9 @@ def registry_service(options: RegistryOptions) -> Service:
     )
 
 
-def registry_jars(cache: Path) -> tuple[Path, ...]:
+def registry_jars(cache: Path, report: OnProgress = unseen) -> tuple[Path, ...]:
     """Return the class path of the registry, downloaded once. Raises RunBusError when it cannot be had."""
-    content = unpacked(_APICURIO, cache)
+    content = unpacked(_APICURIO, cache, report)
     runner = next(content.rglob("*-runner.jar"), None)
     if runner is None:
         raise RunBusError(f"{content} holds no registry. Remove the directory and try again.")

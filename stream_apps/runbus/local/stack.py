@@ -1,27 +1,32 @@
-"""The local stack as one thing: ``up``, ``down``, ``status``. Data, ports and passwords survive restarts.
+"""Starts, stops and shows the local stack as one thing. Data, ports, passwords and options survive restarts.
 
-Order of a start: engines, until they answer; then the caller's preparation (topics, migrations); then the apps.
+Order of a start: engines, until they answer; then the caller's preparation (topics, migrations); then the apps; then
+the caller's proof that they work. A start that fails anywhere is undone: what it started is stopped.
 """
 
 import fcntl
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.config.secret import Secret
 from runbus.config.sources import FILE_NAME, cache
 from runbus.local.clickhouse import OWNER, READER, ClickHouseOptions, clickhouse_service, engine_answers
+from runbus.local.interrupts import Interrupts
 from runbus.local.kafka import KafkaOptions, broker_answers, kafka_service
-from runbus.local.paths import enough_space, save_private, writable_directory
-from runbus.local.ports import answers, choose
+from runbus.local.options import StackOptions, changes, chosen, refuse_changes
+from runbus.local.paths import enough_space, is_full, save_private, writable_directory
+from runbus.local.ports import answers
+from runbus.local.process import ProgramSpec, wait_ready
 from runbus.local.registry import CONFLUENT_PATH, RegistryOptions, registry_answers, registry_service
-from runbus.local.service import Service, wait_ready
 from runbus.local.state import StackState, load_state, save_state
 from runbus.local.supervision import ProcessState, Supervisor
 
@@ -34,20 +39,8 @@ _STALE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class StackOptions:
-    """How a stack starts. A port of 0 is chosen: the last one if still free, else any. ``tied``: see ``Stack.up``."""
-
-    kafka_port: int = 0
-    clickhouse_port: int = 0
-    registry: bool = False
-    registry_port: int = 0
-    tied: bool = False
-    cache: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """A process of RunBus that runs on the stack, for example ``App("sink", (sys.executable, "-m", ..., "sink"))``.
+class StackProcess:
+    """Describes a process of RunBus that runs on the engines of the stack, for example the sink.
 
     ``environment`` is added to what every process of the stack gets.
     """
@@ -62,7 +55,8 @@ class App:
 class Endpoints:
     """Addresses of a running stack. ``registry_url`` is empty without a registry.
 
-    ``started`` names what the ``up`` that returns this has started: empty when everything ran already.
+    ``started`` names what the ``up`` that returns this has started: empty when everything ran already. ``changed`` says
+    in a line each what it changed for good.
     """
 
     bootstrap_servers: str
@@ -74,6 +68,33 @@ class Endpoints:
     registry_url: str
     config_file: Path
     started: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a start brings up on the engines, in this order; ``report`` is told how far it is.
+
+    ``prepare`` runs between the engines and the processes, ``confirm`` at the end, both at every call of ``Stack.up``:
+    they must be repeatable. What they raise makes the start fail.
+    """
+
+    processes: Sequence[StackProcess] = ()
+    prepare: Callable[[Endpoints], None] | None = None
+    confirm: Callable[[Endpoints], None] | None = None
+    report: OnProgress = unseen
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One start, as far as it is: what must be undone if it fails."""
+
+    plan: Plan
+    fresh: bool
+    before: StackState
+    interrupts: Interrupts
+    started: list[str] = field(default_factory=list)
+    remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +129,29 @@ class Stack:
         self.config_file = self.home / FILE_NAME
         self._state_file = self.home / "stack.json"
 
-    def up(self, apps: Sequence[App] = (), prepare: Callable[[Endpoints], None] | None = None) -> Endpoints:
+    def up(self, plan: Plan | None = None) -> Endpoints:
         """Bring everything up and return the addresses once all engines answer; what runs already is left alone.
 
-        ``prepare`` runs between the engines and the apps, at every call: it must be repeatable. With
-        ``options.tied`` everything dies with this process; otherwise it outlives it. If anything fails in a start
-        from nothing, including Ctrl-C, everything is stopped again.
-        Raises RunBusError for what the user can mend.
+        With ``options.tied`` everything dies with this process; otherwise it outlives it. If anything fails, including
+        Ctrl-C and SIGTERM (a KeyboardInterrupt), what this start has started is stopped again; after a SIGKILL of this
+        process too. Raises RunBusError for what the user can mend.
         """
         writable_directory(self.home, "RUNBUS_HOME")
         enough_space(self.home, "RUNBUS_HOME")
-        with self._alone():
-            fresh = not self.supervisor.is_running()
+        with self._alone(), Interrupts() as interrupts:
+            fresh = not self.supervisor.settle(_STOP_SECONDS)
+            attempt = _Attempt(plan or Plan(), fresh, load_state(self._state_file), interrupts)
             try:
-                return self._start(apps, prepare, fresh=fresh)
-            except BaseException:
-                if fresh:
-                    self._stop()
+                return self._start(attempt)
+            except BaseException as error:
+                interrupts.hold()
+                full = is_full(self.home)  # before the undoing frees some
+                self._undo(attempt)
+                if full and isinstance(error, (OSError, RunBusError)):
+                    raise RunBusError(_FULL.format(self.home)) from error
+                if isinstance(error, OSError):
+                    reason = f"{error.strerror or error} ({error.filename or self.home})"
+                    raise RunBusError(f"cannot start the stack of {self.home}: {reason}.") from error
                 raise
 
     def down(self) -> bool:
@@ -143,40 +170,82 @@ class Stack:
         statuses = tuple(self._process_status(process, state) for process in known.values())
         return StackStatus(self.home, running, self.supervisor.is_stale(), endpoints, statuses)
 
-    def _start(self, apps: Sequence[App], prepare: Callable[[Endpoints], None] | None, *, fresh: bool) -> Endpoints:
-        state = load_state(self._state_file)
-        if fresh:
-            self._wait_for_remains(state)
-            state = self._choose_ports(state)
-            save_state(self._state_file, state)
-        registry = self._has_registry(fresh=fresh)
-        engines = self._engines(state, registry=registry)
+    def _start(self, attempt: _Attempt) -> Endpoints:
+        plan, state = attempt.plan, self._next_state(attempt)
+        engines = self._engines(state, plan.report)
         services = [(engine, _ENGINE_PRIORITY) for engine in engines]
-        services += [(self._app(app), _APP_PRIORITY) for app in apps]
-        if fresh:
+        services += [(self._process(process), _APP_PRIORITY) for process in plan.processes]
+        if attempt.fresh:
             self.supervisor.start(services, tied=self.options.tied)
         else:
             self.supervisor.configure(services)
             self.supervisor.adopt()
-        started = [engine.name for engine in engines if self.supervisor.launch(engine.name)]
+        self._launch([engine.name for engine in engines], attempt)
         for engine in engines:
-            wait_ready(engine, self.supervisor.log_path(engine.name), partial(self._is_alive, engine.name))
-        endpoints = self._endpoints(state, registry=registry)
+            self._wait_ready(engine, attempt)
+        endpoints = self._endpoints(state, registry=state.registry)
         save_private(self.config_file, _config_text(endpoints))
-        if prepare is not None:
-            prepare(endpoints)
-        started += [app.name for app in apps if self.supervisor.launch(app.name)]
-        return replace(endpoints, started=tuple(started))
+        save_state(self._state_file, state)  # from here on the log may name schemas of the registry
+        attempt.remembered = True
+        if plan.prepare is not None:
+            plan.report(_PREPARE, 0, 1)
+            plan.prepare(endpoints)
+            plan.report(_PREPARE, 1, 1)
+        self._launch([process.name for process in plan.processes], attempt)
+        if plan.confirm is not None:
+            plan.confirm(endpoints)
+        attempt.interrupts.check()
+        if attempt.fresh:
+            self.supervisor.keep()
+        changed = changes(attempt.before, state) if attempt.fresh else ()
+        return replace(endpoints, started=tuple(attempt.started), changed=changed)
 
-    def _has_registry(self, *, fresh: bool) -> bool:
-        """A running stack keeps what it was started with: its apps read once whether there is a registry."""
-        if fresh:
-            return self.options.registry
-        runs = "registry" in self.supervisor.processes()
-        if self.options.registry and not runs:
-            text = f"the stack of {self.home} runs without a schema registry: run `runbus down` first."
-            raise RunBusError(text)
-        return runs
+    def _next_state(self, attempt: _Attempt) -> StackState:
+        before = attempt.before
+        if not attempt.fresh:
+            # It keeps what it was started with: its processes have read that once.
+            registry = "registry" in self.supervisor.processes()
+            refuse_changes(self.options, before, registry=registry)
+            return replace(before, registry=registry)
+        self._wait_for_remains(before)
+        state = chosen(self.options, before)
+        save_state(self._state_file, replace(state, fixed=before.fixed, registry=before.registry))
+        return state
+
+    def _launch(self, names: Sequence[str], attempt: _Attempt) -> None:
+        for name in names:
+            attempt.interrupts.check()
+            if self.supervisor.launch(name):
+                attempt.started.append(name)
+                attempt.plan.report(name, 0, 1)
+
+    def _wait_ready(self, engine: ProgramSpec, attempt: _Attempt) -> None:
+        def alive() -> bool:
+            attempt.interrupts.check()
+            process = self.supervisor.processes().get(engine.name)
+            return process is not None and process.alive
+
+        wait_ready(engine, self.supervisor.log_path(engine.name), alive)
+        if engine.name in attempt.started:
+            attempt.plan.report(engine.name, 1, 1)
+
+    def _undo(self, attempt: _Attempt) -> None:
+        """Stop what a failed start has started; nothing of it is remembered unless its engines answered."""
+        if attempt.fresh:
+            self._stop()
+        else:
+            self._halt(attempt.started)
+        if not attempt.remembered and attempt.before.kafka_port:
+            with suppress(OSError):  # a full disk: the ports it chose stay
+                save_state(self._state_file, attempt.before)
+
+    def _halt(self, names: Sequence[str]) -> None:
+        """Stop processes of a supervisor that goes on running, the last one first."""
+        for name in reversed(names):
+            self.supervisor.halt(name)
+        deadline = Deadline.after(_STOP_SECONDS, time.monotonic())
+        while any(self.supervisor.is_busy(name) for name in names) and not deadline.passed(time.monotonic()):
+            time.sleep(0.05)
 
     def _stop(self) -> bool:
         # All apps at once; supervisord would stop them one after the other.
@@ -186,35 +255,22 @@ class Stack:
             self.supervisor.halt(name)
         return self.supervisor.stop(_STOP_SECONDS)
 
-    def _is_alive(self, name: str) -> bool:
-        return self.supervisor.processes()[name].alive
-
-    def _choose_ports(self, state: StackState) -> StackState:
-        wanted = self.options
-        registry_port = choose(wanted.registry_port, state.registry_port, "--registry-port") if wanted.registry else 0
-        return replace(
-            state,
-            kafka_port=choose(wanted.kafka_port, state.kafka_port, "--kafka-port"),
-            controller_port=choose(None, state.controller_port, ""),
-            clickhouse_port=choose(wanted.clickhouse_port, state.clickhouse_port, "--clickhouse-port"),
-            registry_port=registry_port or state.registry_port,
-        )
-
-    def _engines(self, state: StackState, *, registry: bool) -> list[Service]:
+    def _engines(self, state: StackState, report: OnProgress) -> list[ProgramSpec]:
         data, jars = self.home / "data", self.options.cache or cache()
         kafka = KafkaOptions(data / "kafka", state.kafka_port, state.controller_port, jars)
         clickhouse = ClickHouseOptions(
             data / "clickhouse", state.clickhouse_port, state.owner_password, state.reader_password
         )
-        services = [kafka_service(kafka), clickhouse_service(clickhouse)]
-        if registry:
-            services.append(registry_service(RegistryOptions(data / "registry", state.registry_port, jars)))
+        services = [kafka_service(kafka, report), clickhouse_service(clickhouse)]
+        if state.registry:
+            registry = RegistryOptions(data / "registry", state.registry_port, jars)
+            services.append(registry_service(registry, report))
         return services
 
-    def _app(self, app: App) -> Service:
+    def _process(self, app: StackProcess) -> ProgramSpec:
         environment = {"RUNBUS_HOME": str(self.home), "RUNBUS_CONFIG": str(self.config_file), "PYTHONUNBUFFERED": "1"}
         environment |= app.environment
-        return Service(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
+        return ProgramSpec(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
 
     def _endpoints(self, state: StackState, *, registry: bool) -> Endpoints:
         return Endpoints(
@@ -253,15 +309,23 @@ class Stack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with (self.home / "stack.lock").open("w") as lock:
+        path = self.home / "stack.lock"
+        with ExitStack() as cleanup:
             try:
+                # A home that has become read-only can still be stopped: a lock needs no writing.
+                lock = os.open(path, os.O_RDONLY | (0 if path.exists() else os.O_CREAT), 0o600)
+                cleanup.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 text = f"another runbus command is starting or stopping the stack of {self.home}: wait for it to end."
                 raise RunBusError(text) from error
+            except OSError as error:
+                raise RunBusError(f"cannot lock the stack of {self.home}: {error}.") from error
             yield
 
 
+_PREPARE = "topics and tables"
+_FULL = "no space is left at {}; what was started is stopped again. Free some space or set RUNBUS_HOME to another disk."
 _ENGINES = frozenset({"kafka", "clickhouse", "registry"})
 
 

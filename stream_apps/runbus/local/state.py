@@ -1,4 +1,4 @@
-"""What a stack remembers between starts: its ports and passwords, in one file that only its user can read."""
+"""Keeps what a stack remembers between starts: ports, passwords, options; in one file that only its user can read."""
 
 import dataclasses
 import json
@@ -11,7 +11,10 @@ from runbus.local.paths import save_private
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """Ports on 127.0.0.1 (0 = not chosen yet) and the passwords of the two ClickHouse users."""
+    """Ports on 127.0.0.1 (0 = not chosen yet), the passwords of the two ClickHouse users, and what was asked for.
+
+    ``fixed`` names the ports that the user chose; ``registry``: the stack has run with a schema registry.
+    """
 
     owner_password: str
     reader_password: str
@@ -19,12 +22,15 @@ class StackState:
     controller_port: int = 0
     clickhouse_port: int = 0
     registry_port: int = 0
+    fixed: tuple[str, ...] = ()
+    registry: bool = False
 
 
 def load_state(path: Path) -> StackState:
     """Read the state, or make a new one with random passwords when there is none or it is damaged."""
     try:
-        return StackState(**json.loads(path.read_text(encoding="utf-8")))
+        state = StackState(**json.loads(path.read_text(encoding="utf-8")))
+        return dataclasses.replace(state, fixed=tuple(state.fixed))
     except (OSError, ValueError, TypeError):
         return StackState(new_password(), new_password())
 

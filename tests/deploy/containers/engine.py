@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from runbus.local.service import Service, running
+from runbus.local.process import ProgramSpec, running
 from tests.deploy.conftest import ROOT
 from tests.deploy.running import Ran, ok, run
 
@@ -67,7 +67,7 @@ def engine() -> Iterator[Engine]:
 def _dockerd(folder: Path) -> Iterator[str]:
     host = f"unix://{folder}/docker.sock"
     places = (f"--data-root={_STATE}", f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid", f"--host={host}")
-    service = Service(
+    service = ProgramSpec(
         name="dockerd",
         # Without packet filters: a sandbox may have none, and containers of one network need none.
         argv=("dockerd", "--iptables=false", "--ip6tables=false", *places),

@@ -23,7 +23,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import Running, Service, last_lines, start
+from runbus.local.process import ProgramSpec, RunningProcess, last_lines, start
 from tests.faults.rig import PARTITIONS, ROOT, until
 
 TRAP_S = 5.0
@@ -38,10 +38,10 @@ class Mortal:
         ready: return once it answers.
     """
 
-    def __init__(self, service: Service, log: Path, *, ready: bool = True) -> None:
+    def __init__(self, service: ProgramSpec, log: Path, *, ready: bool = True) -> None:
         self._service = service
         self._log = log
-        self._running = start(service, log) if ready else Running(service, log)
+        self._running = start(service, log) if ready else RunningProcess(service, log)
 
     @property
     def pid(self) -> int:
@@ -61,7 +61,7 @@ class Mortal:
 
     def again(self) -> None:
         """Start it anew; does not wait until it answers."""
-        self._running = Running(self._service, self._log)
+        self._running = RunningProcess(self._service, self._log)
 
     def wait_ready(self) -> None:
         """Return once it answers."""

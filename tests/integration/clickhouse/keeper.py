@@ -12,7 +12,7 @@ from runbus.config.sources import cache
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import find_java
 from runbus.local.ports import free_port
-from runbus.local.service import Service, running
+from runbus.local.process import ProgramSpec, running
 
 ZOOKEEPER = Artifact("org.apache.zookeeper", "zookeeper", "3.9.5")
 # It needs them and its POM calls them optional.
@@ -31,7 +31,7 @@ def keeper(folder: Path) -> Iterator[int]:
     settings.write_text(f"dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n")
     jars = ":".join(str(jar) for jar in class_path(ZOOKEEPER, cache(), alone=_BESIDE))
     main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    service = Service(
+    service = ProgramSpec(
         name="zookeeper",
         argv=(str(find_java()), "-Xmx128m", "-cp", jars, main, str(settings)),
         probe=partial(_answers, port),

@@ -19,7 +19,7 @@ import chdb
 
 from runbus.local.clickhouse import ClickHouseOptions, clickhouse_service
 from runbus.local.clickhouse_http.__main__ import main
-from runbus.local.service import running
+from runbus.local.process import running
 
 _USER = "<password></password><networks><ip>::/0</ip></networks><quota>default</quota>"
 

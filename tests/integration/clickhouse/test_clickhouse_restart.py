@@ -13,7 +13,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 
 pytestmark = pytest.mark.integration
 

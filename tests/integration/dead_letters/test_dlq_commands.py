@@ -20,7 +20,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
-from runbus.local.service import start
+from runbus.local.process import start
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import SchemaRegistry
 from tests.integration.dead_letters.rig import Dlq, Unlearned, broken, deliver, good

@@ -15,14 +15,14 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import Running, start
+from runbus.local.process import RunningProcess, start
 from runbus.recorder import Recorder, RunBus
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
     """Yield a broker of this test alone; the test may kill it and append its successor."""
     options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
     started = [start(kafka_service(options), tmp_path / "kafka.log")]
@@ -31,7 +31,7 @@ def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[Running]]]:
 
 
 def test_sigkill_of_the_broker_loses_and_repeats_nothing(
-    broker: tuple[KafkaOptions, list[Running]],
+    broker: tuple[KafkaOptions, list[RunningProcess]],
     tmp_path: Path,
     read_log: Callable[[KafkaSettings], Any],
     caplog: pytest.LogCaptureFixture,

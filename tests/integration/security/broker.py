@@ -19,7 +19,7 @@ from runbus.kafka.principals import ROLES, Role
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, format_storage, java_command, write_configuration
 from runbus.local.ports import LOOPBACK
-from runbus.local.service import Running, Service, start
+from runbus.local.process import ProgramSpec, RunningProcess, start
 from tests.integration.security.authority import Authority
 
 ROOT = "root"
@@ -56,9 +56,9 @@ class SecureBroker:
     tls_port: int
     authority: Authority
     passwords: dict[str, str] = field(default_factory=lambda: {ROOT: secrets.token_urlsafe(16)}, repr=False)
-    running: list[Running] = field(default_factory=list, repr=False)
+    running: list[RunningProcess] = field(default_factory=list, repr=False)
 
-    def service(self) -> Service:
+    def service(self) -> ProgramSpec:
         """Prepare its directory and return how to run it."""
         home, command = self.options.home, java_command(self.options)
         home.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ class SecureBroker:
         format_storage(command, properties, "--add-scram", scram)
         argv = (*command, "kafka.Kafka", str(properties))
         probe = partial(_answers, self.settings(ROOT))
-        return Service(
+        return ProgramSpec(
             "kafka", argv, probe, cwd=home, address=self.options.bootstrap_servers, start_seconds=120, stop_seconds=30
         )
 

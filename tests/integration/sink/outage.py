@@ -13,7 +13,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import start as start_engine
+from runbus.local.process import start as start_engine
 from tests.integration.sink.probing import start
 from tests.integration.sink.proxy import Proxy, slow
 from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, until

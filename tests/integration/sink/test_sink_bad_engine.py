@@ -18,7 +18,7 @@ from runbus.config.secret import Secret
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.clickhouse_http.users import save_users, user
 from runbus.local.ports import free_port
-from runbus.local.service import Running, start
+from runbus.local.process import RunningProcess, start
 from tests.integration.sink.rig import PARTITIONS, until
 from tests.integration.sink.scene import NO_ANSWER, Scene, playing
 
@@ -34,7 +34,7 @@ class Engine:
     options: ClickHouseOptions
     output: Path
     disk: Path
-    running: Running | None = None
+    running: RunningProcess | None = None
 
     def start(self, sink_password: str) -> None:
         """Start it, after a stop with other users."""

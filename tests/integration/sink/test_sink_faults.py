@@ -24,7 +24,7 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
 from runbus.local.ports import free_port
-from runbus.local.service import Running, running, start
+from runbus.local.process import RunningProcess, running, start
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.sink.container import Container
@@ -116,7 +116,7 @@ def test_an_engine_that_is_killed_again_and_again(
     """SIGKILL of ClickHouse three times at random moments: the sink waits, replays, and counts."""
     settings = ClickHouseSettings(own_engine.url, OWNER, Secret(own_engine.owner_password), "runbus")
     service, output = clickhouse_service(own_engine), tmp_path / "engine.log"
-    engine: Running = start(service, output)
+    engine: RunningProcess = start(service, output)
     sinks = Sinks(environment(kafka_settings, settings), tmp_path)
     rng = random.Random(7)
     try:

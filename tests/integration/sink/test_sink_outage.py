@@ -15,7 +15,7 @@ from runbus.kafka.offsets import KafkaOffsets
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import running
+from runbus.local.process import running
 from tests.integration.sink.outage import without_broker
 from tests.integration.sink.rig import until
 

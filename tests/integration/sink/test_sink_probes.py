@@ -11,7 +11,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.service import start as start_engine
+from runbus.local.process import start as start_engine
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 from tests.integration.sink.probing import start

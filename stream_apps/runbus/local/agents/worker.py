@@ -14,7 +14,7 @@ from runbus.local.agents.learner import CrossEntropy, Vector
 from runbus.local.agents.tasks import Task
 
 
-class Policy(Protocol):
+class ActionPolicy(Protocol):
     """Acts on an observation, given its parameters."""
 
     size: int
@@ -60,7 +60,7 @@ def _within(budget: Budget, deadline: Deadline | None, steps: int) -> bool:
     return deadline is None or not deadline.passed(time.monotonic())
 
 
-def _episode(env: RecordSteps, policy: Policy, parameters: Vector, seed: int | None) -> tuple[float, int]:
+def _episode(env: RecordSteps, policy: ActionPolicy, parameters: Vector, seed: int | None) -> tuple[float, int]:
     observation, _ = env.reset(seed=seed)
     total, length, over = 0.0, 0, False
     while not over:

@@ -11,7 +11,7 @@ import uvicorn
 
 from runbus.config.errors import RunBusError
 from runbus.local.clickhouse_http.app import application
-from runbus.local.clickhouse_http.engine import Engine
+from runbus.local.clickhouse_http.engine import ChdbEngine
 from runbus.local.clickhouse_http.users import load_users
 from runbus.local.paths import writable_directory
 from runbus.local.ports import listen
@@ -23,7 +23,7 @@ _GRACE_SECONDS = 10
 def serve(path: Path, port: int, users_file: Path) -> None:
     """Serve the directory on 127.0.0.1 until SIGTERM or SIGINT. Raises RunBusError for what the user can mend."""
     users = load_users(users_file)
-    engine = Engine(writable_directory(path, "--path"))
+    engine = ChdbEngine(writable_directory(path, "--path"))
     try:
         server_socket = listen(port, "--port")
         config = uvicorn.Config(

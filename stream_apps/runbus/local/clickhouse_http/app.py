@@ -10,11 +10,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from runbus.local.clickhouse_http.engine import Engine, Stream
+from runbus.local.clickhouse_http.engine import ChdbEngine, ResultStream
 from runbus.local.clickhouse_http.errors import EngineError
 from runbus.local.clickhouse_http.execution import execute
 from runbus.local.clickhouse_http.requests import Command, read_command
 from runbus.local.clickhouse_http.responses import error_response, result_response, stream_response
+from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import first_word
 from runbus.local.clickhouse_http.users import User, authenticate
 
@@ -26,9 +27,9 @@ _INSERT_THREADS = 8
 class ClickHouseHttp:
     """Endpoints over one engine and a fixed set of users."""
 
-    def __init__(self, engine: Engine, users: Mapping[str, User], timezone: str) -> None:
+    def __init__(self, engine: ChdbEngine, users: Mapping[str, User], timezone: str) -> None:
         """Take what the endpoints need; nothing is started here."""
-        self._engine = engine
+        self._sessions = Sessions(engine)
         self._users = users
         self._timezone = timezone
         self._reads = CapacityLimiter(_READ_THREADS)
@@ -54,11 +55,11 @@ class ClickHouseHttp:
 
     async def _run(self, command: Command, user: User, headers: dict[str, str]) -> Response:
         limiter = self._inserts if first_word(command.statement) == b"INSERT" else self._reads
-        work = partial(execute, self._engine, command, user)
+        work = partial(execute, self._sessions, command, user)
         outcome, output = await to_thread.run_sync(work, limiter=limiter)
         if output:
             headers["X-ClickHouse-Format"] = output
-        if not isinstance(outcome, Stream):
+        if not isinstance(outcome, ResultStream):
             return result_response(outcome, command.accept_encoding, headers)
         try:
             first = await to_thread.run_sync(outcome.next, limiter=limiter)
@@ -72,7 +73,7 @@ class ClickHouseHttp:
         return PlainTextResponse("Ok.\n")
 
 
-def application(engine: Engine, users: Mapping[str, User]) -> Starlette:
+def application(engine: ChdbEngine, users: Mapping[str, User]) -> Starlette:
     """Build the application over an open engine."""
     with engine.session({}, {}, "") as session:
         timezone = session.run("SELECT timezone()", "TabSeparated", {}).body.decode().strip()

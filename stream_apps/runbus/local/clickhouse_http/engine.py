@@ -7,7 +7,7 @@ Everything here blocks: call it from a worker thread.
 import fcntl
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ class Result:
     summary: dict[str, str] = field(default_factory=dict)
 
 
-class Engine:
+class ChdbEngine:
     """The one engine of this process on ``path``, which no other process may open meanwhile."""
 
     def __init__(self, path: Path) -> None:
@@ -57,22 +57,19 @@ class Engine:
         self._pin.close()
         self._lock.close()
 
-    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "Session":
+    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "ChdbSession":
         """Open a session: the client's ``settings``, then ``limits``, which win; ``database`` may be empty."""
-        session = Session(chdb.connect(str(self.path)))
+        session = ChdbSession(chdb.connect(str(self.path)))
         try:
-            if database:
-                session.run(f"USE {_identifier(database)}", "Null", {})
-            # One by one: an error then names the setting, and limits such as readonly come last.
-            for name, value in (*settings.items(), *limits.items()):
-                session.set(name, value)
+            session.prepare(settings, database)
+            session.prepare(limits, "")  # last: they win, and one of them may be readonly
         except BaseException:
             session.close()
             raise
         return session
 
     @contextmanager
-    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["Session"]:
+    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["ChdbSession"]:
         """Open a session for the length of a ``with`` block."""
         session = self.open(settings, limits, database)
         try:
@@ -81,22 +78,39 @@ class Engine:
             session.close()
 
 
-class Session:
+class ChdbSession:
     """One connection to the engine, for one request."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Wrap a chDB connection."""
+    def __init__(self, connection: Connection, closed: Callable[[], None] | None = None) -> None:
+        """Wrap a chDB connection; ``closed`` is called at the end."""
         self._connection = connection
+        self.closed = closed
 
     def close(self) -> None:
         """End the session."""
-        self._connection.close()
+        try:
+            self._connection.close()
+        finally:
+            if self.closed is not None:
+                self.closed()
+
+    def prepare(self, settings: Mapping[str, str], database: str) -> None:
+        """Choose the database, which may be empty, and change settings: one by one, so that an error names its own."""
+        if database:
+            self.run(self.use(database), "Null", {})
+        for name, value in settings.items():
+            self.set(name, value)
+
+    @staticmethod
+    def use(database: str) -> str:
+        """Return the statement that chooses a database."""
+        return f"USE {_identifier(database)}"
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of this session."""
         if not re.fullmatch(r"\w+", name):
             raise engine_error(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
-        self.run(f"SET {name} = {_literal(value)}", "Null", {})
+        self.run(f"SET {name} = {literal(value)}", "Null", {})
 
     def run(self, statement: str, output: str, parameters: Mapping[str, str]) -> Result:
         """Run a statement to its end; ``parameters`` fill ``{name:Type}`` places."""
@@ -121,21 +135,21 @@ class Session:
             spool.write(data)
             spool.flush()
             # Never Connection.send_insert: it reports success when a materialised view of the table raises (chDB 4.4).
-            source = f"FROM INFILE {_literal(spool.name)} COMPRESSION 'none'"
+            source = f"FROM INFILE {literal(spool.name)} COMPRESSION 'none'"
             return self.run(f"{before} {source} {settings} FORMAT {input_format}", "Null", {})
 
-    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "Stream":
+    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "ResultStream":
         """Start a SELECT whose result comes in pieces. The stream owns this session from here on."""
         try:
-            return Stream(self, self._connection.send_query(statement, output, params=dict(parameters)))
+            return ResultStream(self, self._connection.send_query(statement, output, params=dict(parameters)))
         except (chdb.ChdbError, RuntimeError) as error:
             raise EngineError(str(error)) from None
 
 
-class Stream:
+class ResultStream:
     """A running SELECT. Close it: left to the garbage collector, it blocks the thread that happens to collect it."""
 
-    def __init__(self, session: Session, result: StreamingResult) -> None:
+    def __init__(self, session: ChdbSession, result: StreamingResult) -> None:
         """Wrap a chDB streaming result and its session."""
         self._session = session
         self._result = result
@@ -156,7 +170,8 @@ class Stream:
             self._session.close()
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
+    """Return a string as SQL."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

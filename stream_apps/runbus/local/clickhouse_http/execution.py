@@ -1,8 +1,9 @@
 """What a command does: who may run it, as what, and whether the answer is complete or a stream."""
 
-from runbus.local.clickhouse_http.engine import Engine, Result, Session, Stream
+from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
 from runbus.local.clickhouse_http.requests import Command
+from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import (
     READING,
     first_word,
@@ -29,20 +30,17 @@ _STREAMABLE = frozenset(
     }
 )
 
+_SETTING = frozenset({b"SET", b"USE"})
 
-def execute(engine: Engine, command: Command, user: User) -> tuple[Result | Stream, str]:
+
+def execute(sessions: Sessions, command: Command, user: User) -> tuple[Result | ResultStream, str]:
     """Run a command; returns its result or a started stream, and the output format ("" when nothing is returned).
 
     Blocks. Raises EngineError.
     """
     kind = first_word(command.statement)
-    _check(engine, command, user, kind)
-    limits = dict(user.settings)
-    if not user.owner:
-        limits["readonly"] = "1"
-    elif command.read_only:
-        limits["readonly"] = "2"  # as a server does for GET: settings may change, data may not
-    session = engine.open(command.settings, limits, command.database)
+    _check(sessions.engine, command, user, kind)
+    session = _open(sessions, command, user, kind)
     streaming = False
     try:
         if kind == b"INSERT":
@@ -58,7 +56,33 @@ def execute(engine: Engine, command: Command, user: User) -> tuple[Result | Stre
             session.close()
 
 
-def _check(engine: Engine, command: Command, user: User, kind: bytes) -> None:
+def _open(sessions: Sessions, command: Command, user: User, kind: bytes) -> ChdbSession:
+    """Return the connection for a command: that of its session, else a new one."""
+    limits = dict(user.settings)
+    if not user.owner:
+        limits["readonly"] = "1"
+    elif command.read_only:
+        limits["readonly"] = "2"  # as a server does for GET: settings may change, data may not
+    if command.session is None:
+        return sessions.engine.open(command.settings, limits, command.database)
+    kept = sessions.take(user.name, command.session)
+    try:
+        if not user.owner:  # nothing that a reader may do lasts: its session is only held meanwhile
+            session = sessions.engine.open(command.settings, limits, command.database)
+            session.closed = kept.close
+            return session
+        limits.pop("readonly", None)  # it could not be taken back: the check of the statement stands for it
+        if command.read_only and kind not in READING | _SETTING:
+            raise engine_error(READONLY, "READONLY", f"{user.name}: Cannot execute query in readonly mode (GET).")
+        kept.has_set |= kind == b"SET"
+        kept.prepare({**command.settings, **limits}, command.database)
+    except BaseException:
+        kept.close()
+        raise
+    return kept
+
+
+def _check(engine: ChdbEngine, command: Command, user: User, kind: bytes) -> None:
     if kind != b"INSERT" and not is_single(command.statement):
         raise engine_error(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
     if user.owner:
@@ -68,7 +92,7 @@ def _check(engine: Engine, command: Command, user: User, kind: bytes) -> None:
     refuse_outside_access(command.statement, engine.table_functions)
 
 
-def _insert(session: Session, command: Command) -> Result:
+def _insert(session: ChdbSession, command: Command) -> Result:
     insert = split_insert(command.statement)
     if insert is None:  # VALUES or SELECT: the statement is all there is
         statement = command.statement + (b"\n" + command.data if command.data else b"")

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from runbus.local.clickhouse_http.compression import inflate
 from runbus.local.clickhouse_http.errors import BAD_ARGUMENTS, NOT_IMPLEMENTED, QUERY_IS_TOO_LARGE, engine_error
+from runbus.local.clickhouse_http.sessions import SessionWish
 from runbus.local.clickhouse_http.sql import first_word
 
 MAX_BODY = 256 << 20  # bytes on the wire and after decompression; the sink sends up to 64 MiB
@@ -16,7 +17,7 @@ _MAX_FORM_FIELD = 16 << 20
 # URL parameters of the interface itself: everything else is a setting or param_<name>.
 _TRANSPORT = frozenset(
     {"query", "database", "default_format", "query_id", "quota_key", "user", "password", "role", "stacktrace"}
-    | {"session_id", "session_timeout", "session_check", "session_timezone", "client_protocol_version"}
+    | {"session_id", "session_timeout", "session_check", "close_session", "session_timezone", "client_protocol_version"}
     | {
         "compress",
         "decompress",
@@ -46,6 +47,7 @@ class Command:
     wait: bool
     read_only: bool
     accept_encoding: str
+    session: SessionWish | None = None
 
 
 async def read_command(request: Request) -> Command:
@@ -70,7 +72,15 @@ async def read_command(request: Request) -> Command:
         wait=fields.get("wait_end_of_query") == "1",
         read_only=request.method != "POST",
         accept_encoding=headers.get("accept-encoding", "") if compressed else "",
+        session=_session(fields),
     )
+
+
+def _session(fields: Mapping[str, str]) -> SessionWish | None:
+    if not fields.get("session_id"):
+        return None
+    check, close = fields.get("session_check") == "1", fields.get("close_session") == "1"
+    return SessionWish(fields["session_id"], fields.get("session_timeout", ""), must_exist=check, close=close)
 
 
 def _statement(query: bytes, body: bytes) -> tuple[bytes, bytes]:

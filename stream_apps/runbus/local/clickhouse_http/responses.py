@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from runbus.local.clickhouse_http.compression import Encoder, encoder
-from runbus.local.clickhouse_http.engine import Result, Stream
+from runbus.local.clickhouse_http.engine import Result, ResultStream
 from runbus.local.clickhouse_http.errors import EngineError
 
 _MEDIA_TYPE = "application/octet-stream"
@@ -34,7 +34,7 @@ def result_response(result: Result, accept_encoding: str, headers: dict[str, str
 
 
 def stream_response(
-    stream: Stream, first: bytes | None, accept_encoding: str, headers: dict[str, str], limiter: CapacityLimiter
+    stream: ResultStream, first: bytes | None, accept_encoding: str, headers: dict[str, str], limiter: CapacityLimiter
 ) -> Response:
     """Answer with the pieces of a stream; ``first`` was fetched already, so that an early error has its status."""
     tag = uuid.uuid4().hex[:16]
@@ -47,7 +47,7 @@ def stream_response(
 
 
 class _ClosingResponse(StreamingResponse):
-    def __init__(self, stream: Stream, pieces: AsyncGenerator[bytes], headers: dict[str, str]) -> None:
+    def __init__(self, stream: ResultStream, pieces: AsyncGenerator[bytes], headers: dict[str, str]) -> None:
         super().__init__(pieces, headers=headers, media_type=_MEDIA_TYPE)
         self._stream = stream
 
@@ -60,7 +60,9 @@ class _ClosingResponse(StreamingResponse):
                 await to_thread.run_sync(self._stream.close)
 
 
-async def _pieces(stream: Stream, piece: bytes | None, tag: str, limiter: CapacityLimiter) -> AsyncGenerator[bytes]:
+async def _pieces(
+    stream: ResultStream, piece: bytes | None, tag: str, limiter: CapacityLimiter
+) -> AsyncGenerator[bytes]:
     try:
         while piece is not None:
             yield piece

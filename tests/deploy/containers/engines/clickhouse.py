@@ -7,13 +7,13 @@ from pathlib import Path
 import uvicorn
 
 from runbus.local.clickhouse_http.app import application
-from runbus.local.clickhouse_http.engine import Engine
+from runbus.local.clickhouse_http.engine import ChdbEngine
 from runbus.local.clickhouse_http.users import user
 
 name = os.environ["CLICKHOUSE_USER"]
 password = Path(os.environ["CLICKHOUSE_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
 Path("/data/clickhouse").mkdir(parents=True, exist_ok=True)
-engine = Engine(Path("/data/clickhouse"))
+engine = ChdbEngine(Path("/data/clickhouse"))
 # uvicorn raises the signal once more when it is done; the default action would skip closing the engine.
 signal.signal(signal.SIGTERM, lambda _number, _frame: None)
 try:

@@ -1,4 +1,4 @@
-"""A service as a value: what to run, how to tell that it is ready, how to stop it. Supervisor and tests share it."""
+"""Describes a process to run (``ProgramSpec``) and runs it as a child of this process (``RunningProcess``)."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ _JAVA_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ProgramSpec:
     """One process to run. ``env`` is added to ``stack_environment`` of its starter.
 
     ``probe`` returns True when the service answers; it takes at most about two seconds and never raises.
@@ -40,10 +40,10 @@ class Service:
     stop_seconds: float = 20.0
 
 
-class Running:
+class RunningProcess:
     """A service that runs as a child of this process and dies with it. Not supervised: nothing restarts it."""
 
-    def __init__(self, service: Service, log_path: Path) -> None:
+    def __init__(self, service: ProgramSpec, log_path: Path) -> None:
         """Start it; output is appended to ``log_path``. Returns at once: see ``wait_ready``."""
         self.service = service
         self.log_path = log_path
@@ -85,9 +85,9 @@ class Running:
         self.process.wait()
 
 
-def start(service: Service, log_path: Path) -> Running:
+def start(service: ProgramSpec, log_path: Path) -> RunningProcess:
     """Start ``service``, wait until it answers and return it; a service that does not come up is stopped."""
-    running = Running(service, log_path)
+    running = RunningProcess(service, log_path)
     try:
         running.wait_ready()
     except BaseException:
@@ -97,7 +97,7 @@ def start(service: Service, log_path: Path) -> Running:
 
 
 @contextmanager
-def running(service: Service, log_path: Path) -> Iterator[Running]:
+def running(service: ProgramSpec, log_path: Path) -> Iterator[RunningProcess]:
     """Run ``service`` for the length of a ``with`` block, ready when the block begins, stopped when it ends."""
     process = start(service, log_path)
     try:
@@ -106,7 +106,7 @@ def running(service: Service, log_path: Path) -> Iterator[Running]:
         process.stop()
 
 
-def wait_ready(service: Service, log_path: Path, alive: Callable[[], bool]) -> None:
+def wait_ready(service: ProgramSpec, log_path: Path, alive: Callable[[], bool]) -> None:
     """Probe until ready. Raises RunBusError when ``alive`` turns False or ``start_seconds`` pass."""
     deadline = Deadline.after(service.start_seconds, time.monotonic())
     while not service.probe():
