@@ -30,7 +30,8 @@ def flag(setting: Setting[object]) -> typer.models.OptionInfo:
 
 
 def _option(setting: Setting[object], parse: Callable[[str], object] | None) -> typer.models.OptionInfo:
-    bounded = setting.kind.allowed and "/" not in setting.option  # a switch has two names, and says nothing else
+    is_switch = isinstance(setting.default_value, bool) or "/" in setting.option
+    bounded = setting.kind.allowed and not is_switch
     made: typer.models.OptionInfo = typer.Option(
         setting.option,
         envvar=setting.env,
