@@ -202,7 +202,7 @@ class Subscription:
             yield event
 
     def close(self) -> None:
-        """Take no further event, and let every waiter go. What is in the queue can still be read."""
+        """Take no further event, and let everyone go who waits for one or for room. The rest can still be read."""
         self._leave(self)
         with self._changed:
             self._closed = True
