@@ -1,5 +1,6 @@
 """Directories and private files of the local stack; directories are proven usable before anything starts in them."""
 
+import errno
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,9 @@ def writable_directory(path: Path, setting: str) -> Path:
         with tempfile.TemporaryFile(dir=path) as proof:
             proof.write(b"x")
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            text = f"no space is left at {path}. Free some or set {setting} to another disk."
+            raise RunBusError(text) from error
         reason = error.strerror or str(error)
         raise RunBusError(f"cannot write to {path}: {reason}. Make it writable or set {setting}.") from error
     return path
