@@ -27,8 +27,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from runbus.cli.terminal import printable
 from runbus.config.progress import OnProgress, Unit, unseen
+from runbus.config.terminal import printable
 
 PLAIN_EVERY_S = 5.0  # seldom enough for a log that somebody keeps, often enough for somebody who waits
 _BARS_EVERY_S = 0.1
