@@ -12,7 +12,7 @@ from runbus.audit.report import Audit, Stored, StreamId, reconcile
 from runbus.audit.tables import TopicTables, connected
 from runbus.audit.topic import open_topic
 from runbus.clickhouse import tables
-from runbus.clickhouse.errors import translated
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
@@ -60,7 +60,7 @@ def _dead(sides: Sides, client: Client) -> Dead:
 
 
 def _stored(client: Client, run: str | None) -> dict[StreamId, Stored]:
-    with translated():
+    with asking():
         rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
         return {
             (r["run_id"], r["agent_id"], r["attempt"]): Stored(

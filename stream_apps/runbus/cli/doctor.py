@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import check_deduplication
-from runbus.clickhouse.errors import translated
 from runbus.clickhouse.migrate import status
 from runbus.config import catalogue
 from runbus.config.clickhouse import ClickHouseSettings
@@ -130,7 +130,7 @@ def _exactly_once(sources: Sources) -> str:
 def _sink(sources: Sources) -> str:
     client = connect(ClickHouseSettings.load(sources))
     try:
-        with translated():
+        with asking():
             rows = client.query(
                 "SELECT component_id, dateDiff('millisecond', sent_at, now64(6, 'UTC')), lag_events FROM heartbeats "
                 "WHERE kind = 'sink' ORDER BY sent_at DESC LIMIT 1"

@@ -2,6 +2,7 @@
 
 from runbus.local.clickhouse_http.engine import Engine, Result, Session, Stream
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
+from runbus.local.clickhouse_http.headers import HEADER_ROWS, HeadedStream
 from runbus.local.clickhouse_http.requests import Command
 from runbus.local.clickhouse_http.sql import (
     READING,
@@ -26,6 +27,7 @@ _STREAMABLE = frozenset(
         "CSV",
         "JSONEachRow",
         "JSONCompactEachRow",
+        *HEADER_ROWS,
     }
 )
 
@@ -51,11 +53,22 @@ def execute(engine: Engine, command: Command, user: User) -> tuple[Result | Stre
         if output in _STREAMABLE and kind in {b"SELECT", b"WITH", b"FROM"} and not command.wait:
             stream = session.stream(text(command.statement), output, command.parameters)
             streaming = True
-            return stream, output
+            return _one_header(engine, command, limits, stream, output), output
         return session.run(text(command.statement), command.output, command.parameters), output
     finally:
         if not streaming:
             session.close()
+
+
+def _one_header(engine: Engine, command: Command, limits: dict[str, str], stream: Stream, output: str) -> Stream:
+    if output not in HEADER_ROWS:
+        return stream
+
+    def whole() -> bytes:
+        with engine.session(command.settings, limits, command.database) as session:
+            return session.run(text(command.statement), command.output, command.parameters).body
+
+    return HeadedStream(stream, HEADER_ROWS[output], whole)
 
 
 def _check(engine: Engine, command: Command, user: User, kind: bytes) -> None:
