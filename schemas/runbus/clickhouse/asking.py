@@ -35,7 +35,7 @@ ADVICE: Mapping[int, str] = {
 _PREFIX = re.compile(r"^(?:Code: \d+\. DB::Exception: )+")
 _EXPECTED = re.compile(r"\. Expected one of: [^()]{80,}(?=\. \([A-Z_]+\)$)", re.DOTALL)  # names half the grammar
 _STATUS = re.compile(r"^HTTP driver received HTTP status (\d+).*", re.DOTALL)
-_TWICE = re.compile(r"(\([A-Z_]+\))\. \1$")
+_TWICE = re.compile(r"(\([A-Z_]+\))(?:\. \1)+$")
 
 
 @contextmanager

@@ -27,6 +27,8 @@ def start_log(line: str, level: int) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine(line))
     root = logging.getLogger()
+    # some libraries set levels of their own, so the root's is asked here
+    handler.addFilter(lambda record: record.name.partition(".")[0] == "runbus" or record.levelno >= root.level)
     if not root.handlers:
         root.addHandler(handler)
     root.setLevel(logging.WARNING if level <= logging.INFO else logging.CRITICAL + 1)
