@@ -8,9 +8,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, RemoteDisconnected
 
-from urllib3.exceptions import InvalidChunkLength, NameResolutionError
+from urllib3.exceptions import InvalidChunkLength, NameResolutionError, ReadTimeoutError
 from urllib3.exceptions import SSLError as TlsError
-from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from runbus.config.terminal import printable
 
@@ -72,7 +71,7 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Calla
     ((socket.gaierror, NameResolutionError), _always("the host's name is not known")),
     (ConnectionRefusedError, _always("connection refused")),
     ((RemoteDisconnected, ConnectionResetError, BrokenPipeError), _always("the other end closed the connection")),
-    ((NoAnswerInTime, TimeoutError), _always("no answer in time")),
+    ((ReadTimeoutError, TimeoutError), _always("no answer in time")),
     (InvalidChunkLength, _always("the answer was cut off")),
     (HTTPException, _always("what answers there does not speak HTTP")),
 )
