@@ -118,8 +118,11 @@ def retry_(
 
     try:
         retry(sides, keys or (), topics if every else (), report)
-    finally:
-        _print_outcomes(outcomes, as_json=as_json)
+    except BaseException:
+        if outcomes:  # what was done until then, also if it was stopped
+            _print_outcomes(outcomes, as_json=as_json)
+        raise
+    _print_outcomes(outcomes, as_json=as_json)
     raise typer.Exit(0 if all(x.result in ("stored", "already") for x in outcomes) else 1)
 
 
