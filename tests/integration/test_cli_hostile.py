@@ -64,7 +64,7 @@ def _acted_on(text: str) -> list[str]:
         (("--log-level", "info", "dlq", "retry", HOSTILE), 1),
         (("audit",), 0),
         (("--topic-prefix", HOSTILE, "topics", "list"), 2),
-        (("query", f"SELECT '{HOSTILE}' nonsense {HOSTILE}"), 1),
+        (("query", f"SELECT nosuch, '{HOSTILE}'"), 1),
     ],
 )
 def test_nothing_reaches_the_terminal(asked: Asked, arguments: tuple[str, ...], code: int) -> None:
