@@ -13,7 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from runbus.cli.query import FORMATS, Format
-from runbus.cli.rows import FORMAT, Rows
+from runbus.cli.rows import FORMAT, ShownRows
 from runbus.clickhouse.answers import Question, answer
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
@@ -58,7 +58,7 @@ def asked(clickhouse: ClickHouseSettings, tmp_path: Path) -> Asked:
 def test_what_is_shown_can_be_pasted(client: Client, expression: str) -> None:
     """A shown value, in quotes if its type needs them, is the same value again, and nothing that a terminal acts on."""
     with answer(client, Question(f"SELECT {expression} AS v, toTypeName(v)", FORMAT)) as found:
-        ((shown, kind),) = Rows(found.pieces())
+        ((shown, kind),) = ShownRows(found.pieces())
     assert shown.isprintable()
     if kind.startswith("Map"):  # SQL has no literal for it but where rows are inserted
         assert client.query(f"SELECT * FROM format(Values, 'v {kind}', $$({shown})$$)").first_row == ({"k": 1.5},)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.cli.rows import Column, Rows, shown
+from runbus.cli.rows import Column, ShownRows, shown
 
 ANSWER = (
     b"run_id\tn\tnote\nString\tNullable(UInt64)\tLowCardinality(String)\nr-1\t1790000000000000\ta\\tb\nr-2\t\\N\t\n"
@@ -22,7 +22,7 @@ def _cut(content: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_rows_do_not_depend_on_the_pieces(size: int) -> None:
     """Names, numeric columns, values and NULL are the same for every cut."""
-    rows = Rows(_cut(ANSWER, size))
+    rows = ShownRows(_cut(ANSWER, size))
     assert rows.columns == [Column("run_id", False), Column("n", True), Column("note", False)]
     assert list(rows) == [["r-1", "1790000000000000", "a\\tb"], ["r-2", "NULL", ""]]
 
@@ -30,7 +30,7 @@ def test_rows_do_not_depend_on_the_pieces(size: int) -> None:
 @pytest.mark.parametrize("answer", [b"", b"a\nUInt8\n"])
 def test_no_rows(answer: bytes) -> None:
     """A statement that returns nothing has no column, one without rows has its columns."""
-    rows = Rows(iter([answer] if answer else []))
+    rows = ShownRows(iter([answer] if answer else []))
     assert (len(rows.columns), list(rows)) == (int(bool(answer)), [])
 
 
@@ -41,7 +41,7 @@ def test_rows_come_before_the_answer_ends() -> None:
         yield ANSWER
         raise AssertionError("asked for more than the first row needs")
 
-    assert next(iter(Rows(pieces()))) == ["r-1", "1790000000000000", "a\\tb"]
+    assert next(iter(ShownRows(pieces()))) == ["r-1", "1790000000000000", "a\\tb"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.query import QueryResult
 
 from runbus.cli.context import settings
 from runbus.cli.output import Json, print_json
-from runbus.cli.rows import FORMAT, Rows
+from runbus.cli.rows import FORMAT, ShownRows
 from runbus.cli.tables import Limit, print_rows
 from runbus.clickhouse.answers import Question, answer
 from runbus.clickhouse.asking import asking
@@ -84,7 +84,7 @@ def print_json_rows(result: QueryResult) -> None:
 def _print(target: ClickHouseSettings, sql: str, parameters: Mapping[str, Any], *, or_nothing: bool = False) -> bool:
     """Print a table and how many rows it has; return whether there is any."""
     with closing(connect(target)) as client, answer(client, Question(sql, FORMAT, parameters)) as found:
-        table = Rows(found.pieces())
+        table = ShownRows(found.pieces())
         rows = iter(table)
         first = list(next(rows, ()))
         if first or not or_nothing:

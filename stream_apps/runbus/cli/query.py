@@ -56,7 +56,9 @@ FormatOption = Annotated[
 ]
 RowsOption = Annotated[
     int,
-    typer.Option("--rows", envvar="RUNBUS_QUERY_ROWS", min=0, help="Rows that a table on a terminal shows; 0 = all."),
+    typer.Option(
+        "--rows", envvar="RUNBUS_QUERY_ROWS", min=0, help="Rows that a table on a terminal shows; 0 = all."
+    ),
 ]
 
 
@@ -89,7 +91,7 @@ def query(
             with _whole(output) as write:
                 _send(found, write, as_table=as_table)
         elif as_table:
-            table = rows.Rows(found.pieces())
+            table = rows.ShownRows(found.pieces())
             print_rows(table.columns, iter(table), Limit(most) if sys.stdout.isatty() else None)
         elif sys.stdout.isatty():
             _print_text(found)
@@ -100,7 +102,7 @@ def query(
 def _send(found: Answer, write: Callable[[bytes], object], *, as_table: bool) -> None:
     """Write an answer where no terminal acts on it: byte for byte."""
     if as_table:
-        table = rows.Rows(found.pieces())
+        table = rows.ShownRows(found.pieces())
         print_rows(table.columns, iter(table), None, lambda text: write(text.encode()))
         return
     for piece in found.pieces():

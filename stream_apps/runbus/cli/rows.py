@@ -26,7 +26,7 @@ class Column:
     numeric: bool
 
 
-class Rows:
+class ShownRows:
     """The rows of an answer, read as they come.
 
     Args:

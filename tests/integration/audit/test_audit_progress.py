@@ -21,6 +21,7 @@ class _Reports:
 
     def __call__(self, what: str, done: int, total: int | None = None, unit: Unit = "") -> None:
         """Take a report."""
+        assert unit == ("" if what.startswith("counting") else "records")
         self.found.setdefault(what, []).append((done, total))
 
 
