@@ -56,9 +56,7 @@ FormatOption = Annotated[
 ]
 RowsOption = Annotated[
     int,
-    typer.Option(
-        "--rows", envvar="RUNBUS_QUERY_ROWS", min=0, help="Rows that a table on a terminal shows; 0 = all."
-    ),
+    typer.Option("--rows", envvar="RUNBUS_QUERY_ROWS", min=0, help="Rows that a table on a terminal shows; 0 = all."),
 ]
 
 
