@@ -172,3 +172,18 @@ def test_a_terminal_gets_a_bounded_table(asked: Asked) -> None:
     assert "5,000 rows" in asked.on_a_terminal("query", "SELECT number FROM numbers(5000)", "--rows", "0")
     raw = asked.on_a_terminal("query", "SELECT 'a\\x1b[2J\\x07' AS x, 'b' AS y FORMAT TSVRaw")
     assert raw.splitlines() == ["a\\x1b[2J\\x07\tb"]
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "csv"), ("--json",)])
+def test_no_statement_writes(asked: Asked, client: Client, options: tuple[str, ...]) -> None:
+    """The owner's own rows are safe from `query`, whatever the format."""
+    client.command("CREATE TABLE IF NOT EXISTS kept (n UInt8) ENGINE = MergeTree ORDER BY n")
+    try:
+        client.command("INSERT INTO kept VALUES (1)")
+        for sql in ("DROP TABLE kept", "INSERT INTO kept VALUES (2)", "TRUNCATE TABLE kept", "CREATE DATABASE other"):
+            done = asked.run("query", sql, *options)
+            assert (done.returncode, done.stdout) == (1, b""), sql
+            assert b"readonly" in done.stderr.lower(), done.stderr
+        assert client.query("SELECT groupArray(n) FROM kept").first_row == ([1],)
+    finally:
+        client.command("DROP TABLE kept")
