@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
-from runbus.clickhouse.errors import translated
+from runbus.clickhouse.asking import asking
 from runbus.config.clickhouse import ClickHouseSettings
 
 DEFAULT_PORTS = {"http": 8123, "https": 8443}
@@ -40,7 +40,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
     """
     address = urlsplit(settings.url)
     wait = timeouts or Timeouts()
-    with translated():
+    with asking():
         return clickhouse_connect.get_client(
             interface=address.scheme,
             host=address.hostname,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.clickhouse.errors import Configuration, translated
+from runbus.clickhouse.asking import asking
+from runbus.clickhouse.errors import Configuration
 from runbus.clickhouse.tables import STORED_TOPICS, view_of
 
 #: Blocks that may be inserted between an insert and its replay. A replay follows a crash or a rebalance, within the
@@ -59,7 +60,7 @@ def check_deduplication(client: Client) -> None:
 
     Reads back what the server has: engines, deduplication windows, and that each landing table feeds exactly its view.
     """
-    with translated():
+    with asking():
         rows = client.query(
             "SELECT name, engine, engine_full, dependencies_table FROM system.tables WHERE database = currentDatabase()"
         ).result_rows

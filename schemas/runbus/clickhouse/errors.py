@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from clickhouse_connect.driver.summary import QuerySummary
 from urllib3.exceptions import HTTPError
 
+from runbus.clickhouse.reasons import reason
 from runbus.config.errors import RunBusError
 
 #: Longer server texts (a stack trace, the query) are cut: the start names the cause.
@@ -32,19 +32,21 @@ class StoreError(RunBusError):
     Attributes:
         code: ClickHouse's error number (ErrorCodes.cpp), or None when no server answered.
         text: what the server or the connection said.
+        advice: what to do; that of the class is for whoever inserts.
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
 
-    def __init__(self, text: str, code: int | None = None) -> None:
+    def __init__(self, text: str, code: int | None = None, advice: str | None = None) -> None:
         """Take the cause; the message adds what to do."""
         self.code = code
         self.text = text
-        super().__init__(f"{text}. {self.advice}" if self.advice else text)
+        self.advice = type(self).advice if advice is None else advice
+        super().__init__(f"{text.rstrip('.')}. {self.advice}" if self.advice else text)
 
-    def __reduce__(self) -> tuple[type[StoreError], tuple[str, int | None]]:
-        """Pickle by cause and code: the default would add the advice twice."""
-        return type(self), (self.text, self.code)
+    def __reduce__(self) -> tuple[type[StoreError], tuple[str, int | None, str]]:
+        """Pickle by cause, code and advice: the default would add the advice twice."""
+        return type(self), (self.text, self.code, self.advice)
 
 
 class Ambiguous(StoreError):
@@ -224,7 +226,7 @@ def translate(error: Exception) -> StoreError:
     """Return what an exception of clickhouse-connect, urllib3 or a socket means."""
     text = _NOISE.sub("", str(error)).strip()[:MAX_TEXT] or type(error).__name__
     if _transport(error):
-        return Ambiguous(f"ClickHouse did not answer: {text}")
+        return Ambiguous(f"ClickHouse did not answer{reason(error)}"[:MAX_TEXT])
     code = _code(error)
     if code is not None:
         return _by_code(code, text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.clickhouse.errors import Configuration, translated
+from runbus.clickhouse.asking import asking
+from runbus.clickhouse.errors import Configuration
 from runbus.clickhouse.tables import END_FIELD, POSITION_FIELDS, STORED_TOPICS
 from runbus.schemas.avsc import schema
 
@@ -14,7 +15,7 @@ def check_landings(client: Client) -> None:
 
     ClickHouse passes over a field that has no column, so a sink that is newer than the tables would lose it.
     """
-    with translated():
+    with asking():
         rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
     columns = {(str(table), str(name)) for table, name in rows}
     for topic in STORED_TOPICS:

@@ -19,9 +19,9 @@ from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster  # type: 
 from clickhouse_migrations.connection import CLICKHOUSE_CONNECT  # type: ignore[import-untyped]
 from clickhouse_migrations.exceptions import MigrationException  # type: ignore[import-untyped]
 
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import DEFAULT_PORTS, connect
 from runbus.clickhouse.cluster import migrations
-from runbus.clickhouse.errors import translated
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
 
@@ -115,7 +115,7 @@ def _refuse_changed(settings: ClickHouseSettings, found: list[Migration]) -> Non
 def _replicated(settings: ClickHouseSettings) -> bool:
     client = connect(settings)
     try:
-        with translated():
+        with asking():
             engines = client.query(
                 "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'steps'"
             )
@@ -135,7 +135,7 @@ def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
     # a wrong address or password is told by our own client, in our own words
     connect(settings, database="").close()
     address = urlsplit(settings.url)
-    with translated():
+    with asking():
         runner = ClickhouseCluster(
             db_host=address.hostname,
             db_port=address.port or DEFAULT_PORTS[address.scheme],

@@ -63,6 +63,22 @@ DLQ_TOPIC = Setting(
 DLQ_RAW = Setting("RUNBUS_DLQ_RAW", "", optional(path()), "", "Write the value's bytes to this file.", "--raw")
 DLQ_ALL = Setting("RUNBUS_DLQ_ALL", "", switch(), "false", "All letters about the topics that are stored.", "--all")
 
+# --- query ---
+QUERY_OUTPUT = Setting(
+    "RUNBUS_QUERY_OUTPUT", "", optional(path()), "", "File to write; it is there once it is whole.", "--output"
+)
+QUERY_FORMAT = Setting(
+    "RUNBUS_QUERY_FORMAT",
+    "",
+    choice("table", "csv", "tsv", "json", "jsonl", "parquet"),
+    "table",
+    "Of the answer; a FORMAT clause of the statement comes first.",
+    "--format",
+)
+QUERY_ROWS = Setting(
+    "RUNBUS_QUERY_ROWS", "", integer(0), "1000", "Rows that a table on a terminal shows; 0 = all.", "--rows"
+)
+
 # --- the local stack ---
 KAFKA_PORT = Setting(
     "RUNBUS_KAFKA_PORT", "", optional(integer(0, 65535)), "", "Port of Kafka; 0 = a free one.", "--kafka-port"

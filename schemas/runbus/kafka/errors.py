@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runbus.config.errors import RunBusError
+from runbus.config.terminal import printable
 from runbus.kafka.settings import KafkaSettings
 
 
@@ -52,6 +53,20 @@ def no_answer(settings: KafkaSettings, seen: str) -> str:
             "the KAFKA_SSL_* files"
         )
     return (
-        f"no Kafka broker answers at {settings.bootstrap_servers} ({seen}): is it running? "
+        f"no Kafka broker answers at {settings.bootstrap_servers} ({_why(seen)}): is it running? "
         "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
     )
+
+
+#: What the client library says of a connection, and what that is in plain words; the first that fits.
+_WHY = (
+    ("Connection refused", "connection refused"),
+    ("Failed to resolve", "the host's name is not known"),
+    ("Invalid response size", "what answers there is no Kafka"),
+    ("Disconnected", "the other end closed the connection"),
+)
+
+
+def _why(seen: str) -> str:
+    """Return the cause in plain words; the client's own if there are none."""
+    return next((words for sign, words in _WHY if sign.lower() in seen.lower()), printable(seen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import Message
 
+from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.headers import position_of, text_of
 from runbus.kafka.topic_log import TopicLog, headers_of
 
@@ -11,7 +12,7 @@ from runbus.kafka.topic_log import TopicLog, headers_of
 Letters = dict[str, dict[int, set[int]]]
 
 
-def letters_under_way(log: TopicLog) -> Letters:
+def letters_under_way(log: TopicLog, on_progress: OnProgress = unseen) -> Letters:
     """Return the sources of the sink's dead letters that are behind its committed offset on `dead-letters`.
 
     The sink puts a dead letter on the log before it commits past the record, and stores the topic `dead-letters` like
@@ -19,7 +20,7 @@ def letters_under_way(log: TopicLog) -> Letters:
     committed offset is in one of the two.
     """
     found: Letters = {}
-    for message in log.records(log.committed()):
+    for message in log.records(log.committed(), on_progress):
         position = source(message)
         if position is not None:
             topic_id, partition, offset = position

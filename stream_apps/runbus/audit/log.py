@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from runbus.audit.report import Logged
 from runbus.audit.spans import Spans
 from runbus.config.errors import InvalidValue
+from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import OffsetByPartition, open_topic, place
@@ -50,7 +51,11 @@ class LogReader:
             return log.committed()
 
     def streams(
-        self, committed: OffsetByPartition, run: str | None = None, dead: Dead | None = None
+        self,
+        committed: OffsetByPartition,
+        run: str | None = None,
+        dead: Dead | None = None,
+        on_progress: OnProgress = unseen,
     ) -> dict[StreamId, Logged]:
         """Return what every stream produced.
 
@@ -58,12 +63,13 @@ class LogReader:
             committed: the sink's offsets on the steps topic.
             run: only this run.
             dead: records that the sink could not store.
+            on_progress: takes how many records are read.
         """
         streams = _Streams(self._codec, committed)
         for topic, add in ((STEPS, streams.add_batch), (RUNS, lambda message, _: streams.add_event(message))):
             letters = (dead or {}).get(topic.name, {})
             with open_topic(self._settings, topic, self._group) as log:
-                for message in log.records():
+                for message in log.records(on_progress=on_progress):
                     if run is not None and not _of_run(message, run):
                         continue
                     partition, offset = place(message)

@@ -11,9 +11,10 @@ from runbus.audit.log import Dead, LogReader
 from runbus.audit.report import Audit, Stored, reconcile
 from runbus.audit.tables import TopicTables, connected
 from runbus.clickhouse import tables
-from runbus.clickhouse.errors import translated
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import open_topic
@@ -31,7 +32,7 @@ class Sides:
     group: str
 
 
-def audit(sides: Sides, run: str | None = None) -> Audit:
+def audit(sides: Sides, run: str | None = None, on_progress: OnProgress = unseen) -> Audit:
     """Compare the log with ClickHouse, for all runs or one; reads the steps topic from end to end.
 
     Raises:
@@ -41,16 +42,18 @@ def audit(sides: Sides, run: str | None = None) -> Audit:
     log = LogReader(sides.kafka, sides.codec, sides.group)
     committed = log.committed(STEPS)
     with connected(sides.clickhouse) as client:
-        dead = _dead(sides, client)
+        dead = _dead(sides, client, on_progress)
+        on_progress("counting rows in ClickHouse", 0)
         stored = _stored(client, run)
-    logged = log.streams(committed, run, dead)
+        on_progress("counting rows in ClickHouse", 1, 1)
+    logged = log.streams(committed, run, dead, on_progress)
     return reconcile(logged, stored, log.unreadable, log.unreadable_letters)
 
 
-def _dead(sides: Sides, client: Client) -> Dead:
+def _dead(sides: Sides, client: Client, on_progress: OnProgress) -> Dead:
     """Return the records of steps and runs that the sink could not store. Asked before the rows: see `reconcile`."""
     with open_topic(sides.kafka, DEAD_LETTERS, sides.group) as letters:
-        under_way = letters_under_way(letters)
+        under_way = letters_under_way(letters, on_progress)
     found: dict[str, dict[int, set[int]]] = {}
     for stored in (tables.STEPS, tables.RUNS):
         with open_topic(sides.kafka, stored.topic, sides.group) as log:
@@ -61,7 +64,7 @@ def _dead(sides: Sides, client: Client) -> Dead:
 
 
 def _stored(client: Client, run: str | None) -> dict[StreamId, Stored]:
-    with translated():
+    with asking():
         rows = client.query(query("audit_streams"), parameters={"run_id": run or ""}).named_results()
         return {
             StreamId(r["run_id"], r["agent_id"], r["attempt"]): Stored(

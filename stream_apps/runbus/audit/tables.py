@@ -12,8 +12,8 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.audit.ranges import Found, Range, Verdict
 from runbus.audit.spans import Spans
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import connect
-from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import QueryName, query
 from runbus.clickhouse.tables import STEPS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
@@ -94,7 +94,7 @@ class TopicTables:
 
     def _rows(self, name: QueryName, **parameters: object) -> Sequence[Sequence[Any]]:
         everything = {"table": self._stored.table, **self._ids, **parameters}
-        with translated():
+        with asking():
             return self._client.query(query(name), parameters=everything, settings=self._settings).result_rows
 
 

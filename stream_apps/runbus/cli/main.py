@@ -6,20 +6,21 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage (an option, a variable or a configurat
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, data, dlq, schema, services, stack, topics
+from runbus.cli import audit, config, data, dlq, query, schema, services, stack, topics
 from runbus.cli.context import Settings
 from runbus.cli.option import flag, option
-from runbus.cli.output import say
+from runbus.cli.output import flush, say
 from runbus.config import catalogue as c
+from runbus.config.log import start_log
 from runbus.config.options import LOG_LEVEL
 from runbus.service.entry import exit_code
-from runbus.service.logs import configure_logs
 
 app = typer.Typer(
     name="runbus",
@@ -67,7 +68,7 @@ def root(  # noqa: PLR0913, PLR0917 - one parameter an option
         for name, setting in _FLAGS.items()
         if context.params[name] is not None and _from_command_line(context, name)
     }
-    configure_logs(log_level)
+    start_log(log_level)
     context.obj = Settings(flags)
 
 
@@ -80,6 +81,7 @@ stack.register(app)
 topics.register(app)
 services.register(app)
 data.register(app)
+query.register(app)
 audit.register(app)
 dlq.register(app)
 schema.register(app)
@@ -88,4 +90,12 @@ config.register(app)
 
 def run() -> None:
     """Run the command line and exit."""
-    sys.exit(exit_code(lambda: app(standalone_mode=True), "runbus"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is no UTF-8 gets what it can show
+    try:
+        code: str | int | None = exit_code(lambda: app(standalone_mode=True), "runbus")
+    except SystemExit as ended:
+        code = ended.code
+    flush()
+    sys.exit(code)

@@ -12,8 +12,8 @@ from runbus.config.setting import Setting
 T = TypeVar("T")
 
 
-def option(setting: Setting[T]) -> typer.models.OptionInfo:
-    """Return the option of a setting: its name, variable, help and check; the default is `setting.default_value`.
+def option(setting: Setting[T], *short: str) -> typer.models.OptionInfo:
+    """Return the option of a setting: its names, variable, help and check; the default is `setting.default_value`.
 
     What is wrong with a value is the same ConfigError, from the command line and from the variable.
     """
@@ -21,7 +21,7 @@ def option(setting: Setting[T]) -> typer.models.OptionInfo:
     def parse(given: str | T) -> T:
         return setting.parse(given) if isinstance(given, str) else given  # not text: a switch, or the default
 
-    return _option(setting, parse)
+    return _option(setting, parse, *short)
 
 
 def flag(setting: Setting[object]) -> typer.models.OptionInfo:
@@ -29,11 +29,12 @@ def flag(setting: Setting[object]) -> typer.models.OptionInfo:
     return _option(setting, None)
 
 
-def _option(setting: Setting[object], parse: Callable[[str], object] | None) -> typer.models.OptionInfo:
+def _option(setting: Setting[object], parse: Callable[[str], object] | None, *short: str) -> typer.models.OptionInfo:
     is_switch = isinstance(setting.default_value, bool) or "/" in setting.option
     bounded = setting.kind.allowed and not is_switch
     made: typer.models.OptionInfo = typer.Option(
         setting.option,
+        *short,
         envvar=setting.env,
         help=f"{setting.doc} Allowed: {setting.kind.allowed}." if bounded else setting.doc,
         show_default=parse is not None,

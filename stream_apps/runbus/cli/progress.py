@@ -27,8 +27,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from runbus.cli.terminal import printable
 from runbus.config.progress import OnProgress, Unit, unseen
+from runbus.config.terminal import printable
 
 PLAIN_EVERY_S = 5.0  # seldom enough for a log that somebody keeps, often enough for somebody who waits
 _BARS_EVERY_S = 0.1
@@ -114,7 +114,7 @@ class _Bars:
             self._shown.update(self._tasks[what], completed=done, total=total)
 
 
-class _Amount(ProgressColumn):
+class _AmountColumn(ProgressColumn):
     """Says how much of a task is done, and how fast."""
 
     def __init__(self) -> None:
@@ -132,7 +132,8 @@ def _bars(console: Console) -> Progress:
         SpinnerColumn(finished_text="✓" if console.encoding.startswith("utf") else "*"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        _Amount(),
+        _AmountColumn(),
+        _AmountColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,  # what was done is printed behind it

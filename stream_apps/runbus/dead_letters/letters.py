@@ -10,7 +10,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.clickhouse.errors import translated
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import QueryName, query
 from runbus.dead_letters.gate import Origin
 from runbus.kafka.model import TopicPartition
@@ -138,7 +138,7 @@ class Letters:
 
     def _ask(self, name: QueryName, parameters: Mapping[str, Any], *raw: str) -> list[dict[str, Any]]:
         """Return the rows of a named query; the columns `raw` as bytes."""
-        with translated():
+        with asking():
             result = self._client.query(
                 query(name), parameters=dict(parameters), column_formats=dict.fromkeys(raw, "bytes")
             )

@@ -6,16 +6,18 @@ or a configuration file). What is none of these is a defect, and keeps its trace
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
 
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.log import start_log
 from runbus.config.options import LOG_LEVEL
 from runbus.config.sources import Sources, read_sources
+from runbus.config.terminal import printable
 from runbus.service.catalogue import entry_of
 from runbus.service.host import serve
-from runbus.service.logs import configure_logs
 
 #: A process says what it does, unless the level was chosen.
 PROCESS_LOG_LEVEL = "info"
@@ -27,7 +29,8 @@ def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> No
     Raises:
         RunBusError: one sentence for the person who has to act.
     """
-    configure_logs(log_level)
+    start_log(log_level)
+    logging.getLogger().setLevel(logging.WARNING)  # of the libraries: a process that stays says what they meet
     process = entry_of(kind).load()(sources)
     process.runner(partial(serve, process))
 
@@ -59,5 +62,5 @@ def main(kind: str) -> int:
 
 
 def _complain(name: str, text: str, code: int) -> int:
-    sys.stderr.write(f"{name}: {text}\n")
+    sys.stderr.write(f"{name}: {printable(text)}\n")
     return code

@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 from runbus.config.errors import RunBusError
+from runbus.config.log import start_log
 from runbus.service.component import ProcessSpec, Start
 from runbus.service.entry import exit_code
 from runbus.service.host import serve
-from runbus.service.logs import configure_logs
 from runbus.service.topics import TopicReplaced
 from tests.unit.service.toy import Made, ToyBroker, ToyComponent
 
@@ -50,7 +50,7 @@ FAILURES = {"fails": RunBusError("mend it"), "breaks": ZeroDivisionError("a defe
 
 def main(runner: str, what: str) -> int:
     """Run it; return the exit code."""
-    configure_logs("info")
+    start_log("info")
     run: Any = pkgutil.resolve_name(runner)
 
     def component(name: str) -> Talking:

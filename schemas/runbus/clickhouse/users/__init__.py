@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Literal, get_args
 
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import connect
-from runbus.clickhouse.errors import translated
 from runbus.config import catalogue as c
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
@@ -66,7 +66,7 @@ def apply_users(
     """
     client = connect(settings)
     try:
-        with translated():
+        with asking():
             for statement in role_statements(settings.database):
                 client.command(statement)
             for team, prefix in teams.items():

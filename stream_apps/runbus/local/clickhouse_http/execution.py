@@ -2,6 +2,7 @@
 
 from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
+from runbus.local.clickhouse_http.headers import HEADER_ROWS, HeadedStream
 from runbus.local.clickhouse_http.requests import Command
 from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import (
@@ -27,6 +28,7 @@ _STREAMABLE = frozenset(
         "CSV",
         "JSONEachRow",
         "JSONCompactEachRow",
+        *HEADER_ROWS,
     }
 )
 
@@ -41,16 +43,19 @@ def execute(sessions: Sessions, command: Command, user: User) -> tuple[Result | 
     kind = first_word(command.statement)
     _check(sessions.engine, command, user, kind)
     session = _open(sessions, command, user, kind)
+    query = (text(command.statement), command.output, command.parameters)
     streaming = False
     try:
         if kind == b"INSERT":
             return _insert(session, command), ""
         output = output_format(command.statement, command.output) if kind in READING else ""
         if output in _STREAMABLE and kind in {b"SELECT", b"WITH", b"FROM"} and not command.wait:
-            stream = session.stream(text(command.statement), output, command.parameters)
+            stream: ResultStream = session.stream(text(command.statement), output, command.parameters)
             streaming = True
+            if output in HEADER_ROWS:
+                stream = HeadedStream(stream, HEADER_ROWS[output], lambda: session.run(*query).body)
             return stream, output
-        return session.run(text(command.statement), command.output, command.parameters), output
+        return session.run(*query), output
     finally:
         if not streaming:
             session.close()
