@@ -96,7 +96,7 @@ def test_the_process_of_the_page_is_ready_counts_and_says_so(kafka_settings: Kaf
     apply_topics(kafka_settings, partitions=2)
     producer = Producer({**kafka_settings.client_config()})
     for _ in range(3):
-        producer.produce(f"{kafka_settings.topic_prefix}runs", uuid.uuid4().bytes)
+        producer.produce(f"{kafka_settings.topic_prefix}runs", b"x", uuid.uuid4().bytes)  # compacted: it needs a key
     assert producer.flush(15) == 0
     process = start(kafka_settings)
     until("it is ready", process.pages.ready)
