@@ -169,3 +169,15 @@ def _refusal(client: Client, statement: str) -> str:
     except DatabaseError as error:
         return LOCKED if "SESSION_IS_LOCKED" in str(error) else str(error)
     return ""
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT number FROM numbers(3000)", "SELECT throwIf(number = 2999) FROM numbers(3000)"]
+)
+def test_a_client_that_asks_again_at_once_finds_its_session_free(
+    clients: tuple[Client, Client], statement: str
+) -> None:
+    """A streamed answer, whole or broken off by an error, gives its session back before the client sees the end."""
+    one, _ = clients
+    for _ in range(50):
+        assert LOCKED not in {_refusal(one, f"{statement} FORMAT TabSeparated"), _refusal(one, "SELECT 1")}

@@ -63,7 +63,7 @@ def test_what_runs_is_not_changed() -> None:
         (StackOptions(kafka_port=1), False, "Kafka on port 11: run `runbus down` first to move it to 1"),
         (StackOptions(registry_port=1), True, "the registry on port 13: run `runbus down` first to move it to 1"),
         (StackOptions(registry=True), False, "runs without a schema registry: run `runbus down` first"),
-        (StackOptions(registry=False), True, "runs with a schema registry: run `runbus down` first"),
+        (StackOptions(registry=False), True, "needs it to be read: leave out --no-registry"),
     ):
         with pytest.raises(RunBusError, match=text):
             refuse_changes(options, running, registry=registry)

@@ -85,17 +85,16 @@ def up(
     What is not given is as it was the last time. A start that fails is undone.
     """
     stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
-    running = stack.status().running
     with _interrupted(stack), _shown(as_json=as_json)() as report:
         found = stack.up(stack_plan(report=report))
     addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
     if as_json:
         rest = {"changed": list(found.changed), "config_file": str(found.config_file)}
-        print_json({"already_running": running, **addresses, **rest})
+        print_json({"already_running": found.already_running, **addresses, **rest})
         return
     for change in found.changed:
         say(change)
-    say(f"the stack of {stack.home} {'was up already' if running else 'is up'}")
+    say(f"the stack of {stack.home} {'was up already' if found.already_running else 'is up'}")
     print_table(("SERVICE", "ADDRESS"), [(name, address) for name, address in addresses.items() if address])
     say(f"commands find it by {found.config_file}; `runbus down` stops it")
 

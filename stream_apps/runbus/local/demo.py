@@ -143,7 +143,7 @@ def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_s
         stamp = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         with _asked_to_stop() as asked:
             with closing(_Watch(endpoints, stamp, say, began)) as watch:
-                failures = _train(stack, endpoints, _Plan(stamp, options, asked), watch)
+                failures = _train(stack, endpoints, _Training(stamp, options, asked), watch)
             found, episodes = _settled(endpoints, stamp, say)
             return DemoResult(found, tuple(failures), episodes)
 
@@ -156,7 +156,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _Training:
     """One training: the prefix of its runs, how long, and whether the user asked to stop."""
 
     stamp: str
@@ -164,7 +164,7 @@ class _Plan:
     asked: _Asked
 
 
-def _train(stack: Stack, endpoints: Endpoints, plan: _Plan, watch: _Watch) -> list[str]:
+def _train(stack: Stack, endpoints: Endpoints, plan: _Training, watch: _Watch) -> list[str]:
     """Let the agents learn until they are done, one fails, or the user asks to stop; return what failed."""
     with _agents(stack, endpoints, plan) as running:
         while _all_well(running) and not plan.asked.to_stop:
@@ -207,7 +207,7 @@ def _asked_to_stop() -> Iterator[_Asked]:
 
 
 @contextmanager
-def _agents(stack: Stack, endpoints: Endpoints, plan: _Plan) -> Iterator[list[RunningProcess]]:
+def _agents(stack: Stack, endpoints: Endpoints, plan: _Training) -> Iterator[list[RunningProcess]]:
     services = [_agent(endpoints, plan.stamp, index, plan.options) for index in range(plan.options.agents)]
     running: list[RunningProcess] = []
     try:

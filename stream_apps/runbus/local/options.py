@@ -9,6 +9,9 @@ from runbus.local.ports import choose
 from runbus.local.state import StackState
 
 _NAMES = {"kafka_port": "Kafka", "clickhouse_port": "ClickHouse", "registry_port": "the registry"}
+_REGISTRY_STAYS = (
+    "the log of this stack names schemas of its registry and needs it to be read: leave out --no-registry."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,7 @@ class StackOptions:
 def chosen(options: StackOptions, state: StackState) -> StackState:
     """Return the state of a start from nothing. Raises RunBusError for a port that is taken or a registry left out."""
     if state.registry and options.registry is False:
-        raise RunBusError(
-            "the log of this stack names schemas of its registry and needs it to be read: leave out --no-registry."
-        )
+        raise RunBusError(_REGISTRY_STAYS)
     registry = state.registry if options.registry is None else options.registry
     wanted = {name: _wanted(name, port, state) for name, port in options.ports.items()}
     ports = {
@@ -64,9 +65,10 @@ def changes(before: StackState, after: StackState) -> tuple[str, ...]:
 
 def refuse_changes(options: StackOptions, state: StackState, *, registry: bool) -> None:
     """Raise RunBusError if ``options`` ask for something else than what runs: its processes have read it once."""
-    if options.registry is not None and options.registry != registry:
-        found = "with" if registry else "without"
-        raise RunBusError(f"the stack runs {found} a schema registry: run `runbus down` first.")
+    if options.registry is False and registry:
+        raise RunBusError(_REGISTRY_STAYS)
+    if options.registry and not registry:
+        raise RunBusError("the stack runs without a schema registry: run `runbus down` first.")
     for name, port in options.ports.items():
         now = getattr(state, name)
         if port and port != now and (registry or name != "registry_port"):

@@ -56,7 +56,7 @@ class Endpoints:
     """Addresses of a running stack. ``registry_url`` is empty without a registry.
 
     ``started`` names what the ``up`` that returns this has started: empty when everything ran already. ``changed`` says
-    in a line each what it changed for good.
+    in a line each what it changed for good; ``already_running``: it found a stack that ran.
     """
 
     bootstrap_servers: str
@@ -69,6 +69,7 @@ class Endpoints:
     config_file: Path
     started: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    already_running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,8 @@ class Stack:
         if attempt.fresh:
             self.supervisor.keep()
         changed = changes(attempt.before, state) if attempt.fresh else ()
-        return replace(endpoints, started=tuple(attempt.started), changed=changed)
+        started = tuple(attempt.started)
+        return replace(endpoints, started=started, changed=changed, already_running=not attempt.fresh)
 
     def _next_state(self, attempt: _Attempt) -> StackState:
         before = attempt.before

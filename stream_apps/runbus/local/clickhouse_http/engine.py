@@ -153,6 +153,7 @@ class ResultStream:
         """Wrap a chDB streaming result and its session."""
         self._session = session
         self._result = result
+        self._open = True
 
     def next(self) -> bytes | None:
         """Return the next piece, None at the end. Raises EngineError when the query fails on its way."""
@@ -163,7 +164,10 @@ class ResultStream:
         return None if piece is None else piece.bytes()
 
     def close(self) -> None:
-        """Cancel what still runs and end the session."""
+        """Cancel what still runs and end the session. Safe to call again."""
+        if not self._open:
+            return
+        self._open = False
         try:
             self._result.close()  # type: ignore[no-untyped-call]
         finally:

@@ -63,12 +63,17 @@ class _ClosingResponse(StreamingResponse):
 async def _pieces(
     stream: ResultStream, piece: bytes | None, tag: str, limiter: CapacityLimiter
 ) -> AsyncGenerator[bytes]:
+    late = b""
     try:
         while piece is not None:
             yield piece
             piece = await to_thread.run_sync(stream.next, limiter=limiter)
     except EngineError as error:
-        yield _late_exception(error, tag)
+        late = _late_exception(error, tag)
+    # Before the client sees the end: it may use the same session at once.
+    await to_thread.run_sync(stream.close)
+    if late:
+        yield late
 
 
 async def _encoded(pieces: AsyncGenerator[bytes], coding: Encoder | None) -> AsyncGenerator[bytes]:
