@@ -84,7 +84,7 @@ def test_advice_fits_the_error(raised: DatabaseError, said: str) -> None:
         (_retried(TlsError(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"))), "no TLS is spoken"),
         (
             _retried(TlsError(ssl.SSLError(1, "[SSL] certificate verify failed: self-signed certificate (_ssl.c:1)"))),
-            "the certificate is refused: self-signed certificate",
+            "certificate verify failed: self-signed certificate",
         ),
     ],
 )

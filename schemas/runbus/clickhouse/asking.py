@@ -59,5 +59,5 @@ def _advice(error: StoreError) -> str:
     if error.code is not None:
         return ADVICE.get(error.code, _CORRECT)
     if isinstance(error, Ambiguous):
-        return "Check CLICKHOUSE_URL, and that ClickHouse runs there; `runbus up` starts a local one"
+        return "Check CLICKHOUSE_URL, and that ClickHouse is reachable there; `runbus up` starts a local one"
     return "Check CLICKHOUSE_URL"

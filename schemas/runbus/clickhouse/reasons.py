@@ -50,7 +50,7 @@ def _tls(cause: BaseException) -> str:
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "PACKET_LENGTH_TOO_LONG" in text:
         return "no TLS is spoken there (an address with https:// on a port for http://?)"
     found = re.search(r"certificate verify failed: ([^(\n]+)", text)
-    return f"the certificate is refused: {found[1].strip()}" if found else f"TLS failed: {_plain(cause)}"
+    return f"certificate verify failed: {found[1].strip()}" if found else f"TLS failed: {_plain(cause)}"
 
 
 def _lower(text: str) -> str:
