@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from runbus.audit.report import Audit, Sums
+from runbus.cli.audit import print_audit
 from runbus.cli.main import app
 
 
@@ -21,3 +23,11 @@ def test_options_that_contradict_each_other_are_bad_usage(arguments: list[str], 
     done = CliRunner().invoke(app, ["audit", *arguments], env={"COLUMNS": "300"})
     assert done.exit_code == 2
     assert text in done.output
+
+
+def test_hostile_ids_are_text_and_counts_are_grouped(capsys: pytest.CaptureFixture[str]) -> None:
+    """An agent chooses its ids; the attempt can be pasted, the counts are for the eye."""
+    print_audit(Audit({("r\x1b[31m", "a\n\u202e", 1_790_000_000_000_000): Sums(produced=477_604, stored=477_604)}))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["r\\x1b[31m/a\\n\\u202e/1790000000000000", "477,604", "477,604", *"00000"]
+    assert lines[2].split()[:2] == ["total", "477,604"]

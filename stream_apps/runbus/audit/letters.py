@@ -7,12 +7,13 @@ from typing import cast
 from confluent_kafka import Message
 
 from runbus.audit.topic import TopicLog
+from runbus.config.progress import OnProgress, unseen
 
 #: topic id -> partition -> offsets
 Letters = dict[str, dict[int, set[int]]]
 
 
-def letters_under_way(log: TopicLog) -> Letters:
+def letters_under_way(log: TopicLog, on_progress: OnProgress = unseen) -> Letters:
     """Return the sources of the sink's dead letters that are behind its committed offset on `dead-letters`.
 
     The sink puts a dead letter on the log before it commits past the record, and stores the topic `dead-letters` like
@@ -20,7 +21,7 @@ def letters_under_way(log: TopicLog) -> Letters:
     committed offset is in one of the two.
     """
     found: Letters = {}
-    for message in log.records(log.committed()):
+    for message in log.records(log.committed(), on_progress):
         position = source(message)
         if position is not None:
             topic_id, partition, offset = position

@@ -12,6 +12,7 @@ from runbus.audit.report import Logged, StreamId
 from runbus.audit.spans import Spans
 from runbus.audit.topic import Offsets, open_topic, place
 from runbus.config.kafka import KafkaSettings
+from runbus.config.progress import OnProgress, unseen
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import InvalidValue, UnknownSchema
@@ -47,19 +48,26 @@ class LogReader:
         with open_topic(self._settings, topic, self._group) as log:
             return log.committed()
 
-    def streams(self, committed: Offsets, run: str | None = None, dead: Dead | None = None) -> dict[StreamId, Logged]:
+    def streams(
+        self,
+        committed: Offsets,
+        run: str | None = None,
+        dead: Dead | None = None,
+        on_progress: OnProgress = unseen,
+    ) -> dict[StreamId, Logged]:
         """Return what every stream produced.
 
         Args:
             committed: the sink's offsets on the steps topic.
             run: only this run.
             dead: records that the sink could not store.
+            on_progress: takes how many records are read.
         """
         streams = _Streams(self._codec, committed)
         for topic, add in ((STEPS, streams.add_batch), (RUNS, lambda message, _: streams.add_event(message))):
             letters = (dead or {}).get(topic.name, {})
             with open_topic(self._settings, topic, self._group) as log:
-                for message in log.records():
+                for message in log.records(on_progress=on_progress):
                     if run is not None and not _of_run(message, run):
                         continue
                     partition, offset = place(message)

@@ -16,6 +16,7 @@ from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
+from runbus.config.progress import OnProgress, unseen
 from runbus.schemas.codec import Codec
 from runbus.schemas.topics import DEAD_LETTERS, STEPS
 
@@ -30,7 +31,7 @@ class Sides:
     group: str
 
 
-def audit(sides: Sides, run: str | None = None) -> Audit:
+def audit(sides: Sides, run: str | None = None, on_progress: OnProgress = unseen) -> Audit:
     """Compare the log with ClickHouse, for all runs or one; reads the steps topic from end to end.
 
     Raises:
@@ -40,16 +41,18 @@ def audit(sides: Sides, run: str | None = None) -> Audit:
     log = LogReader(sides.kafka, sides.codec, sides.group)
     committed = log.committed(STEPS)
     with connected(sides.clickhouse) as client:
-        dead = _dead(sides, client)
+        dead = _dead(sides, client, on_progress)
+        on_progress("counting rows in ClickHouse", 0)
         stored = _stored(client, run)
-    logged = log.streams(committed, run, dead)
+        on_progress("counting rows in ClickHouse", 1, 1)
+    logged = log.streams(committed, run, dead, on_progress)
     return reconcile(logged, stored, log.unreadable, log.unreadable_letters)
 
 
-def _dead(sides: Sides, client: Client) -> Dead:
+def _dead(sides: Sides, client: Client, on_progress: OnProgress) -> Dead:
     """Return the records of steps and runs that the sink could not store. Asked before the rows: see `reconcile`."""
     with open_topic(sides.kafka, DEAD_LETTERS, sides.group) as letters:
-        under_way = letters_under_way(letters)
+        under_way = letters_under_way(letters, on_progress)
     found: dict[str, dict[int, set[int]]] = {}
     for stored in (tables.STEPS, tables.RUNS):
         with open_topic(sides.kafka, stored.topic, sides.group) as log:

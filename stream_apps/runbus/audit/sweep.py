@@ -21,6 +21,7 @@ from runbus.audit.tables import TopicTables, connected
 from runbus.audit.topic import TopicLog, open_topic, place
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.errors import RunBusError
+from runbus.config.progress import OnProgress, unseen
 from runbus.schemas.admin import topic_id
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
@@ -90,15 +91,23 @@ class RangeAudit:
         sides: the log and ClickHouse.
         topics: those to audit.
         piece: offsets that are compared at a time.
+        on_progress: takes how many offsets of a topic are compared.
 
     Attributes:
         partitions: what was audited; complete when `findings` has ended.
     """
 
-    def __init__(self, sides: Sides, topics: Iterable[StoredTopic] = STORED_TOPICS, piece: int = PIECE) -> None:
+    def __init__(
+        self,
+        sides: Sides,
+        topics: Iterable[StoredTopic] = STORED_TOPICS,
+        piece: int = PIECE,
+        on_progress: OnProgress = unseen,
+    ) -> None:
         self._sides = sides
         self._topics = tuple(topics)
         self._piece = piece
+        self._on_progress = on_progress
         self.partitions: list[Audited] = []
 
     @property
@@ -122,13 +131,14 @@ class RangeAudit:
         with connected(self._sides.clickhouse) as client:
             for stored in self._topics:
                 with open_topic(kafka, stored.topic, group) as log, open_topic(kafka, DEAD_LETTERS, group) as letters:
-                    yield from self._topic(_Topic(stored, log, self._sides.codec, client), letters)
+                    topic = _Topic(stored, log, self._sides.codec, client, _Compared(log, self._on_progress))
+                    yield from self._topic(topic, letters)
                 if topic_id(kafka, log.name) != log.id:
                     raise TopicChanged(f"{log.name} was created anew during its audit: run the audit again")
 
     def _topic(self, topic: _Topic, letters: TopicLog) -> Iterator[Finding]:
         committed = topic.log.committed()
-        under_way = letters_under_way(letters).get(topic.log.id, {})
+        under_way = letters_under_way(letters, self._on_progress).get(topic.log.id, {})
         lost = topic.tables.lost()
         partitions = {p: Audited(topic.log.name, topic.log.id, p) for p in topic.log.partitions}
         for partition, audited in partitions.items():
@@ -153,14 +163,31 @@ class RangeAudit:
             yield Finding(topic.log.name, other.topic_id, other.partition, other.range)
 
 
+class _Compared:
+    """Says how many offsets of a topic are compared, of those that it had when its audit began."""
+
+    def __init__(self, log: TopicLog, on_progress: OnProgress) -> None:
+        self._work = f"comparing {log.name}"
+        self._total = sum(end - start for start, end in map(log.bounds, log.partitions))
+        self._on_progress = on_progress
+        self._done = 0
+        self.add(0)
+
+    def add(self, offsets: int) -> None:
+        """Take that so many more are compared; the log may have grown since."""
+        self._done += offsets
+        self._on_progress(self._work, self._done, max(self._done, self._total), "records")
+
+
 class _Topic:
     """Both sides of one topic."""
 
-    def __init__(self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client) -> None:
+    def __init__(self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client, compared: _Compared) -> None:
         self.stored = stored
         self.log = topic
         self.tables = TopicTables(client, stored, topic.name, topic.id)
         self._codec = codec
+        self._compared = compared
 
     def ranges(self, audited: Audited, known: Known, piece: int) -> Iterator[Range]:
         """Yield the ranges of one partition, from what is older than the log to what is beyond its end."""
@@ -183,6 +210,7 @@ class _Topic:
             start, _ = self.log.bounds(audited.partition)  # retention may have been faster than this audit
             lost = tuple((lo, hi) for lo, hi in known.lost if lo < after and first <= hi)
             yield from judge(records, found, replace(known, start=start, dead=dead, lost=lost))
+            self._compared.add(after - first)
 
     def _beyond(self, audited: Audited, piece: int) -> Iterator[Range]:
         """Yield the rows of offsets that the log does not reach. It grows, so its end is asked after the rows."""

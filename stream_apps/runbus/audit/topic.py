@@ -11,12 +11,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
+from runbus.config.progress import OnProgress, unseen
 from runbus.schemas.admin import BrokerUnavailable, TopicMissing, TopicRefused, admin_client, topic_id
 from runbus.schemas.principals import SINK_GROUP, Names, Right
 from runbus.schemas.rights import RightMissing, lacking
 from runbus.schemas.topics import Topic
 
 _REQUEST_S = 15.0
+_PROGRESS_EVERY = 1000  # records; a report costs what reading some records costs
 _SILENCE_S = 30.0  # a broker that holds the records we ask for answers sooner; past this the audit would never end
 
 # The group's coordinator is not known yet (a broker that has just started) or goes to another broker.
@@ -94,12 +96,13 @@ class TopicLog:
             else:
                 return low, end
 
-    def records(self, starts: Offsets | None = None) -> Iterator[Message]:
+    def records(self, starts: Offsets | None = None, on_progress: OnProgress = unseen) -> Iterator[Message]:
         """Yield the records of all partitions, from `starts` (default: their start) to where reading ends now."""
         bounds = {p: self.bounds(p) for p in self.partitions}
         begin = {p: max(low, (starts or {}).get(p, low)) for p, (low, _) in bounds.items()}
         ends = {p: end for p, (_, end) in bounds.items() if end > begin[p]}
         self._consumer.assign([TopicPartition(self.name, p, begin[p]) for p in ends])
+        work, total, done = f"reading {self.name}", sum(end - begin[p] for p, end in ends.items()), 0
         while ends:
             message = next_message(self._consumer, f"{self.name}: the log goes on to {ends}")
             partition, offset = place(message)
@@ -107,6 +110,10 @@ class TopicLog:
                 yield message
             if offset + 1 >= ends.get(partition, 0):  # the end of file counts: compaction may have taken the last
                 ends.pop(partition, None)
+            done += message.error() is None  # what has no record (compaction, transactions) is in the last report
+            if done % _PROGRESS_EVERY == 0:
+                on_progress(work, done, total, "records")
+        on_progress(work, total, total, "records")
 
     def walk(self, partition: int, start: int) -> Walk:
         """Begin to read one partition from `start` on; ends what was read with this object before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from runbus.audit.report import Audit
 from runbus.audit.run import Sides, audit
 from runbus.audit.sweep import Finding, RangeAudit
 from runbus.cli.context import settings
-from runbus.cli.output import Json, complain, print_json, print_json_list, print_table, say
+from runbus.cli.output import Count, Json, complain, print_json, print_json_list, print_table, say
+from runbus.cli.progress import progress
 from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.sink import SinkSettings
 
@@ -43,7 +45,7 @@ def command(
     current = settings(context)
     group = SinkSettings.load(current.sources).group
     sides = Sides(current.kafka, current.clickhouse, current.codec, group)
-    sound = _audit_ranges(RangeAudit(sides, topics), as_json) if ranges else _audit_streams(sides, run, as_json)
+    sound = _audit_ranges(sides, topics, as_json) if ranges else _audit_streams(sides, run, as_json)
     raise typer.Exit(0 if sound else 1)
 
 
@@ -55,7 +57,8 @@ def _stored(topic: str) -> StoredTopic:
 
 
 def _audit_streams(sides: Sides, run: str | None, as_json: bool) -> bool:
-    result = audit(sides, run)
+    with progress() as on_progress:
+        result = audit(sides, run, on_progress)
     if as_json:
         print_json(result.as_json())
     else:
@@ -74,17 +77,20 @@ def print_audit(result: Audit) -> None:
     """Print the table that also ends the demo."""
     columns = ("STREAM", "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES")
     rows: list[tuple[object, ...]] = [
-        (f"{run}/{agent}/{attempt}", *sums.as_dict().values())
+        (f"{run}/{agent}/{attempt}", *map(Count, sums.as_dict().values()))
         for (run, agent, attempt), sums in sorted(result.streams.items())
     ]
-    print_table(columns, [*rows, ("total", *result.total.as_dict().values())])
+    print_table(columns, [*rows, ("total", *map(Count, result.total.as_dict().values()))])
 
 
-def _audit_ranges(result: RangeAudit, as_json: bool) -> bool:
-    if as_json:
-        print_json_list("ranges", (finding.as_dict() for finding in result.findings()), lambda: _summary(result))
-    else:
-        _print_ranges(result)
+def _audit_ranges(sides: Sides, topics: Sequence[StoredTopic], as_json: bool) -> bool:
+    with progress(beside_output=as_json) as on_progress:
+        result = RangeAudit(sides, topics, on_progress=on_progress)
+        if as_json:
+            print_json_list("ranges", (finding.as_dict() for finding in result.findings()), lambda: _summary(result))
+            return result.total.sound
+        damage, more = _damage(result)
+    _print_ranges(result, damage, more)
     return result.total.sound
 
 
@@ -96,7 +102,8 @@ def _summary(result: RangeAudit) -> dict[str, object]:
     }
 
 
-def _print_ranges(result: RangeAudit) -> None:
+def _damage(result: RangeAudit) -> tuple[list[Finding], int]:
+    """Audit; return the first ranges that are wrong, and how many more there are."""
     shown: list[Finding] = []
     more = 0
     for finding in result.findings():
@@ -105,15 +112,22 @@ def _print_ranges(result: RangeAudit) -> None:
                 shown.append(finding)
             else:
                 more += 1
+    return shown, more
+
+
+def _print_ranges(result: RangeAudit, shown: list[Finding], more: int) -> None:
     columns = [name.upper().replace("_", " ") for name in Sums().as_dict()]
-    rows = [(f"{p.topic}:{p.partition}", *p.sums.as_dict().values()) for p in result.partitions]
-    print_table(["PARTITION", *columns], [*rows, ("total", *result.total.as_dict().values())])
+    rows = [(f"{p.topic}:{p.partition}", *map(Count, p.sums.as_dict().values())) for p in result.partitions]
+    print_table(["PARTITION", *columns], [*rows, ("total", *map(Count, result.total.as_dict().values()))])
     if shown:
         say("")
         print_table(
             ("WRONG", "PARTITION", "OFFSETS", "RECORDS", "EXPECTED ROWS", "ROWS", "DIFFERENT"),
             [
-                (r.verdict, f"{topic}:{partition}", f"{r.first}-{r.last}", r.offsets, r.expected, r.rows, r.distinct)
+                (
+                    *(r.verdict, f"{topic}:{partition}", f"{r.first}-{r.last}"),
+                    *map(Count, (r.offsets, r.expected, r.rows, r.distinct)),
+                )
                 for topic, _, partition, r in shown
             ],
         )

@@ -114,7 +114,7 @@ class _Bars:
             self._shown.update(self._tasks[what], completed=done, total=total)
 
 
-class _Amount(ProgressColumn):
+class _AmountColumn(ProgressColumn):
     """Says how much of a task is done, and how fast."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ def _bars(console: Console) -> Progress:
         SpinnerColumn(finished_text="✓" if console.encoding.startswith("utf") else "*"),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        _Amount(),
+        _AmountColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,  # what was done is printed behind it
