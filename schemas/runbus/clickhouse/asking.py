@@ -35,7 +35,7 @@ ADVICE: Mapping[int, str] = {
 _PREFIX = re.compile(r"^(?:Code: \d+\. DB::Exception: )+")
 _EXPECTED = re.compile(r"\. Expected one of: [^()]{80,}(?=\. \([A-Z_]+\)$)", re.DOTALL)  # names half the grammar
 _STATUS = re.compile(r"^HTTP driver received HTTP status (\d+).*", re.DOTALL)
-_TWICE = re.compile(r"(\([A-Z_]+\))\. \1$")
+_TWICE = re.compile(r"(\([A-Z_]+\))(?:\. \1)+$")
 
 
 @contextmanager
@@ -59,5 +59,5 @@ def _advice(error: StoreError) -> str:
     if error.code is not None:
         return ADVICE.get(error.code, _CORRECT)
     if isinstance(error, Ambiguous):
-        return "Check CLICKHOUSE_URL, and that ClickHouse runs there; `runbus up` starts a local one"
+        return "Check CLICKHOUSE_URL, and that ClickHouse is reachable there; `runbus up` starts a local one"
     return "Check CLICKHOUSE_URL"

@@ -8,9 +8,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, RemoteDisconnected
 
-from urllib3.exceptions import InvalidChunkLength, NameResolutionError
+from urllib3.exceptions import InvalidChunkLength, NameResolutionError, ReadTimeoutError
 from urllib3.exceptions import SSLError as TlsError
-from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from runbus.config.terminal import printable
 
@@ -51,7 +50,7 @@ def _tls(cause: BaseException) -> str:
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "PACKET_LENGTH_TOO_LONG" in text:
         return "no TLS is spoken there (an address with https:// on a port for http://?)"
     found = re.search(r"certificate verify failed: ([^(\n]+)", text)
-    return f"the certificate is refused: {found[1].strip()}" if found else f"TLS failed: {_plain(cause)}"
+    return f"certificate verify failed: {found[1].strip()}" if found else f"TLS failed: {_plain(cause)}"
 
 
 def _lower(text: str) -> str:
@@ -72,7 +71,7 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Calla
     ((socket.gaierror, NameResolutionError), _always("the host's name is not known")),
     (ConnectionRefusedError, _always("connection refused")),
     ((RemoteDisconnected, ConnectionResetError, BrokenPipeError), _always("the other end closed the connection")),
-    ((NoAnswerInTime, TimeoutError), _always("no answer in time")),
+    ((ReadTimeoutError, TimeoutError), _always("no answer in time")),
     (InvalidChunkLength, _always("the answer was cut off")),
     (HTTPException, _always("what answers there does not speak HTTP")),
 )

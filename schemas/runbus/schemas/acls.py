@@ -21,11 +21,12 @@ from confluent_kafka.admin import (
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
-from runbus.schemas.admin import BrokerUnavailable, admin_client
+from runbus.schemas.admin import BrokerUnavailable, admin_client, ask_topics
 from runbus.schemas.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
 from runbus.schemas.rights import OPERATIONS
 
 _TIMEOUT_S = 15.0
+_ANSWER_S = 5.0  # the first request, as in admin
 _SETTLED_S = 10.0  # until every broker knows an ACL that was just created
 _EVERY_HOST = "*"
 _LACKS = f"this user lacks Describe or Alter on Cluster {CLUSTER}; use the admin's user"
@@ -179,6 +180,7 @@ def _wait_for(settings: KafkaSettings, principals: Mapping[Role, str], created: 
 def _may_look(settings: KafkaSettings) -> None:
     """Raise AclsRefused without Describe on the cluster: the client then returns no ACLs instead of an error."""
     admin, what = admin_client(settings), "cannot see the rights"
+    ask_topics(settings, admin, _ANSWER_S)  # where nobody answers, it says so soonest and best
     described = _result(settings, what, admin.describe_cluster(include_authorized_operations=True))
     if AclOperation.DESCRIBE not in (described.authorized_operations or []):
         raise AclsRefused(f"{what}: {_LACKS}")

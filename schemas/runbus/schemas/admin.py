@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 
 from runbus.config.errors import RunBusError
 from runbus.config.kafka import KafkaSettings
+from runbus.config.terminal import printable
 from runbus.schemas.topics import TOPICS, Topic
 
 _TIMEOUT_S = 15.0  # one admin request; the broker waits for its controller and replicas within it
@@ -115,9 +116,23 @@ def no_answer(settings: KafkaSettings, seen: str) -> str:
             "the KAFKA_SSL_* files"
         )
     return (
-        f"no Kafka broker answers at {settings.bootstrap_servers} ({seen}): is it running? "
+        f"no Kafka broker answers at {settings.bootstrap_servers} ({_why(seen)}): is it running? "
         "`runbus up` starts a local one; KAFKA_BOOTSTRAP_SERVERS names another"
     )
+
+
+#: What the client library says of a connection, and what that is in plain words; the first that fits.
+_WHY = (
+    ("Connection refused", "connection refused"),
+    ("Failed to resolve", "the host's name is not known"),
+    ("Invalid response size", "what answers there is no Kafka"),
+    ("Disconnected", "the other end closed the connection"),
+)
+
+
+def _why(seen: str) -> str:
+    """Return the cause in plain words; the client's own where there are none."""
+    return next((words for sign, words in _WHY if sign.lower() in seen.lower()), printable(seen))
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runbus.clickhouse.asking import asking
-from runbus.clickhouse.client import connect
+from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.migrate import status
 from runbus.config import catalogue
@@ -22,11 +22,12 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
 from runbus.schemas.topics import STEPS
 
+_SOON = Timeouts(connect=3, answer=10)  # whoever asks a doctor does not wait for minutes
 _FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One check: whether it passed, and what was found or what to do."""
 
     check: str
@@ -34,28 +35,43 @@ class Finding:
     text: str
 
 
-def diagnose(sources: Sources) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at: what looks, and the check without which it can only say the same again."""
+
+    look: Callable[[Sources], str]
+    needs: str = ""
+
+
+def diagnose(sources: Sources) -> list[CheckResult]:
     """Run every check; none raises, each takes some seconds at most."""
-    checks: dict[str, Callable[[Sources], str]] = {
-        "python": _python,
-        "java": _java,
-        "disk": _disk,
-        "configuration": _configuration,
-        "broker": _broker,
-        "registry": _registry,
-        "clickhouse": _clickhouse,
-        "migrations": _migrations,
-        "exactly once": _exactly_once,
-        "sink": _sink,
+    checks = {
+        "python": Check(_python),
+        "java": Check(_java),
+        "disk": Check(_disk),
+        "configuration": Check(_configuration),
+        "broker": Check(_broker, "configuration"),
+        "registry": Check(_registry, "configuration"),
+        "clickhouse": Check(_clickhouse, "configuration"),
+        "migrations": Check(_migrations, "clickhouse"),
+        "exactly once": Check(_exactly_once, "migrations"),
+        "sink": Check(_sink, "migrations"),
     }
-    return [_run(name, check, sources) for name, check in checks.items()]
+    results: dict[str, CheckResult] = {}
+    for name, check in checks.items():
+        needed = results.get(check.needs)
+        if needed is not None and not needed.ok:
+            results[name] = CheckResult(name, False, f"not checked: mend {check.needs} first")
+        else:
+            results[name] = _run(name, check.look, sources)
+    return list(results.values())
 
 
-def _run(name: str, check: Callable[[Sources], str], sources: Sources) -> Finding:
+def _run(name: str, look: Callable[[Sources], str], sources: Sources) -> CheckResult:
     try:
-        return Finding(name, True, check(sources))
+        return CheckResult(name, True, look(sources))
     except RunBusError as error:
-        return Finding(name, False, str(error))
+        return CheckResult(name, False, str(error))
 
 
 def _python(_: Sources) -> str:
@@ -102,7 +118,7 @@ def _registry(sources: Sources) -> str:
 
 def _clickhouse(sources: Sources) -> str:
     settings = ClickHouseSettings.load(sources)
-    client = connect(settings, database="")
+    client = connect(settings, database="", timeouts=_SOON)
     try:
         return f"{settings.url} is version {client.server_version}"
     finally:
@@ -119,7 +135,7 @@ def _migrations(sources: Sources) -> str:
 
 
 def _exactly_once(sources: Sources) -> str:
-    client = connect(ClickHouseSettings.load(sources))
+    client = connect(ClickHouseSettings.load(sources), timeouts=_SOON)
     try:
         check_deduplication(client)
     finally:
@@ -128,7 +144,7 @@ def _exactly_once(sources: Sources) -> str:
 
 
 def _sink(sources: Sources) -> str:
-    client = connect(ClickHouseSettings.load(sources))
+    client = connect(ClickHouseSettings.load(sources), timeouts=_SOON)
     try:
         with asking():
             rows = client.query(

@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage (an option, a variable or a configurat
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from importlib import metadata
@@ -13,11 +14,12 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, data, dlq, schema, services, stack, topics
+from runbus.cli import audit, config, data, dlq, query, schema, services, stack, topics
 from runbus.cli.context import Settings
-from runbus.cli.output import complain, say
+from runbus.cli.output import complain, flush, say
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.log import start_log
 
 app = typer.Typer(
     name="runbus",
@@ -71,8 +73,7 @@ def root(  # noqa: PLR0913, PLR0917 - one parameter an option
         for name, setting in _FLAGS.items()
         if context.params[name] is not None and _from_command_line(context, name)
     }
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("runbus").setLevel(_level(log_level))  # other libraries keep the root's level, warning
+    start_log("%(asctime)s %(levelname)s %(name)s %(message)s", _level(log_level))
     context.obj = Settings(flags)
 
 
@@ -92,6 +93,7 @@ stack.register(app)
 topics.register(app)
 services.register(app)
 data.register(app)
+query.register(app)
 audit.register(app)
 dlq.register(app)
 schema.register(app)
@@ -100,16 +102,28 @@ config.register(app)
 
 def run() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is no UTF-8 gets what it can show
+    code = _run()
+    flush()
+    sys.exit(code)
+
+
+def _run() -> str | int | None:
     try:
         app(standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code
     except ConfigError as error:
         complain(str(error))
-        sys.exit(2)
+        return 2
     except RunBusError as error:
         complain(str(error))
-        sys.exit(1)
+        return 1
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "runbus":
             raise
         complain(f"this command needs the package {error.name}: pip install 'runbus[all]'")
-        sys.exit(1)
+        return 1
+    return 0

@@ -81,3 +81,4 @@ def _say_what_it_does(context: typer.Context) -> None:
     level = context.find_root().get_parameter_source("log_level")
     if level is not None and level.name == "DEFAULT":
         logging.getLogger("runbus").setLevel(logging.INFO)
+    logging.getLogger().setLevel(logging.WARNING)  # and so do the libraries
