@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
 
-from runbus.cli.output import print_json, print_json_list, print_table
+from runbus.cli.output import Count, complain, print_json, print_json_list, print_table, say
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +47,53 @@ def test_a_value_is_no_markup(capsys: pytest.CaptureFixture[str], value: str) ->
     assert value in capsys.readouterr().out
 
 
-def test_numbers_are_grouped_and_booleans_are_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """A table is for people."""
-    print_table(("A", "B", "C"), [(1234567, True, 0.5)])
-    assert capsys.readouterr().out.split("\n")[1].split() == ["1,234,567", "yes", "0.50"]
+def test_values_are_exact_and_counts_are_grouped(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is shown can be pasted; only a number of things is written for the eye."""
+    print_table(("A", "B", "C", "D", "E"), [(1234567, True, 0.001, 1.5e300, Count(1234567))])
+    assert capsys.readouterr().out.split("\n")[1].split() == ["1234567", "yes", "0.001", "1.5e+300", "1,234,567"]
+
+
+@pytest.mark.parametrize("hostile", ["a\x1b]0;t\x07", "two\nlines", "\u202eevil", "back\rover", "\x9b31m"])
+def test_nothing_printed_for_people_acts_on_a_terminal(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
+    """Tables, their heads, lines and complaints are escaped; JSON is exact."""
+    print_table((hostile,), [(hostile,)])
+    say(hostile)
+    complain(hostile)
+    found = capsys.readouterr()
+    assert not [c for c in found.out + found.err if c != "\n" and unicodedata.category(c) in ("Cc", "Cf")]
+    assert (found.out.count("\n"), found.err.count("\n")) == (3, 1)
+    print_json({"x": hostile})
+    assert json.loads(capsys.readouterr().out) == {"x": hostile}
+
+
+_MUCH = """
+from runbus.cli import main, output
+from typer import Typer
+app = main.app = Typer()
+@app.command()
+def much() -> None:
+    {body}
+main.run()
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[output.say('x' * 1000) for _ in range(1000)]",
+        "output.print_json(['x' * 1000] * 1000)",
+        "output.print_json({})",
+        "output.print_table(('A',), [('x',)] * 10000)",
+        "[output.write_bytes(b'x' * 100000) for _ in range(100)]",
+    ],
+)
+def test_a_reader_that_leaves_ends_the_command_quietly(body: str) -> None:
+    """Exit code 0 and nothing on standard error, as of other tools, whether the text was long or short."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _MUCH.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        errors = child.stderr.read()
+    assert (child.returncode, errors) == (0, b"")

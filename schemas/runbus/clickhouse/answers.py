@@ -78,7 +78,8 @@ def answer(client: Client, question: Question) -> Iterator[Answer]:
     Raises:
         StoreError: ClickHouse refuses, or cannot be asked.
     """
-    settings = {"readonly": 1, **{n: v for n, v in question.settings.items() if _changeable(client, n)}}
+    settings = {n: v for n, v in question.settings.items() if _changeable(client, n)}
+    settings["readonly"] = 1  # the last: behind it nothing can be set
     with asking():
         response = cast(
             "HTTPResponse",

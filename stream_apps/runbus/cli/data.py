@@ -1,17 +1,23 @@
-"""`runbus run ls|show` and `runbus query`: what ClickHouse knows."""
+"""`runbus run ls|show`: what ClickHouse knows of runs."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import closing
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
 from clickhouse_connect.driver.query import QueryResult
 
 from runbus.cli.context import settings
-from runbus.cli.output import Json, print_json, print_table, say
+from runbus.cli.output import Json, print_json
+from runbus.cli.rows import FORMAT, ShownRows
+from runbus.cli.tables import Limit, print_rows
+from runbus.clickhouse.answers import Question, answer
+from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import connect
-from runbus.clickhouse.errors import translated
 from runbus.clickhouse.queries import query as named_query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
@@ -22,7 +28,6 @@ group = typer.Typer(help="The runs that are stored.", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.add_typer(group, name="run")
-    app.command("query")(query)
 
 
 def read(
@@ -32,7 +37,7 @@ def read(
     client = connect(target)
     try:
         client.query_limit = query_limit
-        with translated():
+        with asking():
             return client.query(sql, parameters=dict(parameters or {}), settings={"readonly": 1})
     finally:
         client.close()
@@ -45,8 +50,11 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the newest runs."""
-    result = read(settings(context).clickhouse, named_query("run_list"), {"limit": limit})
-    show(result, as_json=as_json)
+    target, parameters = settings(context).clickhouse, {"limit": limit}
+    if as_json:
+        print_json_rows(read(target, named_query("run_list"), parameters))
+    else:
+        _print(target, named_query("run_list"), parameters)
 
 
 @group.command("show")
@@ -56,25 +64,30 @@ def show_run(
     as_json: Json = False,
 ) -> None:
     """Show the agents and attempts of one run."""
-    result = read(settings(context).clickhouse, named_query("run_show"), {"run_id": run_id})
-    if not result.result_rows:
-        raise RunBusError(f"no run {run_id!r} is stored: `runbus run ls` lists the runs")
-    show(result, as_json=as_json)
-
-
-def query(
-    context: typer.Context,
-    sql: Annotated[str, typer.Argument(help="One statement, for example 'SELECT count() FROM steps'.")],
-    as_json: Json = False,
-) -> None:
-    """Run read-only SQL on the tables (docs/sql.md has examples)."""
-    show(read(settings(context).clickhouse, sql), as_json=as_json)
-
-
-def show(result: QueryResult, *, as_json: bool) -> None:
-    """Print a result: JSON rows by column name, or a table and how many rows it has."""
+    target, parameters = settings(context).clickhouse, {"run_id": run_id}
     if as_json:
-        print_json([dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
-        return
-    print_table(result.column_names, result.result_rows)
-    say(f"{len(result.result_rows):,} rows")
+        result = read(target, named_query("run_show"), parameters)
+        found = bool(result.result_rows)
+        if found:
+            print_json_rows(result)
+    else:
+        found = _print(target, named_query("run_show"), parameters, or_nothing=True)
+    if not found:
+        raise RunBusError(f"no run {run_id!r} is stored: `runbus run ls` lists the runs")
+
+
+def print_json_rows(result: QueryResult) -> None:
+    """Print the rows by column name, as one JSON document."""
+    print_json([dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
+
+
+def _print(target: ClickHouseSettings, sql: str, parameters: Mapping[str, Any], *, or_nothing: bool = False) -> bool:
+    """Print a table and how many rows it has; return whether there is any."""
+    with closing(connect(target)) as client, answer(client, Question(sql, FORMAT, parameters)) as found:
+        table = ShownRows(found.pieces())
+        rows = iter(table)
+        first = list(next(rows, ()))
+        if first or not or_nothing:
+            limit = Limit(0) if sys.stdout.isatty() else None
+            print_rows(table.columns, chain([first] if first else [], rows), limit)
+        return bool(first)

@@ -13,7 +13,7 @@ import typer
 
 from runbus.audit.run import Sides
 from runbus.cli.context import Settings, settings
-from runbus.cli.output import Json, complain, print_json, print_table, say
+from runbus.cli.output import Count, Json, complain, print_json, print_table, say
 from runbus.config.errors import ConfigError, RunBusError
 from runbus.dead_letters.letters import FullLetter, Letter
 from runbus.dead_letters.preview import as_text, decoded, hexdump
@@ -53,7 +53,8 @@ def list_(
     now = datetime.now(UTC)
     columns = ("KEY", "COMPONENT", "RUN", "ERROR", "AGE", "BYTES", "STATUS")
     rows = [
-        (x.key, x.component, x.run_id, x.error, _age(now - _utc(x.failed_at)), x.size or 0, _status(x)) for x in newest
+        (x.key, x.component, x.run_id, x.error, _age(now - _utc(x.failed_at)), Count(x.size or 0), _status(x))
+        for x in newest
     ]
     print_table(columns, rows)
     say(f"{len(newest):,} dead letters")
@@ -83,7 +84,8 @@ def show(
         return
     for letter in full:
         print_table(("", key), [(name, text) for name, text in _facts(letter).items()])
-    say("\n".join(hexdump(full[0].value)) if full[0].value else "no value")
+    for line in hexdump(full[0].value) if full[0].value else ["no value"]:
+        say(line)
     for name, value in header.items():
         say(f"{name} = {value}")
     say(f"not readable: {wrong}" if wrong else "readable: `runbus dlq retry` can store it")
@@ -116,8 +118,11 @@ def retry_(
 
     try:
         retry(sides, keys or (), topics if every else (), report)
-    finally:
-        _print_outcomes(outcomes, as_json=as_json)
+    except BaseException:
+        if outcomes:  # what was done until then, also if it was stopped
+            _print_outcomes(outcomes, as_json=as_json)
+        raise
+    _print_outcomes(outcomes, as_json=as_json)
     raise typer.Exit(0 if all(x.result in ("stored", "already") for x in outcomes) else 1)
 
 

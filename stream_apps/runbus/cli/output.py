@@ -1,26 +1,69 @@
-"""How commands print: a table for people, JSON for scripts."""
+"""Prints: a table for people, JSON for scripts. Text for people goes through `printable`; JSON is exact."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runbus.config.terminal import printable
+
 _PIPED_WIDTH = 200  # a file or a pipe has no width of its own
 
 Json = Annotated[bool, typer.Option("--json", envvar="RUNBUS_JSON", help="Print JSON instead of a table.")]
 
 
+class Count(int):
+    """A number of things, which people read in groups of three digits; an id, a port or an offset is none."""
+
+    __slots__ = ()
+
+
+def write(text: str) -> None:
+    """Write to standard output; if nobody reads it any more (`| head`), the command ends, quietly and with 0."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def write_bytes(content: bytes) -> None:
+    """Write bytes to standard output, likewise, at once."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def flush() -> None:
+    """Write out what waits in memory, likewise."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def nobody_reads() -> NoReturn:
+    """End the command. What still waits in memory goes nowhere, else Python complains about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    sys.exit(0)
+
+
 def print_json(value: object) -> None:
     """Print one JSON document on standard output; JSON has no NaN and no infinities, so they are strings."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, default=str, allow_nan=False) + "\n")
+    write(json.dumps(_plain(value), indent=2, default=str, allow_nan=False) + "\n")
 
 
 def print_json_list(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
@@ -31,13 +74,13 @@ def print_json_list(name: str, items: Iterable[object], rest: Callable[[], Mappi
         items: its items.
         rest: returns the other members; called when the list has ended.
     """
-    sys.stdout.write(f"{{{json.dumps(name)}: [")
+    write(f"{{{json.dumps(name)}: [")
     for index, item in enumerate(items):
-        sys.stdout.write(f"{',' if index else ''}\n  {_json(item)}")
-    sys.stdout.write("\n]")
+        write(f"{',' if index else ''}\n  {_json(item)}")
+    write("\n]")
     for key, value in rest().items():
-        sys.stdout.write(f",\n{json.dumps(key)}: {_json(value)}")
-    sys.stdout.write("}\n")
+        write(f",\n{json.dumps(key)}: {_json(value)}")
+    write("}\n")
 
 
 def _json(value: object) -> str:
@@ -52,33 +95,39 @@ def _plain(value: object) -> object:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print a table on standard output; integers are grouped and aligned to the right."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table on standard output; numbers are aligned to the right, and only a Count is grouped."""
     rows = list(rows)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, name in enumerate(columns):
-        numeric = any(isinstance(row[index], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    numeric = [any(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
+    write(rich_table(columns, numeric, ([_cell(value) for value in row] for row in rows)))
+
+
+def rich_table(columns: Sequence[str], numeric: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of printable text; what is wider than the terminal is folded."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(Text(printable(name)), justify="right" if right else "left", overflow="fold", no_wrap=right)
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))  # Text: a value is no markup
+        table.add_row(*map(Text, row))  # Text: a value is no markup
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    Console(width=width).print(table)
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
 
 
 def say(text: str) -> None:
     """Print one line on standard output."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    write(printable(text) + "\n")
+    flush()
 
 
 def complain(text: str) -> None:
     """Print one line on standard error."""
-    sys.stderr.write(f"runbus: {text}\n")
+    sys.stderr.write(f"runbus: {printable(text)}\n")
 
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    return f"{value:,}" if isinstance(value, Count) else printable(str(value))

@@ -14,7 +14,7 @@ from runbus.config.terminal import escape, printable
 
 #: The format to ask for. It is as compact as text gets, and one row is one line.
 FORMAT = "TabSeparatedWithNamesAndTypes"
-_NULL = "\\N"
+_SPECIAL = {"\\N": "NULL", "NULL": "\\x4eULL"}  # the text NULL is no NULL
 _NUMBER = re.compile(r"(?:Nullable\(|LowCardinality\()*(?:U?Int|Float|BFloat|Decimal)\d*")
 
 
@@ -26,7 +26,7 @@ class Column:
     numeric: bool
 
 
-class Rows:
+class ShownRows:
     """The rows of an answer, read as they come.
 
     Args:
@@ -54,7 +54,7 @@ def shown(value: bytes) -> str:
     """Return a value as it is shown: on one line, and as it stands between the quotes of SQL."""
     if value.isascii() and value.decode("ascii").isprintable():
         text = value.decode("ascii")
-        return "NULL" if text == _NULL else text
+        return _SPECIAL.get(text, text)
     return "".join(map(_in_sql, value.decode("utf-8", "surrogateescape")))
 
 
