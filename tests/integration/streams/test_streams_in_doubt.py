@@ -166,6 +166,10 @@ def test_a_right_that_is_missing_ends_the_process(settings: KafkaSettings, monke
         return await reads.getmany(consumer, **options)
 
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", getmany)
-    own = StreamSettings(settings, session_seconds=3.0)
+
+    async def run() -> None:
+        own = StreamSettings(settings, session_seconds=3.0)
+        await StreamEngine(APPS["episodes"], own, Codec()).run(asyncio.Event(), source(settings))
+
     with pytest.raises(RunBusError, match=r"Kafka refuses it for good: .*TopicAuthorizationFailedError"):
-        asyncio.run(StreamEngine(APPS["episodes"], own, Codec()).run(asyncio.Event(), source(settings)))
+        asyncio.run(run())
