@@ -15,17 +15,32 @@ from tests.support.sharing import SharedEngines
 
 #: What takes longest comes first, so that no worker begins with it when the others are done; the rest fills the gaps.
 ORDER = (
-    "tests/integration/security",
-    "tests/e2e",
-    "tests/integration/sink",
-    "tests/integration/streams",
-    "tests/integration/recorder",
-    "tests/integration",
-    "tests/simulation",
-    "tests/fuzz",
-    "tests/docs",
-    "tests/unit",
+    "tests/integration/security/",
+    "tests/e2e/",
+    "tests/simulation/",
+    "tests/integration/sink/",
+    "tests/integration/streams/",
+    "tests/integration/recorder/",
+    "tests/integration/",
+    "tests/fuzz/",
+    "tests/docs/",
+    "tests/unit/",
 )
+#: Who stays on one worker, by the beginning of the name; the first that fits counts. EACH = every test for itself, as
+#: these are long and share nothing but the engines of the run; otherwise the tests of a module stay together.
+EACH, MODULE = "each", "module"
+GROUPS = {
+    "tests/integration/security/": "security",  # its tests share a broker of their own, which one of them restarts
+    "tests/integration/sink/test_sink_bad_": MODULE,
+    "tests/integration/sink/": EACH,
+    "tests/integration/streams/": EACH,
+    "tests/integration/recorder/": EACH,
+    "tests/integration/audit/": EACH,
+    "tests/integration/dead_letters/": EACH,
+    "tests/integration/test_local_stack": EACH,
+    "tests/e2e/": EACH,
+    "tests/": MODULE,
+}
 _shared = pytest.StashKey[SharedEngines]()
 _folder = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
@@ -57,24 +72,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_folder].cleanup()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first, and keep together what shares a fixture of its module or folder."""
+    """Put the long tests first."""
     items.sort(key=lambda item: _rank(item.nodeid))
-    for item in items:
-        group = _group(item)
-        if group and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _rank(nodeid: str) -> int:
     return next((rank for rank, folder in enumerate(ORDER) if nodeid.startswith(folder)), len(ORDER))
 
 
-def _group(item: pytest.Item) -> str:
-    """Return what a test has to stay with: its module, if it is short or shares a fixture; empty = nothing."""
-    module = item.nodeid.partition("::")[0]
-    if item.get_closest_marker("integration") is None and item.get_closest_marker("faults") is None:
-        return module
-    definitions = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined] # the only place that says it
-    return module if any(found[-1].scope == "module" for found in definitions) else ""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Return who says which worker runs what."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False  # the order is ours
+    return ByGroup(config, log)
+
+
+def group(nodeid: str) -> str:
+    """Return what a test has in common with those that stay on its worker."""
+    kind = next((kind for start, kind in GROUPS.items() if nodeid.startswith(start)), MODULE)
+    return {EACH: nodeid, MODULE: nodeid.partition("::")[0]}.get(kind, kind)

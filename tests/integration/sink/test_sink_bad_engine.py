@@ -148,6 +148,11 @@ def _fill(path: Path) -> None:
             file.write(b"\0")
 
 
+def _all_announced(scene: Scene) -> bool:
+    committed = scene.group.committed()
+    return len(committed) == PARTITIONS and all(at.announced >= 0 for at in committed.values())
+
+
 def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, engine: Engine) -> None:
     """SIGSTOP: connections are taken and nothing is answered, past the sink's patience and its session.
 
@@ -158,7 +163,7 @@ def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, e
         os.kill(engine.pid, signal.SIGSTOP)
         try:
             scene.feed_some()
-            until("ranges are announced", lambda: all(at.announced >= 0 for at in scene.group.committed().values()))
+            until("ranges are announced", lambda: _all_announced(scene))
             waiting = scene.group.committed()
             scene.says_why(*[NO_ANSWER] * PARTITIONS)
             until("each range was tried again", lambda: _unanswered(scene) >= before + 2 * PARTITIONS)
