@@ -54,6 +54,7 @@ def flowing(feed: Feed) -> Iterator[None]:
         feed.flush()
 
 
+@pytest.mark.long
 def test_a_sink_that_is_killed_again_and_again(feed: Feed, sinks: Sinks, tables: Tables) -> None:
     """Five SIGKILLs at random moments while batches flow; the same member comes back each time."""
     rng = random.Random(5)
@@ -110,6 +111,7 @@ def own_engine(tmp_path: Path) -> ClickHouseOptions:
     return ClickHouseOptions(tmp_path / "engine", free_port(), new_password(), new_password())
 
 
+@pytest.mark.long
 def test_an_engine_that_is_killed_again_and_again(
     feed: Feed, kafka_settings: KafkaSettings, own_engine: ClickHouseOptions, tmp_path: Path
 ) -> None:

@@ -36,8 +36,8 @@ def test_kills_at_random_moments_change_nothing(kind: str, settings: KafkaSettin
     ("kind", "point", "times"),
     [
         ("episodes", "written", (1, 9)),
-        ("episodes", "recovering", (1, 3)),
-        ("live-metrics", "unsent", (9,)),
+        pytest.param("episodes", "recovering", (1, 3), marks=pytest.mark.long),
+        pytest.param("live-metrics", "unsent", (9,), marks=pytest.mark.long),
     ],
 )
 def test_kills_at_the_worst_moment_change_nothing(

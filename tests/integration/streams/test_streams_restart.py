@@ -117,7 +117,9 @@ def check_live(log: Log, alive: list[str]) -> bool:
     return all(found.get(agent) == (whole, float(whole), whole) for agent in alive)
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["written", "compacted"])
+@pytest.mark.parametrize(
+    "compacted", [pytest.param(False, marks=pytest.mark.long, id="written"), pytest.param(True, id="compacted")]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_worker_has_every_open_stream_again(
     kind: str, compacted: bool, kafka_settings: KafkaSettings, send: Send, tmp_path: Path, backend: str
