@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from confluent_kafka import (
 
 from runbus.config.kafka import KafkaSettings
 from tests.faults.load import Sent
+from tests.support.waiting import until as until  # noqa: PLC0414 - the tests of this room take it from here
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -33,15 +33,6 @@ DEADLINE_S = 60.0
 SESSION_S = 3.0  # the local broker allows 1 s and more; a loaded machine should not make a living worker look dead
 IDLE_S = 8.0  # longer than any stream of a load is quiet before its end, takeovers included
 KINDS = ("episodes", "live-metrics")
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
-    """Return once the condition holds; fail with `what` after the deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 class Workers:

@@ -29,7 +29,7 @@ def by_certificate(installation: Installation) -> dict[Role, KafkaSettings]:
     return {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
 
 
-@pytest.mark.parametrize("kind", ["password", "certificate"])
+@pytest.mark.parametrize("kind", ["password", pytest.param("certificate", marks=pytest.mark.long)])
 def test_everything_runs_with_its_own_rights_only(
     installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
 ) -> None:

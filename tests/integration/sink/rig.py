@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,18 +24,10 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from runbus.schemas.topics import stream_key
+from tests.support.waiting import DEADLINE_S
+from tests.support.waiting import until as until  # noqa: PLC0414 - the tests of this room take it from here
 
 PARTITIONS = 4
-DEADLINE_S = 90.0
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
-    """Return once the condition holds; fail with `what` after the deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 def make_batch(run: str, agent: str, first: int, count: int, start_us: int = 1_790_000_000_000_000) -> StepBatch:
