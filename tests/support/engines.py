@@ -47,7 +47,11 @@ class Engines:
             Unavailable: the back end does not have it here.
         """
         if name not in self._addresses:
-            starters = {"kafka": self._kafka, "clickhouse": self._clickhouse, "registry": self._registry}
+            starters: dict[str, Callable[[], Address]] = {
+                "kafka": self._kafka,
+                "clickhouse": self._clickhouse,
+                "registry": self._registry,
+            }
             self._addresses[name] = starters[name]()
         return self._addresses[name]
 
