@@ -13,7 +13,7 @@ FIRST ?= 1
 TRACE ?=
 SECONDS ?= 60
 # More than two cores have: most tests wait for a session, a lease or a process to end.
-WORKERS ?= 6
+WORKERS ?= 4
 PYTEST = $(BIN)/pytest -n $(WORKERS)
 # A test run starts hundreds of Python processes; each is twice as quick with the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE

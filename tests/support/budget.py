@@ -73,8 +73,9 @@ def _folder(nodeid: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the overruns, and with `-v` or `--durations=0` everything."""
-    verbose = terminalreporter.config.getoption("verbose") > 0 or terminalreporter.config.getoption("durations") == 0
+    """Print the overruns, and with `-v` or `--durations` everything."""
+    config = terminalreporter.config
+    verbose = config.getoption("verbose") > 0 or config.getoption("durations") is not None
     over = {name: spent for name, spent in _spent.items() if spent > BUDGET.get(name, float("inf"))}
     if not (over or verbose):
         return
