@@ -82,7 +82,7 @@ class Engines:
         return ClickHouseSettings(options.url, OWNER, Secret(options.owner_password), "default")
 
     def _registry(self) -> str:
-        if backend() != "local":
+        if backend() == "external":  # beside containers it is the local one: there is no image of it in testcontainers
             return _variable("SCHEMA_REGISTRY_URL")
         home = self._home("registry")
         options = RegistryOptions(home, free_port(), cache())
