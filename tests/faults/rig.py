@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,16 +15,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import (
     Consumer,
-    KafkaError,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
 
 from runbus.config.kafka import KafkaSettings
 from tests.faults.load import Sent
-from tests.support.waiting import until as until  # noqa: PLC0414 - the tests of this room take it from here
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -245,39 +241,3 @@ class Feed:
     def _flush(self, producer: Producer) -> None:
         while producer.flush(1) and not self._abandoned:
             pass
-
-
-@dataclass(frozen=True)
-class Log:
-    """Topics read back, as any consumer reads them: what is committed."""
-
-    settings: KafkaSettings
-
-    def read(self, topic: str) -> list[Message]:
-        """Return every record of a topic, in order within each partition."""
-        name = self.settings.topic_prefix + topic
-        consumer = Consumer(
-            {
-                **self.settings.client_config(),
-                "group.id": uuid.uuid4().hex,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
-        try:
-            left = set(consumer.list_topics(name, timeout=10).topics[name].partitions)
-            consumer.assign([TopicPartition(name, partition, 0) for partition in left])
-            found: list[Message] = []
-            while left:
-                messages = consumer.consume(10_000, timeout=1)
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        found.append(message)
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        left.discard(message.partition())
-                    else:
-                        raise KafkaException(error)
-            return found
-        finally:
-            consumer.close()

@@ -14,7 +14,8 @@ from pathlib import Path
 from runbus.config.kafka import KafkaSettings
 from tests.faults.load import make_load
 from tests.faults.results import settle
-from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers, until
+from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.topics import DEAD_LETTERS, STEPS, Topic
 from runbus.sink.clients import new_producer
 from runbus.sink.settings import SinkSettings
-from tests.faults.rig import Log
 from tests.integration.wire import Wire
+from tests.support.topic_log import TopicLog
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -40,7 +40,7 @@ def through(wire: Wire, broker: KafkaSettings) -> KafkaSettings:
 
 def stored(broker: KafkaSettings, topic: Topic) -> list[bytes]:
     """Return the values of a topic."""
-    return [message.value() or b"" for message in Log(broker).read(topic.name)]
+    return [message.value() or b"" for message in TopicLog(broker).read(topic.name)]
 
 
 def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:

@@ -24,7 +24,8 @@ from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.service import Running, Service, last_lines, start
 from runbus.schemas.admin import apply_topics
-from tests.faults.rig import PARTITIONS, ROOT, until
+from tests.faults.rig import PARTITIONS, ROOT
+from tests.support.waiting import until
 
 TRAP_S = 5.0
 

@@ -20,9 +20,10 @@ from confluent_kafka import Consumer, TopicPartition
 from runbus.clickhouse.client import connect
 from runbus.config.kafka import KafkaSettings
 from runbus.sink.api import Intent
-from tests.faults.rig import PARTITIONS, until
+from tests.faults.rig import PARTITIONS
 from tests.faults.sink.points import POINTS
 from tests.faults.sink.soak import Stage
+from tests.support.waiting import until
 
 REPAIRS = ("repairing", "mending", "repaired")
 COUNTS = ("counting", "counted")

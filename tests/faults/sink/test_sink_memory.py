@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import PARTITIONS, until
+from tests.faults.rig import PARTITIONS
 from tests.faults.sink.mortal import pair
 from tests.faults.sink.resident import MIB, watched
 from tests.faults.sink.soak import Group, Stage
 from tests.faults.sink.traffic import Rate
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1500)]
 

@@ -22,8 +22,9 @@ from runbus.schemas.topics import run_event_key
 from runbus.sink.api import Intent
 from runbus.sink.flow import UNCOUNTED
 from tests.integration.audit.scene import PARTITIONS, Scene
-from tests.integration.sink.rig import Feed, environment, until
+from tests.integration.sink.rig import Feed, environment
 from tests.integration.sink.test_sink_transactions import Finaliser
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

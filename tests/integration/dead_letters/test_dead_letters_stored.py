@@ -19,9 +19,11 @@ from runbus.recorder import Recorder, RunBus
 from runbus.schemas.admin import admin_client
 from runbus.schemas.topics import DEAD_LETTER_BYTES
 from runbus.sink.topics import kafka_ids
-from tests.faults.rig import Log, workers
+from tests.faults.rig import workers
 from tests.integration.dead_letters.rig import broken, good, letters
-from tests.integration.sink.rig import Feed, Sinks, Tables, until
+from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.support.topic_log import TopicLog
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 KEY = b"one key"
@@ -42,7 +44,7 @@ def in_the_table(tables: Tables, feed: Feed) -> dict[tuple[int, int], tuple[Any,
 
 def on_the_topic(feed: Feed) -> dict[tuple[int, int], Message]:
     """Return own position -> letter."""
-    read = Log(feed.settings).read("dead-letters")
+    read = TopicLog(feed.settings).read("dead-letters")
     return {(m.partition() or 0, m.offset() or 0): m for m in read}
 
 

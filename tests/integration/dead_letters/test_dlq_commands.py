@@ -23,7 +23,8 @@ from runbus.schemas.dead_letters import letter_headers
 from runbus.schemas.registry import SchemaRegistry
 from runbus.sink.topics import kafka_ids
 from tests.integration.dead_letters.rig import Dlq, Unlearned, broken, deliver, good
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 KEY = b"one key"

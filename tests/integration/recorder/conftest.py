@@ -4,65 +4,13 @@ import os
 import subprocess
 import sys
 import textwrap
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
 
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
-from runbus.schemas.batch import StepBatch, decode
-from runbus.schemas.codec import Codec
-from runbus.schemas.events import Heartbeat, RunEvent
-
-
-@dataclass(frozen=True)
-class Log:
-    """Reads whole topics back."""
-
-    settings: KafkaSettings
-
-    def records(self, topic: str) -> list[Message]:
-        """Return every record of a topic, in order within each partition."""
-        name = self.settings.topic_prefix + topic
-        consumer = Consumer(
-            {**self.settings.client_config(), "group.id": uuid.uuid4().hex, "enable.auto.commit": False}
-        )
-        try:
-            partitions = consumer.list_topics(name, timeout=10).topics[name].partitions
-            ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=10) for p in partitions}
-            wanted = sum(high - low for low, high in ends.values())
-            consumer.assign([TopicPartition(name, p, low) for p, (low, _) in ends.items()])
-            found: list[Message] = []
-            while len(found) < wanted:
-                batch = consumer.consume(wanted - len(found), timeout=10)
-                assert batch, f"{name}: {len(found)} of {wanted} records came"
-                found += [message for message in batch if message.error() is None]
-            return found
-        finally:
-            consumer.close()
-
-    def batches(self) -> list[StepBatch]:
-        """Return every batch of the steps topic."""
-        return [decode(Codec().open(message.value(), "StepBatch")[1]) for message in self.records("steps")]
-
-    def runs(self) -> list[RunEvent]:
-        """Return every event of the runs topic."""
-        return [RunEvent.decode(Codec().open(message.value(), "RunEvent")[1]) for message in self.records("runs")]
-
-    def heartbeats(self) -> list[Heartbeat]:
-        """Return every heartbeat."""
-        return [Heartbeat.decode(Codec().open(m.value(), "Heartbeat")[1]) for m in self.records("heartbeats")]
-
-    def seqs(self) -> dict[tuple[str, str, int], list[int]]:
-        """Return the seqs of each stream, in the order of the log."""
-        found: dict[tuple[str, str, int], list[int]] = {}
-        for batch in self.batches():
-            h = batch.header
-            found.setdefault((h.run_id, h.agent_id, h.attempt), []).extend(range(h.first_seq, h.next_seq))
-        return found
+from tests.support.topic_log import TopicLog
 
 
 @pytest.fixture
@@ -73,15 +21,15 @@ def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
 
 
 @pytest.fixture
-def topic_log(settings: KafkaSettings) -> Log:
+def topic_log(settings: KafkaSettings) -> TopicLog:
     """Return the reader of this test's topics."""
-    return Log(settings)
+    return TopicLog(settings)
 
 
 @pytest.fixture
-def read_log() -> Callable[[KafkaSettings], Log]:
+def read_log() -> Callable[[KafkaSettings], TopicLog]:
     """Return how to read the topics of any broker."""
-    return Log
+    return TopicLog
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from runbus.schemas.acls import apply_acls
 from runbus.schemas.principals import Role
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

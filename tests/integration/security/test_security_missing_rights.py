@@ -22,7 +22,7 @@ from runbus.streams.kafka import TopicPartition, Transactions
 from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import MODULES, environment
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

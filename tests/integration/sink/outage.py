@@ -16,8 +16,9 @@ from runbus.local.service import start as start_engine
 from runbus.schemas.admin import apply_topics
 from tests.integration.sink.probing import start
 from tests.integration.sink.proxy import Proxy, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, until
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment
 from tests.integration.sink.watching import Group
+from tests.support.waiting import until
 
 
 def without_broker(engine: ClickHouseSettings, folder: Path, seconds: float, protocol: str) -> int:

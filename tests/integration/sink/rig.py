@@ -24,8 +24,7 @@ from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from runbus.schemas.topics import stream_key
-from tests.support.waiting import DEADLINE_S
-from tests.support.waiting import until as until  # noqa: PLC0414 - the tests of this room take it from here
+from tests.support.waiting import DEADLINE_S, until
 
 PARTITIONS = 4
 

@@ -15,8 +15,9 @@ from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
 from runbus.sink.tally import ALARMS, REASONS
 from tests.integration.sink.probing import Pages, start
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch
 from tests.integration.sink.watching import Beats, Group, Watch, paused
+from tests.support.waiting import until
 
 SIZE = 256
 # The sink gives up on an answer after this; its session is shorter, so that what hangs outlasts both.

@@ -20,9 +20,10 @@ from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
 from tests.integration.sink import proxy
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until, widened
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, widened
 from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, Scene, playing
 from tests.integration.sink.watching import paused
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

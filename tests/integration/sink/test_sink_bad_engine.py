@@ -19,8 +19,9 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.clickhouse_http.users import save_users, user
 from runbus.local.ports import free_port
 from runbus.local.service import Running, start
-from tests.integration.sink.rig import PARTITIONS, until
+from tests.integration.sink.rig import PARTITIONS
 from tests.integration.sink.scene import NO_ANSWER, Scene, playing
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -29,7 +29,8 @@ from runbus.schemas.batch import encode
 from runbus.sink.api import Intent
 from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -16,7 +16,7 @@ from runbus.sink.api import Committed, LogUnavailable, Position
 from runbus.sink.clients import new_reader
 from runbus.sink.offsets import KafkaOffsets
 from tests.integration.sink.outage import without_broker
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

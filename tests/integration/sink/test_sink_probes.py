@@ -15,7 +15,8 @@ from runbus.schemas.admin import apply_topics
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 from tests.integration.sink.probing import start
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -19,7 +19,9 @@ from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from runbus.schemas.partitioner import partition_of
 from runbus.schemas.topics import stream_key
 from tests.faults.load import START_US, framed
-from tests.faults.rig import KINDS, PARTITIONS, Cursor, Log, until, workers
+from tests.faults.rig import KINDS, PARTITIONS, Cursor, workers
+from tests.support.topic_log import TopicLog
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -98,7 +100,7 @@ def configure(settings: KafkaSettings, topic: str, config: dict[str, str]) -> No
         done.result(15)
 
 
-def check_episodes(log: Log, alive: list[str], gone: list[str]) -> bool:
+def check_episodes(log: TopicLog, alive: list[str], gone: list[str]) -> bool:
     """Return whether each stream's episode is there, fail where one is double or not whole."""
     events = [EpisodeFinalized.decode(Codec().open(m.value(), "EpisodeFinalized")[1]) for m in log.read("episodes")]
     assert {event.revision for event in events} == {1}
@@ -109,7 +111,7 @@ def check_episodes(log: Log, alive: list[str], gone: list[str]) -> bool:
     return found == wanted
 
 
-def check_live(log: Log, alive: list[str]) -> bool:
+def check_live(log: TopicLog, alive: list[str]) -> bool:
     """Return whether the newest totals of each open stream are what was sent."""
     events = [LiveMetrics.decode(Codec().open(m.value(), "LiveMetrics")[1]) for m in log.read("live-metrics")]
     found = {event.agent_id: (event.steps, event.last_return, event.last_length) for event in events}
@@ -128,7 +130,7 @@ def test_a_killed_worker_has_every_open_stream_again(
     if compacted and backend == "containers":
         pytest.skip("Redpanda closes no segment within ten minutes")
     alive, gone = agents("alive", OPEN), agents("gone", GONE)
-    changelog, log = f"{kind}-state-changelog", Log(kafka_settings)
+    changelog, log = f"{kind}-state-changelog", TopicLog(kafka_settings)
     apply_topics(kafka_settings, partitions=PARTITIONS)
     configure(kafka_settings, kafka_settings.topic_prefix + changelog, AT_ONCE if compacted else OPEN_FOR_A_WEEK)
     with workers(kind, kafka_settings, tmp_path, **ENV, **LONG_IDLE) as started:
