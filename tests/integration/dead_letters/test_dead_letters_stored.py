@@ -161,7 +161,11 @@ def test_letters_of_other_programs_are_stored_as_they_are(feed: Feed, sinks: Sin
     assert [row[2] for row in stored] == [value for _, value, _ in plain] + [b"odd"]
     assert [row[3] for row in stored[:5]] == [key or b"" for key, _, _ in plain]
     assert [row[4] for row in stored] == [
-        *("", "", "the last counts", "", ""),
+        "",
+        "",
+        "the last counts",
+        "",
+        "",
         "its headers cannot be read: a name is not UTF-8",
     ]
     assert {row[5:] for row in stored} == {(-1, -1)}

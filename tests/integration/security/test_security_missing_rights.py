@@ -44,8 +44,13 @@ def without(installation: Installation, role: Role, right: Right) -> Iterator[st
 
 def _only(acl: AclBinding) -> AclBindingFilter:
     return AclBindingFilter(
-        *(acl.restype, acl.name, acl.resource_pattern_type, acl.principal),
-        *(acl.host, acl.operation, acl.permission_type),
+        acl.restype,
+        acl.name,
+        acl.resource_pattern_type,
+        acl.principal,
+        acl.host,
+        acl.operation,
+        acl.permission_type,
     )
 
 

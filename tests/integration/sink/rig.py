@@ -20,10 +20,11 @@ from runbus.clickhouse.errors import StoreError
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from runbus.schemas.topics import stream_key
+from tests.support.batches import step_columns
 from tests.support.waiting import DEADLINE_S, until
 
 PARTITIONS = 4
@@ -32,14 +33,12 @@ PARTITIONS = 4
 def make_batch(run: str, agent: str, first: int, count: int, start_us: int = 1_790_000_000_000_000) -> StepBatch:
     """Return steps `first` to `first + count - 1` of a stream, 4 float32 observations each, 20 ms apart."""
     seq = np.arange(first, first + count)
-    columns = StepColumns(
-        env=np.zeros(count, "<i4"),
+    columns = step_columns(
+        seq,
+        ts=start_us + seq * 20_000,
         episode=(seq // 200).astype("<i8"),
         step=(seq % 200).astype("<i4"),
-        ts=(start_us + seq * 20_000).astype("<i8"),
-        reward=seq.astype("<f8"),
         terminated=(seq % 200 == 199).astype("u1"),
-        truncated=np.zeros(count, "u1"),
     )
     header = BatchHeader(run, agent, 1, first, count, 0, start_us, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
     return StepBatch(header, columns, seq.astype("<i8").tobytes(), np.repeat(seq, 4).astype("<f4").tobytes())

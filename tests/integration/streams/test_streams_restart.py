@@ -13,13 +13,14 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from runbus.config.kafka import KafkaSettings
 from runbus.schemas.admin import apply_topics
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from runbus.schemas.partitioner import partition_of
 from runbus.schemas.topics import stream_key
 from tests.faults.load import START_US, framed
 from tests.faults.rig import KINDS, PARTITIONS, Cursor, workers
+from tests.support.batches import step_columns
 from tests.support.topic_log import TopicLog
 from tests.support.waiting import until
 
@@ -57,15 +58,7 @@ def record(agent: str, number: int, over: bool = False) -> tuple[bytes, bytes]:
     seq = np.arange(number * STEPS, (number + 1) * STEPS)
     terminated = np.zeros(STEPS, "u1")
     terminated[-1] = over
-    columns = StepColumns(
-        env=np.zeros(STEPS, "<i4"),
-        episode=np.zeros(STEPS, "<i8"),
-        step=seq.astype("<i4"),
-        ts=START_US + seq,
-        reward=np.ones(STEPS),
-        terminated=terminated,
-        truncated=np.zeros(STEPS, "u1"),
-    )
+    columns = step_columns(seq, ts=START_US + seq, reward=np.ones(STEPS), terminated=terminated)
     body = encode(StepBatch(BatchHeader(RUN, agent, 1, int(seq[0]), STEPS, 0, 0), columns))
     return stream_key(RUN, agent), framed("StepBatch", body)
 
