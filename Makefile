@@ -45,7 +45,7 @@ test-long: $(VENV)/.dev ## What `make test` leaves out, as it takes longer
 	$(PYTEST) -m long $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
-	$(BIN)/pytest tests/unit $(ARGS)
+	$(BIN)/pytest -n 2 tests/unit $(ARGS)
 
 test-faults: $(VENV)/.dev ## The long fault suites: many SIGKILLs under load, with their kill counts
 	RUNBUS_TEST_FAULTS=long $(BIN)/pytest tests/faults $(ARGS)

@@ -28,7 +28,7 @@ Ranges = list[tuple[Verdict, int, int, int, int]]
 
 
 @dataclass
-class Scene:
+class AuditSetup:
     """One test's log, tables and sinks."""
 
     feed: Feed

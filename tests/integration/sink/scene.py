@@ -26,7 +26,7 @@ NO_ANSWER = "ambiguous: ClickHouse did not answer"
 
 
 @dataclass(frozen=True)
-class Scene:
+class SinkFaultSetup:
     """A sink, and everything that looks at it; nothing here goes through what misbehaves."""
 
     feed: Feed
@@ -87,7 +87,9 @@ class Scene:
 
 
 @contextmanager
-def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickHouseSettings) -> Iterator[Scene]:
+def playing(
+    kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickHouseSettings
+) -> Iterator[SinkFaultSetup]:
     """Run a sink on topics of its own.
 
     Args:
@@ -111,7 +113,7 @@ def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickH
         until("it is ready", pages.ready)
         assignments = sinks.log().count("sink.assigned")
         watch = Watch(feed, group, client, SIZE)
-        yield Scene(feed, sinks, pages, Tables(client), group, watch, beats, assignments)
+        yield SinkFaultSetup(feed, sinks, pages, Tables(client), group, watch, beats, assignments)
         assert sinks.stop(process) == 0
     finally:
         sinks.kill_all()

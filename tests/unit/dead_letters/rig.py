@@ -37,7 +37,7 @@ EXACT = dict.fromkeys(range(6), 1)
 
 
 @dataclass
-class Rig:
+class RetrySetup:
     """Tables that outlive the retries."""
 
     content: bytes | None = field(default_factory=value)
