@@ -12,6 +12,11 @@ SEEDS ?= 10000
 FIRST ?= 1
 TRACE ?=
 SECONDS ?= 60
+# More than two cores have: most tests wait for a session, a lease or a process to end.
+WORKERS ?= 4
+PYTEST = $(BIN)/pytest -n $(WORKERS)
+# A test run starts hundreds of Python processes; each is twice as quick with the modules that the first one compiled.
+unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv-deploy
 DOCKER ?= docker
 COMPOSE ?= docker compose
@@ -23,7 +28,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+.PHONY: help demo test test-long test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
 	lint types layers fmt check bench lock build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
@@ -33,11 +38,14 @@ help: ## Show this help
 demo: $(VENV)/.demo ## Real agents, Kafka, the sink and ClickHouse on this machine; ends with the audit
 	$(BIN)/runbus demo $(ARGS)
 
-test: $(VENV)/.dev ## All tests, on real engines
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.dev ## Every claim, on real engines, in minutes
+	$(PYTEST) -m "not long" $(ARGS)
+
+test-long: $(VENV)/.dev ## What `make test` leaves out, as it takes longer
+	$(PYTEST) -m long $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
-	$(BIN)/pytest tests/unit $(ARGS)
+	$(BIN)/pytest -n 2 tests/unit $(ARGS)
 
 test-faults: $(VENV)/.dev ## The long fault suites: many SIGKILLs under load, with their kill counts
 	RUNBUS_TEST_FAULTS=long $(BIN)/pytest tests/faults $(ARGS)
@@ -114,7 +122,7 @@ $(VENV)/.uv:
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
 

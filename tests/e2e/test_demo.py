@@ -34,6 +34,7 @@ def _until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} was not printed:\n{seen}")
 
 
+@pytest.mark.long
 def test_a_million_steps_of_four_learning_agents_are_stored_exactly_once(runbus: Command) -> None:
     """Four agents on real environments write over a million steps: none missing, none twice, and they did learn."""
     audit = runbus.json("demo", "--steps", "260000", "--agents", "4")
@@ -97,6 +98,7 @@ def test_a_home_that_is_no_folder_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_the_sink_killed_five_times_loses_nothing(runbus: Command) -> None:
     """Five SIGKILLs of the sink while four agents write over a million steps: none missing, none twice."""
     demo = runbus.start("demo", "--agents", "4", "--json")

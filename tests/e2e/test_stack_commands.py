@@ -59,6 +59,7 @@ def _refusals(runbus: Command) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_crashed_process_is_started_again(runbus: Command) -> None:
     """SIGKILL of every process: all are back, under new pids, and the stack is well again."""
     runbus.json("up")

@@ -176,8 +176,15 @@ class _Stream:
         logged = seq[seq % 5 == 0]
         extras = (Extra("loss", (logged - first).astype("<u4"), (logged % 8 * 0.25).astype("<f8")),)
         header = BatchHeader(
-            *(shape.run, shape.agent, shape.attempt, first, count, self.dropped, START_US + int(seq[-1]) * 20_000),
-            *(Layout("<i8", (), 8), Layout("<f4", (4,), 16)),
+            shape.run,
+            shape.agent,
+            shape.attempt,
+            first_seq=first,
+            count=count,
+            dropped=self.dropped,
+            sent_at=START_US + int(seq[-1]) * 20_000,
+            action=Layout("<i8", (), 8),
+            observation=Layout("<f4", (4,), 16),
         )
         observation = np.repeat(seq, 4).astype("<f4").tobytes()
         return StepBatch(header, columns, seq.astype("<i8").tobytes(), observation, extras)

@@ -13,7 +13,8 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from tests.faults import expected
 from tests.faults.load import Load
-from tests.faults.rig import DEADLINE_S, Log
+from tests.faults.rig import DEADLINE_S
+from tests.support.topic_reader import TopicReader
 
 Found = dict[Any, expected.Values]
 _SHOWN = 5
@@ -21,7 +22,7 @@ _SHOWN = 5
 
 def settle(kind: str, settings: KafkaSettings, load: Load, seconds: float = DEADLINE_S) -> None:
     """Wait until the results equal what the log asks for; fail with the difference, or at once where one is double."""
-    log = Log(settings)
+    log = TopicReader(settings)
     found = expected.streams(log.read("steps"), log.read("runs"))
     wanted: Found = {**(expected.episodes(found) if kind == "episodes" else expected.live(found))}
     end = time.monotonic() + seconds
@@ -35,7 +36,7 @@ def settle(kind: str, settings: KafkaSettings, load: Load, seconds: float = DEAD
     check_dead_letters(kind, settings, load)
 
 
-def episodes(log: Log) -> Found:
+def episodes(log: TopicReader) -> Found:
     """Return the newest revision of each episode, without its number; fail if a revision is there twice or missing."""
     revisions: dict[str, list[EpisodeFinalized]] = {}
     for message in log.read("episodes"):
@@ -51,7 +52,7 @@ def episodes(log: Log) -> Found:
     return {name: _values(events[-1], {"id", "revision"}) for name, events in revisions.items()}
 
 
-def live(log: Log, wanted: Found) -> Found:
+def live(log: TopicReader, wanted: Found) -> Found:
     """Return the last totals of each stream: the fields that are wanted of it."""
     found: Found = {}
     for message in log.read("live-metrics"):
@@ -68,7 +69,7 @@ def _values(event: Any, without: set[str]) -> expected.Values:
 
 def check_dead_letters(kind: str, settings: KafkaSettings, load: Load) -> None:
     """Fail unless exactly the records that nobody can use are dead letters, once each, with the reason."""
-    log = Log(settings)
+    log = TopicReader(settings)
     why = {str(sent.value): sent.error for sent in load.poison}
     name = f"{settings.topic_prefix}steps"
     wanted = {

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +16,11 @@ import pytest
 from confluent_kafka import (
     Consumer,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
 
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import open_topic
 from tests.faults.load import Sent
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +29,6 @@ DEADLINE_S = 60.0
 SESSION_S = 3.0  # the local broker allows 1 s and more; a loaded machine should not make a living worker look dead
 IDLE_S = 8.0  # longer than any stream of a load is quiet before its end, takeovers included
 KINDS = ("episodes", "live-metrics")
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
-    """Return once the condition holds; fail with `what` after the deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 class Workers:
@@ -253,15 +241,3 @@ class Feed:
     def _flush(self, producer: Producer) -> None:
         while producer.flush(1) and not self._abandoned:
             pass
-
-
-@dataclass(frozen=True)
-class Log:
-    """Topics read back, as any consumer reads them: what is committed."""
-
-    settings: KafkaSettings
-
-    def read(self, topic: str) -> list[Message]:
-        """Return every record of a topic, in order within each partition."""
-        with open_topic(self.settings, topic, "reader") as log:
-            return list(log.records())

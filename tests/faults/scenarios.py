@@ -14,7 +14,8 @@ from pathlib import Path
 from runbus.kafka.settings import KafkaSettings
 from tests.faults.load import make_load
 from tests.faults.results import settle
-from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers, until
+from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ _PARTS = 12  # more than the commits that a worker dies at, see `killing.POINTS`
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AppSetup:
     """The app, the broker with its topics, and a folder for the logs of processes."""
 
     kind: str
@@ -50,10 +51,10 @@ class Place:
     folder: Path
 
 
-class Stage:
+class AppRun:
     """One app, one log that is being written, one or two workers."""
 
-    def __init__(self, place: Place, seed: int, size: Size) -> None:
+    def __init__(self, place: AppSetup, seed: int, size: Size) -> None:
         self.place = place
         self.size = size
         self.load = make_load(seed, size.steps)
@@ -67,7 +68,7 @@ class Stage:
         self.feed = Feed(place.settings, self.load.records, size.seconds)
         self.cursor = Cursor(place.settings, self.workers.group)
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> AppRun:
         self.feed.start()
         return self
 
@@ -96,10 +97,10 @@ class Stage:
         settle(self.place.kind, self.place.settings, self.load)
 
 
-def killed_at_random(place: Place, seed: int, size: Size) -> int:
+def killed_at_random(place: AppSetup, seed: int, size: Size) -> int:
     """SIGKILL workers at random moments, a second one joining and leaving; return the number of kills."""
     rng = random.Random(seed)
-    with Stage(place, seed, size) as stage:
+    with AppRun(place, seed, size) as stage:
         running: dict[str, subprocess.Popen[bytes]] = {"one": stage.workers.start("one")}
         while stage.workers.kills < size.kills:
             stage.feed.allow((stage.workers.kills + 1) / (size.kills + 1))
@@ -120,13 +121,13 @@ def killed_at_random(place: Place, seed: int, size: Size) -> int:
         return stage.workers.kills
 
 
-def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
+def killed_at(place: AppSetup, point: str, times: tuple[int, ...]) -> int:
     """Let a worker kill itself at a point, once for each count in `times`; return the number of kills.
 
     At a rebalance another worker joins while it runs.
     """
     size = replace(SHORT, idle_seconds=_WAITED_S)  # sending waits for a worker to come to the point
-    with Stage(place, sum(map(ord, point)), size) as stage:
+    with AppRun(place, sum(map(ord, point)), size) as stage:
         for number, nth in enumerate(times):
             doomed = stage.workers.start("one", die_at=point, nth=nth)
             if point in ("revoking", "revoked"):
@@ -143,7 +144,7 @@ def killed_at(place: Place, point: str, times: tuple[int, ...]) -> int:
         return stage.workers.kills
 
 
-def _lead(stage: Stage, doomed: subprocess.Popen[bytes], start: float, end: float) -> None:
+def _lead(stage: AppRun, doomed: subprocess.Popen[bytes], start: float, end: float) -> None:
     """Send a share of the records in parts, each after a commit: a worker that starts late would take all in one."""
     for part in range(1, _PARTS + 1):
         seen = stage.cursor.total()
@@ -154,9 +155,9 @@ def _lead(stage: Stage, doomed: subprocess.Popen[bytes], start: float, end: floa
         )
 
 
-def stopped_beyond_its_session(place: Place, seed: int, times: int) -> None:
+def stopped_beyond_its_session(place: AppSetup, seed: int, times: int) -> None:
     """SIGSTOP a worker, let another one take over, SIGCONT: the former must not be able to write any more."""
-    with Stage(place, seed, SHORT) as stage:
+    with AppRun(place, seed, SHORT) as stage:
         zombie, other = stage.workers.start("one"), stage.workers.start("two")
         until("the first one owns partitions", lambda: "streams.opened" in stage.workers.log(zombie))
         for number in range(times):
@@ -172,9 +173,9 @@ def stopped_beyond_its_session(place: Place, seed: int, times: int) -> None:
         stage.finish()
 
 
-def stopped_within_its_session(place: Place, seed: int) -> None:
+def stopped_within_its_session(place: AppSetup, seed: int) -> None:
     """SIGSTOP a worker for less than its session while streams end: what it hears first afterwards is old news."""
-    with Stage(place, seed, Size(SHORT.steps, 0, 0.5, SHORT.idle_seconds)) as stage:
+    with AppRun(place, seed, Size(SHORT.steps, 0, 0.5, SHORT.idle_seconds)) as stage:
         worker = stage.workers.start()
         stage.feed.allow(0.7)
         stage.moves()
@@ -189,19 +190,19 @@ def stopped_within_its_session(place: Place, seed: int) -> None:
         stage.finish()
 
 
-def _taken_over(stage: Stage, before: dict[int, int]) -> bool:
+def _taken_over(stage: AppRun, before: dict[int, int]) -> bool:
     """Return whether each partition went on, and all that may be sent is taken."""
     now = stage.cursor.committed()
     return stage.feed.idle and stage.cursor.at_end() and all(now[p] > before.get(p, 0) for p in now)
 
 
-def without_broker(place: Place, times: int, kill_it: Callable[[], None]) -> int:
+def without_broker(place: AppSetup, times: int, kill_it: Callable[[], None]) -> int:
     """Let the broker be killed and started anew under a worker; return how often the worker was started again.
 
     None should have to be: a partition whose commit is in doubt is opened anew.
     """
     rng, restarts = random.Random(times), 0
-    with Stage(place, times, AWAY) as stage:
+    with AppRun(place, times, AWAY) as stage:
         worker = stage.workers.start()
 
         def supervised(condition: Callable[[], bool]) -> bool:
@@ -230,9 +231,9 @@ def without_broker(place: Place, times: int, kill_it: Callable[[], None]) -> int
 __all__ = [
     "LONG",
     "SHORT",
-    "Place",
+    "AppRun",
+    "AppSetup",
     "Size",
-    "Stage",
     "killed_at",
     "killed_at_random",
     "stopped_beyond_its_session",

@@ -13,7 +13,14 @@ from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
 from tests.faults.killing import POINTS
 from tests.faults.rig import KINDS, PARTITIONS
-from tests.faults.scenarios import LONG, Place, killed_at, killed_at_random, stopped_beyond_its_session, without_broker
+from tests.faults.scenarios import (
+    LONG,
+    AppSetup,
+    killed_at,
+    killed_at_random,
+    stopped_beyond_its_session,
+    without_broker,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 Say = Callable[[str], None]
@@ -25,7 +32,7 @@ def test_kills_at_random_moments_change_nothing(
     kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say
 ) -> None:
     """300,000 steps, 20 SIGKILLs, a second worker joining and leaving: what comes out equals the reference."""
-    kills = killed_at_random(Place(kind, settings, tmp_path), seed, LONG)
+    kills = killed_at_random(AppSetup(kind, settings, tmp_path), seed, LONG)
     say(f"\n{kind}: seed {seed}, {kills} kills, {LONG.steps:,} steps: exact")
     assert kills == LONG.kills
 
@@ -39,7 +46,7 @@ def test_kills_at_named_points_change_nothing(
     if POINTS[point].only not in ("", kind):
         pytest.skip(f"{kind} never comes to {point}")
     times = POINTS[point].times
-    kills = killed_at(Place(kind, settings, tmp_path), point, times)
+    kills = killed_at(AppSetup(kind, settings, tmp_path), point, times)
     say(f"\n{kind}: {kills} kills at {point!r}: exact")
     assert kills == len(times)
 
@@ -48,7 +55,7 @@ def test_kills_at_named_points_change_nothing(
 @pytest.mark.parametrize("kind", KINDS)
 def test_zombies_are_fenced(kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say) -> None:
     """Two workers in turn are stopped beyond their session and go on when the other one has their partitions."""
-    stopped_beyond_its_session(Place(kind, settings, tmp_path), seed, 4)
+    stopped_beyond_its_session(AppSetup(kind, settings, tmp_path), seed, 4)
     say(f"\n{kind}: seed {seed}, stopped beyond its session 4 times: exact")
 
 
@@ -74,6 +81,6 @@ def test_kills_of_the_broker_change_nothing(
         started[-1].kill()
         started.append(start(kafka_service(options), tmp_path / "kafka.log"))
 
-    restarts = without_broker(Place(kind, settings, tmp_path), 5, kill_it)
+    restarts = without_broker(AppSetup(kind, settings, tmp_path), 5, kill_it)
     say(f"\n{kind}: 5 kills of the broker: exact")
     assert restarts == 0, "a worker ended, and was started again"

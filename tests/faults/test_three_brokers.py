@@ -21,13 +21,13 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import free_port
 from runbus.recorder import Recorder, RunBus
 from tests.faults.cluster import NODES, Cluster, cluster
-from tests.faults.rig import KINDS, PARTITIONS, until
-from tests.faults.scenarios import Place, Size, Stage
+from tests.faults.rig import KINDS, PARTITIONS
+from tests.faults.scenarios import AppRun, AppSetup, Size
 from tests.faults.sink.mortal import Mortal, Pair
-from tests.faults.sink.soak import Group
-from tests.faults.sink.soak import Stage as SinkStage
+from tests.faults.sink.soak import Group, SoakRun
 from tests.faults.sink.traffic import Rate
-from tests.integration.recorder.conftest import Log
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -79,19 +79,19 @@ def test_stream_apps_outlive_their_brokers(seed: int, tmp_path: Path, say: Say) 
         say(f"\nstream apps, seed {seed}: {brokers.kills} kills of brokers, {again} partitions opened anew: exact")
 
 
-def _stage(kind: str, brokers: Cluster, folder: Path, seed: int) -> Stage:
+def _stage(kind: str, brokers: Cluster, folder: Path, seed: int) -> AppRun:
     settings = replace(brokers.settings, topic_prefix=f"{kind}.")
     apply_topics(settings, partitions=PARTITIONS, replication=NODES)
-    return Stage(Place(kind, settings, folder), seed, SIZE)
+    return AppRun(AppSetup(kind, settings, folder), seed, SIZE)
 
 
-def _allow(stages: Sequence[Stage], share: float) -> None:
+def _allow(stages: Sequence[AppRun], share: float) -> None:
     """Send up to a share of the records, and wait until each app commits some of it."""
     for stage in stages:
         seen = stage.cursor.total()
         stage.feed.allow(share)
 
-        def moved(stage: Stage = stage, seen: int = seen) -> bool:
+        def moved(stage: AppRun = stage, seen: int = seen) -> bool:
             return stage.cursor.total() > seen or stage.nothing_left()
 
         until(f"{stage.place.kind} commits beyond {seen}", moved, _WAIT_S)
@@ -109,7 +109,7 @@ def test_sinks_outlive_their_brokers(protocol: str, tmp_path: Path, say: Say) ->
         apply_topics(brokers.settings, partitions=PARTITIONS, replication=NODES)
         migrate(clickhouse)
         pair = Pair(brokers.brokers[0], engine, brokers.settings, clickhouse)
-        stage = stack.enter_context(SinkStage(pair, tmp_path, Group(protocol), Rate(3_000.0), 1))
+        stage = stack.enter_context(SoakRun(pair, tmp_path, Group(protocol), Rate(3_000.0), 1))
         processes = [stage.start(f"sink-{number}") for number in range(2)]
         try:
             for nodes, seconds in ROUNDS:
@@ -152,5 +152,5 @@ def test_recorders_outlive_their_brokers(tmp_path: Path, say: Say) -> None:
         assert all(recorder.flush(_WAIT_S) for recorder in recorders)
         assert [recorder.stats()["dropped"] for recorder in recorders] == [0] * len(recorders)
         wanted = {("run-1", r.agent, r.attempt): list(range(steps)) for r in recorders}
-        assert Log(brokers.settings).seqs() == wanted
+        assert TopicReader(brokers.settings).seqs() == wanted
         say(f"\nrecorder: {brokers.kills} kills of brokers, {steps * len(recorders):,} steps: exact")

@@ -17,9 +17,10 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import RUNS, STEPS, run_event_key, stream_key
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from tests.support.batches import step_columns
 
 pytestmark = pytest.mark.integration
 
@@ -28,15 +29,7 @@ GROUP = "auditor"
 
 def _batch(run: str, first_seq: int, count: int, dropped: int = 0) -> bytes:
     index = np.arange(count)
-    columns = StepColumns(
-        env=np.zeros(count, np.int32),
-        episode=np.zeros(count, np.int64),
-        step=index.astype(np.int32),
-        ts=index.astype(np.int64),
-        reward=np.ones(count),
-        terminated=np.zeros(count, np.uint8),
-        truncated=np.zeros(count, np.uint8),
-    )
+    columns = step_columns(index, ts=index, reward=np.ones(count))
     body = encode(StepBatch(BatchHeader(run, "a", 1, first_seq, count, dropped, 5), columns))
     return Codec().frame(STEPS.name, schema("StepBatch"), body)
 

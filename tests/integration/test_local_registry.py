@@ -25,6 +25,7 @@ def register(url: str) -> int:
         return int(json.load(response)["id"])
 
 
+@pytest.mark.long
 def test_schemas_survive_sigkill(tmp_path: Path) -> None:
     """A registered schema keeps its id when the registry is killed and started again; its log stays short."""
     ids = []

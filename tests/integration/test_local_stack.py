@@ -163,6 +163,7 @@ def test_killed_supervisor_leaves_nothing_and_up_recovers(home: Path) -> None:
     assert second.bootstrap_servers == first.bootstrap_servers
 
 
+@pytest.mark.long
 def test_two_stacks_run_side_by_side(home: Path, tmp_path: Path) -> None:
     """Two homes share nothing: stopping one leaves the other alone."""
     other = Stack(tmp_path / "other")
@@ -276,6 +277,7 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
     assert json.loads(output.read_text())["RUNBUS_CONFIG"] == str(home / "runbus.toml")
 
 
+@pytest.mark.long
 def test_registry_of_a_new_stack_knows_the_schemas_and_stays(home: Path) -> None:
     """The sink of a new stack with a registry works at once; a later up without the option changes nothing."""
     began = datetime.now(UTC)

@@ -13,8 +13,8 @@ from runbus.kafka.topics import DEAD_LETTERS, STEPS, Topic
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.batch import decode
 from runbus.schemas.codec import Codec
-from tests.faults.rig import Log
 from tests.integration.wire import Wire
+from tests.support.topic_reader import TopicReader
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -38,7 +38,7 @@ def through(wire: Wire, broker: KafkaSettings) -> KafkaSettings:
 
 def stored(broker: KafkaSettings, topic: Topic) -> list[bytes]:
     """Return the values of a topic."""
-    return [message.value() or b"" for message in Log(broker).read(topic.name)]
+    return [message.value() or b"" for message in TopicReader(broker).read(topic.name)]
 
 
 def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:

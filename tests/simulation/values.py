@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-import numpy as np
-
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.schemas.layout import Layout
+from tests.support.batches import batch_of_months
 
 Kind = Literal["good", "bad", "learned"]
 LEARNED_ID = 7
-_MONTH_US = 30 * 24 * 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class SimulatedSchemas:
 def step_value(rng: random.Random, number: int, profile_poison: float, *, learned: bool) -> Made:
     """Return the value number `number` of a partition of `steps`."""
     count = rng.randint(1, 8)
-    body = encode(_batch(number * 10, count, across=rng.random() < 0.3))
+    body = encode(batch_of_months(number * 10, count, across=rng.random() < 0.3))
     framed = Codec().frame("steps", schema("StepBatch"), body)
     if rng.random() < profile_poison:
         return Made(
@@ -78,19 +75,3 @@ def run_value(number: int) -> Made:
 def _run_event(number: int) -> bytes:
     event = RunEvent(run_id=f"r{number}", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     return Codec().frame("runs", schema("RunEvent"), event.encode())
-
-
-def _batch(first: int, count: int, *, across: bool) -> StepBatch:
-    """Return a batch; `across` = its steps lie in two months, which are two parts of a table."""
-    seq = np.arange(first, first + count)
-    columns = StepColumns(
-        env=np.zeros(count, "<i4"),
-        episode=np.zeros(count, "<i8"),
-        step=seq.astype("<i4"),
-        ts=(690 * _MONTH_US + np.arange(count) - (count // 2 if across else 0)).astype("<i8"),
-        reward=seq.astype("<f8"),
-        terminated=np.zeros(count, "u1"),
-        truncated=np.zeros(count, "u1"),
-    )
-    header = BatchHeader("r", "a", 7, first, count, 0, 1, Layout("<i8", (), 8), Layout("<f4", (1,), 4))
-    return StepBatch(header, columns, seq.astype("<i8").tobytes(), seq.astype("<f4").tobytes())

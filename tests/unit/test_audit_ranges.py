@@ -77,7 +77,7 @@ def verdict_on(record: Expected | None, found: Found | None, known: Known) -> Ve
 
 
 @dataclass
-class World:
+class RangeSetup:
     """A partition, its rows (seqs by offset), and the truth about each offset that has a record or rows."""
 
     records: dict[int, Expected] = field(default_factory=dict)
@@ -103,65 +103,65 @@ class World:
         return ranges
 
 
-def _delete_all(world: World, offset: int) -> Verdict:
+def _delete_all(world: RangeSetup, offset: int) -> Verdict:
     world.rows[offset] = []
     return Verdict.MISSING
 
 
-def _delete_one(world: World, offset: int) -> Verdict:
+def _delete_one(world: RangeSetup, offset: int) -> Verdict:
     seqs = world.rows[offset]
     seqs.pop(len(seqs) // 2)
     return Verdict.PARTIAL if seqs else Verdict.MISSING
 
 
-def _store_again(world: World, offset: int) -> Verdict:
+def _store_again(world: RangeSetup, offset: int) -> Verdict:
     world.rows[offset] *= 2
     return Verdict.DOUBLED
 
 
-def _replace_one(world: World, offset: int) -> Verdict:
+def _replace_one(world: RangeSetup, offset: int) -> Verdict:
     seqs = world.rows[offset]
     seqs[0] = seqs[-1]
     return Verdict.DOUBLED if len(seqs) > 1 else Verdict.STORED
 
 
-def _move_one(world: World, offset: int) -> Verdict:
+def _move_one(world: RangeSetup, offset: int) -> Verdict:
     seqs = world.rows[offset]
     seqs[-1] += 1
     return Verdict.FOREIGN
 
 
-def _bury(world: World, offset: int) -> Verdict:
+def _bury(world: RangeSetup, offset: int) -> Verdict:
     world.rows[offset] = []
     world.dead.add(offset)
     return Verdict.DEAD_LETTER
 
 
-def _bury_and_retry(world: World, offset: int) -> Verdict:
+def _bury_and_retry(world: RangeSetup, offset: int) -> Verdict:
     world.dead.add(offset)
     return Verdict.STORED
 
 
-def _lose(world: World, offset: int) -> Verdict:
+def _lose(world: RangeSetup, offset: int) -> Verdict:
     world.rows[offset] = []
     world.lost.add(offset)
     return Verdict.LOST
 
 
-def _nothing(_world: World, _offset: int) -> Verdict:
+def _nothing(_world: RangeSetup, _offset: int) -> Verdict:
     return Verdict.STORED
 
 
-FATES: tuple[Callable[[World, int], Verdict], ...] = (
+FATES: tuple[Callable[[RangeSetup, int], Verdict], ...] = (
     _nothing, _delete_all, _delete_one, _store_again, _replace_one, _move_one, _bury, _bury_and_retry, _lose,
 )  # fmt: skip
 ABOVE: Mapping[Verdict, Verdict] = {Verdict.MISSING: Verdict.IN_FLIGHT, Verdict.PARTIAL: Verdict.IN_FLIGHT}
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[World, int]:
+def worlds(draw: st.DrawFn) -> tuple[RangeSetup, int]:
     """Draw a log of records and markers, its rows, what was done to them, and a committed offset."""
-    world, seq = World(), 0
+    world, seq = RangeSetup(), 0
     places = draw(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(FATES), st.booleans()), max_size=40))
     committed = draw(st.integers(0, len(places)))
     for offset, (count, fate, foreign) in enumerate(places):
@@ -178,7 +178,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, int]:
     return world, committed
 
 
-def pieces(world: World, known: Known, size: int) -> Iterable[Range]:
+def pieces(world: RangeSetup, known: Known, size: int) -> Iterable[Range]:
     """Yield the verdicts as the sweep asks for them: piece by piece."""
     end = max([*world.records, *world.rows, -1]) + 1
     found = world.found
@@ -190,7 +190,7 @@ def pieces(world: World, known: Known, size: int) -> Iterable[Range]:
 
 
 @given(drawn=worlds(), size=st.integers(1, 50))
-def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tuple[World, int], size: int) -> None:
+def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tuple[RangeSetup, int], size: int) -> None:
     """Whatever was deleted, doubled, moved, buried or lost, and however the log is cut: the ranges are the truth."""
     world, committed = drawn
     ranges = list(merged(pieces(world, Known(committed, dead=world.dead), size)))
@@ -201,7 +201,7 @@ def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tup
 
 
 @given(drawn=worlds())
-def test_each_record_has_one_verdict(drawn: tuple[World, int]) -> None:
+def test_each_record_has_one_verdict(drawn: tuple[RangeSetup, int]) -> None:
     """The sums of a partition count every record once, and are sound exactly where nothing is damaged."""
     world, committed = drawn
     sums = Sums()

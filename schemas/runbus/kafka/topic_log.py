@@ -156,8 +156,8 @@ class Walk:
 
 def next_message(consumer: Consumer, waiting: str) -> Message:
     """Return the next record, or the end of a partition (the only error that is returned)."""
-    deadline = time.monotonic() + _SILENCE_S
-    while (left := deadline - time.monotonic()) > 0:
+    deadline = Deadline.after(_SILENCE_S, time.monotonic())
+    while left := deadline.remaining(time.monotonic()):
         message = consumer.poll(left)
         error = None if message is None else message.error()
         if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):

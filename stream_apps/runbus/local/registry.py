@@ -44,7 +44,8 @@ def registry_service(options: RegistryOptions, report: OnProgress = unseen) -> P
         "quarkus.http.access-log.enabled": "false",
     }
     properties = (f"-D{name}={value}" for name, value in settings.items())
-    command = (str(find_java()), f"-Xmx{options.heap_mb}m", "-XX:+UseSerialGC", *properties)
+    # the quick compiler only, as for the broker: this JVM mostly starts
+    command = (str(find_java()), f"-Xmx{options.heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *properties)
     return ProgramSpec(
         name="registry",
         argv=(*command, "-cp", jars, "io.quarkus.runner.GeneratedMain"),

@@ -15,8 +15,10 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.batch import BatchHeader, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
-from tests.faults.rig import PARTITIONS, Cursor, Log, until
+from tests.faults.rig import PARTITIONS, Cursor
 from tests.faults.sink.traffic import Traffic
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 STORED = {"steps": PARTITIONS, "runs": PARTITIONS, "episodes": PARTITIONS}  # topics that end when the traffic does
 TAKEN_S = 300.0
@@ -114,7 +116,7 @@ class Audit:
 
     def _batches(self) -> Iterator[BatchHeader]:
         codec = Codec()
-        for message in Log(self.kafka).read("steps"):
+        for message in TopicReader(self.kafka).read("steps"):
             yield decode(codec.open(message.value(), "StepBatch")[1]).header
 
     def _check_steps(self, client: Client) -> None:
@@ -135,7 +137,7 @@ class Audit:
     def _check_episodes(self, client: Client) -> None:
         """What committed transactions hold is there once, what was aborted is not; who knows neither asks the log."""
         codec = Codec()
-        values = (message.value() for message in Log(self.kafka).read("episodes"))
+        values = (message.value() for message in TopicReader(self.kafka).read("episodes"))
         logged = sorted(EpisodeFinalized.decode(codec.open(v, "EpisodeFinalized")[1]).id for v in values)
         outcomes = self.traffic.written.episodes
         sure = {name for name, committed in outcomes.items() if committed}

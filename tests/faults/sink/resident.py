@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.faults.rig import until
+from tests.support.waiting import until
 
 MIB = 1024 * 1024
 _EVERY_S = 0.5

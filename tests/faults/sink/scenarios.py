@@ -20,9 +20,10 @@ from confluent_kafka import Consumer, TopicPartition
 from runbus.clickhouse.client import connect
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.settings import KafkaSettings
-from tests.faults.rig import PARTITIONS, until
+from tests.faults.rig import PARTITIONS
 from tests.faults.sink.points import POINTS
-from tests.faults.sink.soak import Stage
+from tests.faults.sink.soak import SoakRun
+from tests.support.waiting import until
 
 REPAIRS = ("repairing", "mending", "repaired")
 COUNTS = ("counting", "counted")
@@ -51,12 +52,12 @@ def announced(kafka: KafkaSettings) -> list[Announced]:
         consumer.close()
 
 
-def armed(stage: Stage, name: str, point: str, nth: int, by: str) -> subprocess.Popen[bytes]:
+def armed(stage: SoakRun, name: str, point: str, nth: int, by: str) -> subprocess.Popen[bytes]:
     """Start a sink that kills or stops itself at a point."""
     return stage.start(name, "tests.faults.sink.points", point, str(nth), by)
 
 
-def dies(stage: Stage, point: str, nth: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+def dies(stage: SoakRun, point: str, nth: int, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Start a sink that kills itself at a point, do what brings it there, wait until it is dead."""
     process = armed(stage, "doomed", point, nth, "KILL")
     meanwhile()
@@ -67,7 +68,7 @@ def dies(stage: Stage, point: str, nth: int, meanwhile: Callable[[], None] = lam
     assert code == -signal.SIGKILL, f"it did not die at {point} ({code}):\n{stage.log(process)[-3000:]}"
 
 
-def lie(stage: Stage, *, half: bool, lied: Set[Announced] = frozenset()) -> set[Announced]:
+def lie(stage: SoakRun, *, half: bool, lied: Set[Announced] = frozenset()) -> set[Announced]:
     """Take the rows of announced ranges that are stored, or every second one, out of the table; their tokens stay.
 
     It is what a server holds that was killed between a token and its rows, at a place of our choice. No sink runs. A
@@ -92,7 +93,7 @@ def lie(stage: Stage, *, half: bool, lied: Set[Announced] = frozenset()) -> set[
     return stored | (lied & set(ranges))
 
 
-def killed_at(stage: Stage, point: str, times: tuple[int, ...]) -> None:
+def killed_at(stage: SoakRun, point: str, times: tuple[int, ...]) -> None:
     """Let one sink after the other die at a point, at its nth call; a last one finishes."""
     with stage:
         for number, nth in enumerate(times):
@@ -113,7 +114,7 @@ def killed_at(stage: Stage, point: str, times: tuple[int, ...]) -> None:
         stage.finish(0, [last])
 
 
-def _dies_repairing(stage: Stage, point: str, nth: int, *, half: bool) -> None:
+def _dies_repairing(stage: SoakRun, point: str, nth: int, *, half: bool) -> None:
     """The table lacks announced ranges: a repair dies, then the repairs turn out to be a lie too, and one dies."""
     lied: set[Announced] = set()
     dies(stage, "stored", 3)
@@ -123,12 +124,12 @@ def _dies_repairing(stage: Stage, point: str, nth: int, *, half: bool) -> None:
         dies(stage, point, nth)
 
 
-def _joined_by_another(stage: Stage, other: list[subprocess.Popen[bytes]]) -> None:
+def _joined_by_another(stage: SoakRun, other: list[subprocess.Popen[bytes]]) -> None:
     stage.moves()
     other.append(stage.start("other"))
 
 
-def stopped_at(stage: Stage, points: tuple[str, ...]) -> None:
+def stopped_at(stage: SoakRun, points: tuple[str, ...]) -> None:
     """Let a sink stop itself at each point; once another has taken everything over, let it go on."""
     with stage:
         for point in points:
@@ -153,13 +154,13 @@ def _stopped(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _rejoined(stage: Stage, process: subprocess.Popen[bytes], said: int) -> bool:
+def _rejoined(stage: SoakRun, process: subprocess.Popen[bytes], said: int) -> bool:
     """Whether a process that said that much before was given partitions again."""
     assert process.poll() is None, stage.log(process)[-3000:]
     return "sink.assigned" in stage.log(process)[said:]
 
 
-def coming_and_going(stage: Stage, seconds: float, seed: int) -> int:
+def coming_and_going(stage: SoakRun, seconds: float, seed: int) -> int:
     """Let up to three sinks join and leave every few seconds; return how many left."""
     rng, left, running, end = random.Random(seed), 0, [stage.start("sink-first")], time.monotonic() + seconds
     with stage:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import ROOT, Cursor, until
+from tests.faults.rig import ROOT, Cursor
 from tests.faults.sink.audit import Audit
 from tests.faults.sink.mortal import Pair
 from tests.faults.sink.points import ANYTIME
 from tests.faults.sink.traffic import Rate, Traffic
 from tests.integration.sink.rig import Sinks, environment
+from tests.support.waiting import until
 
 #: of ten times that something is killed; `armed`: a sink whose successor dies by itself at a named point
 DECK = (*["sink"] * 4, "armed", "armed", "engine", "engine", "token", "broker")
@@ -48,7 +49,7 @@ class Size:
     rate: float = 3_000.0
 
 
-class Stage:
+class SoakRun:
     """Sinks, a broker and an engine, with steps flowing; at the end everything is stored once."""
 
     def __init__(self, place: Pair, folder: Path, group: Group, rate: Rate, seed: int) -> None:
@@ -67,7 +68,7 @@ class Stage:
         )
         self.cursor = Cursor(place.kafka, f"{place.kafka.topic_prefix}sink")
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> SoakRun:
         self.traffic.start()
         return self
 
@@ -117,7 +118,7 @@ class Stage:
 class Soak:
     """One seeded soak on one stage."""
 
-    def __init__(self, stage: Stage, size: Size, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, stage: SoakRun, size: Size, seed: int, say: Callable[[str], None]) -> None:
         self.kills: Counter[str] = Counter()
         self.recoveries = 0  # kills while something killed before was not up again
         self.together = 0  # kills at the same moment as another

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import PARTITIONS, until
+from tests.faults.rig import PARTITIONS
 from tests.faults.sink.mortal import pair
 from tests.faults.sink.resident import MIB, watched
-from tests.faults.sink.soak import Group, Stage
+from tests.faults.sink.soak import Group, SoakRun
 from tests.faults.sink.traffic import Rate
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1500)]
 
@@ -24,14 +25,14 @@ Say = Callable[[str], None]
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path) -> Iterator[SoakRun]:
     """Yield a broker and an engine, steps flowing."""
-    with pair(tmp_path) as place, Stage(place, tmp_path, Group("consumer"), STEADY, 1) as stage:
+    with pair(tmp_path) as place, SoakRun(place, tmp_path, Group("consumer"), STEADY, 1) as stage:
         stage.sinks.env |= {"RUNBUS_SINK_RANGE_STEPS": "1000000", "RUNBUS_SINK_RANGE_MB": str(RANGE_MIB)}
         yield stage
 
 
-def test_it_is_flat_over_ten_minutes(stage: Stage, say: Say) -> None:
+def test_it_is_flat_over_ten_minutes(stage: SoakRun, say: Say) -> None:
     """At a steady rate its resident memory has no slope after two minutes of warm-up."""
     sink = stage.start("sink")
     stage.moves()
@@ -43,7 +44,7 @@ def test_it_is_flat_over_ten_minutes(stage: Stage, say: Say) -> None:
     assert slope < SLOPE_MIB
 
 
-def test_full_backlogs_have_their_bound(stage: Stage, say: Say) -> None:
+def test_full_backlogs_have_their_bound(stage: SoakRun, say: Say) -> None:
     """While ClickHouse hangs and the log grows by more than fits, the sink holds what docs/sink.md says, no more."""
     sink, engine = stage.start("sink"), stage.place.engine
     stage.moves()

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.sink.mortal import Pair, pair
 from tests.faults.sink.points import POINTS
 from tests.faults.sink.scenarios import COUNTS, LEAVES, REPAIRS, coming_and_going, killed_at, stopped_at
-from tests.faults.sink.soak import Group, Stage
+from tests.faults.sink.soak import Group, SoakRun
 from tests.faults.sink.traffic import Rate
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
@@ -39,7 +39,7 @@ def test_kills_at_named_points_change_nothing(point: str, place: Pair, tmp_path:
     """A sink dies exactly there, again and again, also in the repair of a repair: everything is stored once."""
     # who leaves gives partitions of `steps` away: cooperative-sticky may find that it is others' turn
     group = Group("consumer") if point in LEAVES else Group("classic", static=True)
-    stage = Stage(place, tmp_path, group, RATE, 1)
+    stage = SoakRun(place, tmp_path, group, RATE, 1)
     killed_at(stage, point, _times(point))
     work = stage.audit.work()
     say(f"\n{point}: {stage.traffic.steps:,} steps: exact\n  {work}")
@@ -50,7 +50,7 @@ def test_kills_at_named_points_change_nothing(point: str, place: Pair, tmp_path:
 @pytest.mark.parametrize("group", PROTOCOLS, ids=str)
 def test_zombies_change_nothing(group: Group, place: Pair, tmp_path: Path, say: Say) -> None:
     """A sink is stopped at five points until another has its partitions, one right before an insert is sent."""
-    stage = Stage(place, tmp_path, group, RATE, 2)
+    stage = SoakRun(place, tmp_path, group, RATE, 2)
     points = ("sending", "announcing", "stored", "repairing", "announced")
     stopped_at(stage, points)
     say(f"\n{group}: stopped at {', '.join(points)}, {stage.traffic.steps:,} steps: exact\n  {stage.audit.work()}")
@@ -59,7 +59,7 @@ def test_zombies_change_nothing(group: Group, place: Pair, tmp_path: Path, say: 
 @pytest.mark.parametrize("group", PROTOCOLS, ids=str)
 def test_sinks_that_come_and_go_change_nothing(group: Group, place: Pair, tmp_path: Path, say: Say) -> None:
     """For three minutes up to three sinks join and leave every few seconds: everything is stored once."""
-    stage = Stage(place, tmp_path, group, RATE, 3)
+    stage = SoakRun(place, tmp_path, group, RATE, 3)
     left = coming_and_going(stage, 180.0, 3)
     say(f"\n{group}: {left} departures, {stage.traffic.steps:,} steps: exact\n  {stage.audit.work()}")
     assert left >= 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sink.mortal import pair
-from tests.faults.sink.soak import Group, Size, Soak, Stage
+from tests.faults.sink.soak import Group, Size, Soak, SoakRun
 from tests.faults.sink.traffic import Rate
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1500)]
@@ -19,7 +19,7 @@ EACH = Size(kills=80, steps=800_000)  # 320 kills and 3.2 million steps in all
 def test_kills_at_random_moments_change_nothing(group: Group, tmp_path: Path, say: Callable[[str], None]) -> None:
     """80 SIGKILLs over three sinks, the engine and the broker: each step, run event and episode is stored once."""
     seed = 1 + GROUPS.index(group)
-    with pair(tmp_path) as place, Stage(place, tmp_path, group, Rate(EACH.rate), seed) as stage:
+    with pair(tmp_path) as place, SoakRun(place, tmp_path, group, Rate(EACH.rate), seed) as stage:
         soak = Soak(stage, EACH, seed, say)
         soak.run()
         say(f"\n{soak.report()}")

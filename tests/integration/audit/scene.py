@@ -19,7 +19,8 @@ from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.sink.container import Container
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.support.waiting import until
 
 PARTITIONS = 2
 #: (verdict, partition, first offset, last offset, offsets)
@@ -27,7 +28,7 @@ Ranges = list[tuple[Verdict, int, int, int, int]]
 
 
 @dataclass
-class Scene:
+class AuditSetup:
     """One test's log, tables and sinks."""
 
     feed: Feed

@@ -7,13 +7,13 @@ from runbus.audit.report import Sums
 from runbus.audit.run import audit
 from runbus.clickhouse.tables import STEPS
 from runbus.kafka.topics import stream_key
-from tests.integration.audit.scene import Scene
+from tests.integration.audit.scene import AuditSetup
 from tests.integration.sink.rig import make_batch
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
-def test_dead_letters_count_as_such_until_a_retry_stores_them(scene: Scene) -> None:
+def test_dead_letters_count_as_such_until_a_retry_stores_them(scene: AuditSetup) -> None:
     """What the sink could not store is a dead letter, in the table or on its way there; rows make it stored."""
     with scene.sink():
         scene.records(3)
@@ -33,7 +33,7 @@ def test_dead_letters_count_as_such_until_a_retry_stores_them(scene: Scene) -> N
     assert scene.ranges() == [(Verdict.DEAD_LETTER, 0, 3, 3, 1)]
 
 
-def letter(scene: Scene, offset: int, component: str) -> None:
+def letter(scene: AuditSetup, offset: int, component: str) -> None:
     """Put a dead letter of partition 0 of steps on the log."""
     topic = scene.feed.settings.topic_prefix + "steps"
     topic_id = str(scene.tables.one("SELECT any(kafka_topic_id) FROM steps"))
@@ -45,7 +45,7 @@ def letter(scene: Scene, offset: int, component: str) -> None:
     scene.feed.flush()
 
 
-def test_steps_of_dead_letters_have_a_column_of_their_own(scene: Scene) -> None:
+def test_steps_of_dead_letters_have_a_column_of_their_own(scene: AuditSetup) -> None:
     """Where the header can be read its steps are dead letters, not missing, until they are sent again; and no error."""
     feed = scene.feed
     key = stream_key(feed.run, "agent-0")
@@ -72,7 +72,7 @@ def test_steps_of_dead_letters_have_a_column_of_their_own(scene: Scene) -> None:
     assert audit(scene.sides).total == Sums(produced=56, stored=48, missing=8)
 
 
-def test_a_record_that_nobody_can_read_and_nobody_knows_of_is_an_error(scene: Scene) -> None:
+def test_a_record_that_nobody_can_read_and_nobody_knows_of_is_an_error(scene: AuditSetup) -> None:
     """Before the sink came to it, an undecodable record may hide anything."""
     scene.feed.send("steps", b"k", b"hello, world", partition=0)
     scene.feed.flush()

@@ -8,7 +8,7 @@ from runbus.audit.run import audit
 from runbus.audit.sweep import RangeAudit
 from runbus.clickhouse.tables import STEPS
 from runbus.config.progress import Unit
-from tests.integration.audit.scene import Scene
+from tests.integration.audit.scene import AuditSetup
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +25,7 @@ class _Reports:
         self.found.setdefault(what, []).append((done, total))
 
 
-def test_every_record_is_in_the_reports(scene: Scene) -> None:
+def test_every_record_is_in_the_reports(scene: AuditSetup) -> None:
     """Reading and comparing grow to the number of records that there are, and end there."""
     scene.records(1500)
     scene.records(3, partition=1)

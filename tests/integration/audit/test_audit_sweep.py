@@ -21,14 +21,15 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.sink.flow import UNCOUNTED
-from tests.integration.audit.scene import PARTITIONS, Scene
-from tests.integration.sink.rig import Feed, environment, until
+from tests.integration.audit.scene import PARTITIONS, AuditSetup
+from tests.integration.sink.rig import Feed, environment
 from tests.integration.sink.test_sink_transactions import Finaliser
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
-def test_a_sound_log_has_no_damage_while_it_is_written_and_after(scene: Scene) -> None:
+def test_a_sound_log_has_no_damage_while_it_is_written_and_after(scene: AuditSetup) -> None:
     """Steps, runs, episodes in transactions, aborted ones too, and a poison value: audited in the middle and after."""
     finaliser = Finaliser(scene.feed)
     with scene.sink():
@@ -63,7 +64,7 @@ def started(feed: Feed, agent: str) -> bytes:
     return Codec().frame("runs", schema("RunEvent"), event.encode())
 
 
-def test_each_damage_to_steps_is_named_with_its_offsets(scene: Scene) -> None:
+def test_each_damage_to_steps_is_named_with_its_offsets(scene: AuditSetup) -> None:
     """Rows deleted, in part or whole, stored twice, under another offset or partition: these ranges and no others."""
     with scene.sink():
         scene.records(60, partition=0)
@@ -96,7 +97,7 @@ def test_each_damage_to_steps_is_named_with_its_offsets(scene: Scene) -> None:
     assert numbers[40] == (8, 8, 7)
 
 
-def copy_rows(scene: Scene, condition: str, changed: str) -> None:
+def copy_rows(scene: AuditSetup, condition: str, changed: str) -> None:
     """Insert rows of steps again, with a column changed."""
     names = [row[0] for row in scene.tables.client.query(
         "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'steps' "
@@ -109,7 +110,7 @@ def copy_rows(scene: Scene, condition: str, changed: str) -> None:
     )
 
 
-def test_rows_where_a_transaction_was_aborted_are_foreign(scene: Scene) -> None:
+def test_rows_where_a_transaction_was_aborted_are_foreign(scene: AuditSetup) -> None:
     """A marker and an aborted record have offsets, but no record: a row there is of nothing."""
     finaliser = Finaliser(scene.feed)
     with scene.sink():
@@ -128,7 +129,7 @@ def test_rows_where_a_transaction_was_aborted_are_foreign(scene: Scene) -> None:
     ]
 
 
-def test_an_open_transaction_is_not_audited_yet(scene: Scene) -> None:
+def test_an_open_transaction_is_not_audited_yet(scene: AuditSetup) -> None:
     """What is behind it can be read by nobody, so it is neither missing nor in flight."""
     finaliser = Finaliser(scene.feed)
     with scene.sink():
@@ -142,7 +143,7 @@ def test_an_open_transaction_is_not_audited_yet(scene: Scene) -> None:
     assert scene.ranges(EPISODES) == [(Verdict.IN_FLIGHT, 0, 3, 4, 2)]
 
 
-def test_what_is_above_the_cursor_is_in_flight_but_a_double_is_one(scene: Scene) -> None:
+def test_what_is_above_the_cursor_is_in_flight_but_a_double_is_one(scene: AuditSetup) -> None:
     """Without a sink everything is on its way, even what is stored in part; twice is wrong there too."""
     scene.records(10)
     assert scene.ranges() == [(Verdict.IN_FLIGHT, 0, 0, 9, 10)]
@@ -158,7 +159,7 @@ def test_what_is_above_the_cursor_is_in_flight_but_a_double_is_one(scene: Scene)
     ]
 
 
-def test_what_retention_took_is_lost_or_cannot_be_checked(scene: Scene) -> None:
+def test_what_retention_took_is_lost_or_cannot_be_checked(scene: AuditSetup) -> None:
     """Deleted before it was stored: lost, as the table says. Deleted after: rows that nothing can be compared with."""
     with scene.sink():
         scene.records(10)
@@ -178,7 +179,7 @@ def test_what_retention_took_is_lost_or_cannot_be_checked(scene: Scene) -> None:
     assert result.total.offsets[Verdict.STORED] == 3
 
 
-def lose(scene: Scene, first: int, last: int, reason: str) -> None:
+def lose(scene: AuditSetup, first: int, last: int, reason: str) -> None:
     """Put a range of partition 0 of steps into lost_ranges, as the sink does."""
     topic, topic_id = (
         f"{scene.feed.settings.topic_prefix}steps",
@@ -191,7 +192,7 @@ def lose(scene: Scene, first: int, last: int, reason: str) -> None:
     )
 
 
-def test_a_topic_that_was_created_anew_is_another_topic(scene: Scene) -> None:
+def test_a_topic_that_was_created_anew_is_another_topic(scene: AuditSetup) -> None:
     """Its rows are told apart by the topic's id, and a cursor of the old topic says nothing about the new one."""
     with scene.sink():
         scene.records(12)
@@ -200,7 +201,7 @@ def test_a_topic_that_was_created_anew_is_another_topic(scene: Scene) -> None:
     admin.delete_topics([name])[name].result(30)
     until("it is gone", lambda: name not in admin.list_topics(timeout=10).topics)
     apply_topics(settings, partitions=PARTITIONS)
-    again = Scene(Feed(settings, run=f"again-{uuid.uuid4().hex[:6]}"), scene.sinks, scene.tables, scene.clickhouse)
+    again = AuditSetup(Feed(settings, run=f"again-{uuid.uuid4().hex[:6]}"), scene.sinks, scene.tables, scene.clickhouse)
     again.records(5)
     old_id = str(scene.tables.one("SELECT any(kafka_topic_id) FROM steps"))
     commit(again, 3, Intent(old_id).encode())
@@ -210,7 +211,7 @@ def test_a_topic_that_was_created_anew_is_another_topic(scene: Scene) -> None:
     assert again.ranges() == [(Verdict.OTHER_TOPIC, 0, 0, 11, 0)]
 
 
-def commit(scene: Scene, offset: int, metadata: str) -> None:
+def commit(scene: AuditSetup, offset: int, metadata: str) -> None:
     """Commit an offset of partition 0 of steps for the sink's group."""
     part = TopicPartition(f"{scene.feed.settings.topic_prefix}steps", 0, offset, metadata=metadata)
     consumer = Consumer({**scene.feed.settings.client_config(), "group.id": scene.sides.group})
@@ -218,7 +219,7 @@ def commit(scene: Scene, offset: int, metadata: str) -> None:
     consumer.close()
 
 
-def test_a_topic_that_is_created_anew_under_the_audit_is_an_error(scene: Scene) -> None:
+def test_a_topic_that_is_created_anew_under_the_audit_is_an_error(scene: AuditSetup) -> None:
     """Half of what was compared is of the topic before: nothing may be concluded."""
     scene.records(3)
     findings = RangeAudit(scene.sides, [STEPS]).findings()
@@ -232,7 +233,7 @@ def test_a_topic_that_is_created_anew_under_the_audit_is_an_error(scene: Scene) 
         list(findings)
 
 
-def test_rows_of_a_compacted_topic_may_have_lost_their_record(scene: Scene) -> None:
+def test_rows_of_a_compacted_topic_may_have_lost_their_record(scene: AuditSetup) -> None:
     """In a topic that is compacted an offset without a record proves nothing, but two rows of it are one too many."""
     with scene.sink():
         for agent in "abc":
@@ -250,7 +251,7 @@ def test_rows_of_a_compacted_topic_may_have_lost_their_record(scene: Scene) -> N
     assert scene.ranges(RUNS) == [(Verdict.COMPACTED, 0, 3, 3, 1), (Verdict.DOUBLED, 0, 4, 4, 1)]
 
 
-def test_the_command_says_it_and_exits_with_one(scene: Scene) -> None:
+def test_the_command_says_it_and_exits_with_one(scene: AuditSetup) -> None:
     """JSON has every range and the sums; the table has the damage; a sound topic exits with 0."""
     with scene.sink():
         scene.records(20)
@@ -277,7 +278,7 @@ def test_the_command_says_it_and_exits_with_one(scene: Scene) -> None:
     assert (done.returncode, "missing" in done.stdout) == (0, False)
 
 
-def runbus(scene: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
+def runbus(scene: AuditSetup, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `runbus audit` on the scene."""
     env = {**os.environ, **environment(scene.feed.settings, scene.clickhouse)}
     argv = [sys.executable, "-m", "runbus.cli", "audit", *arguments]

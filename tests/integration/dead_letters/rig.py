@@ -16,7 +16,8 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK
 from runbus.schemas.registry import SchemaRegistry
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ from runbus.kafka.clients import admin_client
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.kafka.topics import DEAD_LETTER_BYTES
 from runbus.recorder import Recorder, RunBus
-from tests.faults.rig import Log, workers
+from tests.faults.rig import workers
 from tests.integration.dead_letters.rig import broken, good, letters
-from tests.integration.sink.rig import Feed, Sinks, Tables, until
+from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 KEY = b"one key"
@@ -42,7 +44,7 @@ def in_the_table(tables: Tables, feed: Feed) -> dict[tuple[int, int], tuple[Any,
 
 def on_the_topic(feed: Feed) -> dict[tuple[int, int], Message]:
     """Return own position -> letter."""
-    read = Log(feed.settings).read("dead-letters")
+    read = TopicReader(feed.settings).read("dead-letters")
     return {(m.partition() or 0, m.offset() or 0): m for m in read}
 
 
@@ -159,7 +161,11 @@ def test_letters_of_other_programs_are_stored_as_they_are(feed: Feed, sinks: Sin
     assert [row[2] for row in stored] == [value for _, value, _ in plain] + [b"odd"]
     assert [row[3] for row in stored[:5]] == [key or b"" for key, _, _ in plain]
     assert [row[4] for row in stored] == [
-        *("", "", "the last counts", "", ""),
+        "",
+        "",
+        "the last counts",
+        "",
+        "",
         "its headers cannot be read: a name is not UTF-8",
     ]
     assert {row[5:] for row in stored} == {(-1, -1)}

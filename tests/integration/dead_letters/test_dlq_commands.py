@@ -24,7 +24,8 @@ from runbus.local.process import start
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import SchemaRegistry
 from tests.integration.dead_letters.rig import Dlq, Unlearned, broken, deliver, good
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 KEY = b"one key"

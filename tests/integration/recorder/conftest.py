@@ -5,49 +5,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Message
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import open_topic
-from runbus.schemas.batch import StepBatch, decode
-from runbus.schemas.codec import Codec
-from runbus.schemas.events import Heartbeat, RunEvent
-
-
-@dataclass(frozen=True)
-class Log:
-    """Reads whole topics back."""
-
-    settings: KafkaSettings
-
-    def records(self, topic: str) -> list[Message]:
-        """Return every record of a topic, in order within each partition."""
-        with open_topic(self.settings, topic, "reader") as log:
-            return list(log.records())
-
-    def batches(self) -> list[StepBatch]:
-        """Return every batch of the steps topic."""
-        return [decode(Codec().open(message.value(), "StepBatch")[1]) for message in self.records("steps")]
-
-    def runs(self) -> list[RunEvent]:
-        """Return every event of the runs topic."""
-        return [RunEvent.decode(Codec().open(message.value(), "RunEvent")[1]) for message in self.records("runs")]
-
-    def heartbeats(self) -> list[Heartbeat]:
-        """Return every heartbeat."""
-        return [Heartbeat.decode(Codec().open(m.value(), "Heartbeat")[1]) for m in self.records("heartbeats")]
-
-    def seqs(self) -> dict[tuple[str, str, int], list[int]]:
-        """Return the seqs of each stream, in the order of the log."""
-        found: dict[tuple[str, str, int], list[int]] = {}
-        for batch in self.batches():
-            h = batch.header
-            found.setdefault((h.run_id, h.agent_id, h.attempt), []).extend(range(h.first_seq, h.next_seq))
-        return found
+from tests.support.topic_reader import TopicReader
 
 
 @pytest.fixture
@@ -58,15 +21,15 @@ def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
 
 
 @pytest.fixture
-def topic_log(settings: KafkaSettings) -> Log:
+def topic_log(settings: KafkaSettings) -> TopicReader:
     """Return the reader of this test's topics."""
-    return Log(settings)
+    return TopicReader(settings)
 
 
 @pytest.fixture
-def read_log() -> Callable[[KafkaSettings], Log]:
+def read_log() -> Callable[[KafkaSettings], TopicReader]:
     """Return how to read the topics of any broker."""
-    return Log
+    return TopicReader
 
 
 @pytest.fixture

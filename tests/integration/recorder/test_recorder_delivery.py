@@ -49,7 +49,7 @@ def test_every_field_arrives_exactly(settings: KafkaSettings, topic_log: Any) ->
     assert all((a == b).all() and a.dtype == b.dtype for a, b in zip(seen, observations, strict=True))
     assert [(e.name, e.rows.tolist(), e.values.tolist()) for e in batch.extras] == [("loss", [2], [0.25])]
     assert batch.info == ("", '{"lives":2}', "", "")
-    assert [m.key() for m in topic_log.records("steps")] == [b"run-1/agent-7"]
+    assert [m.key() for m in topic_log.read("steps")] == [b"run-1/agent-7"]
 
 
 def test_the_run_events_frame_the_stream(settings: KafkaSettings, topic_log: Any) -> None:
@@ -72,7 +72,7 @@ def test_the_run_events_frame_the_stream(settings: KafkaSettings, topic_log: Any
     assert json.loads(finished.summary) == {"loss": 599.0}
     assert (finished.host, finished.pid, finished.attempt) == (socket.gethostname(), os.getpid(), recorder.attempt)
     assert (finished.config, finished.action_space) == (started.config, started.action_space)
-    assert {m.key() for m in topic_log.records("runs")} == {f"run-2/agent-0/{recorder.attempt}".encode()}
+    assert {m.key() for m in topic_log.read("runs")} == {f"run-2/agent-0/{recorder.attempt}".encode()}
 
 
 def test_an_exception_in_the_with_block_passes_and_is_the_outcome(settings: KafkaSettings, topic_log: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_step_that_no_record_can_hold_becomes_a_dead_letter(
     assert topic_log.batches()[-1].header.dropped == 1
     finished = topic_log.runs()[-1]
     assert (finished.produced, finished.dropped) == (3, 1)
-    (letter,) = topic_log.records("dead-letters")
+    (letter,) = topic_log.read("dead-letters")
     headers = dict(letter.headers() or [])
     assert headers["topic"] == f"{settings.topic_prefix}steps".encode()
     assert (headers["run_id"], headers["agent_id"], headers["seq"]) == (b"run-5", b"agent-0", b"1")

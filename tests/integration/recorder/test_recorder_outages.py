@@ -17,6 +17,7 @@ from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
 from runbus.recorder import Recorder, RunBus
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -54,6 +55,9 @@ def test_sigkill_of_the_broker_loses_and_repeats_nothing(
                 time.sleep(0.002)  # an environment that takes its time: the queue must not overflow here
 
     record(0.5)
+    # a producer that has never heard of a topic cannot tell an outage from a topic that is not there
+    until("heartbeats are in the log", lambda: len(read_log(settings).heartbeats()) >= len(recorders))
+    record(0.1)
     started[-1].kill()
     record(1.0)
     started.append(start(kafka_service(options), tmp_path / "kafka.log"))

@@ -28,7 +28,8 @@ def produce(settings: KafkaSettings, topic: str) -> KafkaError | None:
 
 def consume(settings: KafkaSettings, topic: str) -> KafkaError | None:
     """Return what the broker says to one fetch; None = it hands records out, or says that there are no more."""
-    consumer = Consumer({**settings.client_config(), "group.id": "none", "enable.partition.eof": True, "log_level": 0})
+    config = {"group.id": "none", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
+    consumer = Consumer({**settings.client_config(), **config})
     consumer.assign([TopicPartition(settings.topic_prefix + topic, 0, 0)])
     try:
         while (message := consumer.poll(20)) is not None:

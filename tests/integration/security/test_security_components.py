@@ -14,7 +14,7 @@ from runbus.kafka.principals import Role
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +29,7 @@ def by_certificate(installation: Installation) -> dict[Role, KafkaSettings]:
     return {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
 
 
-@pytest.mark.parametrize("kind", ["password", "certificate"])
+@pytest.mark.parametrize("kind", ["password", pytest.param("certificate", marks=pytest.mark.long)])
 def test_everything_runs_with_its_own_rights_only(
     installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
 ) -> None:

@@ -24,7 +24,7 @@ from runbus.streams.kafka import Transactions
 from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
 from tests.integration.security.rig import MODULES, environment
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -46,8 +46,13 @@ def without(installation: Installation, role: Role, right: Right) -> Iterator[st
 
 def _only(acl: AclBinding) -> AclBindingFilter:
     return AclBindingFilter(
-        *(acl.restype, acl.name, acl.resource_pattern_type, acl.principal),
-        *(acl.host, acl.operation, acl.permission_type),
+        acl.restype,
+        acl.name,
+        acl.resource_pattern_type,
+        acl.principal,
+        acl.host,
+        acl.operation,
+        acl.permission_type,
     )
 
 

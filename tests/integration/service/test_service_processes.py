@@ -22,9 +22,10 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
-from tests.faults.rig import Log, until
 from tests.integration.ended import fails
 from tests.integration.sink.probing import Pages
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 TOY = "tests.integration.service.toy"
@@ -83,7 +84,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def heartbeats(settings: KafkaSettings) -> list[tuple[bytes | None, Heartbeat]]:
     """Return the heartbeats of the log, with their keys."""
     found = []
-    for message in Log(settings).read("heartbeats"):
+    for message in TopicReader(settings).read("heartbeats"):
         value = message.value()
         assert isinstance(value, bytes)
         writer, body = Codec().open(value, "Heartbeat")

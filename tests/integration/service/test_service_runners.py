@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 RUNNERS = {"asyncio": "runbus.service.runner:run_in_loop", "faust": "runbus.streams.shell:run_in_faust"}

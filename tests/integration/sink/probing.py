@@ -9,7 +9,8 @@ from urllib.error import HTTPError, URLError
 from prometheus_client.parser import text_string_to_metric_families
 
 from runbus.local.ports import free_port
-from tests.integration.sink.rig import Sinks, until
+from tests.integration.sink.rig import Sinks
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True)

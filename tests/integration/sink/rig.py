@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,34 +21,24 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
+from tests.support.batches import step_columns
+from tests.support.waiting import DEADLINE_S, until
 
 PARTITIONS = 4
-DEADLINE_S = 90.0
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
-    """Return once the condition holds; fail with `what` after the deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 def make_batch(run: str, agent: str, first: int, count: int, start_us: int = 1_790_000_000_000_000) -> StepBatch:
     """Return steps `first` to `first + count - 1` of a stream, 4 float32 observations each, 20 ms apart."""
     seq = np.arange(first, first + count)
-    columns = StepColumns(
-        env=np.zeros(count, "<i4"),
+    columns = step_columns(
+        seq,
+        ts=start_us + seq * 20_000,
         episode=(seq // 200).astype("<i8"),
         step=(seq % 200).astype("<i4"),
-        ts=(start_us + seq * 20_000).astype("<i8"),
-        reward=seq.astype("<f8"),
         terminated=(seq % 200 == 199).astype("u1"),
-        truncated=np.zeros(count, "u1"),
     )
     header = BatchHeader(run, agent, 1, first, count, 0, start_us, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
     return StepBatch(header, columns, seq.astype("<i8").tobytes(), np.repeat(seq, 4).astype("<f4").tobytes())

@@ -15,8 +15,9 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.sink.metrics import ALARMS, REASONS
 from tests.integration.sink.probing import Pages, start
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch
 from tests.integration.sink.watching import Beats, Group, Watch, paused
+from tests.support.waiting import until
 
 SIZE = 256
 # The sink gives up on an answer after this; its session is shorter, so that what hangs outlasts both.
@@ -25,7 +26,7 @@ NO_ANSWER = "ambiguous: ClickHouse did not answer"
 
 
 @dataclass(frozen=True)
-class Scene:
+class SinkFaultSetup:
     """A sink, and everything that looks at it; nothing here goes through what misbehaves."""
 
     feed: Feed
@@ -86,7 +87,9 @@ class Scene:
 
 
 @contextmanager
-def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickHouseSettings) -> Iterator[Scene]:
+def playing(
+    kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickHouseSettings
+) -> Iterator[SinkFaultSetup]:
     """Run a sink on topics of its own.
 
     Args:
@@ -110,7 +113,7 @@ def playing(kafka: str, engine: ClickHouseSettings, folder: Path, behind: ClickH
         until("it is ready", pages.ready)
         assignments = sinks.log().count("sink.assigned")
         watch = Watch(feed, group, client, SIZE)
-        yield Scene(feed, sinks, pages, Tables(client), group, watch, beats, assignments)
+        yield SinkFaultSetup(feed, sinks, pages, Tables(client), group, watch, beats, assignments)
         assert sinks.stop(process) == 0
     finally:
         sinks.kill_all()

@@ -20,9 +20,10 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.sink import proxy
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, until, widened
-from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, Scene, playing
+from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, widened
+from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, SinkFaultSetup, playing
 from tests.integration.sink.watching import paused
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -94,7 +95,7 @@ def between(migrated: ClickHouseSettings) -> Iterator[Proxy]:
 @pytest.fixture(scope="module")
 def scene(
     kafka: str, migrated: ClickHouseSettings, between: Proxy, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
+) -> Iterator[SinkFaultSetup]:
     """Yield one sink that runs through all of the troubles below."""
     behind = replace(migrated, url=between.url)
     with playing(kafka, migrated, tmp_path_factory.mktemp("sink"), behind) as scene:
@@ -103,7 +104,7 @@ def scene(
 
 @pytest.mark.parametrize("names", ROUNDS, ids=", ".join)
 def test_nothing_passes_while_it_lasts_and_all_is_stored_once_behind_it(
-    scene: Scene, between: Proxy, names: list[str]
+    scene: SinkFaultSetup, between: Proxy, names: list[str]
 ) -> None:
     """Each partition has its own trouble and says so, its offset waits for its rows, and it goes on by itself."""
     troubles = [TROUBLES[name] for name in names]
@@ -117,7 +118,7 @@ def test_nothing_passes_while_it_lasts_and_all_is_stored_once_behind_it(
 
 
 @pytest.mark.parametrize("fault", [slow(ANSWER_S + 2), proxy.cuts_after], ids=["late answers", "lost answers"])
-def test_inserts_that_are_carried_out_and_never_answered(scene: Scene, between: Proxy, fault: Fault) -> None:
+def test_inserts_that_are_carried_out_and_never_answered(scene: SinkFaultSetup, between: Proxy, fault: Fault) -> None:
     """No answer ever comes, and the rows are there: the sink counts them, and goes on while it lasts."""
     with scene.watch.looking():
         said = len(scene.sinks.log())
@@ -130,7 +131,7 @@ def test_inserts_that_are_carried_out_and_never_answered(scene: Scene, between: 
         scene.is_well()
 
 
-def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene, between: Proxy) -> None:
+def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: SinkFaultSetup, between: Proxy) -> None:
     """One hangs, one is refused, and the other two store what comes, slowly."""
     mine = [f"agent-{partition}" for partition in (2, 3)]
     with scene.watch.looking():
@@ -143,7 +144,7 @@ def test_a_partition_in_trouble_does_not_hold_up_the_others(scene: Scene, betwee
         scene.is_well()
 
 
-def test_a_failure_within_a_large_body(scene: Scene, between: Proxy) -> None:
+def test_a_failure_within_a_large_body(scene: SinkFaultSetup, between: Proxy) -> None:
     """The proxy answers 500 and hangs up while most of 6 MB is not sent: for the sink a 500, or no answer."""
     with scene.watch.looking():
         with between.misbehaving(inserts=proxy.fails_in_the_body):
@@ -158,7 +159,7 @@ def test_a_failure_within_a_large_body(scene: Scene, between: Proxy) -> None:
         scene.is_well()
 
 
-def test_a_port_that_refuses_connections(scene: Scene, between: Proxy) -> None:
+def test_a_port_that_refuses_connections(scene: SinkFaultSetup, between: Proxy) -> None:
     """Nothing listens: for reads and writes the same as no answer."""
     with scene.watch.looking():
         with between.closed():
@@ -167,7 +168,7 @@ def test_a_port_that_refuses_connections(scene: Scene, between: Proxy) -> None:
         scene.is_well()
 
 
-def test_a_login_wall(scene: Scene, between: Proxy) -> None:
+def test_a_login_wall(scene: SinkFaultSetup, between: Proxy) -> None:
     """A redirect to a page that answers 200: the page is no acknowledgement."""
     with Proxy(between.target, reads=says(200, PAGE)) as wall, scene.watch.looking():
         with between.misbehaving(inserts=redirects(f"{wall.url}/login")):
@@ -176,7 +177,7 @@ def test_a_login_wall(scene: Scene, between: Proxy) -> None:
         scene.is_well()
 
 
-def test_an_answer_of_nobody_is_not_no_rows(scene: Scene, between: Proxy) -> None:
+def test_an_answer_of_nobody_is_not_no_rows(scene: SinkFaultSetup, between: Proxy) -> None:
     """The engine has the rows, its answer is lost, and the count behind it is answered by something else.
 
     Were that believed, every row of the range would be stored a second time as a repair.

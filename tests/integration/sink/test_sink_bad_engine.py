@@ -19,8 +19,9 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.clickhouse_http.users import save_users, user
 from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
-from tests.integration.sink.rig import PARTITIONS, until
-from tests.integration.sink.scene import NO_ANSWER, Scene, playing
+from tests.integration.sink.rig import PARTITIONS
+from tests.integration.sink.scene import NO_ANSWER, SinkFaultSetup, playing
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -82,14 +83,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def scene(kafka: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(kafka: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SinkFaultSetup]:
     """Yield one sink that runs through all of it."""
     behind = replace(engine.settings, user=SINK, password=Secret(PASSWORD))
     with playing(kafka, engine.settings, tmp_path_factory.mktemp("sink"), behind) as scene:
         yield scene
 
 
-def test_a_table_that_is_renamed_away(scene: Scene) -> None:
+def test_a_table_that_is_renamed_away(scene: SinkFaultSetup) -> None:
     """The landing of the steps is gone for a while: configuration, never skipped."""
     with scene.watch.looking():
         scene.tables.client.command("RENAME TABLE steps_landing TO steps_landing_away")
@@ -101,7 +102,7 @@ def test_a_table_that_is_renamed_away(scene: Scene) -> None:
         scene.is_well()
 
 
-def test_a_table_behind_the_view_that_is_renamed_away(scene: Scene) -> None:
+def test_a_table_behind_the_view_that_is_renamed_away(scene: SinkFaultSetup) -> None:
     """The landing is there and its view has no target: the same, though half of the way is open."""
     with scene.watch.looking():
         scene.tables.client.command("RENAME TABLE steps TO steps_away")
@@ -113,7 +114,7 @@ def test_a_table_behind_the_view_that_is_renamed_away(scene: Scene) -> None:
         scene.is_well()
 
 
-def test_a_password_that_is_changed(scene: Scene, engine: Engine) -> None:
+def test_a_password_that_is_changed(scene: SinkFaultSetup, engine: Engine) -> None:
     """The engine starts again and does not know the sink's password, then again and does."""
     with scene.watch.looking():
         engine.start(new_password())
@@ -123,7 +124,7 @@ def test_a_password_that_is_changed(scene: Scene, engine: Engine) -> None:
         scene.is_well()
 
 
-def test_a_disk_that_is_full(scene: Scene, engine: Engine) -> None:
+def test_a_disk_that_is_full(scene: SinkFaultSetup, engine: Engine) -> None:
     """Not a byte is left under the running engine: capacity, until somebody makes room."""
     if engine.disk == Path():
         pytest.skip("cannot mount a file system here")
@@ -148,7 +149,12 @@ def _fill(path: Path) -> None:
             file.write(b"\0")
 
 
-def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, engine: Engine) -> None:
+def _all_announced(scene: SinkFaultSetup) -> bool:
+    committed = scene.group.committed()
+    return len(committed) == PARTITIONS and all(at.announced >= 0 for at in committed.values())
+
+
+def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: SinkFaultSetup, engine: Engine) -> None:
     """SIGSTOP: connections are taken and nothing is answered, past the sink's patience and its session.
 
     Behind it the engine finds several attempts of each range in its sockets, and stores one.
@@ -158,7 +164,7 @@ def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, e
         os.kill(engine.pid, signal.SIGSTOP)
         try:
             scene.feed_some()
-            until("ranges are announced", lambda: all(at.announced >= 0 for at in scene.group.committed().values()))
+            until("ranges are announced", lambda: _all_announced(scene))
             waiting = scene.group.committed()
             scene.says_why(*[NO_ANSWER] * PARTITIONS)
             until("each range was tried again", lambda: _unanswered(scene) >= before + 2 * PARTITIONS)
@@ -168,5 +174,5 @@ def test_an_engine_that_is_stopped_for_longer_than_anybody_waits(scene: Scene, e
         scene.is_well()
 
 
-def _unanswered(scene: Scene) -> float:
+def _unanswered(scene: SinkFaultSetup) -> float:
     return scene.pages.value("runbus_retries_total", reason="ambiguous") or 0

@@ -29,7 +29,8 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch, until
+from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -54,6 +55,7 @@ def flowing(feed: Feed) -> Iterator[None]:
         feed.flush()
 
 
+@pytest.mark.long
 def test_a_sink_that_is_killed_again_and_again(feed: Feed, sinks: Sinks, tables: Tables) -> None:
     """Five SIGKILLs at random moments while batches flow; the same member comes back each time."""
     rng = random.Random(5)
@@ -110,6 +112,7 @@ def own_engine(tmp_path: Path) -> ClickHouseOptions:
     return ClickHouseOptions(tmp_path / "engine", free_port(), new_password(), new_password())
 
 
+@pytest.mark.long
 def test_an_engine_that_is_killed_again_and_again(
     feed: Feed, kafka_settings: KafkaSettings, own_engine: ClickHouseOptions, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 PARTITIONS = 4
 
 
-class World:
+class GroupSetup:
     """A topic with one group; `topic` is its full name."""
 
     topic: str
@@ -46,7 +46,7 @@ class World:
         raise NotImplementedError
 
 
-class MemoryWorld(World):
+class MemoryGroupSetup(GroupSetup):
     """In memory."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class _MemoryOffsets:
         self.bounds = log.bounds
 
 
-class KafkaWorld(World):
+class KafkaGroupSetup(GroupSetup):
     """On a broker."""
 
     def __init__(self, kafka: KafkaSettings, protocol: GroupProtocol) -> None:
@@ -108,7 +108,7 @@ class KafkaWorld(World):
 class Part:
     """A member and what it was told."""
 
-    world: World
+    world: GroupSetup
     name: str
     told: list[tuple[str, str, list[int]]] = field(default_factory=list)
     owned: set[int] = field(default_factory=set)
@@ -170,16 +170,16 @@ async def until(parts: list[Part], condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(params=["memory", "consumer", "classic"])
-def world(request: pytest.FixtureRequest) -> Callable[[], World]:
+def world(request: pytest.FixtureRequest) -> Callable[[], GroupSetup]:
     """Return a maker of worlds."""
     if request.param == "memory":
-        return MemoryWorld
+        return MemoryGroupSetup
     kafka: KafkaSettings = request.getfixturevalue("kafka_settings")
     apply_topics(kafka, partitions=PARTITIONS)
-    return lambda: KafkaWorld(kafka, request.param)
+    return lambda: KafkaGroupSetup(kafka, request.param)
 
 
-def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], World]) -> None:
+def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], GroupSetup]) -> None:
     """Records come in order, the end is told, and a commit is what the next owner reads, with its intent."""
 
     async def scene() -> None:
@@ -204,7 +204,7 @@ def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], World]) ->
     asyncio.run(scene())
 
 
-def test_partitions_change_hands_only_after_they_were_given_up(world: Callable[[], World]) -> None:
+def test_partitions_change_hands_only_after_they_were_given_up(world: Callable[[], GroupSetup]) -> None:
     """Two members share the partitions; none is opened by one before it is closed by the other."""
 
     async def scene() -> None:
@@ -231,7 +231,7 @@ def test_partitions_change_hands_only_after_they_were_given_up(world: Callable[[
     asyncio.run(scene())
 
 
-def test_a_member_that_left_commits_nothing(world: Callable[[], World]) -> None:
+def test_a_member_that_left_commits_nothing(world: Callable[[], GroupSetup]) -> None:
     """After the group let it go, a commit is refused, and what was committed before stands."""
 
     async def scene() -> None:
@@ -253,7 +253,7 @@ def test_a_member_that_left_commits_nothing(world: Callable[[], World]) -> None:
     asyncio.run(scene())
 
 
-def test_a_paused_partition_is_read_on_from_where_it_was(world: Callable[[], World]) -> None:
+def test_a_paused_partition_is_read_on_from_where_it_was(world: Callable[[], GroupSetup]) -> None:
     """Nothing of it comes while it is paused, nothing is missing or twice afterwards."""
 
     async def scene() -> None:
@@ -276,7 +276,7 @@ def test_a_paused_partition_is_read_on_from_where_it_was(world: Callable[[], Wor
     asyncio.run(scene())
 
 
-def test_an_offset_that_is_gone_ends_the_membership(world: Callable[[], World]) -> None:
+def test_an_offset_that_is_gone_ends_the_membership(world: Callable[[], GroupSetup]) -> None:
     """Where retention passed, nobody is moved on without a word."""
 
     async def scene() -> None:

@@ -17,7 +17,7 @@ from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.process import running
 from tests.integration.sink.outage import without_broker
-from tests.integration.sink.rig import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -9,7 +9,7 @@ from runbus.kafka.settings import KafkaSettings
 from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import (
     SHORT,
-    Place,
+    AppSetup,
     killed_at,
     killed_at_random,
     stopped_beyond_its_session,
@@ -29,30 +29,30 @@ def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
 @pytest.mark.parametrize("kind", KINDS)
 def test_kills_at_random_moments_change_nothing(kind: str, settings: KafkaSettings, tmp_path: Path) -> None:
     """SIGKILLs while a second worker joins and leaves: what comes out equals the reference."""
-    assert killed_at_random(Place(kind, settings, tmp_path), 1, SHORT) == SHORT.kills
+    assert killed_at_random(AppSetup(kind, settings, tmp_path), 1, SHORT) == SHORT.kills
 
 
 @pytest.mark.parametrize(
     ("kind", "point", "times"),
     [
         ("episodes", "written", (1, 9)),
-        ("episodes", "recovering", (1, 3)),
-        ("live-metrics", "unsent", (9,)),
+        pytest.param("episodes", "recovering", (1, 3), marks=pytest.mark.long),
+        pytest.param("live-metrics", "unsent", (9,), marks=pytest.mark.long),
     ],
 )
 def test_kills_at_the_worst_moment_change_nothing(
     kind: str, point: str, times: tuple[int, ...], settings: KafkaSettings, tmp_path: Path
 ) -> None:
     """The worker dies exactly there: what comes out equals the reference."""
-    assert killed_at(Place(kind, settings, tmp_path), point, times) == len(times)
+    assert killed_at(AppSetup(kind, settings, tmp_path), point, times) == len(times)
 
 
 def test_a_zombie_is_fenced(settings: KafkaSettings, tmp_path: Path) -> None:
     """A worker stopped beyond its session goes on when another one has its partitions: the result is exact."""
-    stopped_beyond_its_session(Place("episodes", settings, tmp_path), 3, 1)
+    stopped_beyond_its_session(AppSetup("episodes", settings, tmp_path), 3, 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pause_ends_nothing_too_early(kind: str, settings: KafkaSettings, tmp_path: Path) -> None:
     """A worker that was stopped for a moment, while streams ended, knows that what it hears first may be old."""
-    stopped_within_its_session(Place(kind, settings, tmp_path), 4)
+    stopped_within_its_session(AppSetup(kind, settings, tmp_path), 4)

@@ -16,7 +16,9 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
 from runbus.streams.kafka import Transactions
 from tests.faults.load import make_load
-from tests.faults.rig import Log, until, workers
+from tests.faults.rig import workers
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -24,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 def test_a_rightful_owner_takes_its_partition_back(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     """A worker that was stopped while it took over fences the owner when it goes on: the owner comes back by itself."""
     apply_topics(kafka_settings, partitions=1)
-    log = Log(kafka_settings)
+    log = TopicReader(kafka_settings)
     records = [sent for sent in make_load(5, 6000).records if sent.topic == "steps" and not sent.error]
     producer = Producer({**kafka_settings.client_config()})
 

@@ -11,7 +11,9 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
-from tests.faults.rig import KINDS, Log, until, workers
+from tests.faults.rig import KINDS, workers
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -22,7 +24,7 @@ def test_two_workers_without_an_instance_id_have_two_names(
 ) -> None:
     """Kind, host and pid name each of them: neither hides the other's heartbeats."""
     apply_topics(kafka_settings, partitions=2)
-    log = Log(kafka_settings)
+    log = TopicReader(kafka_settings)
 
     def names() -> set[str]:
         beats = [Heartbeat.decode(Codec().open(m.value(), "Heartbeat")[1]) for m in log.read("heartbeats")]

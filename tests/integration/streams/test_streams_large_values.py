@@ -11,8 +11,10 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.headers import START_BYTES
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import MIB
-from tests.faults.rig import Log, until, workers
+from tests.faults.rig import workers
 from tests.integration.sink.rig import Feed, make_batch, widened
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.integration
 def test_a_value_that_no_letter_can_hold_is_passed(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     """It is cut short and larger than any letter: its letter is shortened, and the episodes behind it are finalised."""
     apply_topics(kafka_settings, partitions=1)
-    feed, log = Feed(kafka_settings), Log(kafka_settings)
+    feed, log = Feed(kafka_settings), TopicReader(kafka_settings)
     feed.raise_limit(20 * MIB)
     poison = feed.value(widened(make_batch(feed.run, "large", 0, 64), 17 * MIB // 64 // 8))[:-1]
     feed.send("steps", b"key", poison)

@@ -18,7 +18,9 @@ from runbus.local.ports import free_port
 from runbus.schemas.codec import CONFLUENT_MARK, Codec
 from runbus.schemas.events import EpisodeFinalized
 from runbus.schemas.registry import SchemaRegistry
-from tests.faults.rig import Log, until, workers
+from tests.faults.rig import workers
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -58,7 +60,7 @@ def test_episodes_of_registered_schemas_are_finalised(
         "SCHEMA_REGISTRY_URL": registry,
     }
     subprocess.run([sys.executable, "-c", AGENT], env={**os.environ, **env}, check=True, timeout=60)
-    log, port = Log(kafka_settings), free_port()
+    log, port = TopicReader(kafka_settings), free_port()
     assert all((message.value() or b"")[:1] == CONFLUENT_MARK for message in log.read("steps"))
 
     with workers("episodes", kafka_settings, tmp_path, RUNBUS_PROBES_ADDRESS=f"127.0.0.1:{port}") as without:

@@ -14,12 +14,15 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from runbus.streams.kafka import partition_of
 from tests.faults.load import START_US, framed
-from tests.faults.rig import KINDS, PARTITIONS, Cursor, Log, until, workers
+from tests.faults.rig import KINDS, PARTITIONS, Cursor, workers
+from tests.support.batches import step_columns
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -55,15 +58,7 @@ def record(agent: str, number: int, over: bool = False) -> tuple[bytes, bytes]:
     seq = np.arange(number * STEPS, (number + 1) * STEPS)
     terminated = np.zeros(STEPS, "u1")
     terminated[-1] = over
-    columns = StepColumns(
-        env=np.zeros(STEPS, "<i4"),
-        episode=np.zeros(STEPS, "<i8"),
-        step=seq.astype("<i4"),
-        ts=START_US + seq,
-        reward=np.ones(STEPS),
-        terminated=terminated,
-        truncated=np.zeros(STEPS, "u1"),
-    )
+    columns = step_columns(seq, ts=START_US + seq, reward=np.ones(STEPS), terminated=terminated)
     body = encode(StepBatch(BatchHeader(RUN, agent, 1, int(seq[0]), STEPS, 0, 0), columns))
     return stream_key(RUN, agent), framed("StepBatch", body)
 
@@ -98,7 +93,7 @@ def configure(settings: KafkaSettings, topic: str, config: dict[str, str]) -> No
         done.result(15)
 
 
-def check_episodes(log: Log, alive: list[str], gone: list[str]) -> bool:
+def check_episodes(log: TopicReader, alive: list[str], gone: list[str]) -> bool:
     """Return whether each stream's episode is there, fail where one is double or not whole."""
     events = [EpisodeFinalized.decode(Codec().open(m.value(), "EpisodeFinalized")[1]) for m in log.read("episodes")]
     assert {event.revision for event in events} == {1}
@@ -109,7 +104,7 @@ def check_episodes(log: Log, alive: list[str], gone: list[str]) -> bool:
     return found == wanted
 
 
-def check_live(log: Log, alive: list[str]) -> bool:
+def check_live(log: TopicReader, alive: list[str]) -> bool:
     """Return whether the newest totals of each open stream are what was sent."""
     events = [LiveMetrics.decode(Codec().open(m.value(), "LiveMetrics")[1]) for m in log.read("live-metrics")]
     found = {event.agent_id: (event.steps, event.last_return, event.last_length) for event in events}
@@ -117,7 +112,9 @@ def check_live(log: Log, alive: list[str]) -> bool:
     return all(found.get(agent) == (whole, float(whole), whole) for agent in alive)
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["written", "compacted"])
+@pytest.mark.parametrize(
+    "compacted", [pytest.param(False, marks=pytest.mark.long, id="written"), pytest.param(True, id="compacted")]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_worker_has_every_open_stream_again(
     kind: str, compacted: bool, kafka_settings: KafkaSettings, send: Send, tmp_path: Path, backend: str
@@ -126,7 +123,7 @@ def test_a_killed_worker_has_every_open_stream_again(
     if compacted and backend == "containers":
         pytest.skip("Redpanda closes no segment within ten minutes")
     alive, gone = agents("alive", OPEN), agents("gone", GONE)
-    changelog, log = f"{kind}-state-changelog", Log(kafka_settings)
+    changelog, log = f"{kind}-state-changelog", TopicReader(kafka_settings)
     apply_topics(kafka_settings, partitions=PARTITIONS)
     configure(kafka_settings, kafka_settings.topic_prefix + changelog, AT_ONCE if compacted else OPEN_FOR_A_WEEK)
     with workers(kind, kafka_settings, tmp_path, **ENV, **LONG_IDLE) as started:

@@ -16,8 +16,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
-from tests.faults.rig import KINDS, Log, until, workers
+from tests.faults.rig import KINDS, workers
 from tests.integration.ended import fails
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -119,7 +121,7 @@ def test_a_worker_is_ready_shows_metrics_sends_heartbeats_and_stops(
         metrics = _ask(port, "metrics")[1]
         assert "runbus_partitions_owned 4.0" in metrics
         assert "runbus_ready 1.0" in metrics
-        until("a heartbeat", lambda: bool(Log(kafka_settings).read("heartbeats")))
+        until("a heartbeat", lambda: bool(TopicReader(kafka_settings).read("heartbeats")))
         started.stop(process)
-    (key,) = {message.key() for message in Log(kafka_settings).read("heartbeats")}
+    (key,) = {message.key() for message in TopicReader(kafka_settings).read("heartbeats")}
     assert key == b"one"

@@ -7,39 +7,25 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from runbus.dead_letters.gate import Origin
 from runbus.dead_letters.retry import Bench, store_again
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
-from runbus.schemas.layout import Layout
 from runbus.sink.api import FramedRecord, Route, Source
 from runbus.sink.container import Container
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
 from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
+from tests.support.batches import batch_of_months
 
 STEPS, RUNS = (next(route for route in ROUTES if route.topic == name) for name in ("steps", "runs"))
 AT = Origin("steps", "id-1", 3, 7)
-_MONTH_US = 30 * 24 * 3600 * 1_000_000
 
 
 def batch(first: int = 0, count: int = 6) -> StepBatch:
     """Return a batch whose two halves lie in two months: two parts of the table."""
-    seq = np.arange(first, first + count)
-    columns = StepColumns(
-        env=np.zeros(count, "<i4"),
-        episode=np.zeros(count, "<i8"),
-        step=seq.astype("<i4"),
-        ts=(690 * _MONTH_US + np.arange(count) - count // 2).astype("<i8"),
-        reward=seq.astype("<f8"),
-        terminated=np.zeros(count, "u1"),
-        truncated=np.zeros(count, "u1"),
-    )
-    header = BatchHeader("r", "a", 7, first, count, 0, 1, Layout("<i8", (), 8), Layout("<f4", (1,), 4))
-    return StepBatch(header, columns, seq.astype("<i8").tobytes(), seq.astype("<f4").tobytes())
+    return batch_of_months(first, count, across=True)
 
 
 def value(codec: Codec | None = None) -> bytes:
@@ -51,7 +37,7 @@ EXACT = dict.fromkeys(range(6), 1)
 
 
 @dataclass
-class Rig:
+class RetrySetup:
     """Tables that outlive the retries."""
 
     content: bytes | None = field(default_factory=value)

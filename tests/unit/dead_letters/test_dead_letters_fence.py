@@ -17,7 +17,7 @@ from runbus.sink.api import Lease, OffsetRange
 from runbus.sink.memory import LocalSchemas
 from runbus.sink.protocol import FENCE_S
 from tests.unit.dead_letters.rig import batch
-from tests.unit.sink.rig import AT, STEPS, Rig, first_delivery
+from tests.unit.sink.rig import AT, STEPS, SinkSetup, first_delivery
 
 SESSION_S = 10.0
 
@@ -93,7 +93,7 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
     """It is stopped; its successor makes a dead letter; the schema is learned; a retry stores it; then it goes on."""
 
     async def scene() -> None:
-        rig, knows, pause = Rig(values()), list[bool](), Pause()
+        rig, knows, pause = SinkSetup(values()), list[bool](), Pause()
         rig.schemas = LearningSchemas(knows)
         world, lease = rig.world(), rig.log.lease(AT)
         offsets = OffsetRange(0, 2, tuple(rig.log.records[AT]))

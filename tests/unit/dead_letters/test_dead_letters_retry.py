@@ -16,7 +16,7 @@ from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.sink.memory import LocalSchemas, Script, no_faults
 from runbus.sink.records import read
-from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, Rig, Stopping, value
+from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, RetrySetup, Stopping, value
 from tests.unit.sink.rig import Crash
 
 
@@ -52,7 +52,7 @@ def crash_at(moment_number: int) -> Script:
 
 def test_a_record_is_stored_once_and_at_its_place() -> None:
     """The first retry stores it under the first name; the second sees that it is there."""
-    rig = Rig()
+    rig = RetrySetup()
     assert rig.retry()
     assert not rig.retry()
     assert rig.stored() == EXACT
@@ -63,7 +63,7 @@ def test_an_event_is_stored_too() -> None:
     """A topic with one event a record is repaired like the steps."""
     event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
-    rig, at = Rig(), Origin("runs", "id-2", 0, 9)
+    rig, at = RetrySetup(), Origin("runs", "id-2", 0, 9)
     for _ in range(2):
         asyncio.run(store_again(rig.bench(), RUNS, at, record))
     assert rig.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
@@ -76,7 +76,7 @@ def test_an_event_is_stored_too() -> None:
 )
 def test_what_cannot_be_read_stays_dead(content: bytes | None) -> None:
     """Nothing is asked of the store for a value that its schema, as it is known now, does not explain."""
-    rig = Rig(content)
+    rig = RetrySetup(content)
     rig.schemas = LocalSchemas(Codec(Learning()))
     rig.store.script = crash_at(0)
     with pytest.raises((InvalidValue, UnknownSchema)):
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_stays_dead(content: bytes | None) -> None:
 def test_a_schema_that_was_learned_makes_the_difference() -> None:
     """Before, the record stays dead; afterwards it is stored, once however often that is asked for."""
     registry = Learning()
-    rig = Rig(value(Codec(registry)))
+    rig = RetrySetup(value(Codec(registry)))
     rig.schemas = LocalSchemas(Codec(registry))
     with pytest.raises(UnknownSchema, match="schema id 7"):
         rig.retry()
@@ -99,7 +99,7 @@ def test_another_record_than_the_topic_has_stays_dead() -> None:
     """A RunEvent among the steps is readable, and no step."""
     event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     with pytest.raises(InvalidValue, match="a RunEvent where a StepBatch is expected"):
-        Rig(Codec().frame("steps", schema("RunEvent"), event.encode())).retry()
+        RetrySetup(Codec().frame("steps", schema("RunEvent"), event.encode())).retry()
 
 
 @pytest.mark.parametrize("torn", [False, True])
@@ -109,7 +109,7 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(torn: bool, lose: int) 
     moments = 5 + 3 * lose
     for first in range(moments):
         for second in range(moments):
-            rig = Rig()
+            rig = RetrySetup()
             rig.store.torn, rig.store.lose = torn, lose
             for moment in (first, second):
                 rig.store.script = crash_at(moment)
@@ -122,7 +122,7 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(torn: bool, lose: int) 
 
 def test_a_store_that_acknowledges_and_has_nothing_gets_the_next_name() -> None:
     """Names are used in order, one for each time that the rows were not there."""
-    rig = Rig()
+    rig = RetrySetup()
     rig.store.lose = 3
     assert rig.retry()
     assert rig.stored() == EXACT
@@ -133,13 +133,13 @@ def test_a_store_that_acknowledges_and_has_nothing_gets_the_next_name() -> None:
 def test_two_at_once_use_the_same_names(lose: int) -> None:
     """One is stopped before or behind each of its calls while another runs through: one of the two stores it."""
     for moment in range(14):
-        rig = Rig()
+        rig = RetrySetup()
         rig.store.lose = lose
         asyncio.run(_one_stops(rig, moment))
         assert rig.stored() == EXACT, f"{moment=}"
 
 
-async def _one_stops(rig: Rig, moment: int) -> None:
+async def _one_stops(rig: RetrySetup, moment: int) -> None:
     store = Stopping(rig.store, moment)
     stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
     await asyncio.wait([stopped, asyncio.create_task(store.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -152,7 +152,7 @@ async def _one_stops(rig: Rig, moment: int) -> None:
 @pytest.mark.parametrize("lose", [0, 1, 5])
 def test_many_in_step_store_it_once(lose: int) -> None:
     """Five go side by side, call by call."""
-    rig = Rig()
+    rig = RetrySetup()
     rig.store.lose = lose
 
     async def scene() -> None:
@@ -162,14 +162,14 @@ def test_many_in_step_store_it_once(lose: int) -> None:
     assert rig.stored() == EXACT
 
 
-def _lose_the_first_month(rig: Rig) -> None:
+def _lose_the_first_month(rig: RetrySetup) -> None:
     for row in [row for row in rig.store.rows_kept if row[4] < 3]:
         del rig.store.rows_kept[row]
 
 
 def test_of_a_record_that_is_there_in_part_only_the_rest_is_stored() -> None:
     """A record in two parts of the table can lose one of them alone."""
-    rig = Rig()
+    rig = RetrySetup()
     rig.retry()
     _lose_the_first_month(rig)
     assert rig.stored() == dict.fromkeys((3, 4, 5), 1)
@@ -181,9 +181,9 @@ def test_of_a_record_that_is_there_in_part_only_the_rest_is_stored() -> None:
 def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None:
     """A retry is stopped with the whole record in its hands; meanwhile a part is there, and another stores the rest."""
     for moment in range(3):
-        rig = Rig()
+        rig = RetrySetup()
 
-        async def scene(rig: Rig = rig, moment: int = moment) -> None:
+        async def scene(rig: RetrySetup = rig, moment: int = moment) -> None:
             store = Stopping(rig.store, moment)
             stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
             await store.reached.wait()
@@ -201,7 +201,7 @@ def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_store_that_fails_gets_the_same_name_until_it_answers(error: type[Ambiguous], moment: str) -> None:
     """No answer, or "not now": wait and say the same."""
-    rig, failures = Rig(), 3
+    rig, failures = RetrySetup(), 3
 
     def script(operation: str, when: str) -> None:
         nonlocal failures
@@ -219,7 +219,7 @@ def test_a_store_that_fails_gets_the_same_name_until_it_answers(error: type[Ambi
 @pytest.mark.parametrize("error", [Ambiguous, Capacity])
 def test_a_command_does_not_wait_for_ever(error: type[Ambiguous]) -> None:
     """Past its patience it says what the store said; the next one goes on where it stopped."""
-    rig = Rig()
+    rig = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation.startswith("insert") and when == "after":
@@ -237,7 +237,7 @@ def test_a_command_does_not_wait_for_ever(error: type[Ambiguous]) -> None:
 @pytest.mark.parametrize("error", [Configuration, DataError])
 def test_what_waiting_does_not_mend_is_said_at_once(error: type[Configuration]) -> None:
     """A missing table, or a store that refuses the record, ends the retry."""
-    rig = Rig()
+    rig = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation.startswith("insert"):
@@ -251,7 +251,7 @@ def test_what_waiting_does_not_mend_is_said_at_once(error: type[Configuration]) 
 
 def test_a_store_that_never_keeps_anything_is_given_up() -> None:
     """Each lost insert takes its time; the patience bounds how many there are."""
-    rig = Rig()
+    rig = RetrySetup()
     rig.store.lose = 10**9
     rig.store.script = _each_takes(rig, 1.0)
     with pytest.raises(Exception, match="no time was left"):
@@ -259,7 +259,7 @@ def test_a_store_that_never_keeps_anything_is_given_up() -> None:
     assert len(rig.tokens()) <= 60
 
 
-def _each_takes(rig: Rig, seconds: float) -> Callable[[str, str], None]:
+def _each_takes(rig: RetrySetup, seconds: float) -> Callable[[str, str], None]:
     def script(operation: str, when: str) -> None:
         if when == "before":
             rig.clock.seconds += seconds
@@ -269,7 +269,7 @@ def _each_takes(rig: Rig, seconds: float) -> Callable[[str, str], None]:
 
 def test_one_that_was_stopped_for_too_long_does_not_act_on_what_it_saw() -> None:
     """The store may have forgotten the token by then, so nothing is sent any more."""
-    rig = Rig()
+    rig = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation == "rows":

@@ -64,7 +64,7 @@ def finished(produced: int, stream: StreamId = STREAM) -> RunEvent:
 
 
 @dataclass
-class Bench:
+class EpisodesSetup:
     """A core with a clock, and everything that it said."""
 
     policy: Policy = field(default_factory=lambda: Policy(idle_ms=10_000, grace_ms=1000, remember_ms=50_000))

@@ -14,7 +14,7 @@ from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EpisodeFinalized, RunEvent
 from tests.faults.reference import Reference, finalised
-from tests.unit.episodes.history import Bench, Row, batch, finished
+from tests.unit.episodes.history import EpisodesSetup, Row, batch, finished
 
 POLICY = Policy(idle_ms=3000, grace_ms=1000, remember_ms=20_000)
 
@@ -89,8 +89,8 @@ def _history(seed: int) -> list[Happening]:
     return [*happenings, Happening(10_000, None), Happening(60_000, None)]
 
 
-def _run(history: list[Happening], chance: random.Random | None = None, restarts: float = 0.0) -> Bench:
-    bench = Bench(POLICY)
+def _run(history: list[Happening], chance: random.Random | None = None, restarts: float = 0.0) -> EpisodesSetup:
+    bench = EpisodesSetup(POLICY)
     for wait_ms, what in history:
         if chance is not None and chance.random() < restarts:
             bench.restart()
@@ -106,7 +106,7 @@ def _run(history: list[Happening], chance: random.Random | None = None, restarts
 
 def _expected(history: list[Happening]) -> Reference:
     reference = Reference(idle_ms=POLICY.idle_ms, grace_ms=POLICY.grace_ms, remember_ms=POLICY.remember_ms)
-    now_ms = Bench().now_ms
+    now_ms = EpisodesSetup().now_ms
     for wait_ms, what in history:
         now_ms += wait_ms
         reference.tick(now_ms)
@@ -150,7 +150,7 @@ def test_restarts_at_any_moment_change_nothing(seed: int, restarts: float) -> No
 @given(st.integers(0, 2**32))
 def test_the_reference_reads_a_whole_log(seed: int) -> None:
     """Given the log and the FINISHED events at once, with their times, it says what a core that reads along says."""
-    history, now_ms = _history(seed), Bench().now_ms
+    history, now_ms = _history(seed), EpisodesSetup().now_ms
     log, ends = [], []
     for wait_ms, what in history:
         now_ms += wait_ms + 1  # events of two topics have an order only where their times differ

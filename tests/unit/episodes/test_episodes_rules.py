@@ -7,14 +7,14 @@ from hashlib import sha256
 from runbus.episodes.policy import MAX_ENVS, Policy
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import EPISODES
-from tests.unit.episodes.history import STREAM, Bench, Row, batch, episode
+from tests.unit.episodes.history import STREAM, EpisodesSetup, Row, batch, episode
 
 NEWER = StreamId("run", "agent", 2)
 
 
 def test_the_last_row_of_an_episode_finalises_it() -> None:
     """Return, length, ends, bounds and the id, under the key of the stream."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = episode(0, 3)
     rows[2] = rows[2]._replace(reward=-2.0, extra=1.5)
     rows[3] = rows[3]._replace(reward=4.0, extra=2.0)
@@ -31,7 +31,7 @@ def test_the_last_row_of_an_episode_finalises_it() -> None:
 
 def test_terminated_wins_over_truncated() -> None:
     """Gymnasium may say both; the environment's own end counts."""
-    bench = Bench()
+    bench = EpisodesSetup()
     both = Row(0, 0, 1, 0.5, terminated=True, truncated=True)
     assert [event.reason for event in bench.send([Row(0, 0, 0), both])] == ["terminated"]
     assert [event.reason for event in bench.send(episode(1, 2, over="truncated"), 2)] == ["truncated"]
@@ -40,7 +40,7 @@ def test_terminated_wins_over_truncated() -> None:
 def test_an_episode_may_span_batches_and_a_batch_episodes() -> None:
     """Where a batch is cut changes nothing."""
     rows = [*episode(0, 5), *episode(1, 1), *episode(2, 4, over="truncated")]
-    whole, single = Bench(), Bench()
+    whole, single = EpisodesSetup(), EpisodesSetup()
     whole.send(rows)
     for seq, row in enumerate(rows):
         single.send([row], seq)
@@ -50,7 +50,7 @@ def test_an_episode_may_span_batches_and_a_batch_episodes() -> None:
 
 def test_a_row_of_a_higher_episode_abandons_the_open_one() -> None:
     """A reset before the end: what was begun is emitted, an episode of only a reset with length 0."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 3, over=""))
     assert [(e.reason, e.length, e.complete) for e in bench.send([Row(0, 1, 0)], 4)] == [("abandoned", 3, True)]
     (event,) = bench.send([Row(0, 2, 0)], 5)
@@ -60,13 +60,13 @@ def test_a_row_of_a_higher_episode_abandons_the_open_one() -> None:
 
 def test_an_episode_without_a_reset_row_is_complete() -> None:
     """An agent may step without a reset: nothing was lost before step 1."""
-    bench = Bench()
+    bench = EpisodesSetup()
     assert [event.complete for event in bench.send(episode(0, 3)[1:])] == [True]
 
 
 def test_the_envs_of_a_vector_do_not_touch_each_other() -> None:
     """Each env has its own episodes, whatever the order of the rows."""
-    bench = Bench()
+    bench = EpisodesSetup()
     columns = [episode(0, 3, env=env, over="terminated" if env == 5 else "") for env in range(20)]
     events = bench.send([row for rows in zip(*columns, strict=True) for row in rows])
     assert [(event.env, event.length, event.complete) for event in events] == [(5, 3, True)]
@@ -76,7 +76,7 @@ def test_the_envs_of_a_vector_do_not_touch_each_other() -> None:
 
 def test_silence_abandons_an_episode() -> None:
     """Idle is stream time since the last row of the episode itself, not of its stream."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([*episode(0, 2, env=0, over=""), *episode(0, 2, env=1, over="")])
     bench.wait(6000)
     bench.send([Row(1, 0, 3, 0.5)], 6)
@@ -87,7 +87,7 @@ def test_silence_abandons_an_episode() -> None:
 
 def test_finished_interrupts_at_once_if_every_step_arrived() -> None:
     """FINISHED may come after the last step or before it."""
-    after, before = Bench(), Bench()
+    after, before = EpisodesSetup(), EpisodesSetup()
     after.send(episode(0, 3, over=""))
     assert [event.reason for event in after.finish(4)] == ["interrupted"]
     assert before.finish(4) == []
@@ -98,7 +98,7 @@ def test_finished_interrupts_at_once_if_every_step_arrived() -> None:
 
 def test_finished_interrupts_a_second_later_if_steps_are_missing() -> None:
     """What the stream lost at its end is named by the episode that can have had it."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 3, over=""))
     assert bench.finish(9) == []
     assert bench.wait(1000) == []
@@ -108,7 +108,7 @@ def test_finished_interrupts_a_second_later_if_steps_are_missing() -> None:
 
 def test_finished_again_changes_nothing() -> None:
     """After a restart every FINISHED event comes again."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 3, over=""))
     assert len(bench.finish(4)) == 1
     assert bench.finish(4) == []
@@ -119,7 +119,7 @@ def test_finished_again_changes_nothing() -> None:
 
 def test_the_reset_after_the_last_episode_is_dropped_at_finished() -> None:
     """Loops and vector environments reset once more: nothing happened in that episode."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([*episode(0, 2), Row(0, 1, 0)])
     assert bench.finish(4) == []
     assert bench.core.size()["open_episodes"] == 0
@@ -127,7 +127,7 @@ def test_the_reset_after_the_last_episode_is_dropped_at_finished() -> None:
 
 def test_a_reset_with_steps_missing_after_it_is_not_dropped() -> None:
     """Something happened in it that was lost."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(0, 0, 0)])
     bench.finish(5)
     assert [(event.length, event.complete) for event in bench.wait(1001)] == [(0, False)]
@@ -135,7 +135,7 @@ def test_a_reset_with_steps_missing_after_it_is_not_dropped() -> None:
 
 def test_a_newer_attempt_interrupts_the_silent_older_one() -> None:
     """A retried worker: the grace is counted from the older attempt's last record."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 3, over=""))
     bench.wait(900)
     bench.send([Row(0, 0, 0)], 0, NEWER)
@@ -147,7 +147,7 @@ def test_a_newer_attempt_interrupts_the_silent_older_one() -> None:
 
 def test_attempts_may_come_out_of_order() -> None:
     """An older attempt that is seen after the newer one is superseded from the start."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(0, 0, 0)], 0, NEWER)
     bench.send(episode(0, 3, over=""))
     assert [(event.attempt, event.reason) for event in bench.wait(1000)] == [(1, "interrupted")]
@@ -155,7 +155,7 @@ def test_attempts_may_come_out_of_order() -> None:
 
 def test_an_older_attempt_that_still_sends_is_left_alone() -> None:
     """Two workers of one name may overlap."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 1, over=""))
     bench.send([Row(0, 0, 0)], 0, NEWER)
     for step in range(2, 8):
@@ -165,7 +165,7 @@ def test_an_older_attempt_that_still_sends_is_left_alone() -> None:
 
 def test_a_re_send_changes_nothing() -> None:
     """Duplicates are dropped by seq and counted, after the end of the episode as well."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [*episode(0, 3), *episode(1, 3, over="")]
     bench.send(rows)
     bench.send(rows)
@@ -177,7 +177,7 @@ def test_a_re_send_changes_nothing() -> None:
 
 def test_a_gap_is_named_by_the_episodes_that_can_have_been_in_it() -> None:
     """Before, inside and after: a gap is missing from both episodes around it, and from no other."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([*episode(0, 2), *episode(1, 5)[:3]])
     second, third = bench.send(episode(2, 5)[2:], 8)
     assert (second.episode, second.reason, third.episode, third.reason) == (1, "abandoned", 2, "terminated")
@@ -188,7 +188,7 @@ def test_a_gap_is_named_by_the_episodes_that_can_have_been_in_it() -> None:
 
 def test_a_gap_inside_an_episode_makes_it_incomplete() -> None:
     """The return is of what was received."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = episode(0, 9)
     bench.send(rows[:3])
     (event,) = bench.send(rows[6:], 6)
@@ -198,7 +198,7 @@ def test_a_gap_inside_an_episode_makes_it_incomplete() -> None:
 
 def test_a_gap_of_other_envs_does_not_make_an_episode_incomplete() -> None:
     """The steps of env 0 go on without a hole, so the gap held none of them."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(0, 0, 0), Row(1, 0, 0), Row(0, 0, 1, 0.5)])
     (event,) = bench.send([Row(0, 0, 2, 0.5, terminated=True)], 4)
     assert (event.complete, event.missing_from) == (True, [])
@@ -206,7 +206,7 @@ def test_a_gap_of_other_envs_does_not_make_an_episode_incomplete() -> None:
 
 def test_late_rows_bring_a_revision() -> None:
     """Within the grace they are merged: one revision a record, complete once nothing is missing."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = episode(0, 9)
     bench.send(rows[:3])
     bench.send(rows[7:], 7)
@@ -223,7 +223,7 @@ def test_late_rows_bring_a_revision() -> None:
 
 def test_rows_after_the_grace_are_refused() -> None:
     """They are counted and the text says how late they were."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = episode(0, 9)
     bench.send(rows[:3])
     bench.send(rows[5:], 5)
@@ -235,7 +235,7 @@ def test_rows_after_the_grace_are_refused() -> None:
 
 def test_late_rows_of_an_episode_that_was_never_seen_are_its_first_revision() -> None:
     """A whole batch was late: the episodes in it are finalised when it comes, those around it revised."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [*episode(0, 3), *episode(1, 3), *episode(2, 3, over=""), *episode(3, 3)]
     bench.send(rows[:2])
     bench.send(rows[13:], 13)
@@ -255,7 +255,7 @@ def test_late_rows_of_an_episode_that_was_never_seen_are_its_first_revision() ->
 
 def test_other_episodes_can_show_that_nothing_is_missing() -> None:
     """The gap after an abandoned episode held only rows of others: a revision says that it is complete."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 3, over=""))
     bench.send([Row(0, 2, 0)], 8)
     assert [event.complete for event in bench.emitted] == [False]
@@ -265,7 +265,7 @@ def test_other_episodes_can_show_that_nothing_is_missing() -> None:
 
 def test_an_episode_that_was_closed_by_silence_can_go_on_within_the_grace() -> None:
     """Its next row was only slow; after the grace it is refused."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 2, over=""))
     assert [event.revision for event in bench.wait(10_900)] == [1]
     (event,) = bench.send([Row(0, 0, 3, 0.5, terminated=True)], 3)
@@ -278,7 +278,7 @@ def test_an_episode_that_was_closed_by_silence_can_go_on_within_the_grace() -> N
 
 def test_what_was_due_is_closed_as_of_when_it_was_due() -> None:
     """The grace of late rows does not depend on how late the call came: a backlog leads to the same."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(0, 0, 0), Row(0, 0, 1, 0.5)])
     bench.send([Row(0, 0, 3, 0.5)], 3)
     bench.wait(11_001)  # it was due after 10 s, and the grace is one second
@@ -288,7 +288,7 @@ def test_what_was_due_is_closed_as_of_when_it_was_due() -> None:
 
 def test_an_episode_that_was_forgotten_is_not_taken_for_a_new_one() -> None:
     """Rows from the gap after an episode that silence closed long ago: refused, never its first revision again."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 2, over=""))
     bench.wait(12_000)
     bench.send([Row(1, 0, 0)], 3)
@@ -302,7 +302,7 @@ def test_an_episode_that_was_forgotten_is_not_taken_for_a_new_one() -> None:
 
 def test_rows_after_the_end_of_their_episode_are_refused() -> None:
     """A loop that steps on without a reset: in the same batch or later."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [*episode(0, 2), Row(0, 0, 3, 0.5), Row(0, 0, 4, 0.5, terminated=True)]
     (event,) = bench.send(rows)
     assert (event.length, event.last_seq, event.complete) == (2, 2, True)
@@ -316,7 +316,7 @@ def test_rows_after_the_end_of_their_episode_are_refused() -> None:
 
 def test_rows_of_an_env_that_cannot_be_are_refused() -> None:
     """An index costs memory; the other rows of the batch are used."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [Row(MAX_ENVS, 0, 0), Row(-1, 0, 0), Row(0, -1, 0), *episode(0, 1)]
     assert [event.length for event in bench.send(rows)] == [1]
     assert bench.refused_steps == 3
@@ -324,14 +324,14 @@ def test_rows_of_an_env_that_cannot_be_are_refused() -> None:
 
 def test_step_numbers_that_repeat_are_not_complete() -> None:
     """A producer that is wrong is told apart from one that lost rows: nothing is missing."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [Row(0, 0, 0), Row(0, 0, 1, 0.5), Row(0, 0, 1, 0.5), Row(0, 0, 3, 0.5, terminated=True)]
     assert [(event.complete, event.missing_from) for event in bench.send(rows)] == [(False, [])]
 
 
 def test_a_silent_stream_is_forgotten() -> None:
     """Until then a late duplicate opens nothing, whether the stream finished or not."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = episode(0, 3)
     bench.send(rows)
     bench.finish(4)
@@ -347,7 +347,7 @@ def test_a_silent_stream_is_forgotten() -> None:
 
 def test_finished_events_are_remembered_up_to_a_bound() -> None:
     """The oldest is forgotten first."""
-    bench = Bench(Policy(max_finished=2))
+    bench = EpisodesSetup(Policy(max_finished=2))
     for attempt in range(3):
         bench.finish(4, STREAM._replace(attempt=attempt))
     assert bench.core.size()["finished_known"] == 2
@@ -357,7 +357,7 @@ def test_finished_events_are_remembered_up_to_a_bound() -> None:
 
 def test_episodes_that_can_gain_rows_are_bounded_by_giving_up_the_oldest_gaps() -> None:
     """What is given up is counted, and rows of it are duplicates from then on."""
-    bench = Bench(Policy(max_late=4))
+    bench = EpisodesSetup(Policy(max_late=4))
     for index in range(20):
         bench.send(episode(index, 4)[2:], 5 * index + 2)
     assert bench.core.size()["late_aggregates"] <= 4

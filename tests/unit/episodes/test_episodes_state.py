@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import Policy
 from runbus.kafka.model import StreamId
-from tests.unit.episodes.history import STREAM, Bench, Row, batch, episode
+from tests.unit.episodes.history import STREAM, EpisodesSetup, Row, batch, episode
 
 
 def test_only_streams_that_changed_are_written() -> None:
     """A commit costs what happened since the last one."""
-    bench = Bench()
+    bench = EpisodesSetup()
     other = StreamId("run", "other", 7)
     bench.send(episode(0, 1))
     bench.send(episode(0, 1), 0, other)
@@ -27,7 +27,7 @@ def test_only_streams_that_changed_are_written() -> None:
 
 def test_a_vector_environment_costs_little() -> None:
     """One value for all its envs, below 160 bytes each."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(env, 0, 0) for env in range(512)])
     (change,) = bench.core.changes()
     assert change.value is not None
@@ -36,7 +36,7 @@ def test_a_vector_environment_costs_little() -> None:
 
 def test_everything_survives_a_restart() -> None:
     """Gaps, late episodes, named sums, the end of the stream and what supersedes it."""
-    bench = Bench()
+    bench = EpisodesSetup()
     rows = [*episode(0, 6), *episode(1, 6)]
     rows = [row._replace(extra=0.5) for row in rows]
     bench.send(rows[:2])
@@ -58,7 +58,7 @@ def test_everything_survives_a_restart() -> None:
 
 def test_rewards_may_be_anything() -> None:
     """NaN, infinities and sums that overflow are numbers like others, before and after a restart."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send([Row(0, 0, 0), Row(0, 0, 1, float("nan")), Row(1, 0, 1, 1e308)])
     bench.restart()
     bench.send([Row(0, 0, 2, float("inf")), Row(0, 0, 3, -1.0, True), Row(1, 0, 2, 1e308, True)], 3)
@@ -78,7 +78,7 @@ def test_a_foreign_key_is_refused(key: bytes) -> None:
 @given(st.binary(max_size=80), st.integers(0, 300))
 def test_foreign_or_cut_bytes_are_refused(noise: bytes, cut: int) -> None:
     """Bytes that this version did not write are an error, never a wrong state."""
-    bench = Bench()
+    bench = EpisodesSetup()
     bench.send(episode(0, 2, over=""))
     bench.send([Row(0, 0, 5)], 5)
     (change,) = bench.core.changes()
@@ -111,7 +111,7 @@ LIES = st.builds(
 @given(st.lists(st.tuples(st.integers(0, 30), st.lists(LIES, min_size=1, max_size=12)), max_size=12))
 def test_no_row_can_break_it(batches: list[tuple[int, list[Row]]]) -> None:
     """Whatever stands in a record: nothing raises, no warning, and what is emitted can be encoded."""
-    bench = Bench()
+    bench = EpisodesSetup()
     for first_seq, rows in batches:
         effects = bench.core.apply(batch(rows, first_seq), bench.at)
         assert 0 <= effects.refused_steps <= len(rows)

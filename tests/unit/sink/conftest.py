@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, Extra, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, Extra, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
-from tests.unit.sink.rig import MakeValue, Rig
+from tests.support.batches import step_columns
+from tests.unit.sink.rig import MakeValue, SinkSetup
 
 MakeBatch = Callable[..., StepBatch]
 
@@ -20,15 +21,8 @@ def make_batch() -> MakeBatch:
 
     def make(first: int, count: int, run: str = "r", agent: str = "a") -> StepBatch:
         seq = np.arange(first, first + count)
-        columns = StepColumns(
-            env=np.zeros(count, "<i4"),
-            episode=(seq // 100).astype("<i8"),
-            step=(seq % 100).astype("<i4"),
-            ts=(1_790_000_000_000_000 + seq).astype("<i8"),
-            reward=seq.astype("<f8"),
-            terminated=np.zeros(count, "u1"),
-            truncated=np.zeros(count, "u1"),
-        )
+        episode, step = (seq // 100).astype("<i8"), (seq % 100).astype("<i4")
+        columns = step_columns(seq, ts=1_790_000_000_000_000 + seq, episode=episode, step=step)
         header = BatchHeader(run, agent, 7, first, count, 0, 1, Layout("text", (), -1), Layout("<f4", (2,), 8))
         texts = [f"do {i}".encode() for i in seq]
         action = np.array([len(x) for x in texts], "<u4").tobytes() + b"".join(texts)
@@ -50,6 +44,6 @@ def make_value(make_batch: MakeBatch) -> MakeValue:
 
 
 @pytest.fixture
-def rig(make_value: MakeValue) -> Rig:
+def rig(make_value: MakeValue) -> SinkSetup:
     """Return five batches of five steps: three ranges."""
-    return Rig([make_value(i * 5, 5) for i in range(5)])
+    return SinkSetup([make_value(i * 5, 5) for i in range(5)])

@@ -50,7 +50,7 @@ class Owner(MemoryMember):
         self.commits.append((offset, intent))
 
 
-class Rig:
+class SinkSetup:
     """A log, a store and sinks that come and go."""
 
     def __init__(self, values: list[bytes | None]) -> None:

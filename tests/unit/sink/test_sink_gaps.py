@@ -16,7 +16,7 @@ from runbus.sink.opening import Opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
@@ -98,11 +98,11 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) 
     log.topic_ids["steps"] = "id-1"
     lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
     lease.committed = start.lo
-    world = ProtocolContext(log, store, Rig([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
+    world = ProtocolContext(log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
     return Flow(world, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
 
 
-def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: Rig) -> None:
+def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: SinkSetup) -> None:
     """`stored` is the end that was reached, and the completed commit says so: retention may delete the markers."""
     member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
@@ -127,7 +127,7 @@ def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_the
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: Rig, moment: str) -> None:
+def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: SinkSetup, moment: str) -> None:
     """The range is out of the backlog and perhaps not in the store: neither `stored` nor a commit may pass it."""
     member = Owner(rig.log)
     flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
@@ -153,7 +153,7 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
     """Offsets 0, 3, 4, 8, 11 hold records: killed before and after each operation, every step is stored once."""
     offsets = (0, 3, 4, 8, 11)
     for kill_at in range(60):
-        rig = Rig([make_value(i * 5, 5) for i in range(len(offsets))])
+        rig = SinkSetup([make_value(i * 5, 5) for i in range(len(offsets))])
         rig.log.records[AT] = [
             record._replace(offset=offset) for offset, record in zip(offsets, rig.log.records[AT], strict=True)
         ]
@@ -183,7 +183,7 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
     ids=["nothing is stored", "something is", "everything is"],
 )
 def test_what_retention_took_is_on_record(
-    rig: Rig, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
+    rig: SinkSetup, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
 ) -> None:
     """Offsets without rows are lost; those with rows cannot be counted any more, and are said to be so."""
     for offset, rows in stored.items():

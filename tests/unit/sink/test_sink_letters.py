@@ -12,7 +12,7 @@ from runbus.sink.protocol import replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.records import wrap
 from runbus.sink.routes import ROUTES
-from tests.unit.sink.rig import Crash, MakeValue, Rig, first_delivery, run
+from tests.unit.sink.rig import Crash, MakeValue, SinkSetup, first_delivery, run
 
 AT = TopicPartition("dead-letters", 0)
 ROUTE = next(route for route in ROUTES if route.wrapped)
@@ -55,7 +55,7 @@ def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None
     """An owner dies at each moment; the next one replays: one row a letter, and no letter about a letter."""
     offsets = OffsetRange(0, 6, letters())
     for moment in range(7):
-        rig, left = Rig([make_value(0, 1)]), moment
+        rig, left = SinkSetup([make_value(0, 1)]), moment
 
         def script(operation: str, when: str) -> None:
             nonlocal left
@@ -77,7 +77,7 @@ def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None
 
 def test_a_store_that_calls_a_letter_bad_is_asked_again(make_value: MakeValue) -> None:
     """Every letter decodes, so none is given up for what a store says about it."""
-    rig, refusals = Rig([make_value(0, 1)]), 2
+    rig, refusals = SinkSetup([make_value(0, 1)]), 2
 
     def script(operation: str, when: str) -> None:
         nonlocal refusals
@@ -99,6 +99,6 @@ def test_only_dead_letters_are_wrapped() -> None:
 
 def test_a_value_that_claims_to_be_a_letter_is_none_where_steps_are_expected() -> None:
     """What a value is depends on its topic: elsewhere a DeadLetter is just another record."""
-    rig = Rig([b"\xc3\x01" + schema("DeadLetter").fingerprint + b"x"])
+    rig = SinkSetup([b"\xc3\x01" + schema("DeadLetter").fingerprint + b"x"])
     run(rig.sink(rig.world()))
     assert [letter.error for letter in rig.log.dead_letters] == ["a DeadLetter where a StepBatch is expected"]

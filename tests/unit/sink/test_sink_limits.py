@@ -12,7 +12,7 @@ from runbus.schemas.errors import UnknownSchema
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas
 from tests.unit.sink.conftest import MakeBatch
-from tests.unit.sink.rig import AT, MakeValue, Rig, run
+from tests.unit.sink.rig import AT, MakeValue, SinkSetup, run
 
 
 class Learning:
@@ -33,7 +33,7 @@ class Learning:
         return schema("StepBatch")
 
 
-def strict(rig: Rig, limits: DeadLetterLimits) -> ProtocolContext:
+def strict(rig: SinkSetup, limits: DeadLetterLimits) -> ProtocolContext:
     """Return the world of one process with these limits."""
     world = rig.world()
     world.poison = limits
@@ -49,7 +49,7 @@ async def turns(world: ProtocolContext, attempts: int) -> None:
     pytest.fail(f"it never waited: {world.tally}")
 
 
-async def stopped(rig: Rig, world: ProtocolContext, attempts: int = 3) -> None:
+async def stopped(rig: SinkSetup, world: ProtocolContext, attempts: int = 3) -> None:
     """Run a sink into its limit, look at it, and take it away."""
     sink = asyncio.create_task(rig.sink(world))
     await turns(world, attempts)
@@ -60,7 +60,7 @@ async def stopped(rig: Rig, world: ProtocolContext, attempts: int = 3) -> None:
 
 def test_a_run_of_poison_stops_before_the_first_letter_of_its_range(make_value: MakeValue) -> None:
     """What is good of the range is stored, nothing is skipped, the reason says how many and why, and alarms."""
-    rig = Rig([make_value(0, 2), b"x", b"x", b"x", make_value(2, 2)])
+    rig = SinkSetup([make_value(0, 2), b"x", b"x", b"x", make_value(2, 2)])
     world = strict(rig, DeadLetterLimits(run=2))
     run(stopped(rig, world))
     assert rig.stored() == dict.fromkeys(range(4), 1)
@@ -71,7 +71,7 @@ def test_a_run_of_poison_stops_before_the_first_letter_of_its_range(make_value: 
 
 def test_a_restart_forgets_nothing(make_value: MakeValue) -> None:
     """The run is counted across ranges and owners: the commits carry it."""
-    rig = Rig([b"x", b"x", b"x", make_value(0, 2)])
+    rig = SinkSetup([b"x", b"x", b"x", make_value(0, 2)])
     rig.limit_steps(1)  # a range a record
     for _ in range(3):
         world = strict(rig, DeadLetterLimits(run=2))
@@ -87,7 +87,7 @@ def test_a_schema_that_is_registered_meanwhile_is_enough(make_batch: MakeBatch) 
     """The sink goes on by itself, and what it could not read before is stored once and is no dead letter."""
     registry = Learning()
     codec = Codec(registry)
-    rig = Rig([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
+    rig = SinkSetup([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
     rig.schemas = LocalSchemas(codec)
     world = strict(rig, DeadLetterLimits(run=1))
 
@@ -104,7 +104,7 @@ def test_a_schema_that_is_registered_meanwhile_is_enough(make_batch: MakeBatch) 
 
 def test_a_share_of_poison_stops_too(make_value: MakeValue) -> None:
     """Every third value of enough of them is too many."""
-    rig = Rig([b"x" if i % 3 == 0 else make_value(i * 2, 2) for i in range(30)])
+    rig = SinkSetup([b"x" if i % 3 == 0 else make_value(i * 2, 2) for i in range(30)])
     world = strict(rig, DeadLetterLimits(run=0, share=0.2, window=12))
     run(stopped(rig, world))
     assert next(iter(world.tally.alarms().values())).startswith("poison: more than 20% of the last 1")
@@ -113,7 +113,7 @@ def test_a_share_of_poison_stops_too(make_value: MakeValue) -> None:
 
 def test_without_limits_everything_becomes_a_dead_letter() -> None:
     """Run 0 and share 1 are the old behaviour."""
-    rig = Rig([b"x"] * 3000)
+    rig = SinkSetup([b"x"] * 3000)
     run(rig.sink(strict(rig, DeadLetterLimits(run=0, share=1.0))))
     assert len(rig.log.dead_letters) == 3000
     assert rig.log.committed[AT].offset == 3000

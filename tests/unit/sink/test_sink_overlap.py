@@ -15,21 +15,21 @@ from runbus.sink.opening import Opening, opening
 from runbus.sink.pace import Pace
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, Rig, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
 
 EXACT = dict.fromkeys(range(50), 1)
 
 
 @pytest.fixture
-def rig(make_value: MakeValue) -> Rig:
+def rig(make_value: MakeValue) -> SinkSetup:
     """Return ten records of five steps, all stored in ranges of two."""
-    rig = Rig([make_value(i * 5, 5) for i in range(10)])
+    rig = SinkSetup([make_value(i * 5, 5) for i in range(10)])
     run(rig.sink(rig.world()))
     assert rig.stored() == EXACT
     return rig
 
 
-async def flow_of(rig: Rig, world: ProtocolContext, steps: int) -> None:
+async def flow_of(rig: SinkSetup, world: ProtocolContext, steps: int) -> None:
     """Be an owner with the real flow, ranges of at most `steps`, until the log's end."""
     start = opening(rig.log.committed.get(AT), "id-1", 0, 10)
     member = Owner(rig.log)
@@ -47,7 +47,7 @@ async def flow_of(rig: Rig, world: ProtocolContext, steps: int) -> None:
     await flow.finish()
 
 
-def sink(rig: Rig, steps: int) -> ProtocolContext:
+def sink(rig: SinkSetup, steps: int) -> ProtocolContext:
     """Run one owner; return its world."""
     world = rig.world()
     world.pace = Pace(seconds=0.0)
@@ -57,7 +57,7 @@ def sink(rig: Rig, steps: int) -> ProtocolContext:
 
 @pytest.mark.parametrize("offset", [0, 1, 5, 9])
 @pytest.mark.parametrize("steps", [5, 10, 15, 1000])
-def test_nothing_is_stored_twice(rig: Rig, offset: int, steps: int) -> None:
+def test_nothing_is_stored_twice(rig: SinkSetup, offset: int, steps: int) -> None:
     """Moved back to any offset, cut anywhere: the same rows, no insert."""
     rig.log.committed[AT] = Committed(offset, None)
     world = sink(rig, steps)
@@ -65,7 +65,7 @@ def test_nothing_is_stored_twice(rig: Rig, offset: int, steps: int) -> None:
     assert (world.tally.inserts.count, rig.log.committed[AT].offset) == (0, 10)
 
 
-def test_only_what_is_missing_is_inserted(rig: Rig) -> None:
+def test_only_what_is_missing_is_inserted(rig: SinkSetup) -> None:
     """Rows that somebody deleted come back, whole records and single steps."""
     for row in list(rig.store.rows_kept):
         if 12 <= row[4] < 20 or row[4] in (31, 48):
@@ -75,7 +75,7 @@ def test_only_what_is_missing_is_inserted(rig: Rig) -> None:
     assert rig.stored() == EXACT
 
 
-def test_a_range_that_is_cut_at_its_old_places_is_inserted_under_a_new_token(rig: Rig) -> None:
+def test_a_range_that_is_cut_at_its_old_places_is_inserted_under_a_new_token(rig: SinkSetup) -> None:
     """Its old token is spent and its rows are lost: an acknowledgement that came from that token would be believed."""
     last = [row for row in rig.store.rows_kept if row[3] >= 8]
     for row in last:
@@ -85,7 +85,7 @@ def test_a_range_that_is_cut_at_its_old_places_is_inserted_under_a_new_token(rig
     assert rig.stored() == EXACT
 
 
-def test_deaths_among_overlapping_ranges(rig: Rig) -> None:
+def test_deaths_among_overlapping_ranges(rig: SinkSetup) -> None:
     """An owner of a moved-back partition dies at each moment, the next one finishes: the announced way stays."""
     for kill_at in range(120):
         rig.script(no_faults)
@@ -109,7 +109,7 @@ def test_deaths_among_overlapping_ranges(rig: Rig) -> None:
 
 def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_value: MakeValue) -> None:
     """Else retention could pass what nobody announced, and the next owner would begin behind it without a word."""
-    rig = Rig([make_value(0, 5)])
+    rig = SinkSetup([make_value(0, 5)])
     seen: list[tuple[int, bool]] = []
 
     def watch(operation: str, when: str) -> None:
@@ -125,7 +125,7 @@ def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_va
     assert seen == [(0, False)]
 
 
-async def _one_turn(rig: Rig, world: ProtocolContext) -> None:
+async def _one_turn(rig: SinkSetup, world: ProtocolContext) -> None:
     member = Owner(rig.log)
     lease = MemberLease(member, AT, "id-1", TopicIds(rig.log.ids, ManualClock()))
     flow = Flow(world, member, lease, STEPS, Opening(0, 0, known=False), RangeLimits(), skip_lost=False)
@@ -133,7 +133,7 @@ async def _one_turn(rig: Rig, world: ProtocolContext) -> None:
     await flow.run()
 
 
-def test_too_many_parts_slow_the_ranges_down_and_nothing_else_does(rig: Rig) -> None:
+def test_too_many_parts_slow_the_ranges_down_and_nothing_else_does(rig: SinkSetup) -> None:
     """Only that refusal stretches the interval, for all partitions of the process."""
     for code, stretch in ((TOO_MANY_PARTS, 8.0), (241, 1.0)):
         left = 3

@@ -16,12 +16,12 @@ from runbus.sink.container import Container
 from runbus.sink.memory import MemoryStore, Script, no_faults
 from runbus.sink.protocol import FENCE_S
 from runbus.sink.records import read
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Rig, crash_when, first_delivery, run
+from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, SinkSetup, crash_when, first_delivery, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
 
-def test_every_step_is_stored_once_and_the_offset_follows(rig: Rig) -> None:
+def test_every_step_is_stored_once_and_the_offset_follows(rig: SinkSetup) -> None:
     """Without faults: all rows once, the last commit behind the last record with nothing pending, no counting."""
     world = rig.world()
     run(rig.sink(world))
@@ -30,7 +30,7 @@ def test_every_step_is_stored_once_and_the_offset_follows(rig: Rig) -> None:
     assert (world.tally.ranges, world.tally.steps, world.tally.records, world.tally.verified) == (3, 25, 5, 0)
 
 
-def test_the_intent_is_committed_before_its_insert(rig: Rig) -> None:
+def test_the_intent_is_committed_before_its_insert(rig: SinkSetup) -> None:
     """At each insert the group's committed offset names exactly the range that is inserted."""
     seen = []
 
@@ -46,7 +46,7 @@ def test_the_intent_is_committed_before_its_insert(rig: Rig) -> None:
     assert {token.rsplit(":", 1)[0] for _, token, _ in rig.store.tokens} == {"id-1:3:0-1", "id-1:3:2-3", "id-1:3:4-4"}
 
 
-def operations(rig: Rig) -> int:
+def operations(rig: SinkSetup) -> int:
     """Return how many moments a run without faults has."""
     count = 0
 
@@ -76,10 +76,10 @@ def crash_at(moment_number: int) -> Script:
 def test_a_death_at_any_moment_loses_and_doubles_nothing(make_value: MakeValue, torn: bool) -> None:
     """Two owners die at every pair of moments; with `torn` the server dies too, and keeps the token but no rows."""
     values: list[bytes | None] = [make_value(i * 5, 5) for i in range(4)]
-    total = operations(Rig(values))
+    total = operations(SinkSetup(values))
     for first in range(total):
         for second in range(total + 8):
-            rig = Rig(values)
+            rig = SinkSetup(values)
             rig.store.torn = torn
             for moment in (first, second):
                 rig.script(crash_at(moment))
@@ -90,7 +90,7 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(make_value: MakeValue, 
             assert rig.stored() == dict.fromkeys(range(20), 1), f"{first=} {second=}"
 
 
-def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(rig: Rig) -> None:
+def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(rig: SinkSetup) -> None:
     """The rows of a pending range vanish while its token stays: the new owner counts, and repairs."""
     rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
@@ -104,7 +104,7 @@ def test_a_replay_that_is_acknowledged_and_lost_is_repaired_under_another_token(
     assert any("#" in token for _, token, _ in rig.store.tokens)
 
 
-def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -> None:
+def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: SinkSetup) -> None:
     """Each further repair has a name that was committed before it was used."""
     rig.script(crash_when("insert steps_landing", "before"))
     with pytest.raises(Crash):
@@ -118,7 +118,7 @@ def test_a_repair_that_is_lost_too_gets_a_new_name_through_the_fence(rig: Rig) -
     assert (world.tally.repairs, numbers) == (3, {"0", "1", "2"})
 
 
-def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) -> None:
+def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: SinkSetup) -> None:
     """A record on two parts of a table can lose one of them: the other steps are not stored twice."""
     rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
@@ -130,7 +130,7 @@ def test_a_record_of_which_half_is_lost_gets_only_the_missing_steps(rig: Rig) ->
     assert rig.stored() == EXACT
 
 
-def test_a_replay_does_not_need_the_token_to_be_remembered(rig: Rig) -> None:
+def test_a_replay_does_not_need_the_token_to_be_remembered(rig: SinkSetup) -> None:
     """A store that forgot its tokens gets no second insert of a range that is there."""
     rig.script(crash_when("insert steps_landing", "after"))
     with pytest.raises(Crash):
@@ -149,7 +149,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "moment"), FAILURES)
 def test_a_store_that_fails_gets_the_same_token_until_it_answers(
-    rig: Rig, error: type[StoreError], moment: str
+    rig: SinkSetup, error: type[StoreError], moment: str
 ) -> None:
     """Each class waits and repeats; nothing is skipped; the committed offset never passes; then rows are counted."""
     failures = 4
@@ -171,7 +171,7 @@ def test_a_store_that_fails_gets_the_same_token_until_it_answers(
     assert rig.clock.seconds > 0
 
 
-def test_a_store_that_never_answers_in_time_is_asked_for_the_rows(rig: Rig) -> None:
+def test_a_store_that_never_answers_in_time_is_asked_for_the_rows(rig: SinkSetup) -> None:
     """Inserts that take longer than anybody waits are carried out: the sink counts, and goes on without an answer."""
     sent = Counter[str]()
 
@@ -190,7 +190,7 @@ def test_a_store_that_never_answers_in_time_is_asked_for_the_rows(rig: Rig) -> N
     assert rig.log.committed[AT].offset == 5
 
 
-def test_an_old_intent_is_fenced_before_the_next_attempt(rig: Rig) -> None:
+def test_an_old_intent_is_fenced_before_the_next_attempt(rig: SinkSetup) -> None:
     """An owner that kept failing for longer than a session finds out that it lost the partition, and stops."""
     zombie = rig.log.lease(AT)
 
@@ -219,7 +219,7 @@ class SlowStore(MemoryStore):
         await super().insert(table, container, token)
 
 
-def test_a_zombie_that_wakes_up_adds_nothing(rig: Rig) -> None:
+def test_a_zombie_that_wakes_up_adds_nothing(rig: SinkSetup) -> None:
     """An owner stopped right before its insert goes on after the partition was taken over and finished."""
 
     async def scene() -> None:
@@ -236,7 +236,7 @@ def test_a_zombie_that_wakes_up_adds_nothing(rig: Rig) -> None:
     assert rig.stored() == EXACT
 
 
-def test_a_log_that_does_not_answer_is_asked_again(rig: Rig) -> None:
+def test_a_log_that_does_not_answer_is_asked_again(rig: SinkSetup) -> None:
     """Commits and dead letters are repeated; an unanswered commit that did happen changes nothing."""
     failing = {"commit": 3, "confirm": 2}
 
@@ -254,7 +254,7 @@ def test_a_log_that_does_not_answer_is_asked_again(rig: Rig) -> None:
 
 def test_a_recreated_topic_is_another_topic(make_value: MakeValue) -> None:
     """The same offsets under another topic id are other rows, and an old owner does not store under the old id."""
-    rig = Rig([make_value(0, 2)])
+    rig = SinkSetup([make_value(0, 2)])
     run(rig.sink(rig.world()))
     old = rig.log.lease(AT)
     rig.log.topic_ids["steps"] = "id-2"

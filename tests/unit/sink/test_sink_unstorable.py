@@ -14,7 +14,7 @@ from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec, SchemaRef
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.sink.memory import LocalSchemas, no_faults
-from tests.unit.sink.rig import AT, Crash, MakeValue, Rig, crash_when, run
+from tests.unit.sink.rig import AT, Crash, MakeValue, SinkSetup, crash_when, run
 
 EXACT = dict.fromkeys(range(25), 1)
 
@@ -46,7 +46,7 @@ class OneSchema:
 @pytest.mark.parametrize("name", POISON)
 def test_a_value_that_nobody_can_read_is_a_dead_letter(make_value: MakeValue, name: str) -> None:
     """It goes to the dead letters with its bytes, and the rest of its range is stored."""
-    rig = Rig([make_value(0, 2), POISON[name], make_value(2, 2)])
+    rig = SinkSetup([make_value(0, 2), POISON[name], make_value(2, 2)])
     rig.schemas = LocalSchemas(Codec(OneSchema()))
     run(rig.sink(rig.world()))
     assert rig.stored() == dict.fromkeys(range(4), 1)
@@ -61,7 +61,7 @@ def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: Ma
     """The store refuses the range; the bad value is set apart, the others go in under the same token."""
     good = make_value(2, 2)
     bad = {"truncated": good[:-3], "trailing": good + b"x", "flipped": good[:-40]}[damage]
-    rig = Rig([make_value(0, 2), bad, make_value(4, 2)])
+    rig = SinkSetup([make_value(0, 2), bad, make_value(4, 2)])
     world = rig.world()
     run(rig.sink(world))
     assert rig.stored() == dict.fromkeys((0, 1, 4, 5), 1)
@@ -72,7 +72,7 @@ def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: Ma
 
 def test_a_range_of_nothing_but_poison_passes() -> None:
     """Every value becomes a dead letter and the offset moves behind them."""
-    rig = Rig([None, b"x", b""])
+    rig = SinkSetup([None, b"x", b""])
     run(rig.sink(rig.world()))
     assert len(rig.log.dead_letters) == 3
     assert rig.log.committed[AT].offset == 3
@@ -80,7 +80,7 @@ def test_a_range_of_nothing_but_poison_passes() -> None:
 
 def test_a_death_after_a_dead_letter_repeats_it_and_loses_nothing(make_value: MakeValue) -> None:
     """Dead letters are written at least once, under a key that tells the copies."""
-    rig = Rig([make_value(0, 2), b"x"])
+    rig = SinkSetup([make_value(0, 2), b"x"])
     rig.script(crash_when("dead_letter", "after"))
     with pytest.raises(Crash):
         run(rig.sink(rig.world()))
@@ -90,7 +90,7 @@ def test_a_death_after_a_dead_letter_repeats_it_and_loses_nothing(make_value: Ma
     assert {letter.key for letter in rig.log.dead_letters} == {"steps-3-1"}
 
 
-def test_a_refusal_of_good_values_is_never_a_dead_letter(rig: Rig) -> None:
+def test_a_refusal_of_good_values_is_never_a_dead_letter(rig: SinkSetup) -> None:
     """A store that calls decodable data bad is asked again and again, and somebody is told why."""
     refusals = 3
 
@@ -106,7 +106,7 @@ def test_a_refusal_of_good_values_is_never_a_dead_letter(rig: Rig) -> None:
     assert rig.log.dead_letters == []
 
 
-def test_a_registry_that_does_not_answer_is_waited_for(rig: Rig) -> None:
+def test_a_registry_that_does_not_answer_is_waited_for(rig: SinkSetup) -> None:
     """No value is judged while its schema cannot be asked for."""
 
     class Away(LocalSchemas):
@@ -134,7 +134,7 @@ def test_schema_ids_without_a_registry_pause_until_a_sink_that_has_one(
 ) -> None:
     """A missing setting is no fault of the values: none is skipped, none judged; a sink with the setting stores all."""
     codec = Codec(OneSchema())
-    rig = Rig([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
+    rig = SinkSetup([codec.frame("steps", schema("StepBatch"), encode(make_batch(i * 5, 5))) for i in range(5)])
     world = rig.world()
 
     async def scene() -> None:

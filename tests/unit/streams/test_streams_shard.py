@@ -11,13 +11,14 @@ import pytest
 from runbus.kafka.model import Record, TopicIdPartition
 from runbus.kafka.topics import EPISODES
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.streams.api import NOTHING, AppMetrics, At, Change, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
 from runbus.streams.shard import POSITION_KEY, OffsetGap, SchemaNeeded, Schemas, Shard, latest
+from tests.support.batches import step_columns
 
 BEAT = Heartbeat(component_id="c", kind="k", sent_at=0, started_at=0, version="")
 
@@ -67,16 +68,8 @@ class Steps:
 
 def batch(agent: str = "a", count: int = 3) -> StepBatch:
     """Return a batch of `count` steps."""
-    ints = np.arange(count)
-    columns = StepColumns(
-        env=ints.astype("<i4") * 0,
-        episode=ints.astype("<i8") * 0,
-        step=ints.astype("<i4"),
-        ts=ints.astype("<i8"),
-        reward=np.ones(count),
-        terminated=np.zeros(count, "u1"),
-        truncated=np.zeros(count, "u1"),
-    )
+    seq = np.arange(count)
+    columns = step_columns(seq, ts=seq, reward=np.ones(count))
     return StepBatch(BatchHeader("run", agent, 1, 0, count, 0, 0), columns)
 
 

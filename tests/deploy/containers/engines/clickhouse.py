@@ -11,7 +11,8 @@ from runbus.local.clickhouse_http.engine import ChdbEngine
 from runbus.local.clickhouse_http.users import user
 
 name = os.environ["CLICKHOUSE_USER"]
-password = Path(os.environ["CLICKHOUSE_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
+file = os.environ.get("CLICKHOUSE_PASSWORD_FILE", "")
+password = Path(file).read_text(encoding="utf-8").strip() if file else os.environ["CLICKHOUSE_PASSWORD"]
 Path("/data/clickhouse").mkdir(parents=True, exist_ok=True)
 engine = ChdbEngine(Path("/data/clickhouse"))
 # uvicorn raises the signal once more when it is done; the default action would skip closing the engine.
