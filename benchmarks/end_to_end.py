@@ -38,8 +38,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from runbus.audit.run import Sides, audit
+from runbus.audit.run import audit
 from runbus.clickhouse.client import connect
+from runbus.clickhouse.installation import Installation
 from runbus.gymnasium import RecordSteps
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.apps import SINK, prepare, sources, wait_for_apps
@@ -171,7 +172,7 @@ def one_round(stack: Stack, endpoints: Endpoints, shape: str, scale: float, numb
         process.join(DEADLINE_S)
     spent = {name: (after - cpu[name]) * 1e6 / rows for name, after in cpu_seconds(stack).items()}
     spent["agents"] = sum(agents) * 1e6 / rows
-    result = audit(Sides(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
+    result = audit(Installation(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
     if not result.sound or result.total.dropped:
         sys.exit(f"not sound: {result.total}")
     return Result(shape, result.total.stored, seconds, recorded, result.total.stored / seconds, spent)

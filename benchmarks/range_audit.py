@@ -26,10 +26,10 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 
 from runbus.audit.ranges import Verdict
-from runbus.audit.run import Sides
 from runbus.audit.sweep import RangeAudit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import insert_settings
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.migrate import migrate
 from runbus.clickhouse.tables import STEPS
 from runbus.config.clickhouse import ClickHouseSettings
@@ -112,11 +112,11 @@ def fill(kafka: KafkaSettings, client: Client, partition: int, count: int, size:
         client.raw_insert(STEPS.landing, insert_block=container, fmt="Avro", settings=settings)
 
 
-def measure(sides: Sides, records: int, size: int) -> Result:
+def measure(installation: Installation, records: int, size: int) -> Result:
     """Audit the topic once."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
-    audit = RangeAudit(sides, [STEPS])
+    audit = RangeAudit(installation, [STEPS])
     for _ in audit.findings():
         pass
     seconds = time.perf_counter() - began
@@ -148,8 +148,8 @@ def main() -> None:
             client.command("TRUNCATE TABLE steps")
             for partition in range(args.partitions):
                 fill(kafka, client, partition, each, size)
-            sides = Sides(kafka, clickhouse, Codec(), "bench")
-            results += [measure(sides, each * args.partitions, size) for _ in range(args.rounds)]
+            installation = Installation(kafka, clickhouse, Codec(), "bench")
+            results += [measure(installation, each * args.partitions, size) for _ in range(args.rounds)]
         client.close()
     if args.json:
         print(json.dumps([asdict(r) for r in results]))

@@ -7,8 +7,9 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from runbus.audit.log import LogReader
-from runbus.audit.report import Logged, Sums
-from runbus.audit.run import Sides, audit
+from runbus.audit.report import Logged, StreamSums
+from runbus.audit.run import audit
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
@@ -87,11 +88,11 @@ def test_what_is_below_the_cursor_is_not_in_flight(
     migrate(clickhouse_settings)
     key = stream_key("r", "a")
     _write(kafka_settings, [(STEPS.name, key, _batch("r", 0, 10)), (STEPS.name, key, _batch("r", 10, 5))])
-    sides = Sides(kafka_settings, clickhouse_settings, Codec(), GROUP)
-    assert audit(sides).total == Sums(produced=15, in_flight=15)
+    installation = Installation(kafka_settings, clickhouse_settings, Codec(), GROUP)
+    assert audit(installation).total == StreamSums(produced=15, in_flight=15)
     _commit(kafka_settings, 1)
-    assert audit(sides).total == Sums(produced=15, in_flight=5, missing=10)
-    assert audit(sides, "another").total == Sums()
+    assert audit(installation).total == StreamSums(produced=15, in_flight=5, missing=10)
+    assert audit(installation, "another").total == StreamSums()
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
@@ -114,10 +115,10 @@ def test_what_a_full_queue_dropped_is_in_the_audit(
     recorder.close()
     assert recorder.flush(60)
     dropped = recorder.stats()["dropped"]
-    total = audit(Sides(kafka_settings, clickhouse_settings, Codec(), GROUP)).total
+    total = audit(Installation(kafka_settings, clickhouse_settings, Codec(), GROUP)).total
     assert isinstance(dropped, int)
     assert 0 < dropped < 200
-    assert total == Sums(produced=200, dropped=dropped, in_flight=200 - dropped)
+    assert total == StreamSums(produced=200, dropped=dropped, in_flight=200 - dropped)
 
 
 def _commit(settings: KafkaSettings, offset: int) -> None:

@@ -11,9 +11,9 @@ from runbus.config.secret import Secret
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.settings import KafkaSettings
 from runbus.sink.context import ProtocolContext
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.memory import MemoryMember
 from runbus.sink.metrics import SinkMetrics
-from runbus.sink.pace import Pace
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
@@ -60,7 +60,7 @@ class Process:
             clock=clock,
             tally=self.tally,
             poison=self._settings.poison,
-            pace=Pace(limits.seconds, limits.most_seconds),
+            pace=InsertInterval(limits.seconds, limits.most_seconds),
             rng=self._rng,
             new_salt=lambda: f"{self._rng.getrandbits(32):08x}",
         )

@@ -7,10 +7,10 @@ import random
 
 from runbus.clickhouse.errors import StoreError
 from runbus.config.errors import InvalidValue
-from runbus.dead_letters.gate import Gate, Origin
-from runbus.dead_letters.retry import Bench, store_again
 from runbus.kafka.model import DeadLetter, LogUnavailable
 from runbus.schemas.errors import UnknownSchema
+from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
+from runbus.sink.dead_letters.retry import RetryContext, store_again
 from runbus.sink.records import read
 from tests.simulation.universe import TOPICS, Universe
 from tests.simulation.values import SimulatedSchemas
@@ -28,30 +28,30 @@ class Retry:
         self.task = asyncio.create_task(self._main(), name=name)
 
     async def _main(self) -> None:
-        bench = Bench(
+        context = RetryContext(
             WiredStore(self.wire), SimulatedSchemas(self._universe.registry), WiredClock(self.wire), 20.0, self._rng
         )
         letters = list(self._universe.log.dead_letters)
         try:
-            gate = await self._gate()
+            eligibility = await self._eligibility()
             for letter in letters:
-                await self._one(bench, gate, letter)
+                await self._one(context, eligibility, letter)
         except (Killed, LogUnavailable, StoreError):
             return
         finally:
             self.wire.cut()
 
-    async def _gate(self) -> Gate:
+    async def _eligibility(self) -> RetryEligibility:
         broker = WiredBroker(self.wire)
-        return Gate(TOPICS, await broker.ids(), await broker.committed(self._universe.positions))
+        return RetryEligibility(TOPICS, await broker.ids(), await broker.committed(self._universe.positions))
 
-    async def _one(self, bench: Bench, gate: Gate, letter: DeadLetter) -> None:
+    async def _one(self, context: RetryContext, eligibility: RetryEligibility, letter: DeadLetter) -> None:
         source, record, route = letter.source, letter.record, TOPICS[letter.source.topic]
-        origin = Origin(source.topic, source.topic_id, source.partition, record.offset)
+        origin = LetterOrigin(source.topic, source.topic_id, source.partition, record.offset)
         framed = read(record.offset, record.key, record.value, 0, batched=route.batched)
-        if not gate.obstacle(origin):
+        if not eligibility.obstacle(origin):
             try:
-                self.stored += await store_again(bench, route, origin, framed)
+                self.stored += await store_again(context, route, origin, framed)
             except (InvalidValue, UnknownSchema):
                 return
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.audit.ranges import UNKNOWN, Expected, Found, Known, Range, Sums, Verdict, judge, merged
+from runbus.audit.ranges import UNKNOWN, Expected, Found, Known, Range, Verdict, VerdictSums, judge, merged
 
 RECORD = Expected(10, 100)
 WHOLE = Found(10, 10, 100, 109)
@@ -204,7 +204,7 @@ def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tup
 def test_each_record_has_one_verdict(drawn: tuple[RangeSetup, int]) -> None:
     """The sums of a partition count every record once, and are sound exactly where nothing is damaged."""
     world, committed = drawn
-    sums = Sums()
+    sums = VerdictSums()
     for part in pieces(world, Known(committed, dead=world.dead), 7):
         sums.add(part)
     assert sum(sums.offsets.values()) == len(world.truth)
@@ -215,7 +215,7 @@ def test_each_record_has_one_verdict(drawn: tuple[RangeSetup, int]) -> None:
 
 def test_what_cannot_be_checked_is_counted_in_rows_and_is_no_damage() -> None:
     """Rows that are older than the log, of another topic, or of an unknown schema make no audit fail."""
-    sums = Sums()
+    sums = VerdictSums()
     for verdict in (Verdict.EXPIRED, Verdict.COMPACTED, Verdict.UNREADABLE, Verdict.OTHER_TOPIC):
         sums.add(Range(verdict, 0, 9, offsets=0, rows=100))
     assert sums.sound

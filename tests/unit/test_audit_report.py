@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
+from runbus.audit.report import Audit, Logged, Stored, StreamSums, reconcile
 from runbus.kafka.model import StreamId
 
 STREAM = StreamId("run", "agent", 1)
@@ -15,40 +15,51 @@ STREAM = StreamId("run", "agent", 1)
 @pytest.mark.parametrize(
     ("logged", "stored", "expected"),
     [
-        pytest.param(Logged(100, 0, 0), Stored(100, 100, 100), Sums(100, 100), id="all stored"),
-        pytest.param(Logged(100, 10, 0), Stored(90, 90, 100), Sums(100, 90, dropped=10), id="drops are no loss"),
-        pytest.param(Logged(100, 0, 40), Stored(60, 60, 60), Sums(100, 60, in_flight=40), id="on the way"),
+        pytest.param(Logged(100, 0, 0), Stored(100, 100, 100), StreamSums(100, 100), id="all stored"),
+        pytest.param(Logged(100, 10, 0), Stored(90, 90, 100), StreamSums(100, 90, dropped=10), id="drops are no loss"),
+        pytest.param(Logged(100, 0, 40), Stored(60, 60, 60), StreamSums(100, 60, in_flight=40), id="on the way"),
         pytest.param(
-            Logged(100, 0, 40), Stored(80, 80, 80), Sums(100, 80, in_flight=20), id="stored, not yet committed"
+            Logged(100, 0, 40), Stored(80, 80, 80), StreamSums(100, 80, in_flight=20), id="stored, not yet committed"
         ),
-        pytest.param(Logged(100, 0, 0), Stored(99, 99, 100), Sums(100, 99, missing=1), id="lost below the cursor"),
         pytest.param(
-            Logged(100, 0, 5), Stored(90, 90, 100), Sums(100, 90, in_flight=5, missing=5), id="lost and on the way"
+            Logged(100, 0, 0), Stored(99, 99, 100), StreamSums(100, 99, missing=1), id="lost below the cursor"
         ),
-        pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), Sums(100, 101, duplicates=1), id="twice"),
-        pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), Sums(100, missing=100), id="nothing stored"),
         pytest.param(
-            Logged(100, 0, 0, dead_letters=10), Stored(90, 90, 100), Sums(100, 90, dead_letters=10), id="dead letters"
+            Logged(100, 0, 5),
+            Stored(90, 90, 100),
+            StreamSums(100, 90, in_flight=5, missing=5),
+            id="lost and on the way",
+        ),
+        pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), StreamSums(100, 101, duplicates=1), id="twice"),
+        pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), StreamSums(100, missing=100), id="nothing stored"),
+        pytest.param(
+            Logged(100, 0, 0, dead_letters=10),
+            Stored(90, 90, 100),
+            StreamSums(100, 90, dead_letters=10),
+            id="dead letters",
         ),
         pytest.param(
             Logged(100, 0, 5, dead_letters=10),
             Stored(70, 70, 100),
-            Sums(100, 70, in_flight=5, dead_letters=10, missing=15),
+            StreamSums(100, 70, in_flight=5, dead_letters=10, missing=15),
             id="dead letters excuse no other loss",
         ),
         pytest.param(
-            Logged(100, 0, 0, dead_letters=10), Stored(100, 100, 100), Sums(100, 100), id="stored by a retry since"
+            Logged(100, 0, 0, dead_letters=10),
+            Stored(100, 100, 100),
+            StreamSums(100, 100),
+            id="stored by a retry since",
         ),
-        pytest.param(Logged(), Stored(50, 50, 50), Sums(50, 50), id="retention removed the log"),
+        pytest.param(Logged(), Stored(50, 50, 50), StreamSums(50, 50), id="retention removed the log"),
         pytest.param(
             Logged(),
             Stored(45, 45, 50, dropped=5),
-            Sums(50, 45, dropped=5),
+            StreamSums(50, 45, dropped=5),
             id="and with it what the log said of drops",
         ),
     ],
 )
-def test_each_fate_is_counted_once(logged: Logged, stored: Stored, expected: Sums) -> None:
+def test_each_fate_is_counted_once(logged: Logged, stored: Stored, expected: StreamSums) -> None:
     """Each way a step can go ends in exactly one column."""
     audit = reconcile({STREAM: logged}, {STREAM: stored})
     assert audit.streams == {STREAM: expected}
@@ -79,7 +90,7 @@ def test_totals_are_the_sums_of_the_streams() -> None:
     audit = reconcile(
         {STREAM: Logged(10, 1, 0), other: Logged(20, 0, 5)}, {STREAM: Stored(9, 9, 10), other: Stored(15, 15, 15)}
     )
-    assert audit.total == Sums(30, 24, dropped=1, in_flight=5)
+    assert audit.total == StreamSums(30, 24, dropped=1, in_flight=5)
     document = audit.as_json()
     assert document["total"] == audit.total.as_dict()
     streams = document["streams"]
@@ -89,7 +100,7 @@ def test_totals_are_the_sums_of_the_streams() -> None:
 
 def test_an_unreadable_record_is_never_sound() -> None:
     """What could not be read may hide a loss, so the audit does not call it sound."""
-    assert not Audit({STREAM: Sums(1, 1)}, unreadable=1).sound
+    assert not Audit({STREAM: StreamSums(1, 1)}, unreadable=1).sound
 
 
 def test_a_dead_letter_is_no_error_by_itself() -> None:
@@ -102,4 +113,4 @@ def test_a_dead_letter_is_no_error_by_itself() -> None:
 def test_the_keys_that_scripts_read() -> None:
     """The sums have the names of the contract, and the dead letters."""
     contract = {"produced", "stored", "dropped", "in_flight", "missing", "duplicates"}
-    assert Sums().as_dict().keys() == contract | {"dead_letters"}
+    assert StreamSums().as_dict().keys() == contract | {"dead_letters"}

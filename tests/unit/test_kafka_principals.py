@@ -3,7 +3,7 @@
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.kafka.principals import PRINCIPALS, ROLES, Names, principal, principal_names
+from runbus.kafka.principals import PRINCIPALS, ROLES, ResourceNames, principal, principal_names
 from runbus.kafka.topics import TOPICS
 
 
@@ -11,7 +11,7 @@ def test_every_role_has_one_entry_with_different_rights() -> None:
     """A role is a principal, and no right is listed twice."""
     assert tuple(p.role for p in PRINCIPALS) == ROLES
     for entry in PRINCIPALS:
-        assert len({r.said(Names("runbus.")) for r in entry.rights}) == len(entry.rights)
+        assert len({r.said(ResourceNames("runbus.")) for r in entry.rights}) == len(entry.rights)
 
 
 def test_every_topic_has_somebody_who_writes_and_somebody_who_reads_it() -> None:
@@ -37,19 +37,19 @@ def test_only_its_app_writes_a_state_and_nobody_reads_and_writes_the_steps() -> 
 
 def test_names_follow_the_prefix_and_the_sinks_group() -> None:
     """What is said is what the broker knows."""
-    sink = [right.said(Names("t.", "loaders")) for right in principal("sink").rights]
+    sink = [right.said(ResourceNames("t.", "loaders")) for right in principal("sink").rights]
     assert "Read on Topic t.steps" in sink
     assert "Read on Group loaders" in sink
-    assert "Read on Group t.sink" in [right.said(Names("t.")) for right in principal("sink").rights]
-    episodes = [right.said(Names("t.")) for right in principal("episodes").rights]
+    assert "Read on Group t.sink" in [right.said(ResourceNames("t.")) for right in principal("sink").rights]
+    episodes = [right.said(ResourceNames("t.")) for right in principal("episodes").rights]
     assert "Write on TransactionalId t.episodes-t.steps-*" in episodes
-    assert "Alter on Cluster kafka-cluster" in [right.said(Names("t.")) for right in principal("admin").rights]
+    assert "Alter on Cluster kafka-cluster" in [right.said(ResourceNames("t.")) for right in principal("admin").rights]
 
 
 def test_without_a_prefix_the_admin_has_every_topic() -> None:
     """A prefix of nothing is no prefixed right for Kafka; `*` is."""
-    assert "Create on Topic *" in [right.said(Names("")) for right in principal("admin").rights]
-    assert "Write on Topic steps" in [right.said(Names("")) for right in principal("recorder").rights]
+    assert "Create on Topic *" in [right.said(ResourceNames("")) for right in principal("admin").rights]
+    assert "Write on Topic steps" in [right.said(ResourceNames("")) for right in principal("recorder").rights]
 
 
 def test_principals_have_names_of_the_installation() -> None:

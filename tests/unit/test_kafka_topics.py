@@ -23,7 +23,7 @@ from runbus.schemas.avsc import NAMES
 
 
 def test_the_names_and_cleanup_are_the_contract() -> None:
-    """Names, cleanup and partitioning are what other parts and people rely on."""
+    """ResourceNames, cleanup and partitioning are what other parts and people rely on."""
     assert {t.name: (t.cleanup, t.partitioned) for t in TOPICS} == {
         "runs": ("compact", True),
         "steps": ("delete", True),

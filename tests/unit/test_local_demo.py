@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbus.audit.report import Audit, Logged, Stored, Sums, reconcile
+from runbus.audit.report import Audit, Logged, Stored, StreamSums, reconcile
 from runbus.kafka.model import StreamId
 from runbus.local.demo import DemoResult, Episodes
 
@@ -44,9 +44,9 @@ def test_finalised_episodes_are_told_beside_the_success() -> None:
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (DemoResult(Audit({STREAM: Sums(9, 8, missing=1)})), "1 steps are missing"),
-        (DemoResult(Audit({STREAM: Sums(9, 10, duplicates=1)})), "1 are stored twice"),
-        (DemoResult(Audit({STREAM: Sums(9, 8, in_flight=1)})), "1 steps are still in flight"),
+        (DemoResult(Audit({STREAM: StreamSums(9, 8, missing=1)})), "1 steps are missing"),
+        (DemoResult(Audit({STREAM: StreamSums(9, 10, duplicates=1)})), "1 are stored twice"),
+        (DemoResult(Audit({STREAM: StreamSums(9, 8, in_flight=1)})), "1 steps are still in flight"),
         (DemoResult(Audit({}), ("agent-0 failed",)), "agent-0 failed"),
         (DemoResult(reconcile({STREAM: Logged(9)}, {STREAM: Stored(9, 9, 9)})), "never said its end"),
         (DemoResult(Audit({}), episodes=Episodes(3, 2, 0)), "3 have ended, 2 are finalised"),

@@ -24,7 +24,7 @@ from runbus.config.errors import RunBusError
 from runbus.kafka.admin import ask_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import BrokerUnavailable
-from runbus.kafka.principals import CLUSTER, EVERYTHING, PRINCIPALS, Names, Right, Role
+from runbus.kafka.principals import CLUSTER, EVERYTHING, PRINCIPALS, ResourceNames, Right, Role
 from runbus.kafka.rights import OPERATIONS
 from runbus.kafka.settings import KafkaSettings
 
@@ -78,7 +78,7 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
         BrokerUnavailable: no answer.
         AclsRefused: no right to see them, or the broker has no authorizer.
     """
-    names = Names(settings.topic_prefix, group)
+    names = ResourceNames(settings.topic_prefix, group)
     there = _found(settings, principals)
     if not there:
         _may_look(settings)
@@ -108,7 +108,7 @@ def apply_acls(
         BrokerUnavailable: no answer.
         AclsRefused: no right to change them, or the broker has no authorizer.
     """
-    names = Names(settings.topic_prefix, group)
+    names = ResourceNames(settings.topic_prefix, group)
     there = _found(settings, principals)
     wanted = _wanted(principals, names)
     missing = list(dict.fromkeys(binding for _, _, binding in wanted if binding not in there))
@@ -127,7 +127,7 @@ def apply_acls(
     ]
 
 
-def binding(principal: str, right: Right, names: Names) -> AclBinding:
+def binding(principal: str, right: Right, names: ResourceNames) -> AclBinding:
     """Return a right as Kafka's client takes it."""
     return AclBinding(
         _RESOURCES[right.resource],
@@ -155,7 +155,7 @@ def everything_of(principal: str) -> AclBindingFilter:
     )
 
 
-def _wanted(principals: Mapping[Role, str], names: Names) -> list[tuple[str, Right, AclBinding]]:
+def _wanted(principals: Mapping[Role, str], names: ResourceNames) -> list[tuple[str, Right, AclBinding]]:
     return [(p.role, right, binding(principals[p.role], right, names)) for p in PRINCIPALS for right in p.rights]
 
 

@@ -52,7 +52,7 @@ class Right:
     why: str
     prefixed: bool = False
 
-    def on(self, names: Names) -> str:
+    def on(self, names: ResourceNames) -> str:
         """Return the full name of the thing."""
         if self.resource == "Cluster":
             return CLUSTER
@@ -62,14 +62,14 @@ class Right:
             return f"{names.prefix}{self.name}-{names.prefix}{STEPS.name}-"
         return names.prefix + self.name or EVERYTHING
 
-    def said(self, names: Names) -> str:
+    def said(self, names: ResourceNames) -> str:
         """Return it as one reads it: `Write on Topic runbus.steps`."""
         name = self.on(names)
         return f"{self.operation} on {self.resource} {name}{'*' if self.prefixed and name != EVERYTHING else ''}"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ResourceNames:
     """What an installation calls its things.
 
     Attributes:

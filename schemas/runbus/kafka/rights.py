@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
 from runbus.kafka.errors import RightMissing
-from runbus.kafka.principals import Names, Operation, Right, Role, principal
+from runbus.kafka.principals import Operation, ResourceNames, Right, Role, principal
 from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
@@ -44,13 +44,13 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
         RightMissing: see above.
         KafkaException: the broker cannot be asked.
     """
-    names = Names(settings.topic_prefix, group)
+    names = ResourceNames(settings.topic_prefix, group)
     missing = [right.said(names) for right in lacking(admin, principal(role).rights, names)]
     if missing:
         raise RightMissing(settings, missing)
 
 
-def lacking(admin: AdminClient, rights: Iterable[Right], names: Names) -> Iterator[Right]:
+def lacking(admin: AdminClient, rights: Iterable[Right], names: ResourceNames) -> Iterator[Right]:
     """Yield those of the rights that the broker says this user does not have. Raises KafkaException."""
     wanted = list(rights)
     allowed = {

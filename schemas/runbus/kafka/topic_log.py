@@ -16,7 +16,7 @@ from runbus.kafka.commit_metadata import counted_in
 from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, TopicRefused
 from runbus.kafka.model import LogShrank
 from runbus.kafka.next_step import NextStep, cause_of, next_step
-from runbus.kafka.principals import SINK_GROUP, Names, Right
+from runbus.kafka.principals import SINK_GROUP, ResourceNames, Right
 from runbus.kafka.rights import lacking
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import Topic
@@ -229,6 +229,9 @@ def _translated(settings: KafkaSettings, topic: str, group: str) -> Iterator[Non
 
 
 def _check_group(settings: KafkaSettings, group: str) -> None:
-    names, right = Names(settings.topic_prefix, group), Right("Group", SINK_GROUP, "Describe", "the sink's offsets")
+    names, right = (
+        ResourceNames(settings.topic_prefix, group),
+        Right("Group", SINK_GROUP, "Describe", "the sink's offsets"),
+    )
     if list(lacking(admin_client(settings), [right], names)):
         raise RightMissing(settings, [right.said(names)])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbus.config.document import renewed, table
-from runbus.kafka.principals import PRINCIPALS, Names
+from runbus.kafka.principals import PRINCIPALS, ResourceNames
 from runbus.kafka.topics import DAY_MS, MINUTE_MS, TOPICS
 from runbus.schemas.avsc import NAMES, schema
 
@@ -60,7 +60,7 @@ def _type(node: str | Mapping[str, Any]) -> str:
 
 def rights_table() -> str:
     """Return the catalogue of principals and their rights as a Markdown table, names with the default prefix."""
-    names = Names("runbus.")
+    names = ResourceNames("runbus.")
     rows = [
         (f"`{p.role}`" if first else "", f"`{right.said(names)}`", right.why)
         for p in PRINCIPALS

@@ -182,7 +182,7 @@ def merged(ranges: Iterable[Range]) -> Iterator[Range]:
 
 
 @dataclass(slots=True)
-class Sums:
+class VerdictSums:
     """How many offsets, and how many rows, have each verdict."""
 
     offsets: Counter[Verdict] = field(default_factory=Counter)

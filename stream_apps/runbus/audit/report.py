@@ -38,7 +38,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class StreamSums:
     """Steps by their fate: produced = stored - duplicates + dropped + in_flight + dead_letters + missing."""
 
     produced: int = 0
@@ -49,12 +49,12 @@ class Sums:
     missing: int = 0
     duplicates: int = 0
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Sums)))
+    def __add__(self, other: StreamSums) -> StreamSums:
+        return StreamSums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(StreamSums)))
 
     def as_dict(self) -> dict[str, int]:
         """Return the sums by name."""
-        return {f.name: getattr(self, f.name) for f in fields(Sums)}
+        return {f.name: getattr(self, f.name) for f in fields(StreamSums)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ class Audit:
             missing where a later record of the stream shows that there were some.
     """
 
-    streams: Mapping[StreamId, Sums]
+    streams: Mapping[StreamId, StreamSums]
     unreadable: int = 0
     unfinished: frozenset[StreamId] = frozenset()
     unreadable_letters: int = 0
 
     @property
-    def total(self) -> Sums:
+    def total(self) -> StreamSums:
         """The sums of all streams."""
-        return sum(self.streams.values(), Sums())
+        return sum(self.streams.values(), StreamSums())
 
     @property
     def settled(self) -> bool:
@@ -116,13 +116,13 @@ def reconcile(
     return Audit(streams, unreadable, unfinished, unreadable_letters)
 
 
-def _sums(log: Logged, store: Stored) -> Sums:
+def _sums(log: Logged, store: Stored) -> StreamSums:
     # Retention may have removed the log's part of a stored stream: the rows know its seq and its drops too.
     produced, dropped = max(log.produced, store.next_seq), max(log.dropped, store.dropped)
     gap = produced - dropped - store.distinct
     dead_letters = min(max(gap, 0), log.dead_letters)  # a retry may have stored some since
     in_flight = min(max(gap, 0) - dead_letters, log.pending)
-    return Sums(
+    return StreamSums(
         produced=produced,
         stored=store.rows,
         dropped=dropped,

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clickhouse_connect.driver.client import Client
 
-from runbus.audit.letters import letters_under_way
+from runbus.audit.dead_letters import letters_under_way
 from runbus.audit.log import Dead, LogReader
 from runbus.audit.report import Audit, Stored, reconcile
 from runbus.audit.tables import TopicTables, connected
 from runbus.clickhouse import tables
 from runbus.clickhouse.asking import asking
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.queries import query
-from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
-from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import open_topic
 from runbus.kafka.topics import DEAD_LETTERS, STEPS
-from runbus.schemas.codec import Codec
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Where both sides of the comparison are. `group` is the consumer group of the sink."""
-
-    kafka: KafkaSettings
-    clickhouse: ClickHouseSettings
-    codec: Codec
-    group: str
-
-
-def audit(sides: Sides, run: str | None = None, on_progress: OnProgress = unseen) -> Audit:
+def audit(installation: Installation, run: str | None = None, on_progress: OnProgress = unseen) -> Audit:
     """Compare the log with ClickHouse, for all runs or one; reads the steps topic from end to end.
 
     Raises:
         BrokerUnavailable, TopicMissing: the log cannot be read.
         StoreError: ClickHouse cannot be asked.
     """
-    log = LogReader(sides.kafka, sides.codec, sides.group)
+    log = LogReader(installation.kafka, installation.codec, installation.group)
     committed = log.committed(STEPS)
-    with connected(sides.clickhouse) as client:
-        dead = _dead(sides, client, on_progress)
+    with connected(installation.clickhouse) as client:
+        dead = _dead(installation, client, on_progress)
         on_progress("counting rows in ClickHouse", 0)
         stored = _stored(client, run)
         on_progress("counting rows in ClickHouse", 1, 1)
@@ -50,13 +36,13 @@ def audit(sides: Sides, run: str | None = None, on_progress: OnProgress = unseen
     return reconcile(logged, stored, log.unreadable, log.unreadable_letters)
 
 
-def _dead(sides: Sides, client: Client, on_progress: OnProgress) -> Dead:
+def _dead(installation: Installation, client: Client, on_progress: OnProgress) -> Dead:
     """Return the records of steps and runs that the sink could not store. Asked before the rows: see `reconcile`."""
-    with open_topic(sides.kafka, DEAD_LETTERS, sides.group) as letters:
+    with open_topic(installation.kafka, DEAD_LETTERS, installation.group) as letters:
         under_way = letters_under_way(letters, on_progress)
     found: dict[str, dict[int, set[int]]] = {}
     for stored in (tables.STEPS, tables.RUNS):
-        with open_topic(sides.kafka, stored.topic, sides.group) as log:
+        with open_topic(installation.kafka, stored.topic, installation.group) as log:
             topic = TopicTables(client, stored, log.name, log.id)
             buried = {p: topic.dead(p) | under_way.get(log.id, {}).get(p, set()) for p in log.partitions}
             found[stored.topic] = {p: topic.without_rows(p, offsets) for p, offsets in buried.items()}

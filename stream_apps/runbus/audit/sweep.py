@@ -14,10 +14,10 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Message
 
-from runbus.audit.letters import letters_under_way
-from runbus.audit.ranges import UNKNOWN, Expected, Known, Range, Sums, Verdict, judge, merged
-from runbus.audit.run import Sides
+from runbus.audit.dead_letters import letters_under_way
+from runbus.audit.ranges import UNKNOWN, Expected, Known, Range, Verdict, VerdictSums, judge, merged
 from runbus.audit.tables import TopicTables, connected
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.errors import InvalidValue, RunBusError
 from runbus.config.progress import OnProgress, unseen
@@ -69,7 +69,7 @@ class Audited:
     start: int = 0
     end: int = 0
     committed: int = 0
-    sums: Sums = field(default_factory=Sums)
+    sums: VerdictSums = field(default_factory=VerdictSums)
 
     def as_dict(self) -> dict[str, int | str]:
         """Return it by name, as JSON has it."""
@@ -88,7 +88,7 @@ class RangeAudit:
     """One audit of every offset.
 
     Args:
-        sides: the log and ClickHouse.
+        installation: the log and ClickHouse.
         topics: those to audit.
         piece: offsets that are compared at a time.
         on_progress: takes how many offsets of a topic are compared.
@@ -99,21 +99,21 @@ class RangeAudit:
 
     def __init__(
         self,
-        sides: Sides,
+        installation: Installation,
         topics: Iterable[StoredTopic] = STORED_TOPICS,
         piece: int = PIECE,
         on_progress: OnProgress = unseen,
     ) -> None:
-        self._sides = sides
+        self._installation = installation
         self._topics = tuple(topics)
         self._piece = piece
         self._on_progress = on_progress
         self.partitions: list[Audited] = []
 
     @property
-    def total(self) -> Sums:
+    def total(self) -> VerdictSums:
         """The sums of all partitions so far."""
-        total = Sums()
+        total = VerdictSums()
         for partition in self.partitions:
             total.offsets += partition.sums.offsets
             total.rows += partition.sums.rows
@@ -127,11 +127,11 @@ class RangeAudit:
             StoreError: ClickHouse cannot be asked.
             TopicChanged: what was yielded of the last topic is worth nothing.
         """
-        kafka, group = self._sides.kafka, self._sides.group
-        with connected(self._sides.clickhouse) as client:
+        kafka, group = self._installation.kafka, self._installation.group
+        with connected(self._installation.clickhouse) as client:
             for stored in self._topics:
                 with open_topic(kafka, stored.topic, group) as log, open_topic(kafka, DEAD_LETTERS, group) as letters:
-                    topic = _Topic(stored, log, self._sides.codec, client, _Compared(log, self._on_progress))
+                    topic = _Topic(stored, log, self._installation.codec, client, _Compared(log, self._on_progress))
                     yield from self._topic(topic, letters)
                 if topic_id(kafka, log.name) != log.id:
                     raise TopicChanged(f"{log.name} was created anew during its audit: run the audit again")
@@ -180,7 +180,7 @@ class _Compared:
 
 
 class _Topic:
-    """Both sides of one topic."""
+    """Both installation of one topic."""
 
     def __init__(self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client, compared: _Compared) -> None:
         self.stored = stored

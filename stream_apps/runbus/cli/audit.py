@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from runbus.audit.ranges import DAMAGE, Sums
-from runbus.audit.report import Audit
-from runbus.audit.run import Sides, audit
+from runbus.audit.ranges import DAMAGE
+from runbus.audit.report import Audit, StreamSums
+from runbus.audit.run import audit
 from runbus.audit.sweep import Finding, RangeAudit
 from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Count, Json, complain, print_json, print_json_list, print_table, say
 from runbus.cli.progress import progress
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.config.options import AUDIT_RANGES, AUDIT_TOPIC, RUN
 from runbus.sink import SinkSettings
@@ -42,8 +43,8 @@ def command(
     topics = STORED_TOPICS if topic is None else (_stored(topic),)
     current = settings(context)
     group = SinkSettings.load(current.sources).group
-    sides = Sides(current.kafka, current.clickhouse, current.codec, group)
-    sound = _audit_ranges(sides, topics, as_json) if ranges else _audit_streams(sides, run, as_json)
+    installation = Installation(current.kafka, current.clickhouse, current.codec, group)
+    sound = _audit_ranges(installation, topics, as_json) if ranges else _audit_streams(installation, run, as_json)
     raise typer.Exit(0 if sound else 1)
 
 
@@ -54,9 +55,9 @@ def _stored(topic: str) -> StoredTopic:
     return found[topic]
 
 
-def _audit_streams(sides: Sides, run: str | None, as_json: bool) -> bool:
+def _audit_streams(installation: Installation, run: str | None, as_json: bool) -> bool:
     with progress() as on_progress:
-        result = audit(sides, run, on_progress)
+        result = audit(installation, run, on_progress)
     if as_json:
         print_json(result.as_json())
     else:
@@ -81,9 +82,9 @@ def print_audit(result: Audit) -> None:
     print_table(columns, [*rows, ("total", *map(Count, result.total.as_dict().values()))])
 
 
-def _audit_ranges(sides: Sides, topics: Sequence[StoredTopic], as_json: bool) -> bool:
+def _audit_ranges(installation: Installation, topics: Sequence[StoredTopic], as_json: bool) -> bool:
     with progress(beside_output=as_json) as on_progress:
-        result = RangeAudit(sides, topics, on_progress=on_progress)
+        result = RangeAudit(installation, topics, on_progress=on_progress)
         if as_json:
             print_json_list("ranges", (finding.as_dict() for finding in result.findings()), lambda: _summary(result))
             return result.total.sound
@@ -114,7 +115,7 @@ def _damage(result: RangeAudit) -> tuple[list[Finding], int]:
 
 
 def _print_ranges(result: RangeAudit, shown: list[Finding], more: int) -> None:
-    columns = [name.upper().replace("_", " ") for name in Sums().as_dict()]
+    columns = [name.upper().replace("_", " ") for name in StreamSums().as_dict()]
     rows = [(f"{p.topic}:{p.partition}", *map(Count, p.sums.as_dict().values())) for p in result.partitions]
     print_table(["PARTITION", *columns], [*rows, ("total", *map(Count, result.total.as_dict().values()))])
     if shown:

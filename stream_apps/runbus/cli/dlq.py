@@ -11,16 +11,16 @@ from typing import Annotated
 
 import typer
 
-from runbus.audit.run import Sides
 from runbus.cli.context import Settings, settings
 from runbus.cli.option import option
 from runbus.cli.output import Count, Json, complain, print_json, print_table, say
+from runbus.clickhouse.installation import Installation
 from runbus.config.errors import ConfigError, RunBusError
 from runbus.config.options import DLQ_ALL, DLQ_RAW, DLQ_TOPIC, LIMIT, RUN
-from runbus.dead_letters.letters import FullLetter, Letter
-from runbus.dead_letters.preview import as_text, decoded, hexdump
-from runbus.dead_letters.run import Outcome, letters, retry, routes_of
 from runbus.sink import SinkSettings
+from runbus.sink.dead_letters.commands import RetryOutcome, letters, retry, routes_of
+from runbus.sink.dead_letters.preview import as_text, decoded, hexdump
+from runbus.sink.dead_letters.stored_letters import StoredLetter, StoredLetterDetail
 
 log = logging.getLogger(__name__)
 group = typer.Typer(
@@ -105,15 +105,17 @@ def retry_(
         raise ConfigError("name the letters to retry, or give --all (with --topic: all about one topic)")
     current = settings(context)
     topics = [_full_name(current, topic)] if topic else list(routes_of(current.kafka.topic_prefix))
-    sides = Sides(current.kafka, current.clickhouse, current.codec, SinkSettings.load(current.sources).group)
-    outcomes: list[Outcome] = []
+    installation = Installation(
+        current.kafka, current.clickhouse, current.codec, SinkSettings.load(current.sources).group
+    )
+    outcomes: list[RetryOutcome] = []
 
-    def report(outcome: Outcome) -> None:
+    def report(outcome: RetryOutcome) -> None:
         outcomes.append(outcome)
         log.info("dlq.%s key=%s %s", outcome.result, outcome.key, outcome.reason)
 
     try:
-        retry(sides, keys or (), topics if every else (), report)
+        retry(installation, keys or (), topics if every else (), report)
     except BaseException:
         if outcomes:  # what was done until then, also if it was stopped
             _print_outcomes(outcomes, as_json=as_json)
@@ -122,7 +124,7 @@ def retry_(
     raise typer.Exit(0 if all(x.result in ("stored", "already") for x in outcomes) else 1)
 
 
-def _print_outcomes(outcomes: list[Outcome], *, as_json: bool) -> None:
+def _print_outcomes(outcomes: list[RetryOutcome], *, as_json: bool) -> None:
     if as_json:
         print_json([{"key": x.key, **asdict(x.origin), "result": x.result, "reason": x.reason} for x in outcomes])
         return
@@ -136,11 +138,11 @@ def _full_name(current: Settings, topic: str) -> str:
     return topic if not topic or topic.startswith(prefix) else prefix + topic
 
 
-def _status(letter: Letter) -> str:
+def _status(letter: StoredLetter) -> str:
     return "stored" if letter.stored else "dead"
 
 
-def _summary(letter: Letter) -> dict[str, object]:
+def _summary(letter: StoredLetter) -> dict[str, object]:
     return {
         "key": letter.key,
         **asdict(letter.origin),
@@ -154,7 +156,7 @@ def _summary(letter: Letter) -> dict[str, object]:
     }
 
 
-def _everything(full: FullLetter) -> dict[str, object]:
+def _everything(full: StoredLetterDetail) -> dict[str, object]:
     value = full.value
     return {
         **_summary(full.letter),
@@ -171,7 +173,7 @@ def _everything(full: FullLetter) -> dict[str, object]:
     }
 
 
-def _facts(full: FullLetter) -> dict[str, object]:
+def _facts(full: StoredLetterDetail) -> dict[str, object]:
     """Return what a person reads first; what a letter does not have is left out."""
     letter = full.letter
     facts = {
@@ -191,7 +193,7 @@ def _facts(full: FullLetter) -> dict[str, object]:
 _SAID = ("error", "component", "key", "schema_id")
 
 
-def _save(path: Path, full: FullLetter) -> None:
+def _save(path: Path, full: StoredLetterDetail) -> None:
     if full.value is None:
         raise RunBusError(f"{full.letter.key}: the record had no value, so there is nothing to write to {path}")
     try:

@@ -79,7 +79,7 @@ def _least(one: float, other: float) -> float:
     return one if one <= other or math.isnan(one) else other
 
 
-class Piece(NamedTuple):
+class EpisodePart(NamedTuple):
     """The rows of a batch that are of one episode."""
 
     env: int
@@ -88,7 +88,7 @@ class Piece(NamedTuple):
     rows: Episode
 
 
-def pieces(segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, masked: bool) -> Iterator[Piece]:
+def pieces(segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, masked: bool) -> Iterator[EpisodePart]:
     """Yield segments as pieces.
 
     Args:
@@ -109,7 +109,7 @@ def pieces(segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, 
         rows = Episode(*values)
         if sums:
             rows.extras = sums.get(index if chosen is None else chosen[index], {})
-        yield Piece(env, episode, "terminated" if over else "truncated" if cut else None, rows)
+        yield EpisodePart(env, episode, "terminated" if over else "truncated" if cut else None, rows)
 
 
 def extra_sums(segs: Segments, extras: tuple[Extra, ...]) -> dict[int, dict[str, float]]:

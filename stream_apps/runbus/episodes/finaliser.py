@@ -24,9 +24,9 @@ from collections import OrderedDict
 
 import numpy as np
 
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.episodes.state import decode_stream, encode_stream, stream_of
-from runbus.episodes.stream import Finished, Stream
+from runbus.episodes.stream import EpisodeStream, StreamEnd
 from runbus.episodes.timers import Timers
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import EPISODES
@@ -42,11 +42,11 @@ class EpisodesCore:
         policy: how long it waits.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self._policy = policy or Policy()
-        self._streams: dict[StreamId, Stream] = {}
+    def __init__(self, policy: FinaliserPolicy | None = None) -> None:
+        self._policy = policy or FinaliserPolicy()
+        self._streams: dict[StreamId, EpisodeStream] = {}
         self._attempts: dict[tuple[str, str], set[int]] = {}
-        self._finished: OrderedDict[StreamId, Finished] = OrderedDict()
+        self._finished: OrderedDict[StreamId, StreamEnd] = OrderedDict()
         self._timers = Timers()
         self._dirty: dict[StreamId, None] = {}
         self._counts = {"duplicates": 0, "late_steps": 0, "revisions": 0}
@@ -55,7 +55,7 @@ class EpisodesCore:
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one stream's state back. Raises ValueError if it is not one."""
-        stream = Stream(stream_of(key), self._policy)
+        stream = EpisodeStream(stream_of(key), self._policy)
         decode_stream(stream, value)
         self._add(stream)
         self._timers.set(stream)
@@ -84,7 +84,7 @@ class EpisodesCore:
         identity = StreamId(event.run_id, event.agent_id, event.attempt)
         if event.kind != "FINISHED" or identity in self._finished:
             return NOTHING
-        finished = self._finished[identity] = Finished(event.produced, appended_ms)
+        finished = self._finished[identity] = StreamEnd(event.produced, appended_ms)
         if len(self._finished) > self._policy.max_finished:
             self._finished.popitem(last=False)
         stream = self._streams.get(identity)
@@ -130,8 +130,8 @@ class EpisodesCore:
 
     # --- streams --------------------------------------------------------------------------------------------------
 
-    def _begin(self, identity: StreamId, now_ms: int) -> Stream:
-        stream = Stream(identity, self._policy)
+    def _begin(self, identity: StreamId, now_ms: int) -> EpisodeStream:
+        stream = EpisodeStream(identity, self._policy)
         stream.finished = self._finished.get(identity)
         stream.last_ms = now_ms
         self._add(stream)
@@ -145,12 +145,12 @@ class EpisodesCore:
                 self._timers.set(older)
         return stream
 
-    def _add(self, stream: Stream) -> None:
+    def _add(self, stream: EpisodeStream) -> None:
         identity = stream.identity
         self._streams[identity] = stream
         self._attempts.setdefault(identity[:2], set()).add(identity.attempt)
 
-    def _finish(self, stream: Stream) -> list[EpisodeFinalized]:
+    def _finish(self, stream: EpisodeStream) -> list[EpisodeFinalized]:
         """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end."""
         finished = stream.finished
         if finished is None or not (stream.ended or stream.received.next_seq >= finished.produced):
@@ -159,7 +159,7 @@ class EpisodesCore:
             return []
         return stream.end(max(stream.last_ms, finished.appended_ms))
 
-    def _fire(self, stream: Stream, due_ms: int) -> list[EpisodeFinalized]:
+    def _fire(self, stream: EpisodeStream, due_ms: int) -> list[EpisodeFinalized]:
         """Do what is due for a stream at `due_ms`, and set its next timer."""
         policy, identity = self._policy, stream.identity
         self._dirty[identity] = None
@@ -183,7 +183,7 @@ class EpisodesCore:
         if not attempts:
             del self._attempts[identity[:2]]
 
-    def _emissions(self, stream: Stream, events: list[EpisodeFinalized]) -> tuple[Emission, ...]:
+    def _emissions(self, stream: EpisodeStream, events: list[EpisodeFinalized]) -> tuple[Emission, ...]:
         self._counts["revisions"] += sum(event.revision > 1 for event in events)
         key = f"{stream.identity.run_id}/{stream.identity.agent_id}".encode()
         return tuple(Emission(EPISODES, key, event) for event in events)

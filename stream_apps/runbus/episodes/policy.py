@@ -13,7 +13,7 @@ CLOCK_SLACK_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class FinaliserPolicy:
     """Durations in milliseconds of stream time.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runbus.config import catalogue as c
 from runbus.config.sources import Sources
 from runbus.episodes.finaliser import EpisodesCore
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
 from runbus.streams.api import StreamApp
@@ -23,9 +23,9 @@ def episodes_process(sources: Sources) -> ProcessSpec:
     return stream_process(app, settings, values)
 
 
-def load_policy(sources: Sources) -> Policy:
+def load_policy(sources: Sources) -> FinaliserPolicy:
     """Read and check the RUNBUS_EPISODES_* settings. Raises ConfigError naming the variable and the bad value."""
-    return Policy(
+    return FinaliserPolicy(
         idle_ms=int(sources.get(c.EPISODES_IDLE_SECONDS) * 1000),
         grace_ms=int(sources.get(c.EPISODES_GRACE_SECONDS) * 1000),
         remember_ms=int(sources.get(c.EPISODES_REMEMBER_HOURS) * 3_600_000),

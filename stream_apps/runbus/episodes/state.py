@@ -19,7 +19,7 @@ from runbus.episodes.episode import Episode
 from runbus.episodes.open_episodes import FLOATS, INTS
 from runbus.episodes.policy import MAX_ENVS
 from runbus.episodes.runs import Run
-from runbus.episodes.stream import Finished, Stream
+from runbus.episodes.stream import EpisodeStream, StreamEnd
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
 from runbus.streams.sequence import SequenceTracker
@@ -44,14 +44,14 @@ def stream_of(key: bytes) -> StreamId:
     return StreamId(run_id, agent_id, int(attempt))
 
 
-def encode_stream(stream: Stream) -> bytes:
+def encode_stream(stream: EpisodeStream) -> bytes:
     """Return a stream as bytes."""
     stream.prune(stream.last_ms)
     sequence, opened = stream.received.encode(), stream.open
     envs, ints, floats = opened.known()
     late = list(stream.late.values())
     runs = [(env, *run) for env, found in stream.runs.by_env.items() for run in found]
-    finished = stream.finished or Finished(-1, -1)
+    finished = stream.finished or StreamEnd(-1, -1)
     head = _HEAD.pack(
         _VERSION,
         stream.ended,
@@ -98,7 +98,7 @@ def _late_bytes(one: Closed) -> bytes:
     return b"".join([head, _COUNT.pack(len(one.said)), *(_GAP.pack(*gap) for gap in one.said)])
 
 
-def decode_stream(stream: Stream, data: bytes) -> None:
+def decode_stream(stream: EpisodeStream, data: bytes) -> None:
     """Fill an empty stream with what `encode_stream` wrote. Raises ValueError if it is something else."""
     try:
         _decode(stream, data)
@@ -106,13 +106,13 @@ def decode_stream(stream: Stream, data: bytes) -> None:
         raise ValueError(f"{len(data)} bytes are no state of an episode stream: {error}") from error
 
 
-def _decode(stream: Stream, data: bytes) -> None:
+def _decode(stream: EpisodeStream, data: bytes) -> None:
     version, ended, superseded, last_ms, produced, appended_ms, size, envs, late, runs = _HEAD.unpack_from(data)
     if version != _VERSION:
         raise ValueError(f"version {version} of the state, this version reads {_VERSION}")
     rest = _Rest(data, _HEAD.size)
     stream.ended, stream.superseded, stream.last_ms = ended, superseded, last_ms
-    stream.finished = Finished(produced, appended_ms) if produced >= 0 else None
+    stream.finished = StreamEnd(produced, appended_ms) if produced >= 0 else None
     stream.received = SequenceTracker.decode(rest.take(size))
     index, ints = rest.array("<i8", envs), rest.array("<i8", envs * INTS)
     floats = rest.array("<f8", envs * FLOATS)

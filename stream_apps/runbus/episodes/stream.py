@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.episodes.closed import Closed
-from runbus.episodes.episode import Piece, extra_sums, pieces
+from runbus.episodes.episode import EpisodePart, extra_sums, pieces
 from runbus.episodes.open_episodes import LAST_SEQ, NEWEST, OpenEpisodes
-from runbus.episodes.policy import CLOCK_SLACK_MS, MAX_ENVS, Policy
+from runbus.episodes.policy import CLOCK_SLACK_MS, MAX_ENVS, FinaliserPolicy
 from runbus.episodes.runs import Gap, Run, Runs
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
@@ -24,7 +24,7 @@ _REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class StreamEnd:
     """What a FINISHED event says: how many steps the stream has, and when the broker took the event."""
 
     produced: int
@@ -32,7 +32,7 @@ class Finished:
 
 
 @dataclass(slots=True)
-class Outcome:
+class BatchOutcome:
     """What came of a batch: events in order, and the rows that could not be used, by why."""
 
     events: list[EpisodeFinalized] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Outcome:
         return "; ".join(shown) + (f"; and {hidden} more reasons" if hidden else "")
 
 
-class Stream:
+class EpisodeStream:
     """One stream.
 
     Attributes:
@@ -64,7 +64,7 @@ class Stream:
         scheduled: when its timer fires, or None.
     """
 
-    def __init__(self, identity: StreamId, policy: Policy) -> None:
+    def __init__(self, identity: StreamId, policy: FinaliserPolicy) -> None:
         self.identity = identity
         self.policy = policy
         self.received = SequenceTracker()
@@ -72,7 +72,7 @@ class Stream:
         self.runs = Runs()
         self.late: dict[tuple[int, int], Closed] = {}
         self.last_ms = 0
-        self.finished: Finished | None = None
+        self.finished: StreamEnd | None = None
         self.ended = False
         self.superseded = False
         self.scheduled: int | None = None
@@ -86,9 +86,9 @@ class Stream:
 
     # --- a batch --------------------------------------------------------------------------------------------------
 
-    def take(self, batch: StepBatch, now_ms: int) -> Outcome:
+    def take(self, batch: StepBatch, now_ms: int) -> BatchOutcome:
         """Take a batch at stream time `now_ms`."""
-        outcome = Outcome()
+        outcome = BatchOutcome()
         self.last_ms = now_ms
         first_seq, known = batch.header.first_seq, self.received.next_seq
         gaps_before = tuple(self.received.gaps)
@@ -123,7 +123,7 @@ class Stream:
             if newest >= 0:
                 self.runs.by_env[env] = [Run(last, last, newest, newest)]
 
-    def _usable(self, segs: Segments, batch: StepBatch, arrival: Arrival, outcome: Outcome) -> Segments | None:
+    def _usable(self, segs: Segments, batch: StepBatch, arrival: Arrival, outcome: BatchOutcome) -> Segments | None:
         """Refuse rows that no recorder writes; return the segments of the others."""
         envs = segs.env.tolist()  # lists are faster than arrays of a few values
         if (
@@ -164,7 +164,7 @@ class Stream:
             for env, first, last, episode in zip(*(column[plain].tolist() for column in columns), strict=True):
                 self.runs.add(env, Run(first, last, episode, episode), self.received.gaps)
 
-    def _piece(self, piece: Piece, known: int, now_ms: int, closed: list[Closed], outcome: Outcome) -> None:
+    def _piece(self, piece: EpisodePart, known: int, now_ms: int, closed: list[Closed], outcome: BatchOutcome) -> None:
         """Take the rows of one episode. `known` is one past the highest seq that had arrived before the batch."""
         env, episode, reason, rows = piece
         newest, is_open = self.open.newest(env)
@@ -175,7 +175,7 @@ class Stream:
         elif episode == newest and is_open:
             whole = self.open.load(env)
             whole.merge(rows)
-            self._open_or_close(Piece(env, episode, reason, whole), now_ms, closed)
+            self._open_or_close(EpisodePart(env, episode, reason, whole), now_ms, closed)
         else:
             if not self._late_piece(piece, known, now_ms, closed, outcome):
                 return
@@ -185,7 +185,7 @@ class Stream:
             run = Run(rows.first_seq, rows.last_seq, episode, episode)
             self.runs.add(env, run, self.received.gaps)
 
-    def _open_or_close(self, piece: Piece, now_ms: int, closed: list[Closed]) -> None:
+    def _open_or_close(self, piece: EpisodePart, now_ms: int, closed: list[Closed]) -> None:
         env, episode, reason, rows = piece
         if reason is None:
             self.open.store(env, episode, rows, now_ms)
@@ -193,7 +193,9 @@ class Stream:
             self.open.over(env, episode, rows.last_seq)
             closed.append(Closed(env, episode, rows, reason, now_ms))
 
-    def _late_piece(self, piece: Piece, known: int, now_ms: int, closed: list[Closed], outcome: Outcome) -> bool:
+    def _late_piece(
+        self, piece: EpisodePart, known: int, now_ms: int, closed: list[Closed], outcome: BatchOutcome
+    ) -> bool:
         """Take rows of an episode that is over or was passed by; return whether they were taken."""
         env, episode, reason, rows = piece
         name = f"env {env} episode {episode}"
@@ -226,7 +228,7 @@ class Stream:
 
     def close_all(self, envs: list[int], reason: EndReason, closed_ms: int) -> list[EpisodeFinalized]:
         """Close the open episodes of some envs; return what is to be emitted."""
-        outcome = Outcome()
+        outcome = BatchOutcome()
         closed = [self._close(env, self.open.newest(env)[0], reason, closed_ms) for env in envs]
         self._emit(closed, outcome, closed_ms)
         return outcome.events
@@ -234,7 +236,7 @@ class Stream:
     def end(self, closed_ms: int) -> list[EpisodeFinalized]:
         """Let the stream end with its FINISHED event."""
         self.ended = True
-        outcome = Outcome(self.close_all(self.open.envs(), "interrupted", closed_ms))
+        outcome = BatchOutcome(self.close_all(self.open.envs(), "interrupted", closed_ms))
         self._revise_others(outcome, closed_ms)
         return outcome.events
 
@@ -247,7 +249,7 @@ class Stream:
             missing.append((next_seq, produced - 1))
         return missing
 
-    def _emit(self, closed: list[Closed], outcome: Outcome, now_ms: int) -> None:
+    def _emit(self, closed: list[Closed], outcome: BatchOutcome, now_ms: int) -> None:
         """Emit a revision of each closed episode."""
         for one in closed:
             missing = self._missing(one)
@@ -262,7 +264,7 @@ class Stream:
         if len(self.late) > self.policy.max_late:
             self.prune(now_ms)
 
-    def _revise_others(self, outcome: Outcome, now_ms: int) -> None:
+    def _revise_others(self, outcome: BatchOutcome, now_ms: int) -> None:
         """Emit a revision of each finalised episode of which something else is missing now."""
         for one in self.late.values():
             if one.revision and now_ms - one.closed_ms <= self.policy.grace_ms:

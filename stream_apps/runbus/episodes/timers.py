@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from runbus.episodes.stream import Stream
+from runbus.episodes.stream import EpisodeStream
 from runbus.kafka.model import StreamId
 
 
 class Timers:
-    """One timer per stream; `Stream.scheduled` says which entry is valid. It is never later than what is due."""
+    """One timer per stream; `EpisodeStream.scheduled` says which entry is valid. It is never later than what is due."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, StreamId]] = []
 
-    def set(self, stream: Stream) -> None:
+    def set(self, stream: EpisodeStream) -> None:
         """Make sure that a stream's timer fires when it is due, or before."""
         due = due_ms(stream)
         if stream.scheduled is None or due < stream.scheduled:
             stream.scheduled = due
             heappush(self._heap, (due, stream.identity))
 
-    def next(self, streams: dict[StreamId, Stream], now_ms: int) -> tuple[Stream, int] | None:
+    def next(self, streams: dict[StreamId, EpisodeStream], now_ms: int) -> tuple[EpisodeStream, int] | None:
         """Return the next stream that is due and when it was due, in the order of that time; None = no more."""
         while self._heap and self._heap[0][0] <= now_ms:
             at, identity = heappop(self._heap)
@@ -36,7 +36,7 @@ class Timers:
         return None
 
 
-def due_ms(stream: Stream) -> int:
+def due_ms(stream: EpisodeStream) -> int:
     """Return the stream time at which silence means something for a stream."""
     policy = stream.policy
     due = [stream.last_ms + policy.remember_ms]

@@ -7,8 +7,8 @@ from itertools import islice
 
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import LIVE_METRICS, stream_key
-from runbus.live_metrics.schedule import Ends, Finished, Pace
-from runbus.live_metrics.stream import NOT_FINISHED, Stream
+from runbus.live_metrics.schedule import EmissionSchedule, Ends, FinishedStreams
+from runbus.live_metrics.stream import NOT_FINISHED, LiveStream
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import NOTHING, At, Change, Effects, Emission
@@ -40,18 +40,18 @@ class LiveMetricsCore:
     def __init__(self, position_name: str, *, interval_ms: int = INTERVAL_MS, max_streams: int = MAX_STREAMS) -> None:
         self._position_name = position_name
         self._max_streams = max_streams
-        self._streams: OrderedDict[StreamId, Stream] = OrderedDict()  # in the order of their last new steps
-        self._active: OrderedDict[StreamId, Stream] = OrderedDict()  # the same without the silent ones
+        self._streams: OrderedDict[StreamId, LiveStream] = OrderedDict()  # in the order of their last new steps
+        self._active: OrderedDict[StreamId, LiveStream] = OrderedDict()  # the same without the silent ones
         self._changed: dict[StreamId, None] = {}
-        self._restored: list[Stream] = []
-        self._pace = Pace(interval_ms * 1000)
+        self._restored: list[LiveStream] = []
+        self._pace = EmissionSchedule(interval_ms * 1000)
         self._ends = Ends(_ENDS_BY_STREAM * max_streams)
-        self._finished = Finished(KEEP_FINISHED_MS)
+        self._finished = FinishedStreams(KEEP_FINISHED_MS)
         self._forgotten = self._forgotten_envs = self._duplicates = self._late_rows = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one stream back. Raises ValueError if it is none."""
-        self._restored.append(Stream.decode(key, value))
+        self._restored.append(LiveStream.decode(key, value))
 
     def apply(self, batch: StepBatch, at: At) -> Effects:
         """Take the steps of a batch that had not arrived before."""
@@ -138,9 +138,9 @@ class LiveMetricsCore:
                 self._finished.put(stream)
         self._make_room(self._max_streams)
 
-    def _open(self, id_: StreamId) -> Stream:
+    def _open(self, id_: StreamId) -> LiveStream:
         self._make_room(self._max_streams - 1)
-        stream = self._streams[id_] = Stream(id_)
+        stream = self._streams[id_] = LiveStream(id_)
         return stream
 
     def _make_room(self, most: int) -> None:
@@ -148,12 +148,12 @@ class LiveMetricsCore:
             self._drop(next(iter(self._streams.values())))
             self._forgotten += 1
 
-    def _drop(self, stream: Stream) -> None:
+    def _drop(self, stream: LiveStream) -> None:
         del self._streams[stream.id]
         self._active.pop(stream.id, None)
         self._changed[stream.id] = None
 
-    def _is_held(self, stream: Stream) -> bool:
+    def _is_held(self, stream: LiveStream) -> bool:
         return self._streams.get(stream.id) is stream
 
     def _finish(self, id_: StreamId, at: At) -> list[Emission]:
@@ -165,10 +165,10 @@ class LiveMetricsCore:
         self._changed[id_] = None
         return self._emit(stream, at) if changed else []
 
-    def _emit(self, stream: Stream, at: At) -> list[Emission]:
+    def _emit(self, stream: LiveStream, at: At) -> list[Emission]:
         return [self._emission(stream, at, at.offset)] if self._pace.may_go(stream, at.now_us) else []
 
-    def _emission(self, stream: Stream, at: At, next_offset: int) -> Emission:
+    def _emission(self, stream: LiveStream, at: At, next_offset: int) -> Emission:
         stream.sent_us = at.now_us
         event = stream.metrics(at.now_us, {self._position_name: next_offset})
         return Emission(LIVE_METRICS, stream_key(stream.id.run_id, stream.id.agent_id), event)

@@ -19,7 +19,7 @@ from runbus.streams.segments import segments
 _MOST_CHANGES = 8
 
 
-class Piece(NamedTuple):
+class EpisodeRows(NamedTuple):
     """The new rows of a batch that are of one episode of one env.
 
     Attributes:
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
     truncated: bool
 
 
-def pieces(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Piece]:
+def pieces(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[EpisodeRows]:
     """Return the pieces of a batch in the order of their last rows.
 
     Args:
@@ -57,7 +57,7 @@ def pieces(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Piece]
     return _grouped(columns, fresh)
 
 
-def _sliced(columns: StepColumns, bounds: list[int], episodes: list[int]) -> list[Piece]:
+def _sliced(columns: StepColumns, bounds: list[int], episodes: list[int]) -> list[EpisodeRows]:
     env, ts, step, reward = int(columns.env[0]), columns.ts, columns.step, columns.reward
     if np.count_nonzero(step) != len(step):
         reward = np.where(step == 0, 0.0, reward)
@@ -67,11 +67,11 @@ def _sliced(columns: StepColumns, bounds: list[int], episodes: list[int]) -> lis
         a, b = bounds[i], bounds[i + 1]
         steps, return_ = int(np.count_nonzero(step[a:b])), float(np.add.reduce(reward[a:b]))
         ends = terminated.find(1, a, b) >= 0, truncated.find(1, a, b) >= 0
-        found.append(Piece(env, episode, steps, return_, int(ts[a]), int(ts[b - 1]), *ends))
+        found.append(EpisodeRows(env, episode, steps, return_, int(ts[a]), int(ts[b - 1]), *ends))
     return found
 
 
-def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Piece]:
+def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[EpisodeRows]:
     found = segments(0, columns, fresh)
     if found is None:
         return []
@@ -85,4 +85,4 @@ def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Piec
         found.terminated,
         found.truncated,
     )
-    return list(map(Piece._make, zip(*(array.tolist() for array in arrays), strict=True)))
+    return list(map(EpisodeRows._make, zip(*(array.tolist() for array in arrays), strict=True)))

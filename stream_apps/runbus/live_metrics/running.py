@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from runbus.live_metrics.pieces import Piece
+from runbus.live_metrics.pieces import EpisodeRows
 from runbus.live_metrics.windows import Ended
 from runbus.schemas.events import EndReason
 
@@ -75,7 +75,7 @@ class Running:
         """How many episodes run."""
         return sum(env.open for env in self._envs.values())
 
-    def take(self, found: Iterable[Piece]) -> tuple[list[Ended], int]:
+    def take(self, found: Iterable[EpisodeRows]) -> tuple[list[Ended], int]:
         """Take the pieces of a batch in order; return the episodes that ended, and how many envs were forgotten."""
         ended: list[Ended] = []
         for piece in found:

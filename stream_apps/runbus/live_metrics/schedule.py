@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from runbus.kafka.model import StreamId
-from runbus.live_metrics.stream import Stream
+from runbus.live_metrics.stream import LiveStream
 
 
-class Pace:
+class EmissionSchedule:
     """Emissions at a limited rate: a stream that changed is due at once, or an interval after its last emission.
 
     A stream that is due and whose next batch is expected soon waits for it, at most a fifth of the interval. Without
@@ -24,11 +24,11 @@ class Pace:
     def __init__(self, interval_us: int) -> None:
         self._interval_us = interval_us
         self._patience_us = interval_us // 5
-        self._queue: list[tuple[int, int, Stream]] = []
+        self._queue: list[tuple[int, int, LiveStream]] = []
         self._entries = 0
         self._now_us = 0
 
-    def may_go(self, stream: Stream, now_us: int) -> bool:
+    def may_go(self, stream: LiveStream, now_us: int) -> bool:
         """Return whether a stream that changed is due now; if not, it is queued for when it will be."""
         self._now_us = max(self._now_us, now_us)
         if stream.sent_us is None or not stream.sent_us <= now_us < stream.sent_us + self._interval_us:
@@ -38,13 +38,13 @@ class Pace:
             self.put(stream, stream.sent_us + self._interval_us)
         return False
 
-    def put(self, stream: Stream, due_us: int) -> None:
+    def put(self, stream: LiveStream, due_us: int) -> None:
         """Queue a stream; an entry that it has is outdated then."""
         self._entries += 1
         stream.entry = self._entries
         heapq.heappush(self._queue, (due_us, self._entries, stream))
 
-    def due(self, now_us: int) -> Iterator[Stream]:
+    def due(self, now_us: int) -> Iterator[LiveStream]:
         """Yield what is due, and take it off the queue."""
         if now_us < self._now_us:  # the wall clock was set back: waiting for it to come back would be hours of silence
             self._queue = [(now_us, number, stream) for _, number, stream in self._queue]
@@ -63,7 +63,7 @@ class Pace:
             yield stream
 
     @staticmethod
-    def _is_about_to_change(stream: Stream, now_us: int, latest_us: int) -> bool:
+    def _is_about_to_change(stream: LiveStream, now_us: int, latest_us: int) -> bool:
         """Return whether a stream's next batch is to come until then; half a batch late is not too late to come."""
         expected_us = stream.came_us + stream.gap_us
         return expected_us <= latest_us and now_us < expected_us + stream.gap_us // 2
@@ -96,8 +96,8 @@ class Ends:
             yield heapq.heappop(self._queue)[1]
 
 
-class Finished:
-    """Finished streams, until they are forgotten.
+class FinishedStreams:
+    """FinishedStreams streams, until they are forgotten.
 
     Args:
         keep_ms: stream time.
@@ -105,13 +105,13 @@ class Finished:
 
     def __init__(self, keep_ms: int) -> None:
         self._keep_ms = keep_ms
-        self._queue: deque[Stream] = deque()
+        self._queue: deque[LiveStream] = deque()
 
-    def put(self, stream: Stream) -> None:
+    def put(self, stream: LiveStream) -> None:
         """Take a stream that has finished; they come in the order of `finished_ms`."""
         self._queue.append(stream)
 
-    def due(self, watermark_ms: int) -> Iterator[Stream]:
+    def due(self, watermark_ms: int) -> Iterator[LiveStream]:
         """Yield the streams whose time is over."""
         while self._queue and self._queue[0].finished_ms + self._keep_ms < watermark_ms:
             yield self._queue.popleft()

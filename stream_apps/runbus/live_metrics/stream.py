@@ -22,11 +22,11 @@ NOT_FINISHED = -1
 _MAX_TS = 2**62
 
 _VERSION = 1
-# The head of a value of the state, in the order of `Stream.encode`; what was received and the environments follow.
+# The head of a value of the state, in the order of `LiveStream.encode`; what was received and the environments follow.
 _HEAD = struct.Struct(f"<B6q?dq{len(REASONS)}qI")
 
 
-class Stream:
+class LiveStream:
     """One stream.
 
     Attributes:
@@ -43,7 +43,8 @@ class Stream:
         silent: no such record for a while; its rate is 0.
         came_us, gap_us: when something new came last, and how long after the time before (wall clock).
         sent_us: when its metrics were emitted last (wall clock).
-        entry, awaited: for `Pace`: its entry in the queue, 0 = none; whether it is due and waits for its next batch.
+        entry, awaited: for `EmissionSchedule`: its entry in the queue, 0 = none; whether it is due and waits for its
+            next batch.
     """
 
     __slots__ = (
@@ -157,7 +158,7 @@ class Stream:
         return head + received + self.running.encode()
 
     @classmethod
-    def decode(cls, key: bytes, value: bytes) -> Stream:
+    def decode(cls, key: bytes, value: bytes) -> LiveStream:
         """Return the stream of one entry of the state. Raises ValueError if it is none."""
         if len(value) < _HEAD.size or value[0] != _VERSION:
             raise ValueError(f"{key!r}: {len(value)} bytes that begin with {value[:1]!r} are no state of live metrics")

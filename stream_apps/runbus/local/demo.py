@@ -18,9 +18,10 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from runbus.audit.report import Audit
-from runbus.audit.run import Sides, audit
+from runbus.audit.run import audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import StoreError, translated
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.queries import query
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
@@ -286,12 +287,12 @@ def _settled(endpoints: Endpoints, stamp: str, say: Say) -> tuple[Audit, Episode
     """Wait until nothing is in flight; return the audit of the demo's runs and their finalised episodes."""
     found = sources(endpoints)
     settings = SinkSettings.load(found)
-    sides = Sides(settings.kafka, settings.clickhouse, codec(found), settings.group)
+    installation = Installation(settings.kafka, settings.clickhouse, codec(found), settings.group)
     say("reading the log and ClickHouse for the audit ...")
     deadline = Deadline.after(_SETTLE_S, time.monotonic())
     with closing(connect(settings.clickhouse)) as client:
         while True:
-            result = _only(audit(sides), stamp)
+            result = _only(audit(installation), stamp)
             with translated():
                 rows = client.query(query("finalised_episodes"), parameters={"prefix": stamp}).result_rows
             episodes = Episodes(*rows[0])

@@ -179,7 +179,7 @@ class Store(Protocol):
         """Keep a lost range by its position: the same again changes nothing. Raises like `insert`."""
 
 
-class Schemas(Protocol):
+class SchemaResolver(Protocol):
     """Finds the schema that wrote a value."""
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:

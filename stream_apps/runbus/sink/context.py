@@ -12,9 +12,9 @@ from typing import TypeVar
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.model import LogUnavailable
-from runbus.sink.api import Clock, Lease, Log, Schemas, Store
+from runbus.sink.api import Clock, Lease, Log, SchemaResolver, Store
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.metrics import SinkMetrics
-from runbus.sink.pace import Pace
 from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,11 @@ class ProtocolContext:
 
     log: Log
     store: Store
-    schemas: Schemas
+    schemas: SchemaResolver
     clock: Clock
     tally: SinkMetrics = field(default_factory=SinkMetrics)
     poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
-    pace: Pace = field(default_factory=Pace)
+    pace: InsertInterval = field(default_factory=InsertInterval)
     rng: random.Random = field(default_factory=random.SystemRandom)
     new_salt: Callable[[], str] = field(default=lambda: secrets.token_hex(4))
 

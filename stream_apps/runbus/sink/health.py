@@ -12,9 +12,9 @@ from runbus.kafka.model import LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
 from runbus.probes import Health, Sample, catalogue
 from runbus.sink.flow import Flow
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.lag import LagTracker
 from runbus.sink.metrics import SinkMetrics
-from runbus.sink.pace import Pace
 from runbus.sink.session import Session
 
 # As often as heartbeats are sent: that is how old a lag may be that somebody reads.
@@ -29,7 +29,7 @@ class SinkHealth:
         pace: of its ranges.
     """
 
-    def __init__(self, metrics: SinkMetrics, pace: Pace) -> None:
+    def __init__(self, metrics: SinkMetrics, pace: InsertInterval) -> None:
         self._metrics = metrics
         self._pace = pace
         self._lag = LagTracker()

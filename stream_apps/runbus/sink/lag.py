@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import Lag, TopicPartition
 from runbus.sink.flow import Flow
-
-
-class Lag(NamedTuple):
-    """How far behind a partition is.
-
-    Attributes:
-        events: offsets that can be read and are not stored.
-        milliseconds: age of the oldest record that is not stored; it grows while nothing moves.
-    """
-
-    events: int
-    milliseconds: int
 
 
 class LagTracker:

@@ -24,9 +24,9 @@ from runbus.service.component import ProcessSpec, Start
 from runbus.sink.api import KIND
 from runbus.sink.context import ProtocolContext
 from runbus.sink.health import SinkHealth
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.log import KafkaLog, KafkaMember
 from runbus.sink.metrics import SinkMetrics
-from runbus.sink.pace import Pace
 from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session, serve
 from runbus.sink.settings import SinkSettings
@@ -95,7 +95,7 @@ class Sink:
         self._codec = codec
         self._component_id = component_id
         self._metrics = SinkMetrics()
-        self._pace = Pace(settings.limits.seconds, settings.limits.most_seconds)
+        self._pace = InsertInterval(settings.limits.seconds, settings.limits.most_seconds)
         self._health = SinkHealth(self._metrics, self._pace)
 
     def health(self) -> Health:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.api import FramedRecord, OffsetRange
-from runbus.sink.pace import Pace
+from runbus.sink.insert_interval import InsertInterval
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
 MAX_RECORDS = 500_000
@@ -59,9 +59,11 @@ class Backlog:
         pace: how long a range grows; shared by all partitions of a process. Default: the limits' own.
     """
 
-    def __init__(self, limits: RangeLimits, lo: int, pending: int | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self, limits: RangeLimits, lo: int, pending: int | None = None, pace: InsertInterval | None = None
+    ) -> None:
         self._limits = limits
-        self._pace = pace or Pace(limits.seconds, limits.most_seconds)
+        self._pace = pace or InsertInterval(limits.seconds, limits.most_seconds)
         self._taken_at = -math.inf
         self._pending = pending
         self._records: deque[tuple[FramedRecord, float]] = deque()

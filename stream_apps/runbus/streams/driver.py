@@ -19,7 +19,7 @@ from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import AppMetrics, Core, CoreMaker, Emission
-from runbus.streams.shard import Schemas, Shard
+from runbus.streams.shard import KnownSchemas, Shard
 
 START_MS = 1_800_000_000_000
 
@@ -94,7 +94,7 @@ class Driver:
         shard = Shard(
             source,
             self._new_core(str(source)),
-            Schemas(self._codec),
+            KnownSchemas(self._codec),
             self.counters,
             app="driver",
             clock_us=lambda: self.now_ms * 1000,

@@ -32,10 +32,10 @@ from runbus.streams.kafka import (
 )
 from runbus.streams.lag import lags
 from runbus.streams.membership import GroupMembership
-from runbus.streams.partition import BrokerClock, Names, Partition, ReadAgain, commit_last
+from runbus.streams.partition import BrokerClock, OutputTopics, Partition, ReadAgain, commit_last
 from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
-from runbus.streams.shard import SchemaNeeded, Schemas, Shard
+from runbus.streams.shard import KnownSchemas, SchemaNeeded, Shard
 from runbus.streams.start import SourceTopic, state_topic
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class StreamEngine:
         self.outbox = BestEffortProducer(lambda: sender(settings.kafka))
         self.clock = BrokerClock()
         self.codec = codec
-        self._schemas = Schemas(codec)
-        self._names = Names(settings.kafka.topic_prefix, codec)
+        self._schemas = KnownSchemas(codec)
+        self._names = OutputTopics(settings.kafka.topic_prefix, codec)
         self._commit_s = settings.commit_seconds or app.commit_seconds
         self._member = GroupMembership(settings, self.group, self.assigned, self.revoked)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -31,7 +31,7 @@ class ReadAgain(Exception):
 
 
 @dataclass(slots=True)
-class Names:
+class OutputTopics:
     """Topic names of one app, and how its events become values."""
 
     prefix: str
@@ -82,7 +82,7 @@ class Partition:
     """
 
     def __init__(
-        self, place: TopicPartition, shard: Shard, state: StateLog, transactions: Transactions, names: Names
+        self, place: TopicPartition, shard: Shard, state: StateLog, transactions: Transactions, names: OutputTopics
     ) -> None:
         self.place = place
         self.shard = shard

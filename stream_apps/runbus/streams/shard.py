@@ -58,7 +58,7 @@ class SchemaNeeded(Exception):
 
 
 @dataclass(slots=True)
-class Schemas:
+class KnownSchemas:
     """The writer schemas that were met so far, by reference; a text where there is none."""
 
     codec: Codec
@@ -101,7 +101,7 @@ class Shard:
         self,
         source: TopicIdPartition,
         core: Core,
-        schemas: Schemas,
+        schemas: KnownSchemas,
         counters: AppMetrics,
         *,
         app: str,

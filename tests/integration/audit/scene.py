@@ -9,9 +9,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runbus.audit.ranges import Verdict
-from runbus.audit.run import Sides
 from runbus.audit.sweep import PIECE, Finding, RangeAudit
 from runbus.clickhouse.deduplication import insert_settings
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.topic_log import open_topic, place
@@ -37,9 +37,9 @@ class AuditSetup:
     clickhouse: ClickHouseSettings
 
     @property
-    def sides(self) -> Sides:
+    def installation(self) -> Installation:
         """What is audited."""
-        return Sides(self.feed.settings, self.clickhouse, Codec(), f"{self.feed.settings.topic_prefix}sink")
+        return Installation(self.feed.settings, self.clickhouse, Codec(), f"{self.feed.settings.topic_prefix}sink")
 
     def records(self, count: int, partition: int = 0, size: int = 8) -> None:
         """Produce that many records of one stream to a partition."""
@@ -64,14 +64,14 @@ class AuditSetup:
         for stored in STORED_TOPICS:
             if stored.topic == "heartbeats":
                 continue
-            with open_topic(self.feed.settings, stored.topic, self.sides.group) as log:
+            with open_topic(self.feed.settings, stored.topic, self.installation.group) as log:
                 if any(log.bounds(p)[1] > offset for p, offset in log.committed().items()):
                     return False
         return True
 
     def audit(self, *topics: StoredTopic, piece: int = PIECE) -> tuple[RangeAudit, list[Finding]]:
         """Audit some topics, default all."""
-        result = RangeAudit(self.sides, topics or STORED_TOPICS, piece)
+        result = RangeAudit(self.installation, topics or STORED_TOPICS, piece)
         return result, list(result.findings())
 
     def ranges(self, topic: StoredTopic = STEPS, piece: int = PIECE) -> Ranges:

@@ -31,11 +31,11 @@ def test_every_record_is_in_the_reports(scene: AuditSetup) -> None:
     scene.records(3, partition=1)
     prefix = scene.feed.settings.topic_prefix
     reports = _Reports()
-    audit(scene.sides, on_progress=reports)
+    audit(scene.installation, on_progress=reports)
     assert reports.found[f"reading {prefix}steps"] == [(1000, 1503), (1503, 1503)]
     assert reports.found["counting rows in ClickHouse"] == [(0, None), (1, 1)]
     reports = _Reports()
-    list(RangeAudit(scene.sides, [STEPS], piece=500, on_progress=reports).findings())
+    list(RangeAudit(scene.installation, [STEPS], piece=500, on_progress=reports).findings())
     compared = reports.found[f"comparing {prefix}steps"]
     assert compared == sorted(compared)
     assert (compared[0], compared[-1]) == ((0, 1503), (1503, 1503))

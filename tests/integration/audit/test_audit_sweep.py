@@ -214,7 +214,7 @@ def test_a_topic_that_was_created_anew_is_another_topic(scene: AuditSetup) -> No
 def commit(scene: AuditSetup, offset: int, metadata: str) -> None:
     """Commit an offset of partition 0 of steps for the sink's group."""
     part = TopicPartition(f"{scene.feed.settings.topic_prefix}steps", 0, offset, metadata=metadata)
-    consumer = Consumer({**scene.feed.settings.client_config(), "group.id": scene.sides.group})
+    consumer = Consumer({**scene.feed.settings.client_config(), "group.id": scene.installation.group})
     consumer.commit(offsets=[part], asynchronous=False)
     consumer.close()
 
@@ -222,7 +222,7 @@ def commit(scene: AuditSetup, offset: int, metadata: str) -> None:
 def test_a_topic_that_is_created_anew_under_the_audit_is_an_error(scene: AuditSetup) -> None:
     """Half of what was compared is of the topic before: nothing may be concluded."""
     scene.records(3)
-    findings = RangeAudit(scene.sides, [STEPS]).findings()
+    findings = RangeAudit(scene.installation, [STEPS]).findings()
     next(findings)
     settings = scene.feed.settings
     name, admin = f"{settings.topic_prefix}steps", AdminClient({**settings.client_config()})

@@ -1,4 +1,4 @@
-"""Letters of every component, and of programs that are none of ours, are in the table once, whoever is killed."""
+"""StoredLetters of every component, and of programs that are none of ours, are in the table once, whoever is killed."""
 
 import asyncio
 import os

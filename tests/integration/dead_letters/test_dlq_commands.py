@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runbus.audit.run import Sides, audit
+from runbus.audit.run import audit
 from runbus.clickhouse.client import connect
+from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
@@ -61,8 +62,10 @@ def test_what_the_registry_learned_is_stored_and_what_is_broken_stays(
     assert dlq.statuses(topic) == {learned: "stored", hopeless: "dead"}
     feed.produced["learned"] = 24
     tables.check(feed)
-    sides = Sides(feed.settings, migrated, Codec(SchemaRegistry(registry)), f"{feed.settings.topic_prefix}sink")
-    sums = audit(sides, feed.run).streams[StreamId(feed.run, "learned", 1)]
+    installation = Installation(
+        feed.settings, migrated, Codec(SchemaRegistry(registry)), f"{feed.settings.topic_prefix}sink"
+    )
+    sums = audit(installation, feed.run).streams[StreamId(feed.run, "learned", 1)]
     assert (sums.produced, sums.stored, sums.missing, sums.duplicates) == (24, 24, 0, 0)
 
 

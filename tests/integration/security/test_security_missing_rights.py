@@ -15,7 +15,7 @@ from runbus.kafka.acls import binding, list_acls
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import RightMissing
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.principals import Names, Right, Role, principal
+from runbus.kafka.principals import ResourceNames, Right, Role, principal
 from runbus.kafka.rights import check_rights, lacking
 from runbus.kafka.topics import STEPS
 from runbus.recorder import Recorder, RunBus
@@ -34,7 +34,7 @@ APPS: tuple[Role, ...] = ("sink", "episodes", "live-metrics")
 @contextmanager
 def without(installation: Installation, role: Role, right: Right) -> Iterator[str]:
     """Take one right away, and give it back; yield how it is said."""
-    names = Names(installation.prefix)
+    names = ResourceNames(installation.prefix)
     acl = binding(installation.principals[role], right, names)
     admin = admin_client(installation.root)
     (deleted,) = admin.delete_acls([_only(acl)]).values()
@@ -62,14 +62,14 @@ def missing_of(installation: Installation) -> set[str]:
     return {grant.text for grant in listed if grant.state == "missing"}
 
 
-def _lacks(admin: AdminClient, rights: list[Right], names: Names, right: Right) -> bool:
+def _lacks(admin: AdminClient, rights: list[Right], names: ResourceNames, right: Right) -> bool:
     return list(lacking(admin, rights, names)) == [right]
 
 
 @pytest.mark.parametrize("role", [*APPS, "reader"])
 def test_each_right_on_a_topic_or_group_is_named_before_work_begins(installation: Installation, role: Role) -> None:
     """With all but one of its rights the check names that one; with all of them it is silent."""
-    settings, names = installation.settings(role), Names(installation.prefix)
+    settings, names = installation.settings(role), ResourceNames(installation.prefix)
     admin = admin_client(settings)
     rights = [right for right in principal(role).rights if not right.prefixed]
     until("nothing is missing", lambda: not list(lacking(admin, rights, names)))
@@ -175,4 +175,4 @@ def test_an_audit_without_a_right_names_it(installation: Installation) -> None:
     for name, read in reads:
         right = next(r for r in principal("reader").rights if r.name == name)
         with without(installation, "reader", right) as said, pytest.raises(RightMissing, match=said):
-            read(LogReader(settings, Codec(), Names(installation.prefix).sink_group))
+            read(LogReader(settings, Codec(), ResourceNames(installation.prefix).sink_group))

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 
 from runbus.config.errors import RunBusError
 from runbus.episodes.finaliser import EpisodesCore
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.settings import KafkaSettings
@@ -44,7 +44,7 @@ def live_metrics(source: str) -> LiveMetricsCore:
     return LiveMetricsCore(source)
 
 
-POLICY = Policy(idle_ms=20_000, grace_ms=600_000)
+POLICY = FinaliserPolicy(idle_ms=20_000, grace_ms=600_000)
 APPS = {
     "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2),
     "live-metrics": StreamApp("live-metrics", live_metrics, "at once", 0.2),

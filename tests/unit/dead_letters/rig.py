@@ -7,20 +7,20 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from runbus.dead_letters.gate import Origin
-from runbus.dead_letters.retry import Bench, store_again
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.sink.api import FramedRecord, Route, Source
 from runbus.sink.container import Container
+from runbus.sink.dead_letters.eligibility import LetterOrigin
+from runbus.sink.dead_letters.retry import RetryContext, store_again
 from runbus.sink.memory import LocalSchemas, ManualClock, MemoryStore
 from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from tests.support.batches import batch_of_months
 
 STEPS, RUNS = (next(route for route in ROUTES if route.topic == name) for name in ("steps", "runs"))
-AT = Origin("steps", "id-1", 3, 7)
+AT = LetterOrigin("steps", "id-1", 3, 7)
 
 
 def batch(first: int = 0, count: int = 6) -> StepBatch:
@@ -50,13 +50,13 @@ class RetrySetup:
         """The record, as the table of dead letters has it."""
         return read(AT.offset, b"r/a", self.content, 0, batched=True)
 
-    def bench(self, store: MemoryStore | None = None) -> Bench:
+    def context(self, store: MemoryStore | None = None) -> RetryContext:
         """Return what one retry acts on."""
-        return Bench(store or self.store, self.schemas, self.clock, patience=60.0, rng=random.Random(1))
+        return RetryContext(store or self.store, self.schemas, self.clock, patience=60.0, rng=random.Random(1))
 
     def retry(self) -> bool:
         """Be one retry, from its start to its end."""
-        return asyncio.run(store_again(self.bench(), STEPS, AT, self.record))
+        return asyncio.run(store_again(self.context(), STEPS, AT, self.record))
 
     def stored(self) -> dict[int, int]:
         """Return seq -> number of rows of the record."""

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from runbus.dead_letters.gate import Gate, Origin
-from runbus.dead_letters.retry import Bench, store_again
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.model import Fenced, TopicPartition
 from runbus.schemas.avsc import AvroSchema, schema
@@ -14,6 +12,8 @@ from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK, Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
 from runbus.sink.api import Lease, OffsetRange
+from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
+from runbus.sink.dead_letters.retry import RetryContext, store_again
 from runbus.sink.memory import LocalSchemas
 from runbus.sink.protocol import FENCE_S
 from tests.unit.dead_letters.rig import batch
@@ -109,10 +109,10 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
         assert [letter.record.offset for letter in rig.log.dead_letters] == [1]
 
         knows.append(True)
-        origin = Origin("steps", "id-1", AT.partition, 1)
-        assert Gate({"steps": STEPS}, rig.log.topic_ids, rig.log.committed).obstacle(origin) == ""
-        bench = Bench(rig.store, rig.schemas, rig.clock)
-        assert await store_again(bench, STEPS, origin, rig.log.records[AT][1])
+        origin = LetterOrigin("steps", "id-1", AT.partition, 1)
+        assert RetryEligibility({"steps": STEPS}, rig.log.topic_ids, rig.log.committed).obstacle(origin) == ""
+        context = RetryContext(rig.store, rig.schemas, rig.clock)
+        assert await store_again(context, STEPS, origin, rig.log.records[AT][1])
         pause.awake.set()
         with pytest.raises(Fenced):
             await old

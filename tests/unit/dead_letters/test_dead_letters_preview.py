@@ -1,9 +1,9 @@
 """What a person sees of a value: bytes, text, and what it says of itself."""
 
-from runbus.dead_letters.preview import as_text, decoded, hexdump
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from runbus.sink.dead_letters.preview import as_text, decoded, hexdump
 from tests.unit.dead_letters.rig import RUNS, STEPS, value
 
 

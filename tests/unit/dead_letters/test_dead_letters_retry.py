@@ -8,12 +8,12 @@ import pytest
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, Configuration, DataError
 from runbus.config.errors import InvalidValue
-from runbus.dead_letters.gate import Origin
-from runbus.dead_letters.retry import store_again, token
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
+from runbus.sink.dead_letters.eligibility import LetterOrigin
+from runbus.sink.dead_letters.retry import store_again, token
 from runbus.sink.memory import LocalSchemas, Script, no_faults
 from runbus.sink.records import read
 from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, RetrySetup, Stopping, value
@@ -63,9 +63,9 @@ def test_an_event_is_stored_too() -> None:
     """A topic with one event a record is repaired like the steps."""
     event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
-    rig, at = RetrySetup(), Origin("runs", "id-2", 0, 9)
+    rig, at = RetrySetup(), LetterOrigin("runs", "id-2", 0, 9)
     for _ in range(2):
-        asyncio.run(store_again(rig.bench(), RUNS, at, record))
+        asyncio.run(store_again(rig.context(), RUNS, at, record))
     assert rig.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
 
 
@@ -141,9 +141,9 @@ def test_two_at_once_use_the_same_names(lose: int) -> None:
 
 async def _one_stops(rig: RetrySetup, moment: int) -> None:
     store = Stopping(rig.store, moment)
-    stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
+    stopped = asyncio.create_task(store_again(rig.context(store), STEPS, AT, rig.record))
     await asyncio.wait([stopped, asyncio.create_task(store.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
-    await store_again(rig.bench(), STEPS, AT, rig.record)
+    await store_again(rig.context(), STEPS, AT, rig.record)
     store.awake.set()
     await stopped
     store.reached.set()
@@ -156,7 +156,7 @@ def test_many_in_step_store_it_once(lose: int) -> None:
     rig.store.lose = lose
 
     async def scene() -> None:
-        await asyncio.gather(*(store_again(rig.bench(), STEPS, AT, rig.record) for _ in range(5)))
+        await asyncio.gather(*(store_again(rig.context(), STEPS, AT, rig.record) for _ in range(5)))
 
     asyncio.run(scene())
     assert rig.stored() == EXACT
@@ -185,11 +185,11 @@ def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None
 
         async def scene(rig: RetrySetup = rig, moment: int = moment) -> None:
             store = Stopping(rig.store, moment)
-            stopped = asyncio.create_task(store_again(rig.bench(store), STEPS, AT, rig.record))
+            stopped = asyncio.create_task(store_again(rig.context(store), STEPS, AT, rig.record))
             await store.reached.wait()
-            await store_again(rig.bench(), STEPS, AT, rig.record)
+            await store_again(rig.context(), STEPS, AT, rig.record)
             _lose_the_first_month(rig)
-            await store_again(rig.bench(), STEPS, AT, rig.record)
+            await store_again(rig.context(), STEPS, AT, rig.record)
             store.awake.set()
             await stopped
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runbus.episodes.finaliser import EpisodesCore
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import BatchHeader, Extra, StepBatch, StepColumns
 from runbus.schemas.events import EpisodeFinalized, RunEvent
@@ -67,7 +67,9 @@ def finished(produced: int, stream: StreamId = STREAM) -> RunEvent:
 class EpisodesSetup:
     """A core with a clock, and everything that it said."""
 
-    policy: Policy = field(default_factory=lambda: Policy(idle_ms=10_000, grace_ms=1000, remember_ms=50_000))
+    policy: FinaliserPolicy = field(
+        default_factory=lambda: FinaliserPolicy(idle_ms=10_000, grace_ms=1000, remember_ms=50_000)
+    )
     now_ms: int = START_MS
     emitted: list[EpisodeFinalized] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EpisodeFinalized, RunEvent
 from tests.faults.reference import Reference, finalised
 from tests.unit.episodes.history import EpisodesSetup, Row, batch, finished
 
-POLICY = Policy(idle_ms=3000, grace_ms=1000, remember_ms=20_000)
+POLICY = FinaliserPolicy(idle_ms=3000, grace_ms=1000, remember_ms=20_000)
 
 
 class Happening(NamedTuple):

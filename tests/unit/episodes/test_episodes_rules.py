@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from runbus.episodes.policy import MAX_ENVS, Policy
+from runbus.episodes.policy import MAX_ENVS, FinaliserPolicy
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import EPISODES
 from tests.unit.episodes.history import STREAM, EpisodesSetup, Row, batch, episode
@@ -347,7 +347,7 @@ def test_a_silent_stream_is_forgotten() -> None:
 
 def test_finished_events_are_remembered_up_to_a_bound() -> None:
     """The oldest is forgotten first."""
-    bench = EpisodesSetup(Policy(max_finished=2))
+    bench = EpisodesSetup(FinaliserPolicy(max_finished=2))
     for attempt in range(3):
         bench.finish(4, STREAM._replace(attempt=attempt))
     assert bench.core.size()["finished_known"] == 2
@@ -357,7 +357,7 @@ def test_finished_events_are_remembered_up_to_a_bound() -> None:
 
 def test_episodes_that_can_gain_rows_are_bounded_by_giving_up_the_oldest_gaps() -> None:
     """What is given up is counted, and rows of it are duplicates from then on."""
-    bench = EpisodesSetup(Policy(max_late=4))
+    bench = EpisodesSetup(FinaliserPolicy(max_late=4))
     for index in range(20):
         bench.send(episode(index, 4)[2:], 5 * index + 2)
     assert bench.core.size()["late_aggregates"] <= 4

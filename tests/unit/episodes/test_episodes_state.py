@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbus.episodes.finaliser import EpisodesCore
-from runbus.episodes.policy import Policy
+from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.model import StreamId
 from tests.unit.episodes.history import STREAM, EpisodesSetup, Row, batch, episode
 
@@ -92,7 +92,7 @@ def test_foreign_or_cut_bytes_are_refused(noise: bytes, cut: int) -> None:
 def test_a_policy_must_be_positive(name: str) -> None:
     """A duration of 0 would close everything at once."""
     with pytest.raises(ValueError, match=name):
-        Policy(**{name: 0})
+        FinaliserPolicy(**{name: 0})
 
 
 LIES = st.builds(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from runbus.live_metrics import running
-from runbus.live_metrics.pieces import Piece
+from runbus.live_metrics.pieces import EpisodeRows
 from runbus.live_metrics.running import REASONS, Running
 
 
-def _piece(episode: int, steps: int = 2, return_: float = 2.0, *, env: int = 0, end: str = "") -> Piece:
-    return Piece(env, episode, steps, return_, 10, 20, end in ("terminated", "both"), end in ("truncated", "both"))
+def _piece(episode: int, steps: int = 2, return_: float = 2.0, *, env: int = 0, end: str = "") -> EpisodeRows:
+    return EpisodeRows(
+        env, episode, steps, return_, 10, 20, end in ("terminated", "both"), end in ("truncated", "both")
+    )
 
 
 def _reasons(found: Running) -> dict[str, int]:

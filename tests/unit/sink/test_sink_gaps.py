@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from runbus.sink.api import FramedRecord, LostRange, OffsetRange
 from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import UNCOUNTED, Flow
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
-from runbus.sink.pace import Pace
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
@@ -98,7 +98,9 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) 
     log.topic_ids["steps"] = "id-1"
     lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
     lease.committed = start.lo
-    world = ProtocolContext(log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), pace=Pace(seconds=0.0))
+    world = ProtocolContext(
+        log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), pace=InsertInterval(seconds=0.0)
+    )
     return Flow(world, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
 
 

@@ -9,10 +9,10 @@ from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
 from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import Flow
+from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.lease import MemberLease
 from runbus.sink.memory import ManualClock, no_faults
 from runbus.sink.opening import Opening, opening
-from runbus.sink.pace import Pace
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.topics import TopicIds
 from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
@@ -50,7 +50,7 @@ async def flow_of(rig: SinkSetup, world: ProtocolContext, steps: int) -> None:
 def sink(rig: SinkSetup, steps: int) -> ProtocolContext:
     """Run one owner; return its world."""
     world = rig.world()
-    world.pace = Pace(seconds=0.0)
+    world.pace = InsertInterval(seconds=0.0)
     run(flow_of(rig, world, steps))
     return world
 
@@ -120,7 +120,7 @@ def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_va
 
     rig.script(watch)
     world = rig.world()
-    world.pace = Pace(seconds=0.0)
+    world.pace = InsertInterval(seconds=0.0)
     run(_one_turn(rig, world))
     assert seen == [(0, False)]
 

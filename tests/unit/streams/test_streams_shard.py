@@ -17,7 +17,7 @@ from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.streams.api import NOTHING, AppMetrics, At, Change, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
-from runbus.streams.shard import POSITION_KEY, OffsetGap, SchemaNeeded, Schemas, Shard, latest
+from runbus.streams.shard import POSITION_KEY, KnownSchemas, OffsetGap, SchemaNeeded, Shard, latest
 from tests.support.batches import step_columns
 
 BEAT = Heartbeat(component_id="c", kind="k", sent_at=0, started_at=0, version="")
@@ -82,7 +82,12 @@ def new_shard(topic_id: str = "t1") -> tuple[Shard, Steps]:
     """Return an empty shard and its core."""
     core = Steps("steps:0")
     shard = Shard(
-        TopicIdPartition("steps", topic_id, 0), core, Schemas(Codec()), AppMetrics(), app="test", clock_us=lambda: 0
+        TopicIdPartition("steps", topic_id, 0),
+        core,
+        KnownSchemas(Codec()),
+        AppMetrics(),
+        app="test",
+        clock_us=lambda: 0,
     )
     shard.begin({})
     return shard, core
@@ -226,7 +231,7 @@ def test_state_of_a_deleted_topic_is_given_up() -> None:
     shard.feed(records(value()))
     state = latest([(c.key, c.value) for c in shard.collect().changes])
     core = Steps("steps:0")
-    other = Shard(TopicIdPartition("steps", "t2", 0), core, Schemas(Codec()), AppMetrics(), app="test")
+    other = Shard(TopicIdPartition("steps", "t2", 0), core, KnownSchemas(Codec()), AppMetrics(), app="test")
     assert not other.begin(state)
     assert (other.next_offset, core.counts) == (-1, {})
     assert Change(b"a", None) in other.collect().changes

@@ -11,7 +11,7 @@ from runbus.sink.api import Route
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LetterOrigin:
     """The record that a letter is about, as the letter says: `topic` with its prefix; -1 = it never had a position."""
 
     topic: str
@@ -26,7 +26,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RetryEligibility:
     """Where the sink stands.
 
     Attributes:
@@ -39,7 +39,7 @@ class Gate:
     ids: Mapping[str, str]
     committed: Mapping[TopicPartition, Committed | None]
 
-    def obstacle(self, origin: Origin) -> str:
+    def obstacle(self, origin: LetterOrigin) -> str:
         """Return why a letter about this record cannot be retried, and what to do about it; "" = it can."""
         if origin.offset < 0:
             return "the record was never in the log, so it has no position to be stored at"
@@ -50,7 +50,7 @@ class Gate:
             )
         return self._other_topic(origin) or self._not_passed(origin)
 
-    def _other_topic(self, origin: Origin) -> str:
+    def _other_topic(self, origin: LetterOrigin) -> str:
         now = self.ids.get(origin.topic)
         if now == origin.topic_id:
             return ""
@@ -61,7 +61,7 @@ class Gate:
             "the sink stands says nothing about this record: `runbus dlq show --raw` saves its bytes"
         )
 
-    def _not_passed(self, origin: Origin) -> str:
+    def _not_passed(self, origin: LetterOrigin) -> str:
         """The group's offset counts only if it is of this topic: it outlives a topic that is created again."""
         committed = self.committed.get(origin.position)
         if committed is None or (committed.intent is not None and committed.intent.topic_id != origin.topic_id):

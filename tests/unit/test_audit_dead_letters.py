@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import Message
 
-from runbus.audit.letters import source
+from runbus.audit.dead_letters import source
 from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
 
 

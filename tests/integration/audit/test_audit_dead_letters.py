@@ -3,7 +3,7 @@
 import pytest
 
 from runbus.audit.ranges import Verdict
-from runbus.audit.report import Sums
+from runbus.audit.report import StreamSums
 from runbus.audit.run import audit
 from runbus.clickhouse.tables import STEPS
 from runbus.kafka.topics import stream_key
@@ -55,26 +55,26 @@ def test_steps_of_dead_letters_have_a_column_of_their_own(scene: AuditSetup) -> 
         feed.send("steps", key, b"hello, world", partition=0)
         feed.produced["agent-0"] += 8
         scene.records(3)
-    result = audit(scene.sides)
-    assert result.total == Sums(produced=56, stored=48, dead_letters=8)
+    result = audit(scene.installation)
+    assert result.total == StreamSums(produced=56, stored=48, dead_letters=8)
     assert (result.unreadable, result.unreadable_letters, result.sound) == (0, 1, True)
-    assert audit(scene.sides, feed.run).total == result.total
+    assert audit(scene.installation, feed.run).total == result.total
     scene.delete("steps", "kafka_offset = 6")
-    assert audit(scene.sides).total == Sums(produced=56, stored=40, dead_letters=8, missing=8)
+    assert audit(scene.installation).total == StreamSums(produced=56, stored=40, dead_letters=8, missing=8)
     letter(scene, 6, component="episodes")
     letter(scene, 7, component="sink")
-    assert audit(scene.sides).total == Sums(produced=56, stored=40, dead_letters=8, missing=8)
+    assert audit(scene.installation).total == StreamSums(produced=56, stored=40, dead_letters=8, missing=8)
     feed.send("steps", key, feed.value(make_batch(feed.run, "agent-0", 24, 8)), partition=0)
     feed.flush()
-    assert audit(scene.sides).total == Sums(produced=56, stored=40, in_flight=8, missing=8)
+    assert audit(scene.installation).total == StreamSums(produced=56, stored=40, in_flight=8, missing=8)
     with scene.sink():
         pass
-    assert audit(scene.sides).total == Sums(produced=56, stored=48, missing=8)
+    assert audit(scene.installation).total == StreamSums(produced=56, stored=48, missing=8)
 
 
 def test_a_record_that_nobody_can_read_and_nobody_knows_of_is_an_error(scene: AuditSetup) -> None:
     """Before the sink came to it, an undecodable record may hide anything."""
     scene.feed.send("steps", b"k", b"hello, world", partition=0)
     scene.feed.flush()
-    result = audit(scene.sides)
+    result = audit(scene.installation)
     assert (result.unreadable, result.unreadable_letters, result.sound) == (1, 0, False)

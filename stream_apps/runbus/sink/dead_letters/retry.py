@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, StoreError
 from runbus.sink import values
-from runbus.sink.api import Clock, FramedRecord, Route, Schemas, Source, Store
+from runbus.sink.api import Clock, FramedRecord, Route, SchemaResolver, Source, Store
 from runbus.sink.container import Container
 from runbus.sink.retry import AMBIGUOUS, CAPACITY
 
@@ -28,7 +28,7 @@ PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
-class Bench:
+class RetryContext:
     """What a retry acts on.
 
     Attributes:
@@ -40,20 +40,20 @@ class Bench:
     """
 
     store: Store
-    schemas: Schemas
+    schemas: SchemaResolver
     clock: Clock
     patience: float = PATIENCE_S
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
-async def store_again(bench: Bench, route: Route, source: Source, record: FramedRecord) -> bool:
+async def store_again(context: RetryContext, route: Route, source: Source, record: FramedRecord) -> bool:
     """Store a record of which a dead letter tells; return whether rows of it were missing before.
 
     May be stopped anywhere and called again, by several at once. The caller has made sure that no sink will ever
     insert this offset (gate.py).
 
     Args:
-        bench: what it acts on.
+        context: what it acts on.
         route: the tables of its topic.
         source: its partition, of the topic that it was in.
         record: with the offset that it had.
@@ -64,21 +64,21 @@ async def store_again(bench: Bench, route: Route, source: Source, record: Framed
         StoreError: Ambiguous or Capacity where the patience has ended, DataError where the store refuses this record;
             whatever it is, the same call can be made again.
     """
-    writer = await bench.schemas.resolve(values.named(record))
+    writer = await context.schemas.resolve(values.named(record))
     values.expect(route, writer)
     values.check(route, record, writer)
-    rows, give_up_at = values.rows(route, record, writer), bench.clock.now() + bench.patience
+    rows, give_up_at = values.rows(route, record, writer), context.clock.now() + context.patience
 
     async def ask(call: Callable[[], Awaitable[T]]) -> T:
-        return await _answered(bench, give_up_at, call)
+        return await _answered(context, give_up_at, call)
 
     attempts = 0
-    while (stored := await ask(partial(_rows, bench.store, route, source, record.offset))) < rows:
+    while (stored := await ask(partial(_rows, context.store, route, source, record.offset))) < rows:
         attempts += 1
-        present = await ask(partial(bench.store.sequence, route, source, record.offset)) if stored else set[int]()
+        present = await ask(partial(context.store.sequence, route, source, record.offset)) if stored else set[int]()
         of, framed = values.missing(route, record, writer, present)
         container = Container(of, source.topic_id, source.position.partition, framed)
-        await ask(partial(bench.store.insert, route.landing, container, token(source, record.offset, attempts)))
+        await ask(partial(context.store.insert, route.landing, container, token(source, record.offset, attempts)))
     return attempts > 0
 
 
@@ -91,18 +91,18 @@ async def _rows(store: Store, route: Route, source: Source, offset: int) -> int:
     return (await store.rows(route, source, offset, offset)).get(offset, 0)
 
 
-async def _answered(bench: Bench, give_up_at: float, call: Callable[[], Awaitable[T]]) -> T:
+async def _answered(context: RetryContext, give_up_at: float, call: Callable[[], Awaitable[T]]) -> T:
     """Return the call's result; where no answer comes, or "not now", make the same call again while there is time.
 
     The time is looked at before each call: a process that was stopped must not act on what it saw before. The store
     forgets a token after some thousand inserts.
     """
     attempt, last = 0, StoreError("no time was left; nothing was lost, the same retry can be made again")
-    while (left := give_up_at - bench.clock.now()) > 0:
+    while (left := give_up_at - context.clock.now()) > 0:
         try:
             return await call()
         except (Ambiguous, Capacity) as error:
             attempt, last = attempt + 1, error
         policy = AMBIGUOUS if isinstance(last, Ambiguous) else CAPACITY
-        await bench.clock.sleep(min(left, policy.wait(attempt, bench.rng)))
+        await context.clock.sleep(min(left, policy.wait(attempt, context.rng)))
     raise last

@@ -2,19 +2,19 @@
 
 import pytest
 
-from runbus.dead_letters.gate import Gate, Origin
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
+from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
 from runbus.sink.routes import ROUTES
 
 AT = TopicPartition("p.steps", 1)
-LETTER = Origin("p.steps", "id-1", 1, 10)
+LETTER = LetterOrigin("p.steps", "id-1", 1, 10)
 
 
-def gate(committed: Committed | None, topic_id: str | None = "id-1") -> Gate:
+def gate(committed: Committed | None, topic_id: str | None = "id-1") -> RetryEligibility:
     """Return a gate for topics with the prefix `p.`."""
     ids = {} if topic_id is None else {"p.steps": topic_id}
-    return Gate({f"p.{route.topic}": route for route in ROUTES}, ids, {AT: committed})
+    return RetryEligibility({f"p.{route.topic}": route for route in ROUTES}, ids, {AT: committed})
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ def test_the_topic_must_be_the_one_of_the_letter() -> None:
     passed = Committed(11, Intent("id-2"))
     assert "p.steps is gone" in gate(passed, None).obstacle(LETTER)
     assert "created again (id-1 in the letter, id-2 now)" in gate(passed, "id-2").obstacle(LETTER)
-    assert "no id in the letter" in gate(passed, "id-2").obstacle(Origin("p.steps", "", 1, 10))
+    assert "no id in the letter" in gate(passed, "id-2").obstacle(LetterOrigin("p.steps", "", 1, 10))
 
 
 @pytest.mark.parametrize("topic", ["steps", "p.live-metrics", "p.dead-letters", "other"])
 def test_only_stored_topics_have_tables(topic: str) -> None:
     """What no table holds cannot be stored; a prefix that is not ours is told."""
-    said = gate(None).obstacle(Origin(topic, "id-1", 1, 10))
+    said = gate(None).obstacle(LetterOrigin(topic, "id-1", 1, 10))
     assert f"{topic} is not one that is stored" in said
     assert "RUNBUS_TOPIC_PREFIX" in said
 
 
 def test_what_was_never_in_the_log_has_no_place() -> None:
     """A step that a recorder could not send has no offset."""
-    assert "never in the log" in gate(None).obstacle(Origin("p.steps", "", -1, -1))
+    assert "never in the log" in gate(None).obstacle(LetterOrigin("p.steps", "", -1, -1))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.sink.pace import TOGETHER_S, Pace
+from runbus.sink.insert_interval import TOGETHER_S, InsertInterval
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0.05, 60), st.integers(0, 12))
@@ -12,7 +12,7 @@ def test_a_record_waits_at_most_an_interval_and_inserts_are_as_far_apart(
     first: float, since: float, seconds: float, refusals: int
 ) -> None:
     """Whatever came before: due within the interval, and an interval after the last insert where that is sooner."""
-    pace = Pace(seconds, most=120.0)
+    pace = InsertInterval(seconds, most=120.0)
     for _ in range(refusals):
         pace.refused()
     interval = seconds * pace.stretch
@@ -25,7 +25,7 @@ def test_a_record_waits_at_most_an_interval_and_inserts_are_as_far_apart(
 
 def test_too_many_parts_stretch_the_interval_and_quiet_brings_it_back() -> None:
     """It doubles up to its limit, and fades; it never gets shorter than it was set."""
-    pace = Pace(seconds=1.0, most=10.0)
+    pace = InsertInterval(seconds=1.0, most=10.0)
     intervals = []
     for _ in range(6):
         pace.refused()
@@ -38,6 +38,6 @@ def test_too_many_parts_stretch_the_interval_and_quiet_brings_it_back() -> None:
 
 def test_a_limit_below_the_interval_changes_nothing() -> None:
     """RUNBUS_SINK_RANGE_SECONDS_MAX under RUNBUS_SINK_RANGE_SECONDS means: no stretching."""
-    pace = Pace(seconds=5.0, most=1.0)
+    pace = InsertInterval(seconds=5.0, most=1.0)
     pace.refused()
     assert pace.due(0.0, 0.0) == pytest.approx(5.0)

@@ -11,7 +11,7 @@ _SLOWER, _FASTER = 2.0, 0.9
 
 
 @dataclass(slots=True)
-class Pace:
+class InsertInterval:
     """The interval between two inserts of a partition; one value for all partitions, because parts are the server's.
 
     Attributes:

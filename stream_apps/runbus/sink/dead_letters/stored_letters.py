@@ -12,9 +12,9 @@ from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import QueryName, query
-from runbus.dead_letters.gate import Origin
 from runbus.kafka.model import TopicPartition
 from runbus.sink.api import Route
+from runbus.sink.dead_letters.eligibility import LetterOrigin
 from runbus.sink.records import read
 
 # Records of one partition that are looked up with one query.
@@ -22,7 +22,7 @@ _AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class StoredLetter:
     """One dead letter, without its bytes.
 
     Attributes:
@@ -37,7 +37,7 @@ class Letter:
     """
 
     key: str
-    origin: Origin
+    origin: LetterOrigin
     component: str
     run_id: str
     agent_id: str
@@ -48,10 +48,10 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class FullLetter:
+class StoredLetterDetail:
     """One dead letter with all that it says; `offset` is its own on the topic `dead-letters`."""
 
-    letter: Letter
+    letter: StoredLetter
     attempt: int
     seq: int
     count: int
@@ -63,7 +63,7 @@ class FullLetter:
     offset: int
 
 
-class Letters:
+class StoredLetters:
     """The dead letters of one database.
 
     Args:
@@ -75,21 +75,21 @@ class Letters:
         self._client = client
         self._routes = routes
 
-    def newest(self, limit: int, topic: str = "", run_id: str = "") -> list[Letter]:
+    def newest(self, limit: int, topic: str = "", run_id: str = "") -> list[StoredLetter]:
         """Return the newest letters; of one topic (full name), of one run. Raises StoreError."""
         return self._letters(self._ask("dead_letters", {"topic": topic, "run_id": run_id, "limit": limit}))
 
-    def of(self, key: str) -> list[FullLetter]:
+    def of(self, key: str) -> list[StoredLetterDetail]:
         """Return what every component says under one key, the newest first. Raises StoreError."""
         rows = self._ask("dead_letters_of", {"key": key}, "value", "source_key")
         return [_full(letter, row) for letter, row in zip(self._letters(rows), rows, strict=True)]
 
-    def origins(self, keys: Sequence[str] = (), topics: Sequence[str] = ()) -> list[tuple[str, Origin]]:
+    def origins(self, keys: Sequence[str] = (), topics: Sequence[str] = ()) -> list[tuple[str, LetterOrigin]]:
         """Return key and record of letters, each record once: of some keys, or all about some topics (full names)."""
         rows = self._ask("dead_letter_origins", {"keys": list(keys), "topics": list(topics)})
         return [(row["key"], _origin(row)) for row in rows]
 
-    def value(self, origin: Origin) -> tuple[bytes | None, bytes, int | None]:
+    def value(self, origin: LetterOrigin) -> tuple[bytes | None, bytes, int | None]:
         """Return value and key of a record that letters are about, and its size where the value is only its start.
 
         Raises StoreError.
@@ -98,7 +98,7 @@ class Letters:
         (row,) = self._ask("dead_letter_value", where, "value", "source_key")
         return row["value"], row["source_key"], row["whole"]
 
-    def stored(self, origins: Iterable[Origin]) -> set[Origin]:
+    def stored(self, origins: Iterable[LetterOrigin]) -> set[LetterOrigin]:
         """Return those of which all rows are there. Raises StoreError.
 
         How many they are is read from the header without decoding it: a record of which a row was ever stored is one
@@ -108,12 +108,12 @@ class Letters:
         for origin in origins:
             if origin.offset >= 0 and origin.topic in self._routes:
                 parts[origin.position, origin.topic_id].add(origin.offset)
-        found: set[Origin] = set()
+        found: set[LetterOrigin] = set()
         for (position, topic_id), offsets in parts.items():
             ordered = sorted(offsets)
             for at in range(0, len(ordered), _AT_ONCE):
                 complete = self._complete(position, topic_id, ordered[at : at + _AT_ONCE])
-                found.update(Origin(position.topic, topic_id, position.partition, offset) for offset in complete)
+                found.update(LetterOrigin(position.topic, topic_id, position.partition, offset) for offset in complete)
         return found
 
     def _complete(self, position: TopicPartition, topic_id: str, offsets: list[int]) -> Iterator[int]:
@@ -126,10 +126,10 @@ class Letters:
             if rows[row["offset"]] >= wanted:
                 yield row["offset"]
 
-    def _letters(self, rows: Sequence[Mapping[str, Any]]) -> list[Letter]:
+    def _letters(self, rows: Sequence[Mapping[str, Any]]) -> list[StoredLetter]:
         stored = self.stored(map(_origin, rows))
         return [
-            Letter(
+            StoredLetter(
                 *(row["key"], _origin(row), row["component"], row["run_id"], row["agent_id"]),
                 *(row["error"], row["failed_at"], row["size"], _origin(row) in stored),
             )
@@ -145,16 +145,16 @@ class Letters:
             return [dict(row) for row in result.named_results()]
 
 
-def _origin(row: Mapping[str, Any]) -> Origin:
-    return Origin(row["topic"], row["topic_id"], row["partition"], row["offset"])
+def _origin(row: Mapping[str, Any]) -> LetterOrigin:
+    return LetterOrigin(row["topic"], row["topic_id"], row["partition"], row["offset"])
 
 
 def _partition(position: TopicPartition, topic_id: str) -> dict[str, Any]:
     return {"topic": position.topic, "topic_id": topic_id, "partition": position.partition}
 
 
-def _full(letter: Letter, row: Mapping[str, Any]) -> FullLetter:
-    return FullLetter(
+def _full(letter: StoredLetter, row: Mapping[str, Any]) -> StoredLetterDetail:
+    return StoredLetterDetail(
         letter,
         attempt=row["attempt"],
         seq=row["seq"],

@@ -10,14 +10,11 @@ from typing import Literal
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.audit.run import Sides
 from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.errors import DataError
+from runbus.clickhouse.installation import Installation
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import InvalidValue
-from runbus.dead_letters.gate import Gate, Origin
-from runbus.dead_letters.letters import Letters
-from runbus.dead_letters.retry import Bench, store_again
 from runbus.kafka.clients import admin_client, new_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.errors import BrokerUnavailable
@@ -26,6 +23,9 @@ from runbus.kafka.offsets import KafkaOffsets
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.schemas.errors import RegistryMissing, UnknownSchema
 from runbus.sink.api import Route
+from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
+from runbus.sink.dead_letters.retry import RetryContext, store_again
+from runbus.sink.dead_letters.stored_letters import StoredLetters
 from runbus.sink.process import CodecSchemas, WallClock
 from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
@@ -37,11 +37,11 @@ _CLOSE_S = 5.0  # a consumer that never joined has nothing to say to the broker
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RetryOutcome:
     """What became of one letter, and why."""
 
     key: str
-    origin: Origin
+    origin: LetterOrigin
     result: Result
     reason: str = ""
 
@@ -52,20 +52,22 @@ def routes_of(prefix: str) -> dict[str, Route]:
 
 
 @contextmanager
-def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[Letters]:
+def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[StoredLetters]:
     """Yield the dead letters of a database. Raises StoreError."""
     client = connect(settings)
     try:
-        yield Letters(client, routes_of(prefix))
+        yield StoredLetters(client, routes_of(prefix))
     finally:
         client.close()
 
 
-def retry(sides: Sides, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]) -> None:
+def retry(
+    installation: Installation, keys: Sequence[str], topics: Sequence[str], report: Callable[[RetryOutcome], None]
+) -> None:
     """Store what letters are about, one after the other; each outcome is reported as soon as it is known.
 
     Args:
-        sides: the log and ClickHouse; `group` is the sink's.
+        installation: the log and ClickHouse; `group` is the sink's.
         keys: of letters.
         topics: full names; all letters about them too.
         report: called for each letter.
@@ -75,63 +77,71 @@ def retry(sides: Sides, keys: Sequence[str], topics: Sequence[str], report: Call
         StoreError: ClickHouse is away, refuses, or is not set up; what was reported before is stored.
         RegistryUnavailable: the registry is away.
     """
-    client = connect(sides.clickhouse, timeouts=Timeouts(answer=30))
+    client = connect(installation.clickhouse, timeouts=Timeouts(answer=30))
     try:
-        asyncio.run(_retry(sides, client, keys, topics, report))
+        asyncio.run(_retry(installation, client, keys, topics, report))
     finally:
         client.close()
 
 
 async def _retry(
-    sides: Sides, client: Client, keys: Sequence[str], topics: Sequence[str], report: Callable[[Outcome], None]
+    installation: Installation,
+    client: Client,
+    keys: Sequence[str],
+    topics: Sequence[str],
+    report: Callable[[RetryOutcome], None],
 ) -> None:
-    routes = routes_of(sides.kafka.topic_prefix)
-    found = Letters(client, routes)
+    routes = routes_of(installation.kafka.topic_prefix)
+    found = StoredLetters(client, routes)
     origins = found.origins(keys, topics)
     for key in sorted(set(keys) - {key for key, _ in origins}):
-        unknown = Origin("", "", -1, -1)
-        report(Outcome(key, unknown, "refused", "no dead letter has this key: `runbus dlq list` shows them"))
-    gate = await _gate(sides, routes, [origin for _, origin in origins])
-    bench = Bench(ClickHouseStore(client, sides.group), CodecSchemas(sides.codec), WallClock())
+        unknown = LetterOrigin("", "", -1, -1)
+        report(RetryOutcome(key, unknown, "refused", "no dead letter has this key: `runbus dlq list` shows them"))
+    eligibility = await _eligibility(installation, routes, [origin for _, origin in origins])
+    context = RetryContext(ClickHouseStore(client, installation.group), CodecSchemas(installation.codec), WallClock())
     stored = found.stored(origin for _, origin in origins)
     for key, origin in origins:
-        obstacle = gate.obstacle(origin)
+        obstacle = eligibility.obstacle(origin)
         if origin in stored:
-            report(Outcome(key, origin, "already"))
+            report(RetryOutcome(key, origin, "already"))
         elif obstacle:
-            report(Outcome(key, origin, "refused", obstacle))
+            report(RetryOutcome(key, origin, "refused", obstacle))
         else:
-            report(await _one(bench, routes[origin.topic], found, key, origin))
+            report(await _one(context, routes[origin.topic], found, key, origin))
 
 
-async def _one(bench: Bench, route: Route, found: Letters, key: str, origin: Origin) -> Outcome:
+async def _one(
+    context: RetryContext, route: Route, found: StoredLetters, key: str, origin: LetterOrigin
+) -> RetryOutcome:
     value, record_key, whole = found.value(origin)
     if whole is not None:
         kept = f"the letter holds the first {len(value or b''):,} of {whole:,} bytes"
         where = f"the record is at offset {origin.offset} of {origin.position} until retention deletes it"
-        return Outcome(key, origin, "refused", f"{kept}; {where}")
+        return RetryOutcome(key, origin, "refused", f"{kept}; {where}")
     record = read(origin.offset, record_key, value, 0, batched=route.batched)
     try:
-        new = await store_again(bench, route, origin, record)
+        new = await store_again(context, route, origin, record)
     except (InvalidValue, UnknownSchema, DataError) as error:
-        return Outcome(key, origin, "dead", str(error))
+        return RetryOutcome(key, origin, "dead", str(error))
     except RegistryMissing as error:
-        return Outcome(key, origin, "refused", str(error))
-    return Outcome(key, origin, "stored" if new else "already")
+        return RetryOutcome(key, origin, "refused", str(error))
+    return RetryOutcome(key, origin, "stored" if new else "already")
 
 
-async def _gate(sides: Sides, routes: dict[str, Route], origins: Sequence[Origin]) -> Gate:
+async def _eligibility(
+    installation: Installation, routes: dict[str, Route], origins: Sequence[LetterOrigin]
+) -> RetryEligibility:
     """Ask where the sink stands in the partitions that letters are about."""
-    admin = admin_client(sides.kafka)
-    offsets = KafkaOffsets(admin, new_reader(sides.kafka, sides.group))
+    admin = admin_client(installation.kafka)
+    offsets = KafkaOffsets(admin, new_reader(installation.kafka, installation.group))
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
         committed: dict[TopicPartition, Committed | None] = await offsets.committed(positions) if positions else {}
     except LogUnavailable as error:
         raise BrokerUnavailable(
-            f"Kafka at {sides.kafka.bootstrap_servers} does not say where the sink stands: {error}"
+            f"Kafka at {installation.kafka.bootstrap_servers} does not say where the sink stands: {error}"
         ) from error
     finally:
         await offsets.close(_CLOSE_S)
-    return Gate(routes, ids, committed)
+    return RetryEligibility(routes, ids, committed)

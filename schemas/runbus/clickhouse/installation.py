@@ -1,0 +1,26 @@
+"""Names one installation of RunBus: its log, its tables, and the group that brings the one into the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.kafka.settings import KafkaSettings
+from runbus.schemas.codec import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The log, its tables, and who stores.
+
+    Attributes:
+        kafka: the broker of the log.
+        clickhouse: the database of the tables.
+        codec: of the log's values.
+        group: the consumer group of the sink.
+    """
+
+    kafka: KafkaSettings
+    clickhouse: ClickHouseSettings
+    codec: Codec
+    group: str
