@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runbus.config import catalogue as c
-from runbus.config.setting import load, of
+from runbus.config.loading import load
+from runbus.config.setting import of
 from runbus.config.sources import Sources
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.subscription import Policy

@@ -8,8 +8,9 @@ from pathlib import Path
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError
 from runbus.config.files import TlsFiles, credential_files
+from runbus.config.loading import load
 from runbus.config.secret import Secret
-from runbus.config.setting import load, of
+from runbus.config.setting import of
 from runbus.config.sources import Sources
 
 

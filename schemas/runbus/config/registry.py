@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from runbus.config import catalogue as c
 from runbus.config.files import TlsFiles
+from runbus.config.loading import load
 from runbus.config.secret import Secret
-from runbus.config.setting import load, of
+from runbus.config.setting import of
 from runbus.config.sources import Sources
 
 

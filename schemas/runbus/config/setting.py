@@ -1,20 +1,17 @@
-"""The declaration of a setting, and the dataclasses of settings that are read by their declarations."""
+"""Declares a setting, and the fields of dataclasses that are read from it (`runbus.config.loading`)."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from runbus.config.kinds import Kind, T_co
 from runbus.config.secret import Secret
 
-if TYPE_CHECKING:
-    from runbus.config.sources import Sources
-
 T = TypeVar("T")
-C = TypeVar("C")
-_KEY = "setting"
+#: in the metadata of a field: its declaration
+DECLARED = "setting"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,15 +61,5 @@ class Setting(Generic[T_co]):
 
 def of(setting: Setting[T]) -> T:
     """Declare a field of a dataclass: `load` reads it from this setting, and the setting's default is its default."""
-    declared: T = dataclasses.field(default=setting.default_value, metadata={_KEY: setting})
+    declared: T = dataclasses.field(default=setting.default_value, metadata={DECLARED: setting})
     return declared
-
-
-def load(cls: type[C], sources: Sources, **given: object) -> C:
-    """Return a dataclass of settings: each field declared with `of` is read, the others are `given`.
-
-    Raises:
-        ConfigError: with the variable, the bad value and what is allowed.
-    """
-    declared = {f.name: f.metadata[_KEY] for f in dataclasses.fields(cls) if _KEY in f.metadata}  # type: ignore[arg-type]
-    return cls(**{name: sources.get(setting) for name, setting in declared.items() if name not in given}, **given)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from runbus.config import catalogue as c
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.setting import load, of
+from runbus.config.loading import load
+from runbus.config.setting import of
 from runbus.config.sources import Sources
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.settings import KafkaSettings, Membership

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runbus.config import catalogue as c
-from runbus.config.setting import load, of
+from runbus.config.loading import load
+from runbus.config.setting import of
 from runbus.config.sources import Sources
 from runbus.kafka.settings import KafkaSettings
 
