@@ -246,6 +246,9 @@ class Transactions:
     async def close(self) -> None:
         """Give the client up; an open transaction is aborted by the next owner."""
         await dropped(self._producer)
+        ended = self._producer._txn_manager._transaction_waiter
+        if ended is not None and ended.done() and not ended.cancelled():
+            ended.exception()  # what failed before its end was asked for is heard by nobody else
 
     async def _translated(self, call: Any) -> Any:  # noqa: ANN401 - its own result
         try:
