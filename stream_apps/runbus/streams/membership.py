@@ -81,8 +81,11 @@ class Membership:
         if self._silent_seconds() > _SILENT_S:
             raise KafkaError(f"no fetch was answered for {_SILENT_S:.0f} s")
         try:
-            return await read(self.consumer, seconds, most)
+            async with asyncio.timeout(_SILENT_S) as limit:  # while the group shares out anew, a read waits for that
+                return await read(self.consumer, seconds, most)
         except CLIENT_ERRORS as error:
+            if limit.expired():
+                raise KafkaError(f"the group gave no partitions for {_SILENT_S:.0f} s") from error
             if next_step(error) is not NextStep.AGAIN:
                 raise
             log.warning("streams.again reading: %s", said(error))

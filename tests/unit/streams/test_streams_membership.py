@@ -10,7 +10,9 @@ import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError, UnknownError
 
 from runbus.config.kafka import KafkaSettings
+from runbus.kafka.next_step import NextStep
 from runbus.streams import membership as module
+from runbus.streams.client_errors import next_step
 from runbus.streams.kafka import TopicPartition
 from runbus.streams.membership import Membership
 from runbus.streams.settings import StreamSettings
@@ -24,6 +26,7 @@ class Fetching:
     def __init__(self) -> None:
         self.answered_ms = 0
         self.error: Exception | None = None
+        self.hangs = False
         self.pausing: set[TopicPartition] = set()
         self._fetcher = self
         self.error_future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -45,6 +48,8 @@ class Fetching:
         """Return nothing, or raise."""
         if self.error is not None:
             raise self.error
+        if self.hangs:
+            await asyncio.Event().wait()
         return {}
 
     async def start(self) -> None:
@@ -118,6 +123,20 @@ def test_a_consumer_that_fetches_nothing_waits_for_no_answer(monkeypatch: pytest
         made[0].pausing = set()
         clock.now += module._SILENT_S
         assert await member.read(0.0, 1) == {}
+
+    _run(monkeypatch, story)
+
+
+def test_a_rebalance_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read waits for it, and the client's own task may be the one that hangs."""
+    monkeypatch.setattr(module, "_SILENT_S", 0.05)
+
+    async def story(member: Membership, _: Clock, made: list[Fetching], __: list[str]) -> None:
+        await member.join("steps")
+        made[0].hangs = True
+        with pytest.raises(KafkaError, match="the group gave no partitions") as found:
+            await member.read(0.0, 1)
+        assert next_step(found.value) is NextStep.NEW_CLIENT
 
     _run(monkeypatch, story)
 
