@@ -1,4 +1,4 @@
-"""Every metric of RunBus, once: its name, its kind, its labels, its unit, what it means.
+"""Declares every metric of RunBus once: its name, kind, labels, unit and meaning.
 
 docs/metrics.md is made from this table. A name is a contract: dashboards and alarms use it.
 """
@@ -28,7 +28,7 @@ class Metric:
     Attributes:
         name: in full. A counter's ends in `_total`.
         kind: a counter only grows while its process lives; a histogram takes `Durations`.
-        doc: what it means, one sentence.
+        doc: its meaning, one sentence.
         unit: of its values; empty = a number of things.
         labels: names of its labels.
         of: the processes that have it.
@@ -42,7 +42,7 @@ class Metric:
     of: tuple[str, ...] = ("sink", "episodes", "live-metrics")
 
     def now(self, value: float | Durations, *labels: str) -> Sample:
-        """Return its value at this moment, with the values of its labels. Raises ValueError where they do not fit."""
+        """Return its value at this moment, with the values of its labels. Raises ValueError if they do not fit."""
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {labels}")
         if isinstance(value, Durations) is not (self.kind == "histogram"):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 
 from runbus.kafka.start import Needs
-from runbus.kafka.topics import EPISODES, LIVE_METRICS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.service.component import ProcessSpec, Start
@@ -15,7 +14,7 @@ from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run_in_faust
-from runbus.streams.start import needed_names, source_name, source_topic
+from runbus.streams.start import needed_names, output_topic, source_name, source_topic
 
 
 def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> ProcessSpec:
@@ -84,10 +83,9 @@ def metrics_of(engine: StreamEngine) -> Iterator[Sample]:
     """Yield the metrics of an engine."""
     metrics, prefix, lags = engine.metrics, engine.settings.kafka.topic_prefix, engine.lags()
     partitions = engine.ownership.partitions
-    output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
     yield catalogue.RECORDS.now(metrics.records)
     yield catalogue.STEPS.now(metrics.steps)
-    yield catalogue.EMITTED.now(metrics.emitted, prefix + output.name)
+    yield catalogue.EMITTED.now(metrics.emitted, prefix + output_topic(engine.app).name)
     yield catalogue.DEAD_LETTERS.now(metrics.dead_letters)
     yield catalogue.REFUSED_STEPS.now(metrics.refused_steps)
     yield catalogue.SKIPPED_OFFSETS.now(metrics.skipped_offsets)

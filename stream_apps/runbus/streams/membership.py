@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, said
-from runbus.streams.kafka import Consumer, Listener, dropped, member, read
+from runbus.streams.kafka import Consumer, Listener, close_client, member, read
 from runbus.streams.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -83,4 +83,4 @@ class GroupMembership:
 
     async def close(self) -> None:
         """Leave the group and close the consumer, within a few seconds."""
-        await dropped(self.consumer)
+        await close_client(self.consumer)

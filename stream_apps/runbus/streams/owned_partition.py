@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class ReadAgain(Exception):
-    """Records from `offset` on did not come: ask the log for them once more."""
+    """Asks for the records from `offset` on once more: they did not come."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"offset {offset} did not come")
