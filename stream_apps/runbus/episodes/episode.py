@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbus.schemas.batch import Extra
 from runbus.schemas.events import EndReason
@@ -115,12 +116,12 @@ def episode_parts(
         masked: some rows were left out because they were received before, so a jump of the step number in a segment
             is no fault.
     """
-    columns = (segs.rows, segs.steps, segs.first_seq, segs.last_seq, segs.first_ts, segs.last_ts, segs.first_step)
-    columns += (segs.last_step, segs.contiguous, segs.return_, segs.min_reward, segs.max_reward)  # type: ignore[assignment]
-    keys = (segs.env, segs.episode, segs.terminated, segs.truncated)
+    columns: list[NDArray[Any]] = [segs.env, segs.episode, segs.terminated, segs.truncated]
+    columns += [segs.rows, segs.steps, segs.first_seq, segs.last_seq, segs.first_ts, segs.last_ts, segs.first_step]
+    columns += [segs.last_step, segs.contiguous, segs.return_, segs.min_reward, segs.max_reward]
     at = slice(None) if chosen is None else chosen
     sums = extra_sums(segs, extras) if extras else {}
-    lists = [column[at].tolist() for column in (*keys, *columns)]
+    lists = [column[at].tolist() for column in columns]
     for index, (env, episode, over, cut, *values) in enumerate(zip(*lists, strict=True)):
         values[8] = 0 if masked else not values[8]
         rows = Episode(*values)

@@ -2,7 +2,7 @@
 
 An episode ends for one of these reasons, per env of a stream (run, agent, attempt):
 
-- `terminated`, or else `truncated`: the row that says so.
+- `terminated`, or else `truncated`: a row has that flag.
 - `abandoned`: a row of a higher episode of its env, or no row for `idle_ms`.
 - `interrupted`: the stream ended, by a FINISHED event (at once when all steps that it counts arrived, else a second
   after it), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
@@ -92,8 +92,7 @@ class EpisodesCore:
         self._dirty[identity] = None
         events = self._finish(stream)
         self._timers.set(stream)
-        effects = [Effects(self._emissions(stream, events)), self.tick(at)]
-        return Effects(tuple(emission for one in effects for emission in one.emissions))
+        return Effects(self._emissions(stream, events) + self.tick(at).emissions)
 
     def tick(self, at: At) -> Effects:
         """Let time pass."""

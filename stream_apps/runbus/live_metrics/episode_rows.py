@@ -27,7 +27,7 @@ class EpisodeRows(NamedTuple):
         steps: rows that are no reset.
         return_: sum of their rewards.
         first_ts, last_ts: of the first and last row in seq order, microseconds.
-        terminated, truncated: any row says so.
+        terminated, truncated: whether any row is.
     """
 
     env: int
@@ -75,14 +75,5 @@ def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Epis
     found = segments(0, columns, fresh)
     if found is None:
         return []
-    arrays = (
-        found.env,
-        found.episode,
-        found.steps,
-        found.return_,
-        found.first_ts,
-        found.last_ts,
-        found.terminated,
-        found.truncated,
-    )
-    return list(map(EpisodeRows._make, zip(*(array.tolist() for array in arrays), strict=True)))
+    columns = [getattr(found, name).tolist() for name in EpisodeRows._fields]
+    return list(map(EpisodeRows._make, zip(*columns, strict=True)))

@@ -2,7 +2,7 @@
 
 One env runs one episode at a time. It ends
 
-- terminated or truncated, when a row says so; terminated wins if it says both;
+- terminated or truncated, when a row has that flag; terminated wins over truncated;
 - abandoned, when a row of a later episode of its env comes, even if it has only its reset;
 - interrupted, when the stream finishes and it has at least one step: a reset at the end begins no episode.
 
@@ -13,6 +13,7 @@ An ended episode stays as it is: a row that comes for it afterwards counts as a 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,14 @@ _TERMINATED, _TRUNCATED, _ABANDONED, _INTERRUPTED = range(4)
 _ROW = np.dtype([("env", "<i4"), ("episode", "<i8"), ("return", "<f8"), ("length", "<i8"), ("open", "?")])
 
 
+@dataclass(slots=True, eq=False)
 class EnvEpisode:
     """The newest episode of one environment: its return and length so far, and whether it is open still."""
 
-    __slots__ = ("episode", "length", "open", "return_")
-
-    def __init__(self, episode: int, return_: float = 0.0, length: int = 0, is_open: bool = True) -> None:
-        self.episode = episode
-        self.return_ = return_
-        self.length = length
-        self.open = is_open
+    episode: int
+    return_: float = 0.0
+    length: int = 0
+    open: bool = True
 
 
 class RunningEpisodes:

@@ -64,7 +64,7 @@ class EmissionSchedule:
 
     @staticmethod
     def _is_about_to_change(stream: LiveStream, now_us: int, latest_us: int) -> bool:
-        """Return whether a stream's next batch is expected until `latest_us`; one that is half a batch late still is."""
+        """Return whether a stream's next batch is expected until `latest_us`; if half a batch late it still is."""
         expected_us = stream.came_us + stream.gap_us
         return expected_us <= latest_us and now_us < expected_us + stream.gap_us // 2
 

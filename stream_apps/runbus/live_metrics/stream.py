@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ _VERSION = 1
 _HEAD = struct.Struct(f"<B6q?dq{len(REASONS)}qI")
 
 
+@dataclass(slots=True, eq=False)
 class LiveStream:
     """One stream.
 
@@ -35,7 +37,7 @@ class LiveStream:
         running: its episodes.
         windows: of the newest minute.
         steps: rows that are no reset.
-        dropped: the highest count of steps that the recorder said it gave up.
+        dropped: the highest count of dropped steps in a header of the recorder.
         newest_ts: the greatest time of a row, microseconds by the agent's clock.
         last_offset: of the last record that brought something new.
         last_ms: stream time of that record.
@@ -47,41 +49,22 @@ class LiveStream:
             next batch.
     """
 
-    __slots__ = (
-        "awaited",
-        "came_us",
-        "dropped",
-        "entry",
-        "finished_ms",
-        "gap_us",
-        "id",
-        "last_ms",
-        "last_offset",
-        "newest_ts",
-        "received",
-        "running",
-        "sent_us",
-        "silent",
-        "steps",
-        "windows",
-    )
-
-    def __init__(self, id_: StreamId) -> None:
-        self.id = id_
-        self.received = SequenceTracker()
-        self.running = RunningEpisodes()
-        self.windows = Windows()
-        self.steps = 0
-        self.dropped = 0
-        self.newest_ts = 0
-        self.last_offset = -1
-        self.last_ms = 0
-        self.finished_ms = NOT_FINISHED
-        self.silent = False
-        self.came_us = self.gap_us = 0
-        self.sent_us: int | None = None
-        self.entry = 0
-        self.awaited = False
+    id: StreamId
+    received: SequenceTracker = field(default_factory=SequenceTracker)
+    running: RunningEpisodes = field(default_factory=RunningEpisodes)
+    windows: Windows = field(default_factory=Windows)
+    steps: int = 0
+    dropped: int = 0
+    newest_ts: int = 0
+    last_offset: int = -1
+    last_ms: int = 0
+    finished_ms: int = NOT_FINISHED
+    silent: bool = False
+    came_us: int = 0
+    gap_us: int = 0
+    sent_us: int | None = None
+    entry: int = 0
+    awaited: bool = False
 
     def take(self, batch: StepBatch, fresh: NDArray[np.bool_] | None, at: At) -> tuple[int, int]:
         """Take the rows of a batch that had not arrived before, at least one (`fresh` None = all).

@@ -8,7 +8,7 @@ state: they start anew with the process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -58,14 +58,14 @@ class NewRows:
         return Values.of(self.rewards.array[chosen if self.stepped is None else chosen[self.stepped]])
 
 
+@dataclass(slots=True, eq=False)
 class WindowMeasures:
     """The measures of one window, which begins at `start` (microseconds)."""
 
-    __slots__ = ("length", "return_", "reward", "start")
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.reward, self.return_, self.length = Measure(), Measure(), Measure()
+    start: int
+    reward: Measure = field(default_factory=Measure)
+    return_: Measure = field(default_factory=Measure)
+    length: Measure = field(default_factory=Measure)
 
     def put(self, rewards: Values, ended: Sequence[EndedEpisode]) -> None:
         """Take rewards and episodes that ended."""

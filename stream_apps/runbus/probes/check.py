@@ -41,8 +41,8 @@ def ask(url: str) -> None:
             return
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(2000).decode(errors="replace").strip()
-        raise RunBusError(f"{url} says {error.code}: {said}") from error
+            text = error.read(2000).decode(errors="replace").strip()
+        raise RunBusError(f"{url} says {error.code}: {text}") from error
     except (OSError, ValueError) as error:  # urllib's errors are OSErrors; ValueError: not a URL
         raise RunBusError(f"{url} does not answer: {error}") from error
 

@@ -57,11 +57,11 @@ class KafkaBroker:
         return HeartbeatTopic(self._kafka, self._process.codec)
 
     async def _topic_ids(self, stop: asyncio.Event) -> dict[str, str] | None:
-        def say(error: TopicIdUnknown) -> None:
+        def log_waiting(error: TopicIdUnknown) -> None:
             log.warning("start.waiting for Kafka: %s", error)
 
         return await ask_until_answered(
             lambda: ids_to_watch(self._admin, self._process.watched),
             stop,
-            Patience((TopicIdUnknown,), say, BROKER_S),
+            Patience((TopicIdUnknown,), log_waiting, BROKER_S),
         )

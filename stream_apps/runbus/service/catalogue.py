@@ -20,7 +20,7 @@ class ProcessEntry:
 
     Attributes:
         kind: its command (`runbus KIND`), the kind of its heartbeats, the end of its names in compose and the chart.
-        does: what it does, one sentence; the help of its command.
+        does: one sentence; the help of its command.
         factory: `module:function` that makes its ProcessSpec from the settings. Imported at the start of the process:
             the sink needs no stream library, the apps no driver of ClickHouse.
     """

@@ -43,8 +43,8 @@ class _Round:
 
     Args:
         process: what to run.
-        component: of it.
-        broker: what it waits for.
+        component: of the process.
+        broker: to be waited for.
         builder: of its heartbeats.
     """
 

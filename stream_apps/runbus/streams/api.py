@@ -19,7 +19,7 @@ written twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from runbus.kafka.topics import Topic
@@ -145,17 +145,3 @@ class AppMetrics:
     refused_steps: int = 0
     commits: int = 0
     skipped_offsets: int = 0
-    by_reason: dict[str, int] = field(default_factory=dict)
-
-
-__all__ = [
-    "NOTHING",
-    "AppMetrics",
-    "At",
-    "Change",
-    "Core",
-    "CoreMaker",
-    "Effects",
-    "Emission",
-    "StreamApp",
-]

@@ -12,7 +12,7 @@ from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, own_
 from runbus.streams.kafka import Message, Producer, close_client
 
 log = logging.getLogger(__name__)
-#: More than this waits only while the broker is down or too slow; what is older says less than what is newer.
+#: More than this waits only while the broker is down or too slow; the oldest matter least.
 _MOST = 20_000
 
 

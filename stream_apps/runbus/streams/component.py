@@ -1,4 +1,4 @@
-"""Makes a stream app a process: its engine as the host's component, with what it shows of itself."""
+"""Makes a stream app a process: runs its engine as the host's component, and shows its health and metrics."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ from runbus.streams.shard import FENCE_KEY
 
 Consumer: TypeAlias = AIOKafkaConsumer
 Producer: TypeAlias = AIOKafkaProducer
+Assigned: TypeAlias = Callable[[set[TopicPartition]], None]
+Revoked: TypeAlias = Callable[[set[TopicPartition]], Coroutine[Any, Any, None]]
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +72,7 @@ def _options(settings: KafkaSettings) -> dict[str, Any]:
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     """Hands on which partitions the group gives and takes; aiokafka waits for both calls before it goes on."""
 
-    def __init__(
-        self,
-        assigned: Callable[[set[TopicPartition]], None],
-        revoked: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
-    ) -> None:
+    def __init__(self, assigned: Assigned, revoked: Revoked) -> None:
         self._assigned = assigned
         self._revoked = revoked
 
@@ -100,7 +98,7 @@ def reader(settings: KafkaSettings) -> Consumer:
 
 
 def pause(consumer: Consumer, partition: TopicPartition) -> None:
-    """Stop fetching a partition. Here aiokafka takes no other class than its own."""
+    """Stop fetching a partition. aiokafka takes only its own class here."""
     consumer.pause(ClientPartition(*partition))
 
 
@@ -121,7 +119,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 async def read(consumer: Consumer, seconds: float, most: int | None = None) -> dict[TopicPartition, list[Any]]:
     """Return what arrives, at most `most` records. Raises CLIENT_ERRORS.
 
-    A task of aiokafka's that fetches, and has ended, says nothing: the consumer would wait for ever.
+    If aiokafka's fetching task has ended, no error tells so: the consumer would wait for ever.
     """
     fetching = consumer._fetcher.error_future
     if fetching.done() and not fetching.cancelled():
@@ -137,7 +135,7 @@ async def close_client(client: Consumer | Producer) -> None:
     """Stop a client for good, within a few seconds, whatever state it is in."""
     try:
         await asyncio.wait_for(client.stop(), _CLOSE_S)
-    except Exception as error:  # noqa: BLE001 - it is given up: what it says of itself does not count any more
+    except Exception as error:  # noqa: BLE001 - it is given up, so its errors do not count any more
         log.debug("streams.dropped: %s", said(error))
         with contextlib.suppress(Exception):
             await asyncio.wait_for(_drop(client), _DROP_S)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, said
-from runbus.streams.kafka import Consumer, Listener, close_client, member, read
+from runbus.streams.kafka import Assigned, Consumer, Listener, Revoked, close_client, member, read
 from runbus.streams.settings import StreamSettings
 
 log = logging.getLogger(__name__)
-Assigned: TypeAlias = Callable[[set[TopicPartition]], None]
-Revoked: TypeAlias = Callable[[set[TopicPartition]], Coroutine[Any, Any, None]]
 
 
 class GroupMembership:

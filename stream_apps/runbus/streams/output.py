@@ -53,6 +53,6 @@ class AppOutput:
             self.best_effort.put(self.message(emission))
 
     async def settled(self) -> None:
-        """Wait until what was sent at once is out; not for long, live metrics are not worth a halt."""
+        """Wait until what was sent at once is out; but not for long: live metrics may be lost."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.best_effort.settled(), _SETTLE_S)

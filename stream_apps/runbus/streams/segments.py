@@ -37,8 +37,8 @@ class Segments:
         first_ts, last_ts: int64, microseconds since the epoch, of the first and last row in seq order.
         first_step, last_step: int32, likewise.
         contiguous: bool, each row's step number is one above that of the row before.
-        terminated, truncated: bool, any row says so.
-        early_end: bool, a row before the last says that the episode is over.
+        terminated, truncated: bool, if any row of the segment is.
+        early_end: bool, if a row before the last one ends the episode.
         starts: int64, the index in `order` at which each segment begins.
         order: (n,) int64, the rows of the batch, segment by segment; rows that are not fresh are left out.
         count: rows of the batch.

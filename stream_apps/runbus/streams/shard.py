@@ -160,8 +160,6 @@ class Shard:
         self._metrics.dead_letters += len(pending.letters)
         return pending
 
-    # --- one record -----------------------------------------------------------------------------------------------
-
     def _take(self, record: Record) -> None:
         ref: SchemaRef | None = None
         try:
