@@ -10,7 +10,7 @@ from runbus.kafka.model import StreamId
 from runbus.live_metrics import LiveMetricsCore
 from runbus.live_metrics.core import KEEP_FINISHED_MS, MAX_STREAMS, SILENT_MS
 from runbus.live_metrics.measure import SKETCH_K
-from runbus.live_metrics.running import MAX_ENVS, REASONS
+from runbus.live_metrics.running_episodes import MAX_ENVS, REASONS
 from runbus.schemas.avsc import schema
 from runbus.schemas.events import LiveMetrics
 from tests.unit.live_metrics.rows import SOURCE, Caller, Row, batch

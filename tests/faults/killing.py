@@ -40,7 +40,7 @@ class Point:
 
 
 _PRODUCER = "aiokafka.producer.producer:AIOKafkaProducer"
-_ENGINE = "runbus.streams.engine:StreamEngine"
+_OWNERSHIP = "runbus.streams.ownership:PartitionOwnership"
 
 POINTS: dict[str, Point] = {
     # everything of a transaction is written, its commit is not asked for
@@ -52,10 +52,10 @@ POINTS: dict[str, Point] = {
     # the partition is ours, the state is read back
     "recovering": Point("runbus.streams.kafka:StateReader", "getmany", "after", (1, 3, 4)),
     # the group takes partitions away (its first call comes at the start, with none): before and after the last commit
-    "revoking": Point(_ENGINE, "revoked", "before", (2, 2)),
-    "revoked": Point(_ENGINE, "revoked", "after", (2, 2)),
+    "revoking": Point(_OWNERSHIP, "revoked", "before", (2, 2)),
+    "revoked": Point(_OWNERSHIP, "revoked", "after", (2, 2)),
     # the group gives partitions: they are about to be taken over
-    "assigned": Point(_ENGINE, "assigned", "after", (1, 1)),
+    "assigned": Point(_OWNERSHIP, "assigned", "after", (1, 1)),
     # an event that may repeat is sent, the state that says so is not committed
     "sent": Point("runbus.streams.best_effort:BestEffortProducer", "_send", "after", (1, 50, 100), "live-metrics"),
     # commits are done, but nothing that may repeat was ever sent
@@ -115,12 +115,12 @@ def name_the_state_reader() -> None:
 
 def send_nothing() -> None:
     """Let what may repeat wait for ever, as behind a broker that does not answer."""
-    outbox: Any = importlib.import_module("runbus.streams.best_effort")
+    module: Any = importlib.import_module("runbus.streams.best_effort")
 
     async def wait(self: object) -> None:
         await asyncio.Event().wait()
 
-    outbox.BestEffortProducer.run = wait
+    module.BestEffortProducer.run = wait
 
 
 def main() -> None:

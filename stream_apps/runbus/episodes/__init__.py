@@ -1,1 +1,1 @@
-"""`runbus episodes`: one event per finished episode, exact whatever is killed (see `finaliser.py` for the rules)."""
+"""Emits one event per finished episode, exact whatever is killed (see `finaliser.py` for the rules)."""

@@ -1,4 +1,4 @@
-"""`python -m runbus.episodes`: settings from the environment and the file, else as `runbus episodes`."""
+"""Runs `python -m runbus.episodes`: `runbus episodes` with settings from the environment and the file."""
 
 from __future__ import annotations
 

@@ -1,17 +1,23 @@
-"""What is known of one episode: sums and ends over the rows that were received, in any order."""
+"""Sums up the rows of one episode that were received, in any order."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbus.schemas.batch import Extra
 from runbus.schemas.events import EndReason
 from runbus.streams.segments import Segments
+
+_INTS: Callable[[Episode], tuple[int, ...]] = attrgetter(
+    *("rows", "steps", "first_seq", "last_seq", "first_ts", "last_ts", "first_step", "last_step", "broken")
+)
 
 
 @dataclass(slots=True)
@@ -23,7 +29,7 @@ class Episode:
         steps: rows that are no reset.
         first_seq, first_ts, first_step: of the row with the lowest seq; ts in microseconds since the epoch.
         last_seq, last_ts, last_step: of the row with the highest seq.
-        broken: step numbers repeat or jump where no row is missing: the producer is wrong.
+        broken: step numbers repeat or jump although no row is missing: the producer is wrong.
         return_: sum of the rewards of steps.
         min_reward, max_reward: of steps; inf and -inf while there is none.
         extras: sum of each named number.
@@ -42,6 +48,16 @@ class Episode:
     min_reward: float
     max_reward: float
     extras: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ints(self) -> tuple[int, ...]:
+        """The fields from `rows` to `broken`, in their order."""
+        return _INTS(self)
+
+    @property
+    def floats(self) -> tuple[float, ...]:
+        """The fields from `return_` to `max_reward`, in their order."""
+        return self.return_, self.min_reward, self.max_reward
 
     def merge(self, other: Episode) -> None:
         """Take further rows of the same episode, before, after or between those that are known."""
@@ -80,7 +96,7 @@ def _least(one: float, other: float) -> float:
 
 
 class EpisodePart(NamedTuple):
-    """The rows of a batch that are of one episode."""
+    """The rows of one episode in a batch, and the reason if one of them ends it."""
 
     env: int
     episode: int
@@ -88,8 +104,10 @@ class EpisodePart(NamedTuple):
     rows: Episode
 
 
-def pieces(segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, masked: bool) -> Iterator[EpisodePart]:
-    """Yield segments as pieces.
+def episode_parts(
+    segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, masked: bool
+) -> Iterator[EpisodePart]:
+    """Yield segments as the parts of their episodes.
 
     Args:
         segs: of the batch.
@@ -98,12 +116,12 @@ def pieces(segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, 
         masked: some rows were left out because they were received before, so a jump of the step number in a segment
             is no fault.
     """
-    columns = (segs.rows, segs.steps, segs.first_seq, segs.last_seq, segs.first_ts, segs.last_ts, segs.first_step)
-    columns += (segs.last_step, segs.contiguous, segs.return_, segs.min_reward, segs.max_reward)  # type: ignore[assignment]
-    keys = (segs.env, segs.episode, segs.terminated, segs.truncated)
+    columns: list[NDArray[Any]] = [segs.env, segs.episode, segs.terminated, segs.truncated]
+    columns += [segs.rows, segs.steps, segs.first_seq, segs.last_seq, segs.first_ts, segs.last_ts, segs.first_step]
+    columns += [segs.last_step, segs.contiguous, segs.return_, segs.min_reward, segs.max_reward]
     at = slice(None) if chosen is None else chosen
     sums = extra_sums(segs, extras) if extras else {}
-    lists = [column[at].tolist() for column in (*keys, *columns)]
+    lists = [column[at].tolist() for column in columns]
     for index, (env, episode, over, cut, *values) in enumerate(zip(*lists, strict=True)):
         values[8] = 0 if masked else not values[8]
         rows = Episode(*values)

@@ -1,8 +1,8 @@
-"""The core of `runbus episodes`: batches, FINISHED events and time in, finalised episodes out.
+"""Finalises episodes: the core of `runbus episodes`.
 
-What ends an episode, per env of a stream (run, agent, attempt):
+An episode ends for one of these reasons, per env of a stream (run, agent, attempt):
 
-- `terminated`, or else `truncated`: the row that says so.
+- `terminated`, or else `truncated`: a row has that flag.
 - `abandoned`: a row of a higher episode of its env, or no row for `idle_ms`.
 - `interrupted`: the stream ended, by a FINISHED event (at once when all steps that it counts arrived, else a second
   after it), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
@@ -11,11 +11,11 @@ An episode that has only its reset row is finalised with length 0, except at a F
 that a loop or a vector environment made after its last episode, and nothing happened in it.
 
 Late rows (they fill a gap of seq) raise the revision of an episode that was finalised at most `grace_ms` ago; so do
-rows of other episodes that show that nothing of it is missing. After that they are refused. Rows of an episode that is
-complete, or was passed by, are duplicates by their seq. Rows after the step that ended their episode are refused.
+rows of other episodes that show that none of its rows is missing. After that they are refused. Rows of an episode that
+is complete, or was passed by, are duplicates by their seq. Rows after the step that ended their episode are refused.
 
 All times are stream time: what was due is closed as of when it was due, however late the call comes, so a backlog
-leads to the same events as reading along.
+leads to the same events as live reading.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ class EpisodesCore:
         self._timers = Timers()
         self._dirty: dict[StreamId, None] = {}
         self._counts = {"duplicates": 0, "late_steps": 0, "revisions": 0}
-
-    # --- what reaches it ------------------------------------------------------------------------------------------
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one stream's state back. Raises ValueError if it is not one."""
@@ -94,8 +92,7 @@ class EpisodesCore:
         self._dirty[identity] = None
         events = self._finish(stream)
         self._timers.set(stream)
-        effects = [Effects(self._emissions(stream, events)), self.tick(at)]
-        return Effects(tuple(emission for one in effects for emission in one.emissions))
+        return Effects(self._emissions(stream, events) + self.tick(at).emissions)
 
     def tick(self, at: At) -> Effects:
         """Let time pass."""
@@ -104,8 +101,6 @@ class EpisodesCore:
             stream, due_ms = found
             emissions.extend(self._emissions(stream, self._fire(stream, due_ms)))
         return Effects(tuple(emissions)) if emissions else NOTHING
-
-    # --- what it says ---------------------------------------------------------------------------------------------
 
     def changes(self) -> list[Change]:
         """Return the streams that changed since the last call, a value each; None for those that were forgotten."""
@@ -117,7 +112,7 @@ class EpisodesCore:
         return changes
 
     def size(self) -> dict[str, int]:
-        """Return how much is held; duplicates, late steps and revisions (above 1) are counted since the start."""
+        """Return counts of what is held; duplicates, late steps and revisions (above 1) are counted since the start."""
         streams = self._streams.values()
         return {
             "streams": len(self._streams),
@@ -127,8 +122,6 @@ class EpisodesCore:
             "finished_known": len(self._finished),
             **self._counts,
         }
-
-    # --- streams --------------------------------------------------------------------------------------------------
 
     def _begin(self, identity: StreamId, now_ms: int) -> EpisodeStream:
         stream = EpisodeStream(identity, self._policy)

@@ -1,4 +1,4 @@
-"""The id of an episode: the same whoever computes it, whenever."""
+"""Computes the id of an episode, which depends on nothing but its names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The open episodes of one stream, as arrays over its envs: a vector environment is advanced at once."""
+"""Keeps the open episodes of one stream as arrays over its envs, so that a vector environment is advanced at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from runbus.episodes.episode import Episode
 from runbus.streams.segments import Segments
 
-# Columns of `ints`; those from ROWS to BROKEN are the fields of an Episode in its order.
+# Columns of `ints`; those from ROWS to BROKEN are `Episode.ints`.
 NEWEST, OPEN, ROW_MS, ROWS = range(4)
 STEPS, FIRST_SEQ, LAST_SEQ, FIRST_TS, LAST_TS, FIRST_STEP, LAST_STEP, BROKEN = range(4, 12)
 INTS = 12
-# Columns of `floats`.
+# Columns of `floats`, which are `Episode.floats`.
 RETURN, LEAST, MOST = range(3)
 FLOATS = 3
 
@@ -63,24 +63,11 @@ class OpenEpisodes:
         return Episode(*values)
 
     def store(self, env: int, episode: int, rows: Episode, now_ms: int) -> None:
-        """Make an episode the open one of an env, or replace what is known of it."""
+        """Make an episode the open one of an env, or replace its rows."""
         line = self.ints[env]
         self.count += not line[OPEN]
-        line[:] = (
-            episode,
-            1,
-            now_ms,
-            rows.rows,
-            rows.steps,
-            rows.first_seq,
-            rows.last_seq,
-            rows.first_ts,
-            rows.last_ts,
-            rows.first_step,
-            rows.last_step,
-            rows.broken,
-        )
-        self.floats[env] = (rows.return_, rows.min_reward, rows.max_reward)
+        line[:] = (episode, 1, now_ms, *rows.ints)
+        self.floats[env] = rows.floats
         if rows.extras:
             self.extras[env] = rows.extras
 
@@ -123,7 +110,7 @@ class OpenEpisodes:
         self.count = sum(self.ints[:, OPEN].tolist())
 
     def split(self, segs: Segments) -> tuple[NDArray[np.int64], list[int]]:
-        """Tell segments that only go on with the open episode of their env (and are alone in it) from all others."""
+        """Return the segments that only go on with their env's open episode (and are its only ones), and the others."""
         block = self.ints[segs.env, :ROW_MS]
         plain = (block[:, NEWEST] == segs.episode) & (block[:, OPEN] == 1) & ~(segs.terminated | segs.truncated)
         if bool(plain.all()):  # one episode is open per env, so each env has one segment

@@ -1,4 +1,4 @@
-"""How long the finaliser waits, and how much it keeps."""
+"""Limits how long the finaliser waits, and how much it keeps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class FinaliserPolicy:
 
     Attributes:
         idle_ms: an open episode without a row for this long is abandoned.
-        grace_ms: late steps are taken this long after their episode was finalised; and so long must the stream of an
-            older attempt be silent before its episodes are interrupted.
+        grace_ms: late steps are taken this long after their episode was finalised; and the stream of an older attempt
+            must be silent this long before its episodes are interrupted.
         remember_ms: a stream without an open episode that was silent this long is forgotten.
         max_late: finalised episodes per stream that can still gain rows.
         max_finished: FINISHED events that are remembered.

@@ -1,4 +1,4 @@
-"""The app `episodes` as a process: all wiring is here."""
+"""Wires the app `episodes` as a process."""
 
 from __future__ import annotations
 

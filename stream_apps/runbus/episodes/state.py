@@ -1,6 +1,7 @@
-"""The state of one stream as bytes: what a restart needs to go on as if nothing had happened.
+"""Writes and reads the state of one stream as bytes: a restart goes on from it as if nothing had happened.
 
-    head, sequence (`SequenceTracker.encode`), envs (index, ints, floats), late episodes, runs, named sums (JSON)
+    head, sequence (`SequenceTracker.encode`), envs (index, ints, floats), late episodes, rows between gaps, named sums
+    (JSON)
 
 Numbers are little-endian. A vector environment of 512 costs 64 KiB, a single one 190 bytes.
 """
@@ -14,27 +15,28 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.episodes.closed import Closed
+from runbus.episodes.closed_episode import ClosedEpisode
 from runbus.episodes.episode import Episode
+from runbus.episodes.gaps import RowsBetweenGaps
 from runbus.episodes.open_episodes import FLOATS, INTS
 from runbus.episodes.policy import MAX_ENVS
-from runbus.episodes.runs import Run
 from runbus.episodes.stream import EpisodeStream, StreamEnd
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
 from runbus.streams.sequence import SequenceTracker
 
 _VERSION = 1
-# version, ended, superseded, last_ms, produced, appended_ms (-1 = no FINISHED), bytes of the sequence, envs, late, runs
+# version, ended, superseded, last_ms, produced, appended_ms (-1 = no FINISHED), bytes of the sequence, envs, late,
+# rows between gaps
 _HEAD = struct.Struct("<B??qqqIIII")
 # env, episode, closed_ms, revision, complete, reason, then the fields of an Episode
 _LATE = struct.Struct("<iqqi?B9q3d")
 _LATE_HEAD = 6
-# how many gaps it said are missing, then each one
+# the number of gaps that it reported as missing, then each one
 _COUNT = struct.Struct("<I")
 _GAP = struct.Struct("<2q")
-# env, then the fields of a Run
-_RUN = struct.Struct("<5q")
+# env, then the fields of a RowsBetweenGaps
+_BETWEEN = struct.Struct("<5q")
 _REASONS: tuple[EndReason, ...] = get_args(EndReason)
 
 
@@ -50,7 +52,7 @@ def encode_stream(stream: EpisodeStream) -> bytes:
     sequence, opened = stream.received.encode(), stream.open
     envs, ints, floats = opened.known()
     late = list(stream.late.values())
-    runs = [(env, *run) for env, found in stream.runs.by_env.items() for run in found]
+    between = [(env, *rows) for env, found in stream.neighbours.by_env.items() for rows in found]
     finished = stream.finished or StreamEnd(-1, -1)
     head = _HEAD.pack(
         _VERSION,
@@ -62,18 +64,18 @@ def encode_stream(stream: EpisodeStream) -> bytes:
         len(sequence),
         len(envs),
         len(late),
-        len(runs),
+        len(between),
     )
     parts = [head, sequence, envs.tobytes(), ints.tobytes(), floats.tobytes()]
     parts += [_late_bytes(one) for one in late]
-    parts += [_RUN.pack(*run) for run in runs]
+    parts += [_BETWEEN.pack(*rows) for rows in between]
     extras = [one.rows.extras for one in late]
     if opened.extras or any(extras):
         parts.append(json.dumps([list(opened.extras.items()), extras]).encode())
     return b"".join(parts)
 
 
-def _late_bytes(one: Closed) -> bytes:
+def _late_bytes(one: ClosedEpisode) -> bytes:
     rows = one.rows
     head = _LATE.pack(
         one.env,
@@ -82,20 +84,10 @@ def _late_bytes(one: Closed) -> bytes:
         one.revision,
         one.complete,
         _REASONS.index(one.reason),
-        rows.rows,
-        rows.steps,
-        rows.first_seq,
-        rows.last_seq,
-        rows.first_ts,
-        rows.last_ts,
-        rows.first_step,
-        rows.last_step,
-        rows.broken,
-        rows.return_,
-        rows.min_reward,
-        rows.max_reward,
+        *rows.ints,
+        *rows.floats,
     )
-    return b"".join([head, _COUNT.pack(len(one.said)), *(_GAP.pack(*gap) for gap in one.said)])
+    return b"".join([head, _COUNT.pack(len(one.reported)), *(_GAP.pack(*gap) for gap in one.reported)])
 
 
 def decode_stream(stream: EpisodeStream, data: bytes) -> None:
@@ -107,7 +99,7 @@ def decode_stream(stream: EpisodeStream, data: bytes) -> None:
 
 
 def _decode(stream: EpisodeStream, data: bytes) -> None:
-    version, ended, superseded, last_ms, produced, appended_ms, size, envs, late, runs = _HEAD.unpack_from(data)
+    version, ended, superseded, last_ms, produced, appended_ms, size, envs, late, between = _HEAD.unpack_from(data)
     if version != _VERSION:
         raise ValueError(f"version {version} of the state, this version reads {_VERSION}")
     rest = _Rest(data, _HEAD.size)
@@ -120,8 +112,8 @@ def _decode(stream: EpisodeStream, data: bytes) -> None:
         raise ValueError(f"envs {index[0]} to {index[-1]} in the state of an episode stream")
     stream.open.restore(index, ints.reshape(envs, INTS), floats.reshape(envs, FLOATS))
     closed = [_late(rest) for _ in range(late)]
-    for env, *run in _RUN.iter_unpack(rest.take(runs * _RUN.size)):
-        stream.runs.by_env.setdefault(env, []).append(Run(*run))
+    for env, *rows in _BETWEEN.iter_unpack(rest.take(between * _BETWEEN.size)):
+        stream.neighbours.by_env.setdefault(env, []).append(RowsBetweenGaps(*rows))
     if rest.left:
         open_extras, late_extras = json.loads(rest.take(rest.left))
         stream.open.extras = dict(open_extras)
@@ -130,13 +122,13 @@ def _decode(stream: EpisodeStream, data: bytes) -> None:
     stream.late = {(one.env, one.episode): one for one in closed}
 
 
-def _late(rest: _Rest) -> Closed:
+def _late(rest: _Rest) -> ClosedEpisode:
     values = _LATE.unpack(rest.take(_LATE.size))
     env, episode, closed_ms, revision, complete, reason = values[:_LATE_HEAD]
     rows = Episode(*values[_LATE_HEAD:])
     (count,) = _COUNT.unpack(rest.take(_COUNT.size))
-    said = tuple((first, last) for first, last in _GAP.iter_unpack(rest.take(count * _GAP.size)))
-    return Closed(env, episode, rows, _REASONS[reason], closed_ms, revision, complete, said)
+    reported = tuple((first, last) for first, last in _GAP.iter_unpack(rest.take(count * _GAP.size)))
+    return ClosedEpisode(env, episode, rows, _REASONS[reason], closed_ms, revision, complete, reported)
 
 
 class _Rest:
@@ -148,7 +140,7 @@ class _Rest:
 
     @property
     def left(self) -> int:
-        """How many bytes are not read yet."""
+        """The number of bytes that are not read yet."""
         return len(self._data) - self._at
 
     def take(self, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What the finaliser knows of one stream, and what a batch does to it."""
+"""Keeps the state of one stream for the finaliser, and applies batches to it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.episodes.closed import Closed
-from runbus.episodes.episode import EpisodePart, extra_sums, pieces
+from runbus.episodes.closed_episode import ClosedEpisode
+from runbus.episodes.episode import EpisodePart, episode_parts, extra_sums
+from runbus.episodes.gaps import Gap, GapNeighbours, RowsBetweenGaps
 from runbus.episodes.open_episodes import LAST_SEQ, NEWEST, OpenEpisodes
 from runbus.episodes.policy import CLOCK_SLACK_MS, MAX_ENVS, FinaliserPolicy
-from runbus.episodes.runs import Gap, Run, Runs
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized
@@ -25,7 +25,7 @@ _REASONS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """What a FINISHED event says: how many steps the stream has, and when the broker took the event."""
+    """The content of a FINISHED event: the number of steps in the stream, and when the broker took the event."""
 
     produced: int
     appended_ms: int
@@ -33,8 +33,17 @@ class StreamEnd:
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What came of a batch: events in order, and the rows that could not be used, by why."""
+    """The outcome of a batch.
 
+    Attributes:
+        closed: episodes that it closed or revised.
+        events: to be emitted, in order.
+        refused: rows that could not be used, by reason.
+        duplicates: rows that had arrived before.
+        late: rows that filled a gap.
+    """
+
+    closed: list[ClosedEpisode] = field(default_factory=list)
     events: list[EpisodeFinalized] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
@@ -57,7 +66,7 @@ class EpisodeStream:
 
     Attributes:
         last_ms: watermark at its last record.
-        finished: what its FINISHED event says, or None.
+        finished: the content of its FINISHED event, or None.
         ended: it ended with FINISHED: an episode that opens now is closed at once.
         superseded: a newer attempt of its agent was seen.
         late: finalised episodes that can still gain rows, oldest first.
@@ -69,8 +78,8 @@ class EpisodeStream:
         self.policy = policy
         self.received = SequenceTracker()
         self.open = OpenEpisodes()
-        self.runs = Runs()
-        self.late: dict[tuple[int, int], Closed] = {}
+        self.neighbours = GapNeighbours()
+        self.late: dict[tuple[int, int], ClosedEpisode] = {}
         self.last_ms = 0
         self.finished: StreamEnd | None = None
         self.ended = False
@@ -84,8 +93,6 @@ class EpisodeStream:
             return None
         return self.finished.appended_ms + CLOCK_SLACK_MS + 1
 
-    # --- a batch --------------------------------------------------------------------------------------------------
-
     def take(self, batch: StepBatch, now_ms: int) -> BatchOutcome:
         """Take a batch at stream time `now_ms`."""
         outcome = BatchOutcome()
@@ -95,7 +102,7 @@ class EpisodeStream:
         arrival = self.received.take(first_seq, batch.header.count)
         outcome.duplicates, outcome.late = arrival.duplicates, arrival.late
         if self.received.gaps and not gaps_before:
-            self._begin_runs()
+            self._begin_neighbours()
         segs = segments(first_seq, batch.columns, arrival.fresh)
         if segs is not None:
             segs = self._usable(segs, batch, arrival, outcome)
@@ -106,22 +113,21 @@ class EpisodeStream:
         if len(segs) > _FEW and arrival.late == 0:
             plain, chosen = self.open.split(segs)
             self._advance(segs, plain, batch, now_ms)
-        closed: list[Closed] = []
-        for piece in () if chosen == [] else pieces(segs, batch.extras, chosen, arrival.fresh is not None):
-            self._piece(piece, known, now_ms, closed, outcome)
+        for part in () if chosen == [] else episode_parts(segs, batch.extras, chosen, arrival.fresh is not None):
+            self._take_part(part, known, now_ms, outcome)
         if arrival.late:
-            self.runs.settle(self.received.gaps)
-        self._emit(closed, outcome, now_ms)
+            self.neighbours.settle(self.received.gaps)
+        self._emit(outcome, now_ms)
         tail = self.ended and known != self.received.next_seq
         if self.late and (tail or gaps_before != tuple(self.received.gaps)):
             self._revise_others(outcome, now_ms)
         return outcome
 
-    def _begin_runs(self) -> None:
-        """Note where each env was before the first gap."""
+    def _begin_neighbours(self) -> None:
+        """Note the last row of each env before the first gap."""
         for env, (newest, last) in enumerate(self.open.ints[:, (NEWEST, LAST_SEQ)].tolist()):
             if newest >= 0:
-                self.runs.by_env[env] = [Run(last, last, newest, newest)]
+                self.neighbours.by_env[env] = [RowsBetweenGaps(last, last, newest, newest)]
 
     def _usable(self, segs: Segments, batch: StepBatch, arrival: Arrival, outcome: BatchOutcome) -> Segments | None:
         """Refuse rows that no recorder writes; return the segments of the others."""
@@ -162,52 +168,50 @@ class EpisodeStream:
         if self.received.gaps:
             columns = (segs.env, segs.first_seq, segs.last_seq, segs.episode)
             for env, first, last, episode in zip(*(column[plain].tolist() for column in columns), strict=True):
-                self.runs.add(env, Run(first, last, episode, episode), self.received.gaps)
+                self.neighbours.add(env, RowsBetweenGaps(first, last, episode, episode), self.received.gaps)
 
-    def _piece(self, piece: EpisodePart, known: int, now_ms: int, closed: list[Closed], outcome: BatchOutcome) -> None:
+    def _take_part(self, part: EpisodePart, known: int, now_ms: int, outcome: BatchOutcome) -> None:
         """Take the rows of one episode. `known` is one past the highest seq that had arrived before the batch."""
-        env, episode, reason, rows = piece
+        env, episode, reason, rows = part
         newest, is_open = self.open.newest(env)
         if episode > newest:
             if is_open:
-                closed.append(self._close(env, newest, "abandoned", now_ms))
-            self._open_or_close(piece, now_ms, closed)
+                outcome.closed.append(self._close(env, newest, "abandoned", now_ms))
+            self._open_or_close(part, now_ms, outcome)
         elif episode == newest and is_open:
             whole = self.open.load(env)
             whole.merge(rows)
-            self._open_or_close(EpisodePart(env, episode, reason, whole), now_ms, closed)
+            self._open_or_close(EpisodePart(env, episode, reason, whole), now_ms, outcome)
         else:
-            if not self._late_piece(piece, known, now_ms, closed, outcome):
+            if not self._take_late_part(part, known, now_ms, outcome):
                 return
             if episode == newest:
                 self.open.over(env, episode, max(rows.last_seq, int(self.open.ints[env, LAST_SEQ])))
         if self.received.gaps:
-            run = Run(rows.first_seq, rows.last_seq, episode, episode)
-            self.runs.add(env, run, self.received.gaps)
+            between = RowsBetweenGaps(rows.first_seq, rows.last_seq, episode, episode)
+            self.neighbours.add(env, between, self.received.gaps)
 
-    def _open_or_close(self, piece: EpisodePart, now_ms: int, closed: list[Closed]) -> None:
-        env, episode, reason, rows = piece
+    def _open_or_close(self, part: EpisodePart, now_ms: int, outcome: BatchOutcome) -> None:
+        env, episode, reason, rows = part
         if reason is None:
             self.open.store(env, episode, rows, now_ms)
         else:
             self.open.over(env, episode, rows.last_seq)
-            closed.append(Closed(env, episode, rows, reason, now_ms))
+            outcome.closed.append(ClosedEpisode(env, episode, rows, reason, now_ms))
 
-    def _late_piece(
-        self, piece: EpisodePart, known: int, now_ms: int, closed: list[Closed], outcome: BatchOutcome
-    ) -> bool:
+    def _take_late_part(self, part: EpisodePart, known: int, now_ms: int, outcome: BatchOutcome) -> bool:
         """Take rows of an episode that is over or was passed by; return whether they were taken."""
-        env, episode, reason, rows = piece
+        env, episode, reason, rows = part
         name = f"env {env} episode {episode}"
         found = self.late.get((env, episode))
         if found is None:
             passed = rows.first_seq >= known or episode == self.open.newest(env)[0]
-            if passed or self.runs.knows(env, episode, rows.first_seq):
+            if passed or self.neighbours.knows(env, episode, rows.first_seq):
                 outcome.refuse(rows.rows, f"{name} came after it was over")
                 return False
-            closed.append(Closed(env, episode, rows, reason or "abandoned", now_ms))
+            outcome.closed.append(ClosedEpisode(env, episode, rows, reason or "abandoned", now_ms))
             return True
-        if found.by_row and rows.first_seq > found.rows.last_seq:
+        if found.ended_by_row and rows.first_seq > found.rows.last_seq:
             outcome.refuse(rows.rows, f"{name} came after the step that ended it")
             return False
         waited = now_ms - found.closed_ms
@@ -216,42 +220,39 @@ class EpisodeStream:
             return False
         found.rows.merge(rows)
         found.reason = reason or found.reason
-        closed.append(found)
+        outcome.closed.append(found)
         return True
 
-    # --- closing --------------------------------------------------------------------------------------------------
-
-    def _close(self, env: int, episode: int, reason: EndReason, closed_ms: int) -> Closed:
+    def _close(self, env: int, episode: int, reason: EndReason, closed_ms: int) -> ClosedEpisode:
         rows = self.open.load(env)
         self.open.over(env, episode, rows.last_seq)
-        return Closed(env, episode, rows, reason, closed_ms)
+        return ClosedEpisode(env, episode, rows, reason, closed_ms)
 
     def close_all(self, envs: list[int], reason: EndReason, closed_ms: int) -> list[EpisodeFinalized]:
         """Close the open episodes of some envs; return what is to be emitted."""
-        outcome = BatchOutcome()
-        closed = [self._close(env, self.open.newest(env)[0], reason, closed_ms) for env in envs]
-        self._emit(closed, outcome, closed_ms)
+        outcome = BatchOutcome([self._close(env, self.open.newest(env)[0], reason, closed_ms) for env in envs])
+        self._emit(outcome, closed_ms)
         return outcome.events
 
     def end(self, closed_ms: int) -> list[EpisodeFinalized]:
         """Let the stream end with its FINISHED event."""
         self.ended = True
-        outcome = BatchOutcome(self.close_all(self.open.envs(), "interrupted", closed_ms))
+        outcome = BatchOutcome(events=self.close_all(self.open.envs(), "interrupted", closed_ms))
         self._revise_others(outcome, closed_ms)
         return outcome.events
 
-    def _missing(self, one: Closed) -> list[Gap]:
+    def _missing(self, one: ClosedEpisode) -> list[Gap]:
         """Return what is missing of the stream that can hold rows of an episode, its end included once it ended."""
         gaps, next_seq = self.received.gaps, self.received.next_seq
-        missing = one.missing(gaps, self.runs) if gaps else []
+        missing = one.missing(gaps, self.neighbours) if gaps else []
         produced = self.finished.produced if self.ended and self.finished is not None else 0
-        if next_seq < produced and not one.by_row and self.open.newest(one.env)[0] == one.episode:
+        if next_seq < produced and not one.ended_by_row and self.open.newest(one.env)[0] == one.episode:
             missing.append((next_seq, produced - 1))
         return missing
 
-    def _emit(self, closed: list[Closed], outcome: BatchOutcome, now_ms: int) -> None:
+    def _emit(self, outcome: BatchOutcome, now_ms: int) -> None:
         """Emit a revision of each closed episode."""
-        for one in closed:
+        for one in outcome.closed:
             missing = self._missing(one)
             empty = one.rows.steps == 0 and not missing and one.revision == 0
             if empty and one.reason == "interrupted" and self.ended:
@@ -265,26 +266,26 @@ class EpisodeStream:
             self.prune(now_ms)
 
     def _revise_others(self, outcome: BatchOutcome, now_ms: int) -> None:
-        """Emit a revision of each finalised episode of which something else is missing now."""
+        """Emit a revision of each finalised episode whose missing gaps are others now."""
         for one in self.late.values():
             if one.revision and now_ms - one.closed_ms <= self.policy.grace_ms:
                 missing = self._missing(one)
-                if one.said != tuple(missing):
+                if one.reported != tuple(missing):
                     outcome.events.append(one.event(self.identity, missing))
 
     def prune(self, now_ms: int) -> None:
-        """Forget finalised episodes that can gain nothing; to stay within the bound give up the oldest gaps."""
+        """Forget finalised episodes that can gain no rows; give up the oldest gaps to stay within the bound."""
         while self.late:
             self.late = {key: one for key, one in self.late.items() if self._can_gain(one, now_ms)}
             if len(self.late) <= self.policy.max_late or not self.received.gaps:
                 break
             self.received.give_up_oldest()
-            self.runs.settle(self.received.gaps)
+            self.neighbours.settle(self.received.gaps)
 
-    def _can_gain(self, one: Closed, now_ms: int) -> bool:
+    def _can_gain(self, one: ClosedEpisode, now_ms: int) -> bool:
         in_grace = now_ms - one.closed_ms <= self.policy.grace_ms
         return (in_grace and self._may_go_on(one)) or bool(self._missing(one))
 
-    def _may_go_on(self, one: Closed) -> bool:
+    def _may_go_on(self, one: ClosedEpisode) -> bool:
         """Return whether an episode was closed by silence, so that its next row may be the next of its env."""
-        return not one.by_row and self.open.newest(one.env) == (one.episode, False)
+        return not one.ended_by_row and self.open.newest(one.env) == (one.episode, False)

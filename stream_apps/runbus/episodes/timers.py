@@ -1,4 +1,4 @@
-"""When something is due, as values: a heap whose outdated entries are skipped."""
+"""Keeps the timers of all streams in one heap, whose outdated entries are skipped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Timers:
 
 
 def due_ms(stream: EpisodeStream) -> int:
-    """Return the stream time at which silence means something for a stream."""
+    """Return the stream time at which a silent stream has something to do."""
     policy = stream.policy
     due = [stream.last_ms + policy.remember_ms]
     if stream.open.count:

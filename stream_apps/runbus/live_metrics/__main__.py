@@ -1,4 +1,4 @@
-"""`python -m runbus.live_metrics`: settings from the environment and the file, else as `runbus live-metrics`."""
+"""Runs `python -m runbus.live_metrics`: `runbus live-metrics` with settings from the environment and the file."""
 
 from __future__ import annotations
 

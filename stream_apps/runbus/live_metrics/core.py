@@ -1,4 +1,4 @@
-"""The core of the app `live-metrics`: records of one partition in, LiveMetrics of its streams out."""
+"""Computes LiveMetrics of the streams of one partition: the core of `runbus live-metrics`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import LIVE_METRICS, stream_key
-from runbus.live_metrics.schedule import EmissionSchedule, Ends, FinishedStreams
+from runbus.live_metrics.schedule import EmissionSchedule, FinishedStreams, PendingEnds
 from runbus.live_metrics.stream import NOT_FINISHED, LiveStream
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import RunEvent
@@ -21,15 +21,15 @@ SILENT_MS = 2_000
 END_MARGIN_MS = 1_000
 #: A finished stream is forgotten after so much stream time.
 KEEP_FINISHED_MS = 10 * 60_000
-#: So many streams that waited are told about at once; the others in the next ticks, a few hundredths of a second later.
-#: After a restart all are due: more than that would hold up everything else, and overflow what is to be sent.
+#: So many waiting streams are emitted in one tick; the others in the next ticks, a few hundredths of a second later.
+#: After a restart all are due: more than that would hold up everything else, and overflow the queue of what is sent.
 _MOST_A_TICK = 500
 #: FINISHED events that wait, by streams: after a restart all those of a week come before the first record is read.
 _ENDS_BY_STREAM = 10
 
 
 class LiveMetricsCore:
-    """See `runbus.streams.api.Core`. Totals are state; windows and rates start anew with the process.
+    """A `Core` that computes live metrics. Totals are state; windows and rates start anew with the process.
 
     Args:
         position_name: "<topic>:<partition>", the name of the source in `positions`.
@@ -44,8 +44,8 @@ class LiveMetricsCore:
         self._active: OrderedDict[StreamId, LiveStream] = OrderedDict()  # the same without the silent ones
         self._changed: dict[StreamId, None] = {}
         self._restored: list[LiveStream] = []
-        self._pace = EmissionSchedule(interval_ms * 1000)
-        self._ends = Ends(_ENDS_BY_STREAM * max_streams)
+        self._schedule = EmissionSchedule(interval_ms * 1000)
+        self._ends = PendingEnds(_ENDS_BY_STREAM * max_streams)
         self._finished = FinishedStreams(KEEP_FINISHED_MS)
         self._forgotten = self._forgotten_envs = self._duplicates = self._late_rows = 0
 
@@ -70,7 +70,7 @@ class LiveMetricsCore:
         self._active[id_] = stream
         self._active.move_to_end(id_)
         self._changed[id_] = None
-        if not self._pace.may_go(stream, at.now_us):
+        if not self._schedule.is_due(stream, at.now_us):
             return NOTHING
         return Effects((self._emission(stream, at, at.offset + 1),))
 
@@ -87,7 +87,7 @@ class LiveMetricsCore:
         return _effects(self._finish(id_, at))
 
     def tick(self, at: At) -> Effects:
-        """Finish, silence, forget and emit what is due."""
+        """Finish, forget and emit the streams that are due, and note those that fell silent."""
         self._settle()
         emissions: list[Emission] = []
         for id_ in self._ends.due(at.watermark_ms):
@@ -100,7 +100,7 @@ class LiveMetricsCore:
         for stream in self._finished.due(at.watermark_ms):
             if self._is_held(stream):
                 self._drop(stream)
-        for stream in islice(self._pace.due(at.now_us), _MOST_A_TICK):
+        for stream in islice(self._schedule.due(at.now_us), _MOST_A_TICK):
             if self._is_held(stream):
                 emissions.append(self._emission(stream, at, at.offset))
         return _effects(emissions)
@@ -113,7 +113,7 @@ class LiveMetricsCore:
         return [Change(str(id_).encode(), None if stream is None else stream.encode()) for id_, stream in found]
 
     def size(self) -> dict[str, int]:
-        """Return the number of streams held, and since the start: what was forgotten, duplicates, late rows."""
+        """Return the number of streams held, and counts since the start: what was forgotten, duplicates, late rows."""
         return {
             "streams": len(self._streams) + len(self._restored),
             "forgotten": self._forgotten,
@@ -130,7 +130,7 @@ class LiveMetricsCore:
         restored, self._restored = self._restored, []
         for stream in sorted(restored, key=lambda s: s.last_offset):
             self._streams[stream.id] = stream
-            self._pace.put(stream, 0)
+            self._schedule.put(stream, 0)
             if not stream.silent:
                 self._active[stream.id] = stream
         for stream in sorted(restored, key=lambda s: s.finished_ms):
@@ -166,7 +166,7 @@ class LiveMetricsCore:
         return self._emit(stream, at) if changed else []
 
     def _emit(self, stream: LiveStream, at: At) -> list[Emission]:
-        return [self._emission(stream, at, at.offset)] if self._pace.may_go(stream, at.now_us) else []
+        return [self._emission(stream, at, at.offset)] if self._schedule.is_due(stream, at.now_us) else []
 
     def _emission(self, stream: LiveStream, at: At, next_offset: int) -> Emission:
         stream.sent_us = at.now_us

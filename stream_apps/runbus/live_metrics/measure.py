@@ -1,4 +1,4 @@
-"""One quantity over one window: exact count and sums, and a mergeable sketch of its distribution.
+"""Measures one quantity over one window: exact count and sums, and a mergeable sketch of its distribution.
 
 The only file that knows the Apache DataSketches package. Its KLL sketch of doubles
 
@@ -20,7 +20,7 @@ from runbus.schemas.events import Window
 
 
 class Values(NamedTuple):
-    """Some values (n,), writable, and their sums: computed once for all the windows that they fall into."""
+    """Some values (n,), writable, with their sums: computed once for all the windows that the values are in."""
 
     array: NDArray[np.float64]
     sum: float
@@ -37,7 +37,7 @@ SKETCH_K = 64
 
 
 class Measure:
-    """What is known of the values so far."""
+    """The count, the sums and the sketch of the values so far."""
 
     __slots__ = ("_sketch", "count", "sum", "sum_squares")
 
@@ -74,7 +74,7 @@ class Measure:
         self._of_values().merge(other._of_values())
 
     def window(self, name: str, seconds: int, start: int) -> Window:
-        """Return it as it is now. `min` and `max` are NaN where every value is NaN."""
+        """Return the measure as a window. `min` and `max` are NaN if every value is NaN."""
         sketch = self._of_values()
         empty = sketch.is_empty()
         return Window(

@@ -1,4 +1,4 @@
-"""The app `live-metrics` as a process: all wiring is here."""
+"""Wires the app `live-metrics` as a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbus.streams.api import StreamApp
 from runbus.streams.component import stream_process
 from runbus.streams.settings import StreamSettings
 
-#: What is read again after a crash; the metrics themselves do not wait for it.
+#: So much is read again after a crash; the metrics themselves do not wait for a commit.
 COMMIT_S = 1.0
 
 

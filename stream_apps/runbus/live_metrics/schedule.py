@@ -1,4 +1,4 @@
-"""When which stream is due, without looking at all of them: an ordered queue for each reason."""
+"""Keeps in ordered queues, one for each reason, when streams are due, so that a tick need not look at all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbus.live_metrics.stream import LiveStream
 
 
 class EmissionSchedule:
-    """Emissions at a limited rate: a stream that changed is due at once, or an interval after its last emission.
+    """Limits the rate of emissions: a stream that changed is due at once, or an interval after its last emission.
 
     A stream that is due and whose next batch is expected soon waits for it, at most a fifth of the interval. Without
     that the emissions of a steady stream (a batch every 50 ms) end up just before a batch, because they can only be
@@ -28,7 +28,7 @@ class EmissionSchedule:
         self._entries = 0
         self._now_us = 0
 
-    def may_go(self, stream: LiveStream, now_us: int) -> bool:
+    def is_due(self, stream: LiveStream, now_us: int) -> bool:
         """Return whether a stream that changed is due now; if not, it is queued for when it will be."""
         self._now_us = max(self._now_us, now_us)
         if stream.sent_us is None or not stream.sent_us <= now_us < stream.sent_us + self._interval_us:
@@ -46,7 +46,7 @@ class EmissionSchedule:
 
     def due(self, now_us: int) -> Iterator[LiveStream]:
         """Yield what is due, and take it off the queue."""
-        if now_us < self._now_us:  # the wall clock was set back: waiting for it to come back would be hours of silence
+        if now_us < self._now_us:  # the wall clock was set back: waiting until it is past the old time could take hours
             self._queue = [(now_us, number, stream) for _, number, stream in self._queue]
             heapq.heapify(self._queue)
         self._now_us = now_us
@@ -64,18 +64,18 @@ class EmissionSchedule:
 
     @staticmethod
     def _is_about_to_change(stream: LiveStream, now_us: int, latest_us: int) -> bool:
-        """Return whether a stream's next batch is to come until then; half a batch late is not too late to come."""
+        """Return whether a stream's next batch is expected until `latest_us`; if half a batch late it still is."""
         expected_us = stream.came_us + stream.gap_us
         return expected_us <= latest_us and now_us < expected_us + stream.gap_us // 2
 
 
-class Ends:
-    """FINISHED events that wait until no more steps of their stream can come.
+class PendingEnds:
+    """Keeps FINISHED events until no more steps of their stream can come.
 
     They come again after a restart, so they are not state.
 
     Args:
-        limit: so many wait; beyond it the oldest is forgotten.
+        limit: so many wait; beyond that, the oldest is forgotten.
     """
 
     def __init__(self, limit: int) -> None:
@@ -97,10 +97,10 @@ class Ends:
 
 
 class FinishedStreams:
-    """FinishedStreams streams, until they are forgotten.
+    """Keeps finished streams until they are forgotten.
 
     Args:
-        keep_ms: stream time.
+        keep_ms: for so much stream time.
     """
 
     def __init__(self, keep_ms: int) -> None:
@@ -112,6 +112,6 @@ class FinishedStreams:
         self._queue.append(stream)
 
     def due(self, watermark_ms: int) -> Iterator[LiveStream]:
-        """Yield the streams whose time is over."""
+        """Yield the streams to be forgotten, and take them off the queue."""
         while self._queue and self._queue[0].finished_ms + self._keep_ms < watermark_ms:
             yield self._queue.popleft()

@@ -1,17 +1,18 @@
-"""One stream: exact totals, which are state, and windows, which are not."""
+"""Keeps one stream: exact totals, which are state, and windows, which are not."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
+from runbus.live_metrics.episode_rows import episode_rows
 from runbus.live_metrics.measure import Values
-from runbus.live_metrics.pieces import pieces
-from runbus.live_metrics.running import REASONS, Running
-from runbus.live_metrics.windows import Rows, Windows
+from runbus.live_metrics.running_episodes import REASONS, RunningEpisodes
+from runbus.live_metrics.windows import NewRows, Windows
 from runbus.schemas.batch import StepBatch, StepColumns
 from runbus.schemas.events import LiveMetrics
 from runbus.streams.api import At
@@ -26,62 +27,44 @@ _VERSION = 1
 _HEAD = struct.Struct(f"<B6q?dq{len(REASONS)}qI")
 
 
+@dataclass(slots=True, eq=False)
 class LiveStream:
     """One stream.
 
     Attributes:
-        id: of it.
+        id: its run, agent and attempt.
         received: which seq arrived.
         running: its episodes.
         windows: of the newest minute.
         steps: rows that are no reset.
-        dropped: the highest count of steps that the recorder said it gave up.
+        dropped: the highest count of dropped steps in a header of the recorder.
         newest_ts: the greatest time of a row, microseconds by the agent's clock.
         last_offset: of the last record that brought something new.
         last_ms: stream time of that record.
         finished_ms: stream time when it finished, or NOT_FINISHED.
-        silent: no such record for a while; its rate is 0.
-        came_us, gap_us: when something new came last, and how long after the time before (wall clock).
+        silent: it had no such record for a while; its rate is 0.
+        came_us, gap_us: when something new came last, and how long after the one before (wall clock).
         sent_us: when its metrics were emitted last (wall clock).
         entry, awaited: for `EmissionSchedule`: its entry in the queue, 0 = none; whether it is due and waits for its
             next batch.
     """
 
-    __slots__ = (
-        "awaited",
-        "came_us",
-        "dropped",
-        "entry",
-        "finished_ms",
-        "gap_us",
-        "id",
-        "last_ms",
-        "last_offset",
-        "newest_ts",
-        "received",
-        "running",
-        "sent_us",
-        "silent",
-        "steps",
-        "windows",
-    )
-
-    def __init__(self, id_: StreamId) -> None:
-        self.id = id_
-        self.received = SequenceTracker()
-        self.running = Running()
-        self.windows = Windows()
-        self.steps = 0
-        self.dropped = 0
-        self.newest_ts = 0
-        self.last_offset = -1
-        self.last_ms = 0
-        self.finished_ms = NOT_FINISHED
-        self.silent = False
-        self.came_us = self.gap_us = 0
-        self.sent_us: int | None = None
-        self.entry = 0
-        self.awaited = False
+    id: StreamId
+    received: SequenceTracker = field(default_factory=SequenceTracker)
+    running: RunningEpisodes = field(default_factory=RunningEpisodes)
+    windows: Windows = field(default_factory=Windows)
+    steps: int = 0
+    dropped: int = 0
+    newest_ts: int = 0
+    last_offset: int = -1
+    last_ms: int = 0
+    finished_ms: int = NOT_FINISHED
+    silent: bool = False
+    came_us: int = 0
+    gap_us: int = 0
+    sent_us: int | None = None
+    entry: int = 0
+    awaited: bool = False
 
     def take(self, batch: StepBatch, fresh: NDArray[np.bool_] | None, at: At) -> tuple[int, int]:
         """Take the rows of a batch that had not arrived before, at least one (`fresh` None = all).
@@ -90,7 +73,7 @@ class LiveStream:
             How many rows were too old for the running window of 1 s, and how many environments were forgotten.
         """
         with np.errstate(all="ignore"):  # rewards may be infinite, NaN, or too large to be squared
-            ended, forgotten = self.running.take(pieces(batch.columns, fresh))
+            ended, forgotten = self.running.take(episode_rows(batch.columns, fresh))
             rows = _rows(batch.columns, fresh)
             late = self.windows.add(rows, ended, at.watermark_ms)
         self.steps += len(rows.rewards.array)
@@ -101,18 +84,18 @@ class LiveStream:
         return late, forgotten
 
     def finish(self, at: At) -> bool:
-        """Interrupt what runs; return whether that changed what is shown."""
+        """Interrupt the running episodes; return whether one ended that had a step."""
         self.finished_ms = at.watermark_ms
         ended = self.running.interrupt(self.newest_ts)
         if ended:
             nothing = Values.of(np.empty(0))
-            now = Rows(np.full(1, self.newest_ts), self.newest_ts, self.newest_ts, np.zeros(1, np.bool_), nothing)
+            now = NewRows(np.full(1, self.newest_ts), self.newest_ts, self.newest_ts, np.zeros(1, np.bool_), nothing)
             with np.errstate(all="ignore"):
                 self.windows.add(now, ended, at.watermark_ms)
         return bool(ended)
 
     def metrics(self, sent_at: int, positions: dict[str, int]) -> LiveMetrics:
-        """Return what the stream does now.
+        """Return the metrics of the stream now.
 
         Args:
             sent_at: microseconds since the epoch.
@@ -174,7 +157,7 @@ class LiveStream:
         return stream
 
 
-def _rows(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> Rows:
+def _rows(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> NewRows:
     ts, step, reward = columns.ts, columns.step, columns.reward
     if fresh is not None:
         ts, step, reward = ts[fresh], step[fresh], reward[fresh]
@@ -183,6 +166,6 @@ def _rows(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> Rows:
         ts = np.clip(ts, 0, _MAX_TS)
         oldest, newest = int(ts.min()), int(ts.max())
     if np.count_nonzero(step) == len(step):
-        return Rows(ts, oldest, newest, None, Values.of(reward.copy() if fresh is None else reward))
+        return NewRows(ts, oldest, newest, None, Values.of(reward.copy() if fresh is None else reward))
     stepped = step != 0
-    return Rows(ts, oldest, newest, stepped, Values.of(reward[stepped]))
+    return NewRows(ts, oldest, newest, stepped, Values.of(reward[stepped]))

@@ -1,4 +1,4 @@
-"""The windows of one stream: reward, return and length over 1 s and 60 s, tumbling by the agent's clock.
+"""Keeps the windows of one stream: reward, return and length over 1 s and 60 s, tumbling by the agent's clock.
 
 Of each length two windows are held: the running one, which the newest row is in, and the last full one. A window is
 full once a row of a later one came. A minute is the merge of its seconds, so a row is sketched once. Windows are not
@@ -8,7 +8,7 @@ state: they start anew with the process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ CLOCK_RESET_MS = 60_000
 NAMES = ("reward", "return", "length")
 
 
-class Ended(NamedTuple):
+class EndedEpisode(NamedTuple):
     """An episode that ended at `ts` (microseconds, the agent's clock)."""
 
     ts: int
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class NewRows:
     """The new rows of a batch.
 
     Attributes:
@@ -58,24 +58,24 @@ class Rows:
         return Values.of(self.rewards.array[chosen if self.stepped is None else chosen[self.stepped]])
 
 
-class Span:
-    """What was measured from `start` (microseconds) on."""
+@dataclass(slots=True, eq=False)
+class WindowMeasures:
+    """The measures of one window, which begins at `start` (microseconds)."""
 
-    __slots__ = ("length", "return_", "reward", "start")
+    start: int
+    reward: Measure = field(default_factory=Measure)
+    return_: Measure = field(default_factory=Measure)
+    length: Measure = field(default_factory=Measure)
 
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.reward, self.return_, self.length = Measure(), Measure(), Measure()
-
-    def put(self, rewards: Values, ended: Sequence[Ended]) -> None:
+    def put(self, rewards: Values, ended: Sequence[EndedEpisode]) -> None:
         """Take rewards and episodes that ended."""
         self.reward.add(rewards)
         for episode in ended:
             self.return_.add_one(episode.return_)
             self.length.add_one(episode.length)
 
-    def merge(self, other: Span) -> None:
-        """Take what another span measured."""
+    def merge(self, other: WindowMeasures) -> None:
+        """Take the measures of another window."""
         self.reward.merge(other.reward)
         self.return_.merge(other.return_)
         self.length.merge(other.length)
@@ -96,22 +96,22 @@ class Windows:
         self._current_ms = 0
         self._restart()
 
-    def add(self, rows: Rows, ended: Sequence[Ended], watermark_ms: int) -> int:
+    def add(self, rows: NewRows, ended: Sequence[EndedEpisode], watermark_ms: int) -> int:
         """Take new rows and the episodes that ended with them; return how many rows are older than the running second.
 
-        Such rows count in the running minute if they are of it, and in no window if not.
+        Such rows count in the running minute if they are within it, otherwise in no window.
         """
         second = self._second
         if second is not None and second.start <= rows.oldest and rows.newest < second.start + SECOND_US:
             second.put(rows.rewards, ended)
             self._current_ms = watermark_ms
             return 0
-        return self._add_apart(rows, ended, watermark_ms)
+        return self._add_by_second(rows, ended, watermark_ms)
 
     def steps_per_second(self) -> float:
         """Return the steps of the last full second, by the time from its start to that of the running one.
 
-        The two are a second apart unless the agent pauses. Before there is a full one: the steps of the running one.
+        The two starts differ by a second unless the agent pauses. Without a full second: the steps of the running one.
         """
         if self._rate is not None:
             return self._rate
@@ -120,11 +120,11 @@ class Windows:
     def now(self) -> tuple[Window, ...]:
         """Return the windows that hold something, the full ones first, their sketches within SKETCH_BYTES.
 
-        A window whose sketch has no room has empty `quantiles`; its other fields are exact as ever.
+        A window whose sketch has no room has empty `quantiles`; its other fields are exact.
         """
         if self._second is None or self._minute is None:
             return ()
-        minute = Span(self._minute.start)
+        minute = WindowMeasures(self._minute.start)
         minute.merge(self._minute)
         minute.merge(self._second)
         found = [*self._full_minute, *self._full_second, *minute.windows(MINUTE_S), *self._second.windows(1)]
@@ -137,14 +137,14 @@ class Windows:
         return tuple(found)
 
     def _restart(self) -> None:
-        self._second: Span | None = None
-        self._minute: Span | None = None
+        self._second: WindowMeasures | None = None
+        self._minute: WindowMeasures | None = None
         self._full_second: tuple[Window, ...] = ()
         self._full_minute: tuple[Window, ...] = ()
         self._rate: float | None = None
 
-    def _add_apart(self, rows: Rows, ended: Sequence[Ended], watermark_ms: int) -> int:
-        """Take rows of which some are not in the running second: second by second.
+    def _add_by_second(self, rows: NewRows, ended: Sequence[EndedEpisode], watermark_ms: int) -> int:
+        """Take rows second by second: some of them are not in the running second.
 
         Rows can span any time; older ones than the newest 120 seconds that have rows are in no window that is shown.
         """
@@ -163,7 +163,7 @@ class Windows:
             self._advance(slot * SECOND_US).put(rewards, [e for e in ended if e.ts // SECOND_US == slot])
         return late
 
-    def _add_late(self, rows: Rows, slots: NDArray[np.int64], ended: Sequence[Ended]) -> int:
+    def _add_late(self, rows: NewRows, slots: NDArray[np.int64], ended: Sequence[EndedEpisode]) -> int:
         assert self._second is not None
         assert self._minute is not None
         low, high = self._minute.start, self._second.start
@@ -172,7 +172,7 @@ class Windows:
         self._minute.put(rewards, [e for e in ended if low <= e.ts < high])
         return int(np.count_nonzero(older))
 
-    def _advance(self, start: int) -> Span:
+    def _advance(self, start: int) -> WindowMeasures:
         """Make the second that begins at `start` the running one, and return it."""
         second, minute = self._second, self._minute
         if second is not None and start == second.start:
@@ -185,6 +185,6 @@ class Windows:
             if minute.start != minute_start:
                 self._full_minute = tuple(minute.windows(MINUTE_S))
         if minute is None or minute.start != minute_start:
-            self._minute = Span(minute_start)
-        self._second = Span(start)
+            self._minute = WindowMeasures(minute_start)
+        self._second = WindowMeasures(start)
         return self._second

@@ -1,24 +1,24 @@
-"""What every process of RunBus shows over HTTP: `/live`, `/ready` and `/metrics`.
+"""Serves `/live`, `/ready` and `/metrics` of every process over HTTP.
 
-A process hands in one `Probe`: three functions that are called when somebody asks, on the event loop, so they must not
+A process hands in one `Probe`. Its two functions are called for each request, on the event loop, so they must not
 block. Counts are those that the process keeps anyway; only durations are collected as they happen:
 
     commits = Durations()
     ...
-    commits.observe(seconds)                                     # where a commit was answered
+    commits.observe(seconds)                                     # once a commit was answered
     ...
-    def health() -> Health:                                  # asked by /live and /ready
+    def health() -> Health:                                      # for /live and /ready
         return Health(joined=True, lag_ms=lag, silent_seconds=time.monotonic() - progress_at)
 
-    def samples() -> Iterator[Sample]:                           # asked by /metrics
-        yield catalogue.STEPS.now(counters.steps)
+    def samples() -> Iterator[Sample]:                           # for /metrics
+        yield catalogue.STEPS.now(metrics.steps)
         yield catalogue.LAG_EVENTS.now(12, "runbus.steps", "3")  # labels in the order of the catalogue
         yield catalogue.COMMIT_SECONDS.now(commits)
 
     async with serving(settings.probes_address, Probe("episodes", health, samples, Limits(30.0))) as address:
         ...
 
-`catalogue.py` is every metric there is, `readiness.py` the rule of /ready, `server.py` the pages.
+`catalogue.py` has every metric, `readiness.py` the rule of /ready, `server.py` the pages.
 """
 
 from runbus.probes import catalogue

@@ -1,4 +1,4 @@
-"""Where the probes listen, as the setting says it."""
+"""Reads the address of the probes from its setting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 def probes_address(text: str) -> Address | None:
-    """Return what RUNBUS_PROBES_ADDRESS says; None = off.
+    """Return the address of RUNBUS_PROBES_ADDRESS; None = off.
 
     Args:
         text: `host:port`, `[IPv6]:port`, `:port` or `port` (both: 127.0.0.1), or nothing.

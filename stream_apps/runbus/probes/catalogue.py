@@ -1,4 +1,4 @@
-"""Every metric of RunBus, once: its name, its kind, its labels, its unit, what it means.
+"""Declares every metric of RunBus once: its name, kind, labels, unit and meaning.
 
 docs/metrics.md is made from this table. A name is a contract: dashboards and alarms use it.
 """
@@ -28,7 +28,7 @@ class Metric:
     Attributes:
         name: in full. A counter's ends in `_total`.
         kind: a counter only grows while its process lives; a histogram takes `Durations`.
-        doc: what it means, one sentence.
+        doc: its meaning, one sentence.
         unit: of its values; empty = a number of things.
         labels: names of its labels.
         of: the processes that have it.
@@ -42,7 +42,7 @@ class Metric:
     of: tuple[str, ...] = ("sink", "episodes", "live-metrics")
 
     def now(self, value: float | Durations, *labels: str) -> Sample:
-        """Return its value at this moment, with the values of its labels. Raises ValueError where they do not fit."""
+        """Return its value at this moment, with the values of its labels. Raises ValueError if they do not fit."""
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {labels}")
         if isinstance(value, Durations) is not (self.kind == "histogram"):
@@ -62,55 +62,43 @@ STEPS = Metric("runbus_steps_total", "counter", "Steps that were processed; in t
 EMITTED = Metric("runbus_emitted_total", "counter", "Events that the app wrote, by topic.", "", ("topic",), _APPS)
 DEAD_LETTERS = Metric("runbus_dead_letters_total", "counter", "Records that went to the dead letters.")
 REFUSED_STEPS = Metric(
-    "runbus_refused_steps_total", "counter", "Steps of records that could not be used, whole or in part.", "", (), _APPS
+    "runbus_refused_steps_total", "counter", "Steps of records that could not be used, whole or in part.", of=_APPS
 )
 SKIPPED_OFFSETS = Metric(
     "runbus_skipped_offsets_total", "counter", "Offsets that were deleted from the log before they were processed."
 )
 COMMITS = Metric("runbus_commits_total", "counter", "Commits that the broker answered.")
 COMMIT_SECONDS = Metric("runbus_commit_seconds", "histogram", "How long a commit took.", "seconds")
-INSERTS = Metric("runbus_inserts_total", "counter", "Inserts that ClickHouse acknowledged.", "", (), _SINK)
+INSERTS = Metric("runbus_inserts_total", "counter", "Inserts that ClickHouse acknowledged.", of=_SINK)
 INSERTED_STEPS = Metric(
-    "runbus_inserted_steps_total",
-    "counter",
-    "Steps of acknowledged inserts; those of a replay count again.",
-    "",
-    (),
-    _SINK,
+    "runbus_inserted_steps_total", "counter", "Steps of acknowledged inserts; those of a replay count again.", of=_SINK
 )
-INSERT_SECONDS = Metric("runbus_insert_seconds", "histogram", "How long an insert took.", "seconds", (), _SINK)
+INSERT_SECONDS = Metric("runbus_insert_seconds", "histogram", "How long an insert took.", "seconds", of=_SINK)
 RETRIES = Metric(
     "runbus_retries_total", "counter", "Calls that had to be made again, by reason.", "", ("reason",), _SINK
 )
 REPLAYS = Metric(
-    "runbus_replays_total",
-    "counter",
-    "Ranges that an earlier owner had announced and that were done again.",
-    "",
-    (),
-    _SINK,
+    "runbus_replays_total", "counter", "Ranges that an earlier owner had announced and that were done again.", of=_SINK
 )
-VERIFIED = Metric("runbus_verified_total", "counter", "Times that the rows of a range were counted.", "", (), _SINK)
-REPAIRS = Metric("runbus_repairs_total", "counter", "Times that counted rows were missing and inserted.", "", (), _SINK)
+VERIFIED = Metric("runbus_verified_total", "counter", "Times that the rows of a range were counted.", of=_SINK)
+REPAIRS = Metric("runbus_repairs_total", "counter", "Times that counted rows were missing and inserted.", of=_SINK)
 REPAIRED_ROWS = Metric(
-    "runbus_repaired_rows_total", "counter", "Rows that were acknowledged, found missing, and inserted.", "", (), _SINK
+    "runbus_repaired_rows_total", "counter", "Rows that were acknowledged, found missing, and inserted.", of=_SINK
 )
 PAUSED = Metric(
     "runbus_partitions_paused",
     "gauge",
     "Partitions that do not move, by reason: what waits for an answer (log, ambiguous, capacity, registry), and what "
     "waits for a person (configuration, poison, refused, unknown).",
-    "",
-    ("reason",),
-    _SINK,
+    labels=("reason",),
+    of=_SINK,
 )
 RANGE_SECONDS = Metric(
     "runbus_range_interval_seconds",
     "gauge",
     "How long a range grows at the most; more than RUNBUS_SINK_RANGE_SECONDS while ClickHouse has too many parts.",
     "seconds",
-    (),
-    _SINK,
+    of=_SINK,
 )
 PARTITIONS = Metric("runbus_partitions_owned", "gauge", "Partitions that the process owns now.")
 RECOVERING = Metric(
@@ -126,30 +114,5 @@ STATE_ENTRIES = Metric(
     "runbus_state_entries", "gauge", "What the app holds in memory, or gave up, by name.", "", ("what",), _APPS
 )
 
-METRICS: tuple[Metric, ...] = (
-    BUILD_INFO,
-    READY,
-    RECORDS,
-    STEPS,
-    EMITTED,
-    DEAD_LETTERS,
-    REFUSED_STEPS,
-    SKIPPED_OFFSETS,
-    COMMITS,
-    COMMIT_SECONDS,
-    INSERTS,
-    INSERTED_STEPS,
-    INSERT_SECONDS,
-    RETRIES,
-    REPLAYS,
-    VERIFIED,
-    REPAIRS,
-    REPAIRED_ROWS,
-    PAUSED,
-    RANGE_SECONDS,
-    PARTITIONS,
-    RECOVERING,
-    LAG_EVENTS,
-    LAG_SECONDS,
-    STATE_ENTRIES,
-)
+#: All of them, in the order of this file.
+METRICS: tuple[Metric, ...] = tuple(value for value in tuple(vars().values()) if isinstance(value, Metric))

@@ -1,4 +1,4 @@
-"""`python -m runbus.probes.check [URL ...]`: exit code 0 if each page answers 200, else 1 and what it said.
+"""Asks probes: `python -m runbus.probes.check [URL ...]` exits with 0 if each page answers 200, else with 1.
 
 For the health checks of containers and the tests of the chart: the image has no curl. Without a URL it asks /ready of
 the process that listens at RUNBUS_PROBES_ADDRESS on this machine.
@@ -21,9 +21,9 @@ _ANSWER_S = 4.0
 
 
 def own_page(text: str) -> str:
-    """Return the URL of /ready for what RUNBUS_PROBES_ADDRESS says; an address of all interfaces is asked on 127.0.0.1.
+    """Return the URL of /ready at RUNBUS_PROBES_ADDRESS; an address of all interfaces is asked on 127.0.0.1.
 
-    Raises ConfigError when nothing listens, or at a port that only the process knows.
+    Raises ConfigError if nothing listens there, or at a port that only the process knows.
     """
     address = probes_address(text)
     if address is None or address.port == 0:
@@ -33,16 +33,16 @@ def own_page(text: str) -> str:
 
 
 def ask(url: str) -> None:
-    """Return if the page answers 200. Raises RunBusError with the page's own words, or why there was no answer."""
-    # Not urllib's default opener: a proxy of the environment has no business between a process and its probe.
+    """Return if the page answers 200. Raises RunBusError with the page's text, or why there was no answer."""
+    # Not urllib's default opener, which would ask through a proxy of the environment.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=_ANSWER_S):
             return
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(2000).decode(errors="replace").strip()
-        raise RunBusError(f"{url} says {error.code}: {said}") from error
+            text = error.read(2000).decode(errors="replace").strip()
+        raise RunBusError(f"{url} says {error.code}: {text}") from error
     except (OSError, ValueError) as error:  # urllib's errors are OSErrors; ValueError: not a URL
         raise RunBusError(f"{url} does not answer: {error}") from error
 

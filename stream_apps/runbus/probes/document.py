@@ -1,4 +1,4 @@
-"""The metrics as a table: `python -m runbus.probes.document docs/metrics.md` renews it in the page."""
+"""Renews the table of metrics in a page: `python -m runbus.probes.document docs/metrics.md`."""
 
 from __future__ import annotations
 

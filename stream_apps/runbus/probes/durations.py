@@ -1,10 +1,10 @@
-"""How long something took, counted in buckets: what a histogram of Prometheus shows."""
+"""Counts durations in buckets, as a histogram of Prometheus shows them."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
-#: seconds; the upper ends of the buckets, the last of which has none
+#: seconds; the upper ends of the buckets; the last bucket has none
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -24,11 +24,11 @@ class Durations:
 
     @property
     def count(self) -> int:
-        """How many were counted."""
+        """The number of durations."""
         return sum(self._counts)
 
     def buckets(self) -> list[tuple[str, int]]:
-        """Return (upper end, how many were at most that long), the last one `+Inf` = all of them."""
+        """Return (upper end, number of durations up to it), the last one `+Inf` = all of them."""
         found, below = [], 0
         for bound, count in zip((*map(str, BOUNDS), "+Inf"), self._counts, strict=True):
             below += count

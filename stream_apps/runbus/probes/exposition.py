@@ -1,4 +1,4 @@
-"""Samples as text that Prometheus reads."""
+"""Writes samples as the text that Prometheus reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Samples(Collector):
-    """A collector that has nothing but these samples: no global registry, no state between two questions."""
+    """Collects these samples only: no global registry, no state between two requests."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self._samples = list(samples)

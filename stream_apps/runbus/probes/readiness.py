@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a process says of itself now. The heartbeat has all of it, readiness depends on the first part.
+    """The health of a process now. The heartbeat has all fields, readiness depends on those up to `stopping`.
 
     Attributes:
-        joined: the group gave it its partitions at least once and they are still its own. None at all is an answer
-            too: a spare worker is ready.
-        waits_for: what it cannot work without and has not, in words; empty = nothing.
+        joined: the group gave it its partitions at least once and takes none away now. No partition is an answer too: a
+            spare worker is ready.
+        waits_for: what it needs and does not have, in words; empty = nothing.
         recovering: owned partitions that are still read back.
         paused: owned partitions that wait for a person to mend something, and why.
         lag_ms: age of the oldest event that is not done.
-        lag_events: number of them.
+        lag_events: number of events that are not done.
+        silent_seconds: since its loop turned last; it turns also if there is nothing to do.
         stopping: it was asked to end.
-        silent_seconds: since its loop last turned, whether or not there was something to do.
-        total_events: what it took in since it started.
-        dropped_events: what it could not take in, or gave up.
+        total_events: taken since it started.
+        dropped_events: not taken, or given up.
         last_seq_id: partition -> the next offset that is not done.
         committed: partition -> the offset that its group committed.
         detail: further counts, as a JSON object.
@@ -44,12 +44,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is still good.
+    """Limits of readiness and of life.
 
     Attributes:
         lag_seconds: a process that is further behind is not ready.
         silent_seconds: one whose loop has not turned for so long hangs. Longer than any request that the loop waits
-            for (10 s each, some in a row while partitions change hands), so that a broker that is away is no reason to
+            for (10 s each, some in a row while partitions change owners), so that a broker that is away is no reason to
             kill the process: a new one would meet the same broker.
     """
 
@@ -58,7 +58,7 @@ class Limits:
 
 
 def stuck(now: Health, limits: Limits) -> str:
-    """Return why the process does not live any more; empty = it does. Nothing outside of it counts."""
+    """Return why the process does not live any more; empty = it does. Nothing outside of the process counts."""
     if now.silent_seconds > limits.silent_seconds:
         return f"its loop has not turned for {now.silent_seconds:.0f} s"
     return ""

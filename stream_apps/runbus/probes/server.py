@@ -1,4 +1,4 @@
-"""The pages: /live, /ready and /metrics, on an event loop of the process itself."""
+"""Serves the pages /live, /ready and /metrics on the process's own event loop."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 log = logging.getLogger(__name__)
-# An answer that is being sent to somebody who does not read holds up the end of the process for no longer: 1 s of the
-# 22 s between the end of the grace and SIGKILL.
+# A client that does not read its answer holds up the end of the process for no longer: 1 s of the 22 s between the end
+# of the grace and SIGKILL.
 _CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a process shows. Its functions are called on the event loop for each request and must not block.
+    """The pages of one process. Its functions are called on the event loop for each request and must not block.
 
     Attributes:
         kind: of the process, as in its heartbeats: `sink`, `episodes`, `live-metrics`.
-        health: where it stands now.
+        health: its health now.
         samples: its metrics now; `runbus_build_info` and `runbus_ready` are added.
         limits: of readiness and life.
     """
@@ -50,7 +50,7 @@ class Probe:
 
 @contextlib.asynccontextmanager
 async def serving(text: str, probe: Probe) -> AsyncIterator[Address | None]:
-    """Serve the pages while the context is entered; yield where.
+    """Serve the pages while the context is entered; yield the address.
 
     Args:
         text: RUNBUS_PROBES_ADDRESS: `host:port`, port 0 = a free one; empty = off, which yields None.

@@ -1,4 +1,4 @@
-"""What the host does with Kafka itself: waits for it, watches topics, takes heartbeats there."""
+"""Connects the host to Kafka: waits for the broker, watches topics, gives heartbeats an outlet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class HostBroker(Protocol):
-    """The broker of one round. KafkaBroker is the real one; tests of the host bring their own."""
+    """The broker of one round. KafkaBroker is the real one; tests of the host have their own."""
 
     async def ready(self, stop: asyncio.Event) -> Start | None:
         """Return once all that the process declared is there; None if `stop` was set before. Raises RunBusError."""
@@ -26,11 +26,11 @@ class HostBroker(Protocol):
         """Never return. Raises TopicReplaced."""
 
     def heartbeats(self) -> HeartbeatOutlet:
-        """Return where heartbeats go; called once the broker is ready."""
+        """Return the outlet of heartbeats; called once the broker is ready."""
 
 
 class KafkaBroker:
-    """The broker that the settings of a process name. Makes its clients when it is made.
+    """The broker of a process's settings. Its clients are made with it.
 
     Args:
         process: what it needs.
@@ -57,11 +57,11 @@ class KafkaBroker:
         return HeartbeatTopic(self._kafka, self._process.codec)
 
     async def _topic_ids(self, stop: asyncio.Event) -> dict[str, str] | None:
-        def say(error: TopicIdUnknown) -> None:
+        def log_waiting(error: TopicIdUnknown) -> None:
             log.warning("start.waiting for Kafka: %s", error)
 
         return await ask_until_answered(
             lambda: ids_to_watch(self._admin, self._process.watched),
             stop,
-            Patience((TopicIdUnknown,), say, BROKER_S),
+            Patience((TopicIdUnknown,), log_waiting, BROKER_S),
         )

@@ -1,5 +1,7 @@
-"""Every process there is: one entry each. The command line is made from it, and a test holds the rest against it:
-the local stack, compose, the chart, Prometheus' targets and the docs (tests/docs/test_docs_processes.py).
+"""Lists every process: one entry each. The command line is made from it.
+
+A test compares the rest with it: the local stack, compose, the chart, Prometheus' targets and the docs
+(tests/docs/test_docs_processes.py).
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ class ProcessEntry:
 
     Attributes:
         kind: its command (`runbus KIND`), the kind of its heartbeats, the end of its names in compose and the chart.
-        does: what it does, one sentence; the help of its command.
-        factory: `module:function` that makes its ProcessSpec of the settings. Imported when the process is started: the
-            sink needs no stream library, the apps no driver of ClickHouse.
+        does: one sentence; the help of its command.
+        factory: `module:function` that makes its ProcessSpec from the settings. Imported at the start of the process:
+            the sink needs no stream library, the apps no driver of ClickHouse.
     """
 
     kind: str

@@ -1,25 +1,25 @@
-"""The contract between a process and its host.
+"""Defines the contract between a process and its host.
 
 A **component** does the work of one process. The host calls it on one event loop:
 
 - `run` works until `start.stop` is set, and returns once everything is given back: clients closed, groups left. It is
-  called once; for new credentials the host makes another component, as at a new start. It may block no longer than a
-  loop may (`silent_seconds` of its health), and must end within its grace: SIGKILL follows SIGTERM after 30 s in
+  called once; for new credentials the host makes another component, as at a new start. It may block the loop no
+  longer than its health allows (`silent_seconds`), and must end within its grace: SIGKILL follows SIGTERM after 30 s in
   compose and 22 s after the grace in the chart. If the topic behind it changes, it is cancelled.
-- `run` raises RunBusError for what a person has to mend (exit code 1), and returns early for nothing else.
-- It is made before Kafka is there, and if the process is stopped first, `run` is never called: what `run` gives back is
-  made in `run`.
+- `run` raises RunBusError if a person has to act (exit code 1). For no other reason does it end before `stop` is set.
+- It is made before Kafka is there, and if the process is stopped first, `run` is never called: so `run` makes what it
+  gives back.
 - `health` and `metrics` are called at any time between the component's making and its end, also before and after `run`.
-  They may not block, and say what is so now.
+  They may not block, and return what is so now.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from confluent_kafka.admin import AdminClient
 
@@ -27,11 +27,11 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.start import Needs
 from runbus.probes import Health, Sample
 from runbus.schemas.codec import Codec
-from runbus.service.runner import run_in_loop
+from runbus.service.runner import Work, run_in_loop
 
 
 class HostSettings(Protocol):
-    """What the host reads of a process's settings."""
+    """The settings of a process that the host reads."""
 
     @property
     def kafka(self) -> KafkaSettings:
@@ -52,7 +52,7 @@ class HostSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a component is given when everything that it declared is there.
+    """The things that a component is given once everything that it declared is there.
 
     Attributes:
         stop: set once the process is asked to end, or has to make its clients anew.
@@ -68,13 +68,13 @@ class Start:
 
 
 class Component(Protocol):
-    """The work of one process; the module says what it may do."""
+    """The work of one process; see the module."""
 
     async def run(self, start: Start) -> None:
         """Work until `start.stop` is set. Raises RunBusError if a person has to act."""
 
     def health(self) -> Health:
-        """Return where it stands now: for /live, /ready and the heartbeat."""
+        """Return its health now: for /live, /ready and the heartbeat."""
 
     def metrics(self) -> Iterable[Sample]:
         """Return its metrics now, each of probes/catalogue.py."""
@@ -91,8 +91,8 @@ class ProcessSpec:
         needs: whose rights it needs on the broker.
         topics: full names of those that have to be there before it starts.
         new_component: makes the component; it is given the component id. Called on the event loop.
-        watched: those of the topics without which it ends, to be started again, once they are other topics under the
-            same name. Empty for a component that sees to that itself.
+        watched: those of the topics that end the process once they are other topics under the same name; it is then
+            started again. Empty for a component that notices that itself.
         credential_files: if the content of one changes, the component ends and a new one takes over.
         runner: what runs the event loop; see runner.py.
     """
@@ -105,4 +105,4 @@ class ProcessSpec:
     new_component: Callable[[str], Component]
     watched: tuple[str, ...] = ()
     credential_files: tuple[Path, ...] = ()
-    runner: Callable[[Callable[[asyncio.Event], Coroutine[Any, Any, None]]], None] = run_in_loop
+    runner: Callable[[Work], None] = run_in_loop

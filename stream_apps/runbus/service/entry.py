@@ -1,7 +1,7 @@
-"""Starts a process by its kind, whoever asks: `runbus KIND`, or `python -m` its module. And says how commands end.
+"""Starts a process by its kind, for `runbus KIND` and for `python -m` its module; turns errors into exit codes.
 
 Exit codes: 0 it was stopped; 1 a person has to act, in one line on standard error; 2 wrong usage (an option, a variable
-or a configuration file). What is none of these is a defect, and keeps its traceback.
+or a configuration file). Any other exception is a defect, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from runbus.config.terminal import printable
 from runbus.service.catalogue import entry_of
 from runbus.service.host import serve
 
-#: A process says what it does, unless the level was chosen.
+#: A process logs what it does, unless the level was chosen.
 PROCESS_LOG_LEVEL = "info"
 
 
@@ -30,7 +30,7 @@ def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> No
         RunBusError: one sentence for the person who has to act.
     """
     start_log(log_level)
-    logging.getLogger().setLevel(logging.WARNING)  # of the libraries: a process that stays says what they meet
+    logging.getLogger().setLevel(logging.WARNING)  # of the libraries: a process that stays logs what they meet
     process = entry_of(kind).load()(sources)
     process.runner(partial(serve, process))
 

@@ -1,4 +1,4 @@
-"""Says every second on the heartbeats topic where a process stands. Nothing here can stop the process."""
+"""Sends the health of a process to the heartbeats topic every second. Nothing here can stop the process."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from runbus.schemas.events import Heartbeat
 
 log = logging.getLogger(__name__)
 VERSION = metadata.version("runbus")
-# One second, as docs/topics.md says: whoever counts on heartbeats waits for a few of them.
+# One second, as docs/topics.md says: readers of heartbeats wait for a few of them.
 BEAT_S = 1.0
-# A heartbeat that the broker did not take in this time says nothing new any more. It bounds what waits for a broker
-# that is away: 30 records. The producer has nothing to do with the poll interval.
+# A heartbeat that the broker did not take in this time is out of date. It bounds what waits for a broker that is away:
+# 30 records. The producer has nothing to do with the poll interval.
 _DELIVERY_S = 30.0
 # The end waits this long for the last heartbeat to be acknowledged: a broker that is away must not use up what is left
 # of the 22 s between the end of the grace and SIGKILL.
@@ -48,7 +48,7 @@ class HeartbeatBuilder:
         self._started_at = started_at
 
     def build(self, health: Health, sent_at: int) -> Heartbeat:
-        """Return what the process says of itself at `sent_at`, microseconds since the epoch."""
+        """Return the heartbeat of `sent_at`, microseconds since the epoch."""
         return Heartbeat(
             component_id=self._component_id,
             kind=self._kind,
@@ -89,7 +89,7 @@ class HeartbeatTopic:
         self._producer = new_heartbeat_producer(kafka, _DELIVERY_S)
 
     def send(self, beat: Heartbeat) -> None:
-        """Hand one over; blocks if a registry has to be asked. Raises RunBusError, BufferError, KafkaException."""
+        """Hand one over; block if a registry has to be asked. Raises RunBusError, BufferError, KafkaException."""
         value = self._codec.frame(self._topic, schema("Heartbeat"), beat.encode())
         self._producer.produce(self._topic, value, beat.component_id.encode())
         self._producer.poll(0)
@@ -97,7 +97,7 @@ class HeartbeatTopic:
     def close(self) -> None:
         """Wait a moment for what was sent."""
         self._producer.flush(_FLUSH_S)
-        self._producer.purge()  # else the client goes on asking for a broker that is away
+        self._producer.purge()  # otherwise the client goes on asking for a broker that is away
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,9 @@
-"""Hosts one process: everything around a component's work, in one order for all of them.
+"""Hosts one process: does everything around its component's work, in the same order for all processes.
 
-One **round** is a component from its making to its end, in this order: credential files are looked at, the component is
-made, the probes are served, Kafka is waited for (an answer, the topics, the rights), heartbeats begin, the component
-runs. Clients read certificates and passwords when they are made, so new credentials mean another round: everything is
-given up in order, as at SIGTERM, and made again. What happens in between loses nothing, like any restart.
+A **round** is the life of one component, in this order: credential files are read, the component is made, the probes
+are served, Kafka is waited for (an answer, the topics, the rights), heartbeats begin, the component runs. Clients read
+certificates and passwords when they are made, so new credentials mean another round: everything is given up in order,
+as at SIGTERM, and made again. That loses nothing, like any restart.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def serve(
     builder = HeartbeatBuilder(process.kind, name, time.time_ns() // 1000)
     again = True
     while again:
-        files = CredentialFiles(process.credential_files)  # first: what changes while clients are made is a change
+        files = CredentialFiles(process.credential_files)  # first: a change while clients are made counts
         round_ = _Round(process, process.new_component(name), new_broker(process), builder)
         again = await round_.run(files, asked)
 
@@ -43,8 +43,8 @@ class _Round:
 
     Args:
         process: what to run.
-        component: of it.
-        broker: what it waits for.
+        component: of the process.
+        broker: to be waited for.
         builder: of its heartbeats.
     """
 
@@ -59,7 +59,7 @@ class _Round:
         self._waits_for = "Kafka"
 
     async def run(self, files: CredentialFiles, asked: asyncio.Event) -> bool:
-        """Return once the component has ended, and whether another one has to follow with new credentials."""
+        """Return once the component has ended: True if another one has to follow with new credentials."""
         settings = self._process.settings
         limits = Limits(lag_seconds=settings.ready_lag_seconds)
         probe = Probe(self._process.kind, self._health, self._component.metrics, limits)
@@ -80,9 +80,9 @@ class _Round:
             await _first(self._component.run(start), self._broker.watch(start))
 
     def _health(self) -> Health:
-        """Return where the component stands, with what only the host knows.
+        """Return the health of the component, with what only the host knows.
 
-        One that is ending waits for what it has under way, and is not stuck: its end is bounded by SIGKILL.
+        A component that is ending finishes what it has under way and is not stuck: SIGKILL bounds its end.
         """
         health = self._component.health()
         if self._waits_for:
@@ -94,7 +94,7 @@ class _Round:
         self._stop.set()
 
     async def _renew(self, files: CredentialFiles) -> None:
-        """Ask for a stop once the content of a file is another one."""
+        """Set `stop` once the content of a file has changed."""
         changed = await files.wait()
         log.warning("service.credentials changed: %s: new clients are made", ", ".join(map(str, changed)))
         self._stop.set()

@@ -1,4 +1,4 @@
-"""The name of one process: the key of its heartbeats, so no two that run at the same time may share it."""
+"""Names one process. The name is the key of its heartbeats, so no two that run at the same time may share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a process's event loop and turns signals into an event. The stream apps have another one: streams/shell.py.
+"""Runs a process's event loop and turns signals into an event. The stream apps' runner is streams/shell.py.
 
 A runner takes `work`, runs `work(stop)` on an event loop until it returns or raises, and sets `stop` at SIGTERM or
 SIGINT. Further signals change nothing: the process ends in order, within its grace.
@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
+Work: TypeAlias = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_in_loop(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def run_in_loop(work: Work) -> None:
     """Run `work` on asyncio's own loop. Raises what it raises."""
 
     async def main() -> None:

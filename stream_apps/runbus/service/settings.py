@@ -1,4 +1,4 @@
-"""Reads what the host of every process is told; a process with settings of its own has them in a class of its own."""
+"""Reads the settings that the host needs of every process; a process with more settings has a class of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runbus.kafka.settings import KafkaSettings
 
 @dataclass(frozen=True, slots=True)
 class ProcessSettings:
-    """What a process without further settings is told. Fields are described in runbus.config.catalogue."""
+    """The settings of a process that has no others. Fields are described in runbus.config.catalogue."""
 
     kafka: KafkaSettings
     instance_id: str = ""

@@ -1,21 +1,25 @@
-"""The contract between a stream app's core and the shell that runs it.
+"""Defines the contract between the core of a stream app and the engine that runs it.
 
-An app is a **core** per partition of `steps`: pure, synchronous, without Kafka, Faust, clocks or threads. The shell
-(`shard.py`, `engine.py`) reads the log, calls the core, and writes what it says in one Kafka transaction: the state
-changes, the emissions, the dead letters and the offset. A core that is called with the same records in the same order
-is in the same state and says the same things, whatever was killed in between.
+An app has one **core** per partition of `steps`: pure, synchronous, without Kafka, Faust, clocks or threads. The engine
+(`engine.py`; `shard.py` is its part without Kafka) reads the log, calls the core, and writes in one Kafka transaction
+what the core returned: state changes, emissions, dead letters, and the offset. A core that is called with the same
+records in the same order is in the same state and returns the same, whatever was killed in between.
 
 Obligations of a core:
 
 - No call may block, read a clock or keep what it was given (arrays are read-only views of the record).
-- No call raises for what stands in a record: a record that cannot be used is `Effects.refused`, whole or in part.
+- No call raises because of a record's content: a record that cannot be used is `Effects.refused`, whole or in part.
 - State is bounded; what is given up to stay within the bound is counted.
 - Everything that must survive a crash is in what `changes` returned; `restore` takes exactly that back.
+
+Not promised to a core: that `end` comes after the last `apply` of its stream, that ticks come at regular times, or that
+an emission is written when the call returns. It is written with the next commit; with `delivery="at once"` it may be
+written twice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from runbus.kafka.topics import Topic
@@ -25,7 +29,7 @@ from runbus.schemas.events import Event, RunEvent
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """When something reaches a core.
+    """The position and the time of a call to a core.
 
     Attributes:
         offset: of the record in its partition; on a tick the next offset to come.
@@ -59,12 +63,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a call to a core leads to.
+    """The results of a call to a core.
 
     Attributes:
         emissions: in order.
-        refused: why this record, or steps of it, could not be used: the record goes to the dead letters with this text
-            as its error. Empty = all of it was used.
+        refused: why this record, or some of its steps, could not be used: the record becomes a dead letter with this
+            text as its error. Empty = all of it was used.
         refused_steps: how many steps that concerns.
     """
 
@@ -77,10 +81,10 @@ NOTHING = Effects()
 
 
 class Core(Protocol):
-    """What one app knows of one partition of `steps`."""
+    """The state of one app for one partition of `steps`, and what changes it."""
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """Take one entry of the state back, before any other call. Raises ValueError if it is not one."""
+        """Take one entry of the state back, before any other call. Raises ValueError if it is no such entry."""
 
     def apply(self, batch: StepBatch, at: At) -> Effects:
         """Take one record; its columns agree with its header (`runbus.schemas.batch.decode` checked that)."""
@@ -102,7 +106,7 @@ class Core(Protocol):
         """Return the entries of the state that differ from what was returned before, and forget that they do."""
 
     def size(self) -> dict[str, int]:
-        """Return how much is held and was given up, by name (`streams`, `open_episodes`, ...): for the metrics."""
+        """Return counts of what is held and was given up, by name (`streams`, `open_episodes`, ...), for metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class CoreMaker(Protocol):
 
 @dataclass(slots=True)
 class AppMetrics:
-    """What one process did since it started; shown by heartbeats and metrics."""
+    """Counts of one process since it started; shown by heartbeats and metrics."""
 
     records: int = 0
     steps: int = 0
@@ -141,17 +145,3 @@ class AppMetrics:
     refused_steps: int = 0
     commits: int = 0
     skipped_offsets: int = 0
-    by_reason: dict[str, int] = field(default_factory=dict)
-
-
-__all__ = [
-    "NOTHING",
-    "AppMetrics",
-    "At",
-    "Change",
-    "Core",
-    "CoreMaker",
-    "Effects",
-    "Emission",
-    "StreamApp",
-]

@@ -1,8 +1,8 @@
-"""Sorts the errors of aiokafka by what the caller does next; the one table of its classes. See runbus.kafka.next_step.
+"""Sorts the errors of aiokafka by what the caller does next, in one table. See runbus.kafka.next_step.
 
 aiokafka wraps what ends one of its own tasks into a plain `KafkaError` ("Unexpected error during batch delivery"). The
-cause of that gets lost when the error is handed on as a copy. The task does not come back, so whatever the cause was,
-the client is of no use any more: NEW_CLIENT, unless a cause that is still there asks for a person.
+cause is lost when the error is handed on as a copy. The task does not come back, so the client can do no more, whatever
+the cause was: NEW_CLIENT, unless a cause that is still there asks for a person.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes a stream app a process: its engine as the host's component, with what it shows of itself."""
+"""Makes a stream app a process: runs its engine as the host's component, and shows its health and metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 
 from runbus.kafka.start import Needs
-from runbus.kafka.topics import EPISODES, LIVE_METRICS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.service.component import ProcessSpec, Start
@@ -15,7 +14,7 @@ from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run_in_faust
-from runbus.streams.start import needed_names, source_name, source_topic
+from runbus.streams.start import needed_names, output_topic, source_name, source_topic
 
 
 def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> ProcessSpec:
@@ -36,7 +35,7 @@ def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> Pr
 class StreamComponent:
     """Runs the engine of one app; see service.component.Component.
 
-    The engine is made when it can run: it makes its clients, and only an engine that runs closes them. Before that
+    The engine is made once it can run: it makes its clients, and only an engine that runs closes them. Before that
     there is nothing to count.
     """
 
@@ -47,13 +46,13 @@ class StreamComponent:
         self._engine: StreamEngine | None = None
 
     async def run(self, start: Start) -> None:
-        """Work until stopped. Raises RunBusError where a person has to act."""
+        """Work until stopped. Raises RunBusError if a person has to act."""
         source = source_topic(start, self._settings.kafka, self._app)
-        self._engine = StreamEngine(self._app, self._settings, self._codec)
-        await self._engine.run(start.stop, source)
+        self._engine = StreamEngine(self._app, self._settings, self._codec, source)
+        await self._engine.run(start.stop)
 
     def health(self) -> Health:
-        """Return where it stands now."""
+        """Return its health now."""
         return Health() if self._engine is None else health_of(self._engine)
 
     def metrics(self) -> Iterable[Sample]:
@@ -62,59 +61,61 @@ class StreamComponent:
 
 
 def health_of(engine: StreamEngine) -> Health:
-    """Return where an engine stands. `dropped_events`: offsets deleted before they were read, and what was not sent."""
-    counters, lags = engine.counters, engine.lags().values()
+    """Return an engine's health. `dropped_events`: offsets deleted before they were read, and what was not sent."""
+    ownership, lags = engine.ownership, engine.lags().values()
+    partitions = ownership.partitions.values()
     return Health(
-        joined=engine.joined,
+        joined=ownership.joined,
         recovering=_recovering(engine),
-        paused=engine.waits_for,
+        paused=ownership.waits_for,
         lag_ms=max((lag.milliseconds for lag in lags), default=0),
         lag_events=sum(lag.events for lag in lags),
         silent_seconds=time.monotonic() - engine.turned_at,
-        total_events=counters.steps,
-        dropped_events=counters.skipped_offsets + engine.outbox.dropped,
-        last_seq_id={str(p.shard.source): p.shard.next_offset for p in engine.partitions.values()},
-        committed={str(p.shard.source): p.committed for p in engine.partitions.values()},
+        total_events=engine.metrics.steps,
+        dropped_events=engine.metrics.skipped_offsets + engine.best_effort.dropped,
+        last_seq_id={str(p.shard.source): p.shard.next_offset for p in partitions},
+        committed={str(p.shard.source): p.committed for p in partitions},
         detail=json.dumps(_detail(engine), separators=(",", ":")),
     )
 
 
 def metrics_of(engine: StreamEngine) -> Iterator[Sample]:
     """Yield the metrics of an engine."""
-    counters, prefix, lags = engine.counters, engine.settings.kafka.topic_prefix, engine.lags()
-    output = EPISODES if engine.app.kind == "episodes" else LIVE_METRICS
-    yield catalogue.RECORDS.now(counters.records)
-    yield catalogue.STEPS.now(counters.steps)
-    yield catalogue.EMITTED.now(counters.emitted, prefix + output.name)
-    yield catalogue.DEAD_LETTERS.now(counters.dead_letters)
-    yield catalogue.REFUSED_STEPS.now(counters.refused_steps)
-    yield catalogue.SKIPPED_OFFSETS.now(counters.skipped_offsets)
-    yield catalogue.COMMITS.now(counters.commits)
+    metrics, prefix, lags = engine.metrics, engine.settings.kafka.topic_prefix, engine.lags()
+    partitions = engine.ownership.partitions
+    yield catalogue.RECORDS.now(metrics.records)
+    yield catalogue.STEPS.now(metrics.steps)
+    yield catalogue.EMITTED.now(metrics.emitted, prefix + output_topic(engine.app).name)
+    yield catalogue.DEAD_LETTERS.now(metrics.dead_letters)
+    yield catalogue.REFUSED_STEPS.now(metrics.refused_steps)
+    yield catalogue.SKIPPED_OFFSETS.now(metrics.skipped_offsets)
+    yield catalogue.COMMITS.now(metrics.commits)
     yield catalogue.COMMIT_SECONDS.now(engine.commit_seconds)
-    yield catalogue.PARTITIONS.now(len(engine.partitions))
+    yield catalogue.PARTITIONS.now(len(partitions))
     yield catalogue.RECOVERING.now(len(_recovering(engine)))
-    for place, partition in engine.partitions.items():
-        yield catalogue.LAG_EVENTS.now(lags[str(partition.shard.source)].events, place.topic, str(place.partition))
+    for partition, owned in partitions.items():
+        events = lags[str(owned.shard.source)].events
+        yield catalogue.LAG_EVENTS.now(events, partition.topic, str(partition.partition))
     yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)
     for name, number in engine.sizes().items():
         yield catalogue.STATE_ENTRIES.now(number, name)
 
 
 def _recovering(engine: StreamEngine) -> list[str]:
-    return sorted(str(p.shard.source) for p in engine.partitions.values() if not p.opened)
+    return sorted(str(p.shard.source) for p in engine.ownership.partitions.values() if not p.opened)
 
 
 def _detail(engine: StreamEngine) -> dict[str, object]:
-    counters = engine.counters
+    metrics = engine.metrics
     return {
-        "records": counters.records,
-        "emitted": counters.emitted,
-        "dead_letters": counters.dead_letters,
-        "refused_steps": counters.refused_steps,
-        "commits": counters.commits,
-        "skipped_offsets": counters.skipped_offsets,
-        "not_sent": engine.outbox.dropped,
+        "records": metrics.records,
+        "emitted": metrics.emitted,
+        "dead_letters": metrics.dead_letters,
+        "refused_steps": metrics.refused_steps,
+        "commits": metrics.commits,
+        "skipped_offsets": metrics.skipped_offsets,
+        "not_sent": engine.best_effort.dropped,
         "recovering": _recovering(engine),
-        "paused": engine.waits_for,
+        "paused": engine.ownership.waits_for,
         "state": engine.sizes(),
     }

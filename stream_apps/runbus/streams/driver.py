@@ -1,4 +1,4 @@
-"""Run a core on one partition without Kafka: records and time in, emissions and state out. For tests, ours and yours.
+"""Runs a core on a list of records and a clock that you move, without Kafka. For tests, ours and yours.
 
     driver = Driver(lambda source: EpisodesCore(Policy(idle_ms=1000)))
     driver.send(batch)               # appends it at the next offset and feeds it
@@ -19,7 +19,8 @@ from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import AppMetrics, Core, CoreMaker, Emission
-from runbus.streams.shard import KnownSchemas, Shard
+from runbus.streams.known_schemas import KnownSchemas
+from runbus.streams.shard import Shard
 
 START_MS = 1_800_000_000_000
 
@@ -39,7 +40,7 @@ class Driver:
         self.state: dict[bytes, bytes] = {}
         self.emitted: list[Emission] = []
         self.letters: list[DeadLetter] = []
-        self.counters = AppMetrics()
+        self.metrics = AppMetrics()
         self._codec = Codec()
         self._new_core = new_core
         self._shard = self._new_shard()
@@ -73,14 +74,14 @@ class Driver:
 
     def commit(self) -> None:
         """Commit everything since the last commit, as one."""
-        work = self._shard.collect()
-        for change in work.changes:
+        pending = self._shard.collect()
+        for change in pending.changes:
             if change.value is None:
                 self.state.pop(change.key, None)
             else:
                 self.state[change.key] = change.value
-        self.emitted.extend(work.emissions)
-        self.letters.extend(work.letters)
+        self.emitted.extend(pending.emissions)
+        self.letters.extend(pending.letters)
 
     def crash(self) -> None:
         """Lose what was not committed, restore, and read the log on from the committed offset."""
@@ -95,7 +96,7 @@ class Driver:
             source,
             self._new_core(str(source)),
             KnownSchemas(self._codec),
-            self.counters,
+            self.metrics,
             app="driver",
             clock_us=lambda: self.now_ms * 1000,
         )

@@ -1,4 +1,4 @@
-"""Makes the clients of aiokafka, which Faust brings, and knows their quirks; `client_errors.py` sorts their errors."""
+"""Makes the clients of aiokafka and keeps their quirks in one file; `client_errors.py` sorts their errors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.streams.client_errors import CLIENT_ERRORS, next_step, own_state_checked, said
 from runbus.streams.shard import FENCE_KEY
 
-__all__ = ["Consumer", "Listener", "Producer", "StateLog", "Transactions", "partition_of"]
-
 Consumer: TypeAlias = AIOKafkaConsumer
 Producer: TypeAlias = AIOKafkaProducer
+Assigned: TypeAlias = Callable[[set[TopicPartition]], None]
+Revoked: TypeAlias = Callable[[set[TopicPartition]], Coroutine[Any, Any, None]]
 
 log = logging.getLogger(__name__)
 
-# An idle fetch waits at most this long at the broker: what stream time knows of a quiet partition is that old.
+# An idle fetch waits at most this long at the broker: stream time of a quiet partition is that old.
 _FETCH_WAIT_MS = 200
 _FETCH_BYTES = 8 * 1024 * 1024
-# A transaction that nobody ends is ended by the broker after this; until then readers of committed records wait. A new
-# owner ends it at once.
+# The broker ends an abandoned transaction after this; until then readers of committed records wait. A new owner ends it
+# at once.
 _TRANSACTION_MS = 30_000
 _REQUEST_MS = 20_000
 # For a takeover, a transaction or its opening, without an answer: past it a new client is made, because this one
@@ -78,27 +78,23 @@ def _options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
-    """What the group says; aiokafka waits for both calls before it goes on."""
+    """Hands on which partitions the group gives and takes; aiokafka waits for both calls before it goes on."""
 
-    def __init__(
-        self,
-        assigned: Callable[[set[TopicPartition]], None],
-        revoked: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
-    ) -> None:
+    def __init__(self, assigned: Assigned, revoked: Revoked) -> None:
         self._assigned = assigned
         self._revoked = revoked
 
     async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
         """Partitions are taken away."""
-        await self._revoked({TopicPartition(*place) for place in revoked})
+        await self._revoked({TopicPartition(*partition) for partition in revoked})
 
     async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
         """Partitions are given."""
-        self._assigned({TopicPartition(*place) for place in assigned})
+        self._assigned({TopicPartition(*partition) for partition in assigned})
 
 
 def reader(settings: KafkaSettings) -> Consumer:
-    """Return a consumer without a group, to be assigned by hand; it reads what is committed."""
+    """Return a consumer without a group, which is assigned partitions by its caller; it reads what is committed."""
     return AIOKafkaConsumer(
         **_options(settings),
         enable_auto_commit=False,
@@ -109,20 +105,20 @@ def reader(settings: KafkaSettings) -> Consumer:
     )
 
 
-def pause(consumer: Consumer, place: TopicPartition) -> None:
-    """Stop fetching a partition. Here aiokafka takes no other class than its own."""
-    consumer.pause(ClientPartition(*place))
+def pause(consumer: Consumer, partition: TopicPartition) -> None:
+    """Stop fetching a partition. aiokafka takes only its own class here."""
+    consumer.pause(ClientPartition(*partition))
 
 
-def resume(consumer: Consumer, place: TopicPartition) -> None:
+def resume(consumer: Consumer, partition: TopicPartition) -> None:
     """Fetch it again."""
-    consumer.resume(ClientPartition(*place))
+    consumer.resume(ClientPartition(*partition))
 
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition, from 0, of a key in a topic of `partitions` partitions: murmur2, as every producer has it.
 
-    It is where Java clients and librdkafka's `murmur2` and `murmur2_random` put a record with this key.
+    Java clients and librdkafka's `murmur2` and `murmur2_random` put a record with this key into the same one.
     """
     # The sign bit is dropped as the Java client drops it (toPositive), before the remainder.
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
@@ -131,7 +127,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 async def read(consumer: Consumer, seconds: float, most: int | None = None) -> dict[TopicPartition, list[Any]]:
     """Return what arrives, at most `most` records. Raises CLIENT_ERRORS.
 
-    A task of aiokafka's that fetches, and has ended, says nothing: the consumer would wait for ever.
+    If aiokafka's fetching task has ended, no error tells so: the consumer would wait for ever.
     """
     fetching = consumer._fetcher.error_future
     if fetching.done() and not fetching.cancelled():
@@ -143,11 +139,11 @@ async def read(consumer: Consumer, seconds: float, most: int | None = None) -> d
     return found
 
 
-async def dropped(client: Consumer | Producer) -> None:
+async def close_client(client: Consumer | Producer) -> None:
     """Stop a client for good, within a few seconds, whatever state it is in."""
     try:
         await asyncio.wait_for(client.stop(), _CLOSE_S)
-    except Exception as error:  # noqa: BLE001 - it is given up: what it says of itself does not count any more
+    except Exception as error:  # noqa: BLE001 - it is given up, so its errors do not count any more
         log.debug("streams.dropped: %s", said(error))
         with contextlib.suppress(Exception):
             await asyncio.wait_for(_drop(client), _DROP_S)
@@ -175,7 +171,7 @@ def heartbeat_seconds(session_seconds: float) -> float:
 
 
 def member(settings: KafkaSettings, group: str, instance_id: str, session_seconds: float) -> Consumer:
-    """Return a consumer of a group. Nothing is committed by it: offsets travel in the transactions."""
+    """Return a consumer of a group. It commits nothing: offsets are part of the transactions."""
     return AIOKafkaConsumer(
         **_options(settings),
         group_id=group,
@@ -193,7 +189,7 @@ def member(settings: KafkaSettings, group: str, instance_id: str, session_second
 
 
 def sender(settings: KafkaSettings) -> Producer:
-    """Return a producer for what may repeat or be lost: live metrics and heartbeats."""
+    """Return a producer for what may repeat or be lost: live metrics."""
     return AIOKafkaProducer(
         **_options(settings), acks=1, linger_ms=0, compression_type="lz4", max_request_size=_FETCH_BYTES
     )
@@ -211,7 +207,7 @@ class Message:
 
 
 class Transactions:
-    """Everything that one partition writes, each commit a transaction.
+    """Writes everything of one partition, each commit as a transaction.
 
     The transactional id belongs to the partition, not to the process: `open` makes the broker abort what a former
     owner has under way and refuse everything that it sends from then on.
@@ -233,7 +229,7 @@ class Transactions:
         )
 
     async def open(self) -> None:
-        """Become the owner. Raises Fenced if another one did since."""
+        """Become the owner. Raises Fenced if another process became it since."""
         await self._translated(self._producer.start())
 
     async def commit(self, messages: Iterable[Message], next_offset: int | None) -> int:
@@ -252,7 +248,7 @@ class Transactions:
         producer = self._producer
         await producer.begin_transaction()
         sent = [await producer.send(m.topic, m.value, m.key, m.partition, headers=list(m.headers)) for m in messages]
-        for one in sent:  # where the offset is refused first, nobody asks for these any more
+        for one in sent:  # if the offset is refused first, they are not awaited
             one.add_done_callback(lambda done: done.cancelled() or done.exception())
         if next_offset is not None:
             offsets = {ClientPartition(*self._source): OffsetAndMetadata(next_offset, "")}
@@ -263,7 +259,7 @@ class Transactions:
 
     async def close(self) -> None:
         """Give the client up; an open transaction is aborted by the next owner."""
-        await dropped(self._producer)
+        await close_client(self._producer)
         ended = self._producer._txn_manager._transaction_waiter
         if ended is not None and ended.done() and not ended.cancelled():
             ended.exception()  # what failed before its end was asked for is heard by nobody else
@@ -292,7 +288,7 @@ class StateLog:
     async def take_over(self, transactions: Transactions) -> tuple[list[tuple[bytes, bytes | None]], int]:
         """Read everything that was committed; return it and the broker's time, milliseconds. Raises like `commit`.
 
-        A token is written first, by the new owner, in a transaction of its own: when it comes by, everything before it
+        A token is written first, by the new owner, in a transaction of its own: once it is read, everything before it
         was read, and nothing of a former owner can follow it.
         """
         token = uuid.uuid4().bytes
@@ -301,13 +297,13 @@ class StateLog:
         consumer = reader(self._settings)
         try:
             await consumer.start()
-            place = ClientPartition(self.topic, self.partition)
-            consumer.assign([place])
-            await consumer.seek_to_beginning(place)
+            partition = ClientPartition(self.topic, self.partition)
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
             entries: list[tuple[bytes, bytes | None]] = []
             silent_s = 0.0
             while silent_s < _ANSWER_S:
-                records = (await read(consumer, 1.0)).get(place, [])
+                records = (await read(consumer, 1.0)).get(partition, [])
                 silent_s = 0.0 if records else silent_s + 1.0
                 for record in records:
                     if record.key == FENCE_KEY and record.value == token:
@@ -315,4 +311,4 @@ class StateLog:
                     entries.append((record.key, record.value))
             raise TimeoutError(f"nothing more was read of {self.topic}:{self.partition} for {_ANSWER_S:.0f} s")
         finally:
-            await dropped(consumer)
+            await close_client(consumer)

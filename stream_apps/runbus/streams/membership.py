@@ -1,11 +1,10 @@
-"""Keeps one app in its group, by one consumer after the other: each is used until it is of no use any more."""
+"""Keeps one app in its group, with one consumer after the other: each is used until it can do no more."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -13,7 +12,7 @@ from aiokafka.errors import KafkaError
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, said
-from runbus.streams.kafka import Consumer, Listener, dropped, member, read
+from runbus.streams.kafka import Assigned, Consumer, Listener, Revoked, close_client, member, read
 from runbus.streams.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -26,26 +25,16 @@ _SILENT_S = 60.0
 
 
 class GroupMembership:
-    """The app's place in its group.
+    """The membership of one app in its group.
 
     Args:
         settings: of the process.
         group: its id.
-        assigned: is told which partitions are given.
-        revoked: is told which partitions are taken away; the group waits for it.
     """
 
-    def __init__(
-        self,
-        settings: StreamSettings,
-        group: str,
-        assigned: Callable[[set[TopicPartition]], None],
-        revoked: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
-    ) -> None:
+    def __init__(self, settings: StreamSettings, group: str) -> None:
         self._settings = settings
         self._group = group
-        self._assigned = assigned
-        self._revoked = revoked
         self._left = False
         self._heard_at = time.monotonic()  # when a fetch was answered last, or none was under way
         self._answered_ms = 0
@@ -55,27 +44,36 @@ class GroupMembership:
         settings = self._settings
         return member(settings.kafka, self._group, settings.instance_id, settings.session_seconds)
 
-    async def join(self, topic: str) -> None:
-        """Begin to be a member, with a new consumer behind one that left. Raises CLIENT_ERRORS."""
+    async def join(self, topic: str, assigned: Assigned, revoked: Revoked) -> None:
+        """Begin to be a member, with a new consumer after one that left.
+
+        Args:
+            topic: to be read.
+            assigned: is told which partitions are given.
+            revoked: is told which partitions are taken away; the group waits for it.
+
+        Raises:
+            CLIENT_ERRORS
+        """
         if self._left:
             self.consumer = self._new_consumer()
         self._left, self._answered_ms = False, 0
         await self.consumer.start()
         self._heard_at = time.monotonic()
-        self.consumer.subscribe([topic], listener=self._listener(self.consumer))
+        self.consumer.subscribe([topic], listener=self._listener(self.consumer, assigned, revoked))
 
-    def _listener(self, consumer: Consumer) -> Listener:
-        """Return what hears of a consumer's partitions, as long as it is the one that is used."""
+    def _listener(self, consumer: Consumer, assigned: Assigned, revoked: Revoked) -> Listener:
+        """Return a listener that hands on what concerns a consumer, as long as it is the one that is used."""
 
-        def assigned(places: set[TopicPartition]) -> None:
+        def on_assigned(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                self._assigned(places)
+                assigned(partitions)
 
-        async def revoked(places: set[TopicPartition]) -> None:
+        async def on_revoked(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                await self._revoked(places)
+                await revoked(partitions)
 
-        return Listener(assigned, revoked)
+        return Listener(on_assigned, on_revoked)
 
     async def read(self, seconds: float, most: int) -> dict[TopicPartition, list[Any]]:
         """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
@@ -108,4 +106,4 @@ class GroupMembership:
 
     async def close(self) -> None:
         """Leave the group and close the consumer, within a few seconds."""
-        await dropped(self.consumer)
+        await close_client(self.consumer)

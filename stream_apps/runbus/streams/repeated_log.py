@@ -1,6 +1,6 @@
-"""Logs now and then what a client library says again and again.
+"""Logs at most every 10 s what a client library logs again and again.
 
-A worker has a dozen connections, and each says several times a second that the broker is away: 600 lines a second.
+A worker has a dozen connections, and each logs several times a second that the broker is away: 600 lines a second.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
-#: How often the same is said.
+#: Seconds before the same is logged again.
 EVERY_S = 10.0
 _MOST = 200  # different messages that are remembered
 
@@ -28,18 +28,18 @@ class RepeatedLogHandler(logging.Handler):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a record on, or count it."""
         key, now = (record.name, str(record.msg)), self._clock()
-        said_at, left_out = self._said.get(key, (None, 0))
-        if said_at is not None and now - said_at < EVERY_S:
-            self._said[key] = (said_at, left_out + 1)
+        logged_at, left_out = self._logged.get(key, (None, 0))
+        if logged_at is not None and now - logged_at < EVERY_S:
+            self._logged[key] = (logged_at, left_out + 1)
             return
-        if len(self._said) >= _MOST:
-            self._said.clear()
-        self._said[key] = (now, 0)
+        if len(self._logged) >= _MOST:
+            self._logged.clear()
+        self._logged[key] = (now, 0)
         if left_out:
             record = copy.copy(record)
             record.msg, record.args = f"{record.getMessage()} (and {left_out} more like it)", None

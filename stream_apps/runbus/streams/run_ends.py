@@ -1,4 +1,4 @@
-"""Learns which streams have ended: the FINISHED events of the topic `runs`, read by every worker in whole.
+"""Learns which streams have ended: every worker reads all FINISHED events of the topic `runs`.
 
 `runs` is keyed by stream and attempt, so it is not partitioned as `steps` is; it is small, and compacted. What a core
 does with an end depends neither on when it comes nor on how often, so reading it needs no cursor.
@@ -20,7 +20,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
-from runbus.streams.kafka import dropped, partition_of, read, reader
+from runbus.streams.kafka import close_client, partition_of, read, reader
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
@@ -45,21 +45,21 @@ class RunEnds:
         self._codec = codec
         self._partitions = partitions
         self._on_end = on_end
-        #: Set once all that was there at the start is read. An app that was away for long would take streams that ended
-        #: for silent ones otherwise.
+        #: Set once all that was there at the start is read. Otherwise an app that was away for long would
+        #: take streams that ended for silent ones.
         self.read = asyncio.Event()
         self._known: OrderedDict[StreamId, tuple[int, RunEvent, int]] = OrderedDict()
 
     def of(self, partition: int) -> Iterator[tuple[RunEvent, int]]:
         """Yield the ends of the streams of one partition that were read so far."""
-        for place, event, appended_ms in list(self._known.values()):
-            if place == partition:
+        for number, event, appended_ms in list(self._known.values()):
+            if number == partition:
                 yield event, appended_ms
 
     async def run(self) -> None:
         """Read on until cancelled; after an error of the client from the beginning: an end may come again.
 
-        Raises RunBusError where a person has to act.
+        Raises RunBusError if a person has to act.
         """
         while True:
             try:
@@ -73,22 +73,22 @@ class RunEnds:
         consumer = reader(self._settings)
         try:
             await consumer.start()
-            places = [TopicPartition(topic, p) for p in range(self._partitions)]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)  # asked first: what is appended from now on is read
+            partitions = [TopicPartition(topic, p) for p in range(self._partitions)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)  # asked first: what is appended from now on is read
             since = int(time.time() * 1000) - _DAYS * DAY_MS
-            for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since))).items():
-                consumer.seek(place, ends[place] if found is None else found.offset)
+            for partition, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, since))).items():
+                consumer.seek(partition, ends[partition] if found is None else found.offset)
             while True:
                 if not self.read.is_set():
-                    positions = [await consumer.position(place) for place in places]
-                    if all(at >= ends[place] for place, at in zip(places, positions, strict=True)):
+                    positions = {partition: await consumer.position(partition) for partition in partitions}
+                    if all(at >= ends[partition] for partition, at in positions.items()):
                         self.read.set()
                 for records in (await read(consumer, 1.0)).values():
                     for record in records:
                         self._take(record.value, record.timestamp)
         finally:
-            await dropped(consumer)
+            await close_client(consumer)
 
     def _take(self, value: bytes | None, appended_ms: int) -> None:
         try:

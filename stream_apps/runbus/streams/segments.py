@@ -1,4 +1,4 @@
-"""The rows of a batch grouped by episode: what apps that follow episodes need of a batch, computed at once.
+"""Groups the rows of a batch by episode and sums them up, for apps that follow episodes.
 
 A segment is all rows of a batch that are of one episode of one env. Its arrays come from `ufunc.reduceat` over rows
 that were sorted by (env, episode); a batch of a single environment is sorted already.
@@ -32,14 +32,14 @@ class Segments:
         rows: int64, all rows.
         steps: int64, rows that are no reset.
         return_: float64, sum of the rewards of steps.
-        min_reward, max_reward: float64, of steps; inf and -inf where there is none.
+        min_reward, max_reward: float64, of steps; inf and -inf if there is none.
         first_seq, last_seq: int64.
         first_ts, last_ts: int64, microseconds since the epoch, of the first and last row in seq order.
         first_step, last_step: int32, likewise.
         contiguous: bool, each row's step number is one above that of the row before.
-        terminated, truncated: bool, any row says so.
-        early_end: bool, a row before the last says that the episode is over.
-        starts: int64, where each segment begins in `order`.
+        terminated, truncated: bool, if any row of the segment is.
+        early_end: bool, if a row before the last one ends the episode.
+        starts: int64, the index in `order` at which each segment begins.
         order: (n,) int64, the rows of the batch, segment by segment; rows that are not fresh are left out.
         count: rows of the batch.
         reward: (n,) float64, in `order`, 0 on resets.
@@ -77,7 +77,7 @@ class Segments:
 
     @property
     def of_row(self) -> Ints:
-        """(count,) the segment of each row of the batch; -1 where the row is not fresh."""
+        """(count,) the segment of each row of the batch; -1 if the row is not fresh."""
         found = np.full(self.count, -1, np.int64)
         found[self.order] = np.repeat(np.arange(len(self.rows)), self.rows)
         return found
@@ -113,7 +113,7 @@ _ZERO = np.zeros(1, np.int64)
 
 
 def _ascending(env: NDArray[np.int32], episode: Ints) -> Ints | None:
-    """Return where segments begin if the rows are of one env and its episodes ascend, as of a single environment."""
+    """Return each segment's first row if the rows are of one env whose episodes ascend, as in a single environment."""
     if not _constant(env):
         return None
     if _constant(episode):
@@ -147,9 +147,9 @@ def _sorting(env: NDArray[np.int32], episode: Ints) -> Ints:
 
 
 def _reduce(first_seq: int, columns: StepColumns, order: Ints, pick: Ints | None, starts: Ints) -> Segments:
-    """Reduce each segment; `pick` is None where `order` is all rows as they are.
+    """Reduce each segment; `pick` is None if `order` is all rows as they are.
 
-    What few rows have (resets, ends, jumps) is looked up by their positions: cheaper than a reduction each.
+    Only few rows are resets, ends or jumps, so these are looked up by their positions: cheaper than a reduction each.
     """
     step, ts, reward, over, cut = columns.step, columns.ts, columns.reward, columns.terminated, columns.truncated
     if pick is not None:

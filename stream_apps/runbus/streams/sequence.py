@@ -18,7 +18,7 @@ _VERSION = 1
 
 
 class Arrival(NamedTuple):
-    """What is new in a batch.
+    """The rows of a batch that are new.
 
     Attributes:
         fresh: (count,) of bool, the rows that had not arrived before; None = every row.
@@ -36,7 +36,7 @@ _ALL_NEW = Arrival(None, 0, 0)
 
 @dataclass(slots=True)
 class SequenceTracker:
-    """Which seq of one stream arrived.
+    """Keeps which seq of one stream arrived.
 
     Attributes:
         next_seq: one past the highest seq that arrived.
@@ -49,7 +49,7 @@ class SequenceTracker:
     given_up: int = 0
 
     def take(self, first_seq: int, count: int) -> Arrival:
-        """Note that `count` rows from `first_seq` arrived, and say which of them are new."""
+        """Note that `count` rows from `first_seq` arrived, and return which of them are new."""
         if first_seq >= self.next_seq:
             if first_seq > self.next_seq:
                 self._keep([*self.gaps, (self.next_seq, first_seq - 1)])

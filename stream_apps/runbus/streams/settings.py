@@ -1,4 +1,4 @@
-"""What a stream app is told: the RUNBUS_STREAMS_* settings, read once."""
+"""Reads the RUNBUS_STREAMS_* settings, once."""
 
 from __future__ import annotations
 

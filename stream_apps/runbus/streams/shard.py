@@ -1,12 +1,12 @@
-"""One partition of `steps` on its way through an app, without Kafka: raw records in, what to commit out.
+"""Runs the core of one partition without Kafka: raw records in, what to commit out.
 
-    begin(entries)           the state as the changelog holds it; says where to read on
+    begin(entries)           take the state back as the changelog holds it; `next_offset` is then the first to read
     feed(records)            decode, skip what is known, check that no offset is missing, call the core
     end(event), tick(...)    the other two things that reach a core
     collect()                everything since the last `collect`, to be committed as one
 
 Exactness rests on two rules that are checked here: a record below `next_offset` has been taken already, and a record
-above it means that something is missing (`OffsetGap`), whoever lost it.
+above it means that something is missing (`OffsetGap`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
-from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.batch import StepBatch, decode
-from runbus.schemas.codec import Codec, RegistryId, SchemaRef, split
+from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.api import AppMetrics, At, Change, Core, Effects, Emission
+from runbus.streams.known_schemas import KnownSchemas
 
 #: Keys of the changelog that are no stream's: a stream's key has no control character.
 POSITION_KEY = b"\x00position"
@@ -31,7 +31,7 @@ FENCE_KEY = b"\x00fence"
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PendingCommit:
     """What is to be committed as one."""
 
     next_offset: int
@@ -49,50 +49,14 @@ class OffsetGap(Exception):
         self.found = found
 
 
-class SchemaNeeded(Exception):
-    """The registry has to be asked for a schema; then feed the rest of the records again."""
-
-    def __init__(self, ref: RegistryId) -> None:
-        super().__init__(f"{ref} is not known yet")
-        self.ref = ref
-
-
-@dataclass(slots=True)
-class KnownSchemas:
-    """The writer schemas that were met so far, by reference; a text where there is none."""
-
-    codec: Codec
-    known: dict[SchemaRef, AvroSchema | str] = field(default_factory=dict)
-
-    def find(self, ref: SchemaRef) -> AvroSchema:
-        """Return the schema. Raises SchemaNeeded, UnknownSchema."""
-        found = self.known.get(ref)
-        if found is None:
-            if isinstance(ref, RegistryId):
-                raise SchemaNeeded(ref)
-            found = self.learn(ref)
-        if isinstance(found, str):
-            raise UnknownSchema(found)
-        return found
-
-    def learn(self, ref: SchemaRef) -> AvroSchema | str:
-        """Ask the codec, which may block. Raises RegistryMissing, RegistryUnavailable."""
-        try:
-            found: AvroSchema | str = self.codec.resolve(ref)
-        except (UnknownSchema, InvalidValue) as error:  # nobody knows it, or it is no schema that can be read
-            found = str(error)
-        self.known[ref] = found
-        return found
-
-
 class Shard:
-    """See the module's text.
+    """One partition of `steps` without Kafka.
 
     Args:
         source: the partition.
         core: of this partition, empty.
         schemas: shared by the partitions of a process.
-        counters: of the process.
+        metrics: of the process.
         app: name for dead letters.
         clock_us: wall clock, microseconds since the epoch.
     """
@@ -102,7 +66,7 @@ class Shard:
         source: TopicIdPartition,
         core: Core,
         schemas: KnownSchemas,
-        counters: AppMetrics,
+        metrics: AppMetrics,
         *,
         app: str,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -112,7 +76,7 @@ class Shard:
         self.next_offset = -1  # not known: the first record decides
         self.watermark_ms = 0
         self._schemas = schemas
-        self._counters = counters
+        self._metrics = metrics
         self._app = app
         self._clock_us = clock_us
         self._emissions: list[Emission] = []
@@ -155,7 +119,7 @@ class Shard:
 
     def skip_to(self, offset: int) -> None:
         """Go on at `offset`: what is before it is not in the log any more."""
-        self._counters.skipped_offsets += max(0, offset - self.next_offset) if self.next_offset >= 0 else 0
+        self._metrics.skipped_offsets += max(0, offset - self.next_offset) if self.next_offset >= 0 else 0
         self.next_offset = offset
 
     def end(self, event: RunEvent, appended_ms: int) -> None:
@@ -166,7 +130,7 @@ class Shard:
         """Let time pass.
 
         Args:
-            caught_up_ms: where nothing is left to read: a broker time up to which everything was read.
+            caught_up_ms: if nothing is left to read: a broker time up to which everything was read.
         """
         if caught_up_ms is not None:
             self.watermark_ms = max(self.watermark_ms, caught_up_ms)
@@ -182,7 +146,7 @@ class Shard:
         """Whether there is something to collect."""
         return bool(self.next_offset != self._collected or self._emissions or self._letters or self._changes)
 
-    def collect(self) -> Work:
+    def collect(self) -> PendingCommit:
         """Return everything since the last call; it must be committed, or the process must end."""
         changes = [*self._changes, *self.core.changes()]
         saved = {
@@ -191,12 +155,10 @@ class Shard:
             "watermark_ms": self.watermark_ms,
         }
         changes.append(Change(POSITION_KEY, json.dumps(saved).encode()))
-        work = Work(self.next_offset, changes, self.take_emissions(), self._letters)
+        pending = PendingCommit(self.next_offset, changes, self.take_emissions(), self._letters)
         self._letters, self._changes, self._collected = [], [], self.next_offset
-        self._counters.dead_letters += len(work.letters)
-        return work
-
-    # --- one record -----------------------------------------------------------------------------------------------
+        self._metrics.dead_letters += len(pending.letters)
+        return pending
 
     def _take(self, record: Record) -> None:
         ref: SchemaRef | None = None
@@ -206,8 +168,8 @@ class Shard:
         except (InvalidValue, UnknownSchema) as error:
             self._letters.append(self._letter(record, str(error), ref))
             return
-        self._counters.records += 1
-        self._counters.steps += batch.header.count
+        self._metrics.records += 1
+        self._metrics.steps += batch.header.count
         if record.timestamp_ms > self.watermark_ms:
             self.watermark_ms = record.timestamp_ms
             self._effects(self.core.tick(self._at(record.offset)), None, "")
@@ -222,9 +184,9 @@ class Shard:
     def _effects(self, effects: Effects, record: Record | None, schema_id: str) -> None:
         if effects.emissions:
             self._emissions.extend(effects.emissions)
-            self._counters.emitted += len(effects.emissions)
+            self._metrics.emitted += len(effects.emissions)
         if effects.refused and record is not None:
-            self._counters.refused_steps += effects.refused_steps
+            self._metrics.refused_steps += effects.refused_steps
             self._letters.append(DeadLetter(self._app, self.source, record, effects.refused, schema_id))
 
     def _letter(self, record: Record, error: str, ref: SchemaRef | None) -> DeadLetter:

@@ -1,8 +1,8 @@
-"""Runs a process under Faust: its App and Worker run the host's work as a service. The only file that knows Faust.
+"""Runs a process under Faust: its worker runs the host's work as a service. The only file that knows Faust.
 
-What Faust brings here: the worker (signals, ordered start and stop, supervision of services), its service framework,
-its client library (aiokafka) and uvloop. What it does not do here: its consumer, streams and tables are switched off,
-because their results are not exact under SIGKILL, SIGSTOP and rebalances (docs/decisions/0008).
+Faust brings the worker (signals, ordered start and stop, supervision of services), its service framework, its client
+library (aiokafka) and uvloop. Its consumer, streams and tables are switched off, because their results are not exact
+under SIGKILL, SIGSTOP and rebalances (docs/decisions/0008).
 
 Rules found by running it:
 
@@ -20,25 +20,24 @@ import contextlib
 import importlib
 import logging
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runbus.config.errors import RunBusError
+from runbus.service.runner import Work
 from runbus.streams.repeated_log import log_seldom
 
-Work = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 log = logging.getLogger(__name__)
 
-# They tell each start and stop, each request that had to be repeated, and a crash with its whole stack once more. The
-# sender's repetitions are normal: a broker of Kafka 4 answers "not enough replicas" to a record that comes while it
-# still ends the transaction before (KIP-890, for clients as old as aiokafka's requests).
+# They log each start and stop, each request that is repeated, and a crash with its whole stack once more. The sender's
+# repetitions are normal: a broker of Kafka 4 answers "not enough replicas" to a record that comes while it still ends
+# the transaction before (KIP-890, for clients as old as aiokafka's requests).
 _LEVELS = {
     "aiokafka": logging.WARNING,
     "aiokafka.producer.sender": logging.ERROR,
     "faust": logging.WARNING,
     "mode": logging.WARNING,
     "faust.worker": logging.CRITICAL + 1,
-    "faust.services": logging.CRITICAL + 1,  # ours; mode would give them this module's logger
+    "faust.services": logging.CRITICAL + 1,  # otherwise mode gives them this module's logger
 }
 
 

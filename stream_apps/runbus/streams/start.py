@@ -1,4 +1,4 @@
-"""What a stream app needs before it reads a record: its topics, with as many partitions of state as of steps."""
+"""Names the topics that a stream app needs, and checks that its state has as many partitions as `steps`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ from runbus.streams.api import StreamApp
 
 
 def state_topic(app: StreamApp) -> Topic:
-    """Return where the state of an app is kept."""
+    """Return the topic of an app's state."""
     return EPISODES_STATE if app.kind == "episodes" else LIVE_METRICS_STATE
+
+
+def output_topic(app: StreamApp) -> Topic:
+    """Return the topic of an app's events."""
+    return EPISODES if app.kind == "episodes" else LIVE_METRICS
 
 
 def source_name(settings: KafkaSettings) -> str:
@@ -33,8 +38,7 @@ def source_name(settings: KafkaSettings) -> str:
 
 def needed_names(settings: KafkaSettings, app: StreamApp) -> tuple[str, ...]:
     """Return the full name of every topic that the app reads or writes."""
-    output = EPISODES if app.kind == "episodes" else LIVE_METRICS
-    topics = (STEPS, state_topic(app), RUNS, output, DEAD_LETTERS, HEARTBEATS)
+    topics = (STEPS, state_topic(app), RUNS, output_topic(app), DEAD_LETTERS, HEARTBEATS)
     return tuple(settings.topic_prefix + topic.name for topic in topics)
 
 

@@ -108,11 +108,11 @@ def source(settings: KafkaSettings) -> SourceTopic:
 async def _run(kind: str, settings: KafkaSettings, load: Load) -> StreamEngine:
     """Run the app on the whole log; return its engine once it ended."""
     stop, own = asyncio.Event(), StreamSettings(settings, session_seconds=3.0)
-    engine = StreamEngine(APPS[kind], own, Codec())
+    engine = StreamEngine(APPS[kind], own, Codec(), source(settings))
     cursor, feed = Cursor(settings, engine.group), Feed(settings, load.records, 8.0)
     feed.start()
     feed.allow(1.0)
-    task = asyncio.create_task(engine.run(stop, source(settings)))
+    task = asyncio.create_task(engine.run(stop))
     try:
         while not (feed.idle and await asyncio.to_thread(cursor.at_end)):
             await asyncio.wait([task], timeout=0.2)
@@ -141,7 +141,7 @@ def test_a_transaction_in_doubt_opens_its_partition_anew(
     engine = asyncio.run(_run(kind, settings, make_load(11, 40_000)))
     assert doubt.times == FAULTS
     assert sum("streams.taken_back" in record.getMessage() for record in caplog.records) >= FAULTS - 1
-    assert engine.waits_for == {}
+    assert engine.ownership.waits_for == {}
 
 
 def test_a_consumer_of_no_use_is_replaced(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_a_right_that_is_missing_ends_the_process(settings: KafkaSettings, monke
 
     async def run() -> None:
         own = StreamSettings(settings, session_seconds=3.0)
-        await StreamEngine(APPS["episodes"], own, Codec()).run(asyncio.Event(), source(settings))
+        await StreamEngine(APPS["episodes"], own, Codec(), source(settings)).run(asyncio.Event())
 
     with pytest.raises(RunBusError, match=r"Kafka refuses it for good: .*TopicAuthorizationFailedError"):
         asyncio.run(run())

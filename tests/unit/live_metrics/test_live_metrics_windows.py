@@ -8,17 +8,17 @@ import numpy as np
 from datasketches import kll_doubles_sketch
 
 from runbus.live_metrics.measure import SKETCH_K, Measure, Values
-from runbus.live_metrics.windows import CLOCK_RESET_MS, SKETCH_BYTES, Ended, Rows, Windows
+from runbus.live_metrics.windows import CLOCK_RESET_MS, SKETCH_BYTES, EndedEpisode, NewRows, Windows
 from runbus.schemas.events import Window
 
 S = 1_000_000
 START = 1_800_000_000 * S  # a whole minute
 
 
-def _add(windows: Windows, at: list[float], *, ended: tuple[Ended, ...] = (), watermark_ms: int = 0) -> int:
+def _add(windows: Windows, at: list[float], *, ended: tuple[EndedEpisode, ...] = (), watermark_ms: int = 0) -> int:
     """Add rows at so many seconds after START; the reward of each is its second."""
     ts = np.array([START + round(t * S) for t in at], np.int64)
-    rows = Rows(ts, int(ts.min()), int(ts.max()), None, Values.of(np.floor(np.array(at))))
+    rows = NewRows(ts, int(ts.min()), int(ts.max()), None, Values.of(np.floor(np.array(at))))
     return windows.add(rows, ended, watermark_ms)
 
 
@@ -56,7 +56,7 @@ def test_late_rows_count_in_the_minute_they_are_of_while_it_runs() -> None:
     """A row older than the running second is counted as late; older than the running minute it is in no window."""
     windows = Windows()
     _add(windows, [58.0, 61.0, 65.0])
-    late_episode = Ended(START + 62 * S, 5.0, 3)
+    late_episode = EndedEpisode(START + 62 * S, 5.0, 3)
     assert _add(windows, [62.0, 59.0, 65.5], ended=(late_episode,)) == 2
     assert _find(windows, "reward", 60) == [(0.0, 1, 58.0), (60.0, 4, 61.0 + 65 + 62 + 65)]
     assert _find(windows, "return", 60) == [(60.0, 1, 5.0)]
@@ -67,7 +67,7 @@ def test_late_rows_count_in_the_minute_they_are_of_while_it_runs() -> None:
 def test_episodes_count_when_they_end() -> None:
     """Return and length of an episode are in the windows of its end, without one there is no such window."""
     windows = Windows()
-    _add(windows, [0.0, 1.5], ended=(Ended(START + S // 2, 10.0, 4), Ended(START + S, -2.0, 2)))
+    _add(windows, [0.0, 1.5], ended=(EndedEpisode(START + S // 2, 10.0, 4), EndedEpisode(START + S, -2.0, 2)))
     assert _find(windows, "return", 1) == [(0.0, 1, 10.0), (1.0, 1, -2.0)]
     assert _find(windows, "length", 60) == [(0.0, 2, 6.0)]
 
@@ -129,8 +129,8 @@ def test_the_sketches_of_one_event_have_a_bound() -> None:
     rng = np.random.default_rng(2)
     for second in range(62):
         ts = np.full(5000, START + second * S, np.int64)
-        ended = [Ended(int(ts[0]), float(v), i) for i, v in enumerate(rng.normal(size=200))]
-        windows.add(Rows(ts, int(ts[0]), int(ts[0]), None, Values.of(rng.normal(size=5000))), ended, 0)
+        ended = [EndedEpisode(int(ts[0]), float(v), i) for i, v in enumerate(rng.normal(size=200))]
+        windows.add(NewRows(ts, int(ts[0]), int(ts[0]), None, Values.of(rng.normal(size=5000))), ended, 0)
     found: tuple[Window, ...] = windows.now()
     assert len(found) == 12
     assert sum(len(w.quantiles) for w in found) <= SKETCH_BYTES

@@ -40,9 +40,9 @@ class Producer:
         self.stopped = True
 
 
-def _run(producers: list[Producer], story: Coroutine[Any, Any, None], outbox: BestEffortProducer) -> None:
+def _run(producers: list[Producer], story: Coroutine[Any, Any, None], best_effort: BestEffortProducer) -> None:
     async def both() -> None:
-        task = asyncio.create_task(outbox.run())
+        task = asyncio.create_task(best_effort.run())
         try:
             async with asyncio.timeout(20):
                 await story
@@ -54,7 +54,7 @@ def _run(producers: list[Producer], story: Coroutine[Any, Any, None], outbox: Be
     assert all(producer.stopped for producer in producers if not producer.sent)
 
 
-def _outbox(producers: list[Producer]) -> BestEffortProducer:
+def _producer(producers: list[Producer]) -> BestEffortProducer:
     left = iter(producers)
     return BestEffortProducer(lambda: next(left))
 
@@ -66,44 +66,44 @@ def _message(number: int) -> Message:
 def test_a_producer_that_does_not_start_is_tried_again() -> None:
     """No broker at the start is no reason to end; what was put meanwhile is sent."""
     producers = [Producer(start=KafkaConnectionError("nobody")), Producer()]
-    outbox = _outbox(producers)
+    best_effort = _producer(producers)
 
     async def story() -> None:
-        outbox.put(_message(1))
-        await outbox.settled()
+        best_effort.put(_message(1))
+        await best_effort.settled()
         assert producers[1].sent == [b"1"]
-        assert outbox.dropped == 0
+        assert best_effort.dropped == 0
 
-    _run(producers, story(), outbox)
+    _run(producers, story(), best_effort)
 
 
 def test_a_producer_that_gave_up_is_replaced() -> None:
     """What it did not take is dropped and counted; the next one sends what comes."""
     producers = [Producer(send=KafkaError("Unexpected error during batch delivery")), Producer()]
-    outbox = _outbox(producers)
+    best_effort = _producer(producers)
 
     async def story() -> None:
-        outbox.put(_message(1))
-        while not outbox.dropped:  # noqa: ASYNC110 - a counter of the class under test
+        best_effort.put(_message(1))
+        while not best_effort.dropped:  # noqa: ASYNC110 - a counter of the class under test
             await asyncio.sleep(0.01)
-        outbox.put(_message(2))
-        await outbox.settled()
+        best_effort.put(_message(2))
+        await best_effort.settled()
         assert producers[1].sent == [b"2"]
-        assert outbox.dropped == 1
+        assert best_effort.dropped == 1
 
-    _run(producers, story(), outbox)
+    _run(producers, story(), best_effort)
 
 
 def test_a_leader_that_moves_costs_the_message_only() -> None:
     """The same producer goes on: there is no second one."""
     producers = [Producer(send=LeaderNotAvailableError())]
-    outbox = _outbox(producers)
+    best_effort = _producer(producers)
 
     async def story() -> None:
         for number in range(3):
-            outbox.put(_message(number))
-            await outbox.settled()
-        assert outbox.dropped == 3
+            best_effort.put(_message(number))
+            await best_effort.settled()
+        assert best_effort.dropped == 3
         assert not producers[0].stopped
 
-    _run(producers, story(), outbox)
+    _run(producers, story(), best_effort)

@@ -12,7 +12,7 @@ from runbus.kafka.next_step import NextStep
 from runbus.kafka.settings import KafkaSettings
 from runbus.streams import kafka
 from runbus.streams.client_errors import CLIENT_ERRORS, next_step
-from runbus.streams.kafka import Transactions, dropped, member, sender
+from runbus.streams.kafka import Transactions, close_client, member, sender
 
 NOBODY = KafkaSettings("127.0.0.1:1")
 
@@ -46,7 +46,7 @@ def test_a_client_that_does_not_stop_is_dropped(make: Any, monkeypatch: pytest.M
     async def story() -> None:
         client = make()
         monkeypatch.setattr(client, "stop", _wait)
-        await dropped(client)
+        await close_client(client)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         client._closed = True  # `stop` of the library says so first of all
 

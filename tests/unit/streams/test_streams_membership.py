@@ -83,12 +83,9 @@ def _run(
         made.append(Fetching())
         return made[-1]
 
-    async def revoked(_: set[TopicPartition]) -> None:
-        heard.append("revoked")
-
     async def run() -> None:
         settings = StreamSettings(KafkaSettings("memory:1"))
-        await story(GroupMembership(settings, "group", lambda _: heard.append("assigned"), revoked), clock, made, heard)
+        await story(GroupMembership(settings, "group"), clock, made, heard)
 
     monkeypatch.setattr(module, "member", new_consumer)
     monkeypatch.setattr(module, "time", clock)
@@ -96,11 +93,20 @@ def _run(
     asyncio.run(run())
 
 
+async def _join(member: GroupMembership, heard: list[str]) -> None:
+    """Join the group; what is heard of partitions is written down."""
+
+    async def revoked(_: set[TopicPartition]) -> None:
+        heard.append("revoked")
+
+    await member.join("steps", lambda _: heard.append("assigned"), revoked)
+
+
 def test_a_consumer_that_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its metadata may name a broker only that is gone: a new one begins at the configured addresses."""
 
-    async def story(member: GroupMembership, clock: Clock, made: list[Fetching], _: list[str]) -> None:
-        await member.join("steps")
+    async def story(member: GroupMembership, clock: Clock, made: list[Fetching], heard: list[str]) -> None:
+        await _join(member, heard)
         for second in range(200):  # each fetch is answered
             clock.now += 1
             made[0].answered_ms = second + 1
@@ -117,8 +123,8 @@ def test_a_consumer_that_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPa
 def test_a_consumer_that_fetches_nothing_waits_for_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition that waits for a schema, or for its state, is paused for as long as that takes."""
 
-    async def story(member: GroupMembership, clock: Clock, made: list[Fetching], _: list[str]) -> None:
-        await member.join("steps")
+    async def story(member: GroupMembership, clock: Clock, made: list[Fetching], heard: list[str]) -> None:
+        await _join(member, heard)
         made[0].pausing = {PLACE}
         clock.now += 10 * module._SILENT_S
         assert await member.read(0.0, 1) == {}
@@ -133,8 +139,8 @@ def test_a_rebalance_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch
     """A read waits for it, and the client's own task may be the one that hangs."""
     monkeypatch.setattr(module, "_SILENT_S", 0.05)
 
-    async def story(member: GroupMembership, _: Clock, made: list[Fetching], __: list[str]) -> None:
-        await member.join("steps")
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        await _join(member, heard)
         made[0].hangs = True
         with pytest.raises(KafkaError, match="the group gave no partitions") as found:
             await member.read(0.0, 1)
@@ -146,8 +152,8 @@ def test_a_rebalance_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch
 def test_an_error_that_passes_brings_nothing_and_another_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table says which."""
 
-    async def story(member: GroupMembership, _: Clock, made: list[Fetching], __: list[str]) -> None:
-        await member.join("steps")
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        await _join(member, heard)
         made[0].error = NodeNotReadyError()
         assert await member.read(0.0, 1) == {}
         made[0].error = UnknownError()
@@ -161,12 +167,12 @@ def test_a_consumer_that_left_has_no_say(monkeypatch: pytest.MonkeyPatch) -> Non
     """What it still hears of the group is not about the partitions of the next one."""
 
     async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
-        await member.join("steps")
+        await _join(member, heard)
         await made[0].listener.on_partitions_assigned({PLACE})
         member.end()
         await member.close()
         await made[0].listener.on_partitions_revoked({PLACE})
-        await member.join("steps")
+        await _join(member, heard)
         await made[0].listener.on_partitions_assigned({PLACE})
         await made[1].listener.on_partitions_assigned({PLACE})
         await made[1].listener.on_partitions_revoked({PLACE})

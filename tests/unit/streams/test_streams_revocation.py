@@ -5,34 +5,34 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
-from runbus.streams import engine as module
-from runbus.streams import kafka
+from runbus.streams import kafka, ownership
 from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
+from runbus.streams.start import SourceTopic
 
 PARTITIONS = 24
 GRACE_S = 0.4
 SLACK_S = 1.5  # of a busy machine
+SOURCE = SourceTopic("steps", "topic-1", PARTITIONS)
 
 
 class Hanging:
     """A partition whose last commit hangs, unless it is told to answer."""
 
     def __init__(self, number: int, *, answers: bool) -> None:
-        self.place = TopicPartition("steps", number)
+        self.partition = TopicPartition("steps", number)
         self.shard = SimpleNamespace(source=f"steps:{number}")
         self.closed = self.committed = False
         self._answers = answers
 
-    async def commit(self, _: Any) -> None:
+    async def commit(self) -> None:
         """Commit, or wait for ever."""
         if not self._answers:
             await asyncio.Event().wait()
@@ -49,13 +49,13 @@ def test_transactions_that_hang_hold_up_a_revocation_for_one_deadline_only(caplo
 
     async def story() -> float:
         settings = StreamSettings(KafkaSettings("127.0.0.1:1"), grace_seconds=GRACE_S)
-        engine = StreamEngine(StreamApp("episodes", None, "transaction", 0.2), settings, Codec())  # type: ignore[arg-type]
-        engine.partitions = {p.place: p for p in partitions}  # type: ignore[misc]
+        engine = StreamEngine(StreamApp("episodes", None, "transaction", 0.2), settings, Codec(), SOURCE)  # type: ignore[arg-type]
+        engine.ownership.partitions = {p.partition: p for p in partitions}  # type: ignore[misc]
         began = time.monotonic()
-        await engine.revoked({p.place for p in partitions})
+        await engine.ownership.revoked({p.partition for p in partitions})
         seconds = time.monotonic() - began
-        assert not engine.partitions
-        await engine._consumer.stop()
+        assert not engine.ownership.partitions
+        await engine._member.consumer.stop()
         return seconds
 
     assert GRACE_S / 2 < asyncio.run(story()) < GRACE_S + SLACK_S
@@ -68,4 +68,4 @@ def test_transactions_that_hang_hold_up_a_revocation_for_one_deadline_only(caplo
 def test_the_deadline_leaves_time_for_the_join() -> None:
     """The constants keep the order that their comment gives, whatever the grace is set to."""
     closing = kafka._CLOSE_S + 2 * kafka._DROP_S
-    assert module._LEAVE_S + closing < kafka._REBALANCE_MS / 1000 < 300
+    assert ownership._LEAVE_S + closing < kafka._REBALANCE_MS / 1000 < 300

@@ -17,7 +17,8 @@ from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.streams.api import NOTHING, AppMetrics, At, Change, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
-from runbus.streams.shard import POSITION_KEY, KnownSchemas, OffsetGap, SchemaNeeded, Shard, latest
+from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
+from runbus.streams.shard import POSITION_KEY, OffsetGap, Shard, latest
 from tests.support.batches import step_columns
 
 BEAT = Heartbeat(component_id="c", kind="k", sent_at=0, started_at=0, version="")
@@ -126,7 +127,7 @@ def test_offsets_that_the_log_lost_are_counted() -> None:
     shard = driver._shard
     shard.skip_to(5)
     shard.feed(records(value(), first=5))
-    assert driver.counters.skipped_offsets == 4
+    assert driver.metrics.skipped_offsets == 4
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_what_a_core_refuses_becomes_a_dead_letter() -> None:
     driver.send(batch("liar", 7))
     driver.commit()
     assert [letter.error for letter in driver.letters] == ["not believed"]
-    assert driver.counters.refused_steps == 7
+    assert driver.metrics.refused_steps == 7
 
 
 def test_a_registry_is_asked_for_outside_and_the_record_waits() -> None:

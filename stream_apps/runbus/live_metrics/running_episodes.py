@@ -1,27 +1,28 @@
-"""The episodes of one stream that run, and how those that ended did: the rules of live totals.
+"""Keeps the running episodes of one stream, and the totals of those that ended: the rules of live totals.
 
 One env runs one episode at a time. It ends
 
-- terminated or truncated, when a row says so; terminated wins where both are said;
+- terminated or truncated, when a row has that flag; terminated wins over truncated;
 - abandoned, when a row of a later episode of its env comes, even if it has only its reset;
-- interrupted, when the stream finishes and it has at least one step: a reset at the end is none that was begun.
+- interrupted, when the stream finishes and it has at least one step: a reset at the end begins no episode.
 
-An ended episode stays as it is: a row that comes for it afterwards is a step of the stream and nothing else. The app
+An ended episode stays as it is: a row that comes for it afterwards counts as a step of the stream only. The app
 `episodes` revises such an episode; live totals do not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from runbus.live_metrics.pieces import EpisodeRows
-from runbus.live_metrics.windows import Ended
+from runbus.live_metrics.episode_rows import EpisodeRows
+from runbus.live_metrics.windows import EndedEpisode
 from runbus.schemas.events import EndReason
 
-#: So many environments of a stream are followed; beyond it the one whose last row is the oldest is forgotten.
+#: So many environments of a stream are followed; beyond that, the one whose last row is the oldest is forgotten.
 MAX_ENVS = 4096
 
 REASONS: tuple[EndReason, ...] = ("terminated", "truncated", "abandoned", "interrupted")
@@ -30,20 +31,18 @@ _TERMINATED, _TRUNCATED, _ABANDONED, _INTERRUPTED = range(4)
 _ROW = np.dtype([("env", "<i4"), ("episode", "<i8"), ("return", "<f8"), ("length", "<i8"), ("open", "?")])
 
 
-class Env:
+@dataclass(slots=True, eq=False)
+class EnvEpisode:
     """The newest episode of one environment: its return and length so far, and whether it is open still."""
 
-    __slots__ = ("episode", "length", "open", "return_")
-
-    def __init__(self, episode: int, return_: float = 0.0, length: int = 0, is_open: bool = True) -> None:
-        self.episode = episode
-        self.return_ = return_
-        self.length = length
-        self.open = is_open
+    episode: int
+    return_: float = 0.0
+    length: int = 0
+    open: bool = True
 
 
-class Running:
-    """See the module's text.
+class RunningEpisodes:
+    """The running episodes of one stream.
 
     Attributes:
         reasons: ended episodes by index in REASONS.
@@ -56,7 +55,7 @@ class Running:
         self.reasons = [0] * len(REASONS)
         self.last_return = 0.0
         self.last_length = 0
-        self._envs: dict[int, Env] = {}  # in the order of their last rows
+        self._envs: dict[int, EnvEpisode] = {}  # in the order of their last rows
 
     @property
     def return_(self) -> float:
@@ -72,30 +71,30 @@ class Running:
 
     @property
     def open_episodes(self) -> int:
-        """How many episodes run."""
+        """The number of running episodes."""
         return sum(env.open for env in self._envs.values())
 
-    def take(self, found: Iterable[EpisodeRows]) -> tuple[list[Ended], int]:
-        """Take the pieces of a batch in order; return the episodes that ended, and how many envs were forgotten."""
-        ended: list[Ended] = []
-        for piece in found:
-            env = self._envs.pop(piece.env, None)
+    def take(self, batch: Iterable[EpisodeRows]) -> tuple[list[EndedEpisode], int]:
+        """Take the rows of a batch in order; return the episodes that ended, and how many envs were forgotten."""
+        ended: list[EndedEpisode] = []
+        for rows in batch:
+            env = self._envs.pop(rows.env, None)
             if env is None:
-                env = Env(piece.episode)
-            elif piece.episode > env.episode:
+                env = EnvEpisode(rows.episode)
+            elif rows.episode > env.episode:
                 if env.open:
-                    ended.append(self._end(env, piece.first_ts, _ABANDONED))
-                env = Env(piece.episode)
-            self._envs[piece.env] = env
-            if not env.open or piece.episode < env.episode:
+                    ended.append(self._end(env, rows.first_ts, _ABANDONED))
+                env = EnvEpisode(rows.episode)
+            self._envs[rows.env] = env
+            if not env.open or rows.episode < env.episode:
                 continue
-            env.return_ += piece.return_
-            env.length += piece.steps
-            if piece.terminated or piece.truncated:
-                ended.append(self._end(env, piece.last_ts, _TERMINATED if piece.terminated else _TRUNCATED))
+            env.return_ += rows.return_
+            env.length += rows.steps
+            if rows.terminated or rows.truncated:
+                ended.append(self._end(env, rows.last_ts, _TERMINATED if rows.terminated else _TRUNCATED))
         return ended, self._forget()
 
-    def interrupt(self, ts: int) -> list[Ended]:
+    def interrupt(self, ts: int) -> list[EndedEpisode]:
         """End what is open, at `ts`; return the episodes that had a step."""
         still_open = [env for env in self._envs.values() if env.open]
         return [self._end(env, ts, _INTERRUPTED) for env in still_open if env.length]
@@ -108,16 +107,16 @@ class Running:
     def restore(self, data: bytes) -> None:
         """Take back what `encode` returned. Raises ValueError if it is something else."""
         rows: list[Any] = np.frombuffer(data, _ROW).tolist()
-        self._envs = {number: Env(*values) for number, *values in rows}
+        self._envs = {number: EnvEpisode(*values) for number, *values in rows}
 
-    def _newest(self) -> Env | None:
+    def _newest(self) -> EnvEpisode | None:
         return next(reversed(self._envs.values()), None)
 
-    def _end(self, env: Env, ts: int, reason: int) -> Ended:
+    def _end(self, env: EnvEpisode, ts: int, reason: int) -> EndedEpisode:
         env.open = False
         self.reasons[reason] += 1
         self.last_return, self.last_length = env.return_, env.length
-        return Ended(ts, env.return_, env.length)
+        return EndedEpisode(ts, env.return_, env.length)
 
     def _forget(self) -> int:
         surplus = len(self._envs) - MAX_ENVS

@@ -1,7 +1,7 @@
-"""The rows of a batch by episode, as plain values: what `runbus.streams.segments` says, cheaper where it is simple.
+"""Groups the rows of a batch by episode, as plain values: as `runbus.streams.segments`, but cheaper in simple cases.
 
-Most batches are of one environment and of one to three episodes in order: slices of the columns do, for a third of
-what grouping costs.
+Most batches are of one environment and of one to three episodes in order: slices of the columns suffice, for a third of
+the cost of grouping.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class EpisodeRows(NamedTuple):
     """The new rows of a batch that are of one episode of one env.
 
     Attributes:
-        env, episode: of it.
+        env, episode: the index of the env and the number of the episode.
         steps: rows that are no reset.
         return_: sum of their rewards.
         first_ts, last_ts: of the first and last row in seq order, microseconds.
-        terminated, truncated: any row says so.
+        terminated, truncated: whether any row is.
     """
 
     env: int
@@ -40,8 +40,8 @@ class EpisodeRows(NamedTuple):
     truncated: bool
 
 
-def pieces(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[EpisodeRows]:
-    """Return the pieces of a batch in the order of their last rows.
+def episode_rows(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[EpisodeRows]:
+    """Return the rows of each episode of a batch, in the order of their last rows.
 
     Args:
         columns: of the batch, (n,) each.
@@ -75,14 +75,5 @@ def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Epis
     found = segments(0, columns, fresh)
     if found is None:
         return []
-    arrays = (
-        found.env,
-        found.episode,
-        found.steps,
-        found.return_,
-        found.first_ts,
-        found.last_ts,
-        found.terminated,
-        found.truncated,
-    )
-    return list(map(EpisodeRows._make, zip(*(array.tolist() for array in arrays), strict=True)))
+    values = [getattr(found, name).tolist() for name in EpisodeRows._fields]
+    return list(map(EpisodeRows._make, zip(*values, strict=True)))

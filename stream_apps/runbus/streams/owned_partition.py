@@ -1,90 +1,46 @@
-"""One partition that this process owns: taken over, fed, committed, given up."""
+"""Reads, feeds and commits one partition that this process owns, from its takeover until it is given up."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from runbus.config.errors import RunBusError
-from runbus.kafka.headers import fitting
 from runbus.kafka.model import Record, TopicPartition
-from runbus.kafka.topics import DEAD_LETTERS
-from runbus.schemas.avsc import schema
-from runbus.schemas.codec import Codec
-from runbus.streams.api import Emission
+from runbus.streams.broker_clock import BrokerClock
 from runbus.streams.client_errors import said
-from runbus.streams.kafka import Message, StateLog, Transactions
-from runbus.streams.shard import OffsetGap, SchemaNeeded, Shard, Work, latest
+from runbus.streams.kafka import StateLog, Transactions
+from runbus.streams.known_schemas import SchemaNeeded
+from runbus.streams.output import AppOutput
+from runbus.streams.shard import OffsetGap, PendingCommit, Shard, latest
 
 log = logging.getLogger(__name__)
 
 
 class ReadAgain(Exception):
-    """Records from `offset` on did not come: ask the log for them once more."""
+    """Asks for the records from `offset` on once more: they did not come."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"offset {offset} did not come")
         self.offset = offset
 
 
-@dataclass(slots=True)
-class OutputTopics:
-    """Topic names of one app, and how its events become values."""
-
-    prefix: str
-    codec: Codec
-
-    def message(self, emission: Emission) -> Message:
-        """Return an emission as the record to write."""
-        topic, event = self.prefix + emission.topic.name, emission.event
-        return Message(topic, emission.key, self.codec.frame(topic, schema(event.SCHEMA), event.encode()))
-
-    def messages(self, work: Work, changelog: str, partition: int) -> Iterable[Message]:
-        """Return everything of a commit as the records to write."""
-        yield from map(self.message, work.emissions)
-        for letter in work.letters:
-            value, headers = fitting(letter.record.value, letter.headers)
-            yield Message(self.prefix + DEAD_LETTERS.name, letter.key.encode(), value, headers=headers)
-        for change in work.changes:
-            yield Message(changelog, change.key, change.value, partition)
-
-
-@dataclass(slots=True)
-class BrokerClock:
-    """The broker's time, as an offset to ours: stream time must not depend on this machine's clock being right."""
-
-    ahead_ms: int = 0
-    known: bool = False
-
-    def set(self, broker_ms: int) -> None:
-        """Learn it from the append time of something just written."""
-        if broker_ms > 0:
-            self.ahead_ms = broker_ms - time.time_ns() // 1_000_000
-            self.known = True
-
-    def of(self, local_ms: int) -> int:
-        """Return the broker's time at a time of ours."""
-        return local_ms + self.ahead_ms
-
-
-class Partition:
-    """See the module's text.
+class OwnedPartition:
+    """A partition that this process owns.
 
     Args:
-        place: of the source.
+        partition: of the source.
         shard: its records and its core.
-        state: where its state is kept.
-        transactions: its way to write.
-        names: of topics.
+        state: the log of its state.
+        transactions: they write everything that must not be repeated.
+        output: of the app.
     """
 
     def __init__(
-        self, place: TopicPartition, shard: Shard, state: StateLog, transactions: Transactions, names: OutputTopics
+        self, partition: TopicPartition, shard: Shard, state: StateLog, transactions: Transactions, output: AppOutput
     ) -> None:
-        self.place = place
+        self.partition = partition
         self.shard = shard
         self.committed = -1
         self.last_commit = 0.0  # monotonic seconds
@@ -92,16 +48,16 @@ class Partition:
         self.given_up = False
         self._state = state
         self._transactions = transactions
-        self._names = names
+        self._output = output
         self._waiting: list[Record] = []
         self._asked_again = -1
         self._answers: tuple[int | None, int | None] = (None, None)
         self._committing = asyncio.Lock()
 
     async def open(self, clock: BrokerClock) -> bool:
-        """Become the owner and take the state back; return False where it belongs to a topic that is gone.
+        """Become the owner and take the state back; return False if it belongs to a topic that is gone.
 
-        Raises Fenced if somebody else became the owner meanwhile.
+        Raises Fenced if another process became the owner meanwhile.
         """
         await self._transactions.open()
         entries, now_ms = await self._state.take_over(self._transactions)
@@ -121,7 +77,7 @@ class Partition:
     def feed(self, records: list[Record]) -> None:
         """Take records. Raises SchemaNeeded: they wait here; call again with none once the schema is known.
 
-        Raises ReadAgain where offsets are missing that the log may still have.
+        Raises ReadAgain if offsets are missing that the log may still have.
         """
         waiting, self._waiting = [*self._waiting, *records], []
         while True:
@@ -136,7 +92,9 @@ class Partition:
                     raise ReadAgain(gap.expected) from gap
                 log.warning(
                     "streams.skipped partition=%s first=%d last=%d: not in the log any more",
-                    *(self.shard.source, gap.expected, gap.found - 1),
+                    self.shard.source,
+                    gap.expected,
+                    gap.found - 1,
                 )
                 self.shard.skip_to(gap.found)
 
@@ -161,12 +119,11 @@ class Partition:
             return False
         return self.shard.behind_commit and now - self.last_commit >= seconds
 
-    async def commit(self, settled: Callable[[], Awaitable[None]]) -> Work | None:
-        """Commit everything so far, as one; return what it was, None where there was nothing.
+    async def commit(self) -> PendingCommit | None:
+        """Commit everything so far, as one; return what it was, None if there was nothing.
 
-        Args:
-            settled: awaited before the commit: what was sent outside of the transaction has to be out before the state
-                says that it was, or a crash in between would swallow it.
+        What was sent outside of the transaction has to be out before the state says that it was, or a crash in between
+        would lose it.
 
         Raises:
             Fenced: another process owns the partition; it has, or will have, done the same from the last commit on.
@@ -176,16 +133,16 @@ class Partition:
             if self.given_up or not self.opened or not self.shard.behind_commit:
                 return None
             self.last_commit = time.monotonic()
-            work = self.shard.collect()
-            for letter in work.letters:
+            pending = self.shard.collect()
+            for letter in pending.letters:
                 log.error(
                     "streams.dead_letter partition=%s offset=%d: %s", letter.source, letter.record.offset, letter.error
                 )
-            await settled()
-            messages = self._names.messages(work, self._state.topic, self._state.partition)
-            await self._transactions.commit(messages, work.next_offset)
-            self.committed = work.next_offset
-            return work
+            await self._output.settled()
+            messages = self._output.messages(pending, self._state.topic, self._state.partition)
+            await self._transactions.commit(messages, pending.next_offset)
+            self.committed = pending.next_offset
+            return pending
 
     async def close(self) -> None:
         """Give it up; what is not committed is the next owner's to do again."""
@@ -193,9 +150,9 @@ class Partition:
         await self._transactions.close()
 
 
-async def commit_last(partitions: list[Partition], settled: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def commit_last(partitions: list[OwnedPartition], seconds: float) -> None:
     """Commit what was done, of all of them before one deadline; what is late is the next owner's to do again."""
-    commits = {asyncio.ensure_future(partition.commit(settled)): partition for partition in partitions}
+    commits = {asyncio.ensure_future(owned.commit()): owned for owned in partitions}
     done, late = await asyncio.wait(commits, timeout=seconds)
     for commit in late:
         commit.cancel()

@@ -1,25 +1,25 @@
-"""An episode that was finalised, and the event that says so."""
+"""Keeps an episode that was finalised, and makes its events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from runbus.episodes.episode import Episode
+from runbus.episodes.gaps import Gap, GapNeighbours
 from runbus.episodes.identity import episode_id
-from runbus.episodes.runs import Gap, Runs
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason, EpisodeFinalized
 
 
 @dataclass(slots=True)
-class Closed:
+class ClosedEpisode:
     """A finalised episode.
 
     Attributes:
-        rows: what is known of it.
+        rows: its rows.
         closed_ms: stream time at which it was closed; late rows are taken for a while after it.
         revision: the newest that was emitted; 0 = none yet.
-        complete, said: what that revision said: whether anything is missing, and which gaps.
+        complete, reported: in that revision: whether nothing is missing, and which gaps are.
     """
 
     env: int
@@ -29,24 +29,24 @@ class Closed:
     closed_ms: int
     revision: int = 0
     complete: bool = False
-    said: tuple[Gap, ...] = ()
+    reported: tuple[Gap, ...] = ()
 
     @property
-    def by_row(self) -> bool:
-        """Whether a row says that it is over: nothing comes after that row."""
+    def ended_by_row(self) -> bool:
+        """Whether a row ended it: nothing comes after that row."""
         return self.reason in ("terminated", "truncated")
 
-    def missing(self, gaps: list[Gap], runs: Runs) -> list[Gap]:
-        """Return the gaps of the stream that can hold rows of it."""
+    def missing(self, gaps: list[Gap], neighbours: GapNeighbours) -> list[Gap]:
+        """Return the gaps of the stream that can hold rows of this episode."""
         rows, found = self.rows, []
         for gap in gaps:
             if gap[1] < rows.first_seq:
                 possible = rows.first_step > 0
             elif gap[0] > rows.last_seq:
-                possible = not self.by_row
+                possible = not self.ended_by_row
             else:
                 possible = rows.has_hole
-            if possible and runs.can_hold(gap, self.env, self.episode):
+            if possible and neighbours.can_hold(gap, self.env, self.episode):
                 found.append(gap)
         return found
 
@@ -55,7 +55,7 @@ class Closed:
         rows = self.rows
         self.revision += 1
         self.complete = rows.unbroken and not missing
-        self.said = tuple(missing)
+        self.reported = tuple(missing)
         return EpisodeFinalized(
             id=episode_id(stream, self.env, self.episode),
             revision=self.revision,
