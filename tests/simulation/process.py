@@ -26,13 +26,13 @@ from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredSt
 def _settings(universe: Universe) -> SinkSettings:
     limits = RangeLimits(steps=universe.profile.range_steps, seconds=0.5, most_seconds=4.0)
     # where a registry learns, everything becomes readable in the end: then a partition may as well wait for it
-    strict = universe.profile.learned and not universe.profile.poison
+    strict = universe.profile.learned and not universe.profile.unstorable
     return SinkSettings(
         kafka=KafkaSettings("simulated:1"),
         clickhouse=ClickHouseSettings("http://simulated", "u", Secret(""), "d"),
         group="sink",
         limits=limits,
-        poison=DeadLetterLimits(run=1, share=1.0) if strict else DeadLetterLimits(run=0, share=1.0),
+        dead_letter_limits=DeadLetterLimits(run=1, share=1.0) if strict else DeadLetterLimits(run=0, share=1.0),
         skip_lost=True,
     )
 
@@ -41,7 +41,7 @@ class Process:
     """A sink from its start to its end."""
 
     def __init__(self, universe: Universe, name: str) -> None:
-        self.tally = SinkMetrics()
+        self.metrics = SinkMetrics()
         self.wire = Wire(universe, f"{universe.profile.seed} {name}")
         self._universe = universe
         self._settings = _settings(universe)
@@ -53,21 +53,21 @@ class Process:
         clock = WiredClock(self.wire)
         broker = WiredBroker(self.wire)
         limits = self._settings.limits
-        world = ProtocolContext(
+        context = ProtocolContext(
             log=broker,
             store=WiredStore(self.wire),
             schemas=SimulatedSchemas(self._universe.registry),
             clock=clock,
-            tally=self.tally,
-            poison=self._settings.poison,
-            pace=InsertInterval(limits.seconds, limits.most_seconds),
+            metrics=self.metrics,
+            limits=self._settings.dead_letter_limits,
+            insert_interval=InsertInterval(limits.seconds, limits.most_seconds),
             rng=self._rng,
             new_salt=lambda: f"{self._rng.getrandbits(32):08x}",
         )
 
         def new_session() -> Session:
             member, topics = MemoryMember(broker, clock), TopicIds(broker.ids, clock)
-            return Session(self._settings, world, member, topics, broker, dict(TOPICS), self._stop)
+            return Session(self._settings, context, member, topics, broker, dict(TOPICS), self._stop)
 
         try:
             await serve(new_session, self._stop, clock)

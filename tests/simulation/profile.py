@@ -24,7 +24,7 @@ class Profile:
     lost_answers: float
     late: float
     twice: float
-    poison: float
+    unstorable: float
     late_commits: bool
     kills_every: float
     stops_every: float
@@ -60,7 +60,7 @@ def draw(seed: int) -> Profile:
         # an insert that is overtaken by a commit which is overtaken itself: two faults that nobody can survive together
         late=0.0 if late_commits else maybe(0.0, 0.15),
         twice=maybe(0.0, 0.1),
-        poison=maybe(0.0, 0.3),
+        unstorable=maybe(0.0, 0.3),
         late_commits=late_commits,
         kills_every=maybe(1.0, 15.0),
         stops_every=maybe(3.0, 20.0),
@@ -77,4 +77,4 @@ def draw(seed: int) -> Profile:
     if not profile.learned or late_commits:  # a retry relies on the committed offset, which late commits move back
         return profile
     # without any poison a partition waits for the registry, and nothing is ever dead
-    return replace(profile, retries_every=rng.uniform(1.0, 10.0), poison=profile.poison or 0.02)
+    return replace(profile, retries_every=rng.uniform(1.0, 10.0), unstorable=profile.unstorable or 0.02)

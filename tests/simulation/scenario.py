@@ -90,7 +90,7 @@ class _Story:
             universe.expel_the_silent()
             self._keep_running()
             if universe.now() > deadline:
-                paused = [dict(p.tally.paused) for p in self.processes if not p.ended]
+                paused = [dict(p.metrics.paused) for p in self.processes if not p.ended]
                 raise Violation(f"not settled {_CALM_S:.0f} s after the last fault: {universe.log.committed}, {paused}")
             await asyncio.sleep(0.5)
         await asyncio.sleep(_LATEST_S)  # what was sent long ago arrives now
@@ -250,9 +250,9 @@ class _Story:
 
 def _told(process: Process) -> Counter[str]:
     """Return what a process counted."""
-    tally = process.tally
+    metrics = process.metrics
     names = ("ranges", "replays", "verified", "repairs", "dead_letters", "fenced")
-    return Counter({name: getattr(tally, name) for name in names}) + process.wire.faults
+    return Counter({name: getattr(metrics, name) for name in names}) + process.wire.faults
 
 
 __all__ = ["Violation", "simulate"]

@@ -12,10 +12,10 @@ from typing import TypeVar
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
 from runbus.kafka.model import LogUnavailable
 from runbus.sink.container import Container
-from runbus.sink.memory import Fate, MemoryStore
+from runbus.sink.memory import MemoryStore, PartOutcome
 
 T = TypeVar("T")
-_FATES: tuple[Fate, ...] = ("whole", "token", "nothing")
+_OUTCOMES: tuple[PartOutcome, ...] = ("whole", "token", "nothing")
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +63,7 @@ class StoreServer:
             insert.dead = True
             self.torn += 1
             with contextlib.suppress(DataError):
-                self.tables.apply(insert.table, insert.container, insert.token, lambda _: self.rng.choice(_FATES))
+                self.tables.apply(insert.table, insert.container, insert.token, lambda _: self.rng.choice(_OUTCOMES))
         self._under_way.clear()
 
     async def insert(self, table: str, container: Container, token: str) -> None:

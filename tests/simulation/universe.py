@@ -89,7 +89,7 @@ class Universe:
         number, offset = self._next[position], self.log.high(position)
         self._next[position] += 1
         if position.topic == "steps":
-            made = step_value(self.rng, number, self.profile.poison, learned=self.profile.learned)
+            made = step_value(self.rng, number, self.profile.unstorable, learned=self.profile.learned)
         else:
             made = run_value(number)
             offset += self.rng.random() < 0.2  # a transaction marker stands in between
@@ -195,6 +195,7 @@ class Universe:
             return True
         at = incarnation.position
         return any(
-            (gone.topic_id, gone.partition) == (incarnation.topic_id, at.partition) and gone.lo <= offset <= gone.hi
-            for gone in self.tables.lost.values()
+            (deleted.topic_id, deleted.partition) == (incarnation.topic_id, at.partition)
+            and deleted.lo <= offset <= deleted.hi
+            for deleted in self.tables.lost.values()
         )

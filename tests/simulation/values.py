@@ -52,12 +52,12 @@ class SimulatedSchemas:
         return self._registry.schema(ref.id) if isinstance(ref, RegistryId) else self._codec.resolve(ref)
 
 
-def step_value(rng: random.Random, number: int, profile_poison: float, *, learned: bool) -> Made:
+def step_value(rng: random.Random, number: int, share: float, *, learned: bool) -> Made:
     """Return the value number `number` of a partition of `steps`."""
     count = rng.randint(1, 8)
     body = encode(batch_of_months(number * 10, count, across=rng.random() < 0.3))
     framed = Codec().frame("steps", schema("StepBatch"), body)
-    if rng.random() < profile_poison:
+    if rng.random() < share:
         return Made(
             rng.choice((None, b"", b"junk", framed[:-5], framed + b"x", b"\xc3\x01" + b"?" * 8 + body)), "bad", 0
         )

@@ -1,4 +1,4 @@
-"""What stands between one sink process and the world: requests and answers that are lost, late, or sent twice.
+"""What stands between one sink process and the context: requests and answers that are lost, late, or sent twice.
 
 A process is killed by cutting its wires: whatever its code still does reaches nobody, and what it had sent goes on
 without it. A process is stopped by holding them: a request that was about to be sent is sent when it goes on.
@@ -15,7 +15,7 @@ from typing import TypeVar
 from runbus.clickhouse.errors import Ambiguous, StoreError
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import DeadLetter, LogUnavailable, TopicPartition
-from runbus.sink.api import FramedRecord, Gone, Route, Source
+from runbus.sink.api import DeletedRange, FramedRecord, PartitionIdentity, Route
 from runbus.sink.container import Container
 from runbus.sink.group import Restart
 from tests.simulation.universe import Universe
@@ -157,28 +157,28 @@ class WiredStore:
         """Insert."""
         await self._wire.call(lambda: self._server.insert(table, container, token), Ambiguous, changes=True, late=True)
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
         """Count."""
-        return await self._ask(lambda: self._server.tables.rows(route, lease, lo, hi))
+        return await self._ask(lambda: self._server.tables.rows(route, partition, lo, hi))
 
-    async def newest(self, route: Route, lease: Source, lo: int) -> int:
+    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
         """Look ahead."""
-        return await self._ask(lambda: self._server.tables.newest(route, lease, lo))
+        return await self._ask(lambda: self._server.tables.newest(route, partition, lo))
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Read the seq of a record."""
-        return await self._ask(lambda: self._server.tables.sequence(route, lease, offset))
+        return await self._ask(lambda: self._server.tables.sequence(route, partition, offset))
 
-    async def record_lost(self, gone: Gone) -> None:
+    async def record_lost(self, deleted: DeletedRange) -> None:
         """Keep a loss."""
-        await self._ask(lambda: self._server.tables.record_lost(gone))
+        await self._ask(lambda: self._server.tables.record_lost(deleted))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         return await self._wire.call(lambda: self._server.ask(question), Ambiguous)
 
 
 class WiredBroker:
-    """The log, the coordinator and the topics, over the wires; see api.Log, group.Offsets, memory.group.Coordinator."""
+    """Sends calls of log, coordinator and topics over a wire; see api.Log, group.GroupOffsets, memory.group.Coordinator."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

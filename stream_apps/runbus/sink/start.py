@@ -1,4 +1,4 @@
-"""What must be true of ClickHouse before the sink reads a record, one clear sentence where it is not."""
+"""Opens the store: waits for ClickHouse and checks its tables before the sink reads a record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NotExactlyOnce(RunBusError):
 
 
 async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | None:
-    """Return a client once ClickHouse answers and its tables drop repeated inserts; None where stopped meanwhile.
+    """Return a client once ClickHouse answers and its tables drop repeated inserts; None if stopped meanwhile.
 
     Raises:
         NotExactlyOnce: wrong user, no database, no tables, or tables without deduplication.
