@@ -1,6 +1,6 @@
-"""Sinks that are wrong in one place each: a simulator that does not find them proves nothing.
+"""Builds sinks that are wrong in one place each: a simulator that does not find them proves nothing.
 
-Each is one thing that the protocol does and that could be left out without any test of a run without faults noticing.
+Each leaves out one thing that the protocol does, which no test without faults would notice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _announcing_late() -> Iterator[None]:
 
 @contextmanager
 def _private_names() -> Iterator[None]:
-    """A repair gets a name that nobody else knows of."""
+    """A repair gets a number that no other owner knows."""
 
     async def fresh(self: Any, group: Any, missing: dict[int, int]) -> None:
         self.intent = replace(self.intent, repair=self.context.rng.getrandbits(30))

@@ -1,4 +1,4 @@
-"""A record of which a dead letter tells, tables in memory, and retries that die, stop or meet."""
+"""Runs retries of one record on tables in memory; they die, stop or meet."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RetrySetup:
 
 
 class Stopping(MemoryStore):
-    """The same store, seen by a process that is stopped right before, or right behind, one of its calls."""
+    """Stops a process right before, or right behind, one of its calls to the store."""
 
     def __init__(self, store: MemoryStore, moment: int) -> None:
         super().__init__(store.routes, store.script, store.rows_kept, store.tokens)

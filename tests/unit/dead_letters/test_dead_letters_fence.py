@@ -1,4 +1,4 @@
-"""The sink's side of a retry: an owner that lost its partition does not act on what it learned since."""
+"""An owner that lost its partition does not act on what it learned since, so a retry stays exact."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class StoppedLease:
 
 
 class LearningSchemas(LocalSchemas):
-    """The package's schemas, and from some moment on schema id 7; `pause` stops whoever asks for an id."""
+    """The package's schemas, and from some moment on schema id 7; `pause` stops the caller that asks for an id."""
 
     def __init__(self, knows: list[bool], pause: Pause | None = None) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class LearningSchemas(LocalSchemas):
 
 
 def values() -> list[bytes | None]:
-    """Return three records of two steps; the one in the middle names a schema that nobody knows yet."""
+    """Return three records of two steps; the one in the middle names a schema that is not known yet."""
     bodies = [encode(batch(first, 2)) for first in (0, 2, 4)]
     first, last = (Codec().frame("steps", schema("StepBatch"), body) for body in (bodies[0], bodies[2]))
     return [first, CONFLUENT_MARK + (7).to_bytes(4, "big") + bodies[1], last]
@@ -122,5 +122,5 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
 
 
 def test_an_intent_is_old_before_a_session_can_end() -> None:
-    """Brokers refuse sessions below 6 s, unless they are told otherwise."""
+    """Brokers refuse sessions below 6 s, unless configured otherwise."""
     assert FENCE_S < 6.0 < SESSION_S

@@ -1,4 +1,4 @@
-"""What a person sees of a value: bytes, text, and what it says of itself."""
+"""Shows a value to a person: bytes, text, and its decoded fields."""
 
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec

@@ -1,4 +1,4 @@
-"""A log, a store and owners in memory: what the tests of the protocol have in common."""
+"""Runs owners on a log and a store in memory, for the tests of the protocol."""
 
 import asyncio
 import random
@@ -101,7 +101,7 @@ class SinkSetup:
 async def first_delivery(
     context: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, rate: DeadLetterRate = NONE_YET
 ) -> DeadLetterRate:
-    """Deliver a range that nobody announced before."""
+    """Deliver a range that was not announced before."""
     return await deliver(context, lease, route, offsets, Intent(lease.topic_id, offsets.hi, context.new_salt(), rate))
 
 

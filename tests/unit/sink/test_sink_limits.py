@@ -1,4 +1,4 @@
-"""Too many dead letters stop a partition before the first of them is written, until somebody mends what is wrong."""
+"""Too many dead letters stop a partition before the first of them is written, until a person mends what is wrong."""
 
 import asyncio
 
@@ -58,7 +58,7 @@ async def stopped(setup: SinkSetup, context: ProtocolContext, attempts: int = 3)
         await sink
 
 
-def test_a_run_of_poison_stops_before_the_first_letter_of_its_range(make_value: MakeValue) -> None:
+def test_a_run_of_unstorable_values_stops_before_the_first_letter_of_its_range(make_value: MakeValue) -> None:
     """What is good of the range is stored, nothing is skipped, the reason says how many and why, and alarms."""
     setup = SinkSetup([make_value(0, 2), b"x", b"x", b"x", make_value(2, 2)])
     context = strict(setup, DeadLetterLimits(run=2))
@@ -102,7 +102,7 @@ def test_a_schema_that_is_registered_meanwhile_is_enough(make_batch: MakeBatch) 
     assert (setup.log.dead_letters, context.metrics.paused) == ([], {})
 
 
-def test_a_share_of_poison_stops_too(make_value: MakeValue) -> None:
+def test_a_share_of_unstorable_values_stops_too(make_value: MakeValue) -> None:
     """Every third value of enough of them is too many."""
     setup = SinkSetup([b"x" if i % 3 == 0 else make_value(i * 2, 2) for i in range(30)])
     context = strict(setup, DeadLetterLimits(run=0, share=0.2, window=12))

@@ -1,4 +1,4 @@
-"""What the consumer's errors mean for a commit."""
+"""Sorts the consumer's errors by their meaning for a commit."""
 
 import asyncio
 

@@ -110,7 +110,7 @@ def test_deaths_among_overlapping_ranges(setup: SinkSetup) -> None:
 
 
 def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_value: MakeValue) -> None:
-    """Else retention could pass what nobody announced, and the next owner would begin behind it without a word."""
+    """Else retention could pass what was never announced, and the next owner would begin behind it silently."""
     setup = SinkSetup([make_value(0, 5)])
     seen: list[tuple[int, bool]] = []
 

@@ -70,7 +70,7 @@ def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: Ma
     assert {token.rsplit(":", 1)[0] for _, token, _ in setup.store.tokens} == {"id-1:3:0-2"}
 
 
-def test_a_range_of_nothing_but_poison_passes() -> None:
+def test_a_range_of_unstorable_values_passes() -> None:
     """Every value becomes a dead letter and the offset moves behind them."""
     setup = SinkSetup([None, b"x", b""])
     run(setup.sink(setup.context()))
@@ -91,7 +91,7 @@ def test_a_death_after_a_dead_letter_repeats_it_and_loses_nothing(make_value: Ma
 
 
 def test_a_refusal_of_good_values_is_never_a_dead_letter(setup: SinkSetup) -> None:
-    """A store that calls decodable data bad is asked again and again, and somebody is told why."""
+    """A store that calls decodable data bad is asked again and again, and the log says why."""
     refusals = 3
 
     def script(operation: str, moment: str) -> None:
