@@ -1,4 +1,4 @@
-"""The names in the database that programs use. People's names (views) are in docs/sql.md."""
+"""Names the tables that programs use; the views for people are in docs/sql.md."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ END_FIELD: tuple[str, str] = ("record_end", "string")
 
 
 def record_end(offset: int, *, bad_struct: bool = False) -> str:
-    """Return what END_FIELD says of a record, as the views compare it.
+    """Return the value of END_FIELD, as the views compare it.
 
     Args:
         offset: of the record.
-        bad_struct: an action or observation has a `struct:` layout that is none; it is JSON, so no view can tell.
+        bad_struct: an action or observation has a malformed `struct:` layout, which is JSON that no view can check.
     """
     return f"{'struct' if bad_struct else 'end'} {offset}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTopic:
-    """A Kafka topic that ClickHouse keeps.
+    """A topic that is stored in ClickHouse.
 
     Attributes:
-        topic: its name without prefix.
+        topic: name without prefix.
         schema: Avro record name of its values, or of what they are wrapped into.
-        table: where the rows are.
-        landing: insert here: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing itself, and
-            feeds `table` and nothing else.
+        table: holds the rows.
+        landing: takes the inserts: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing
+            itself, and feeds `table` only.
     """
 
     topic: str
