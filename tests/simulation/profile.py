@@ -54,9 +54,7 @@ def draw(seed: int) -> Profile:
         partitions=rng.randint(1, 3),
         records=rng.randint(10, 60),
         seconds=rng.uniform(10.0, 60.0),
-        range_steps=rng.choice(
-            (4, 4, 10) if rewound else (4, 10, 30, 1000)
-        ),  # with equal bounds again
+        range_steps=rng.choice((4, 4, 10) if rewound else (4, 10, 30, 1000)),  # with equal bounds again
         lost_requests=maybe(0.0, 0.15),
         lost_answers=maybe(0.0, 0.15),
         # an insert that arrives behind a commit which arrives late itself: no sink can survive both

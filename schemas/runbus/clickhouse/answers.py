@@ -73,7 +73,7 @@ class Answer:
 
 @contextmanager
 def answer(client: Client, question: Question) -> Iterator[Answer]:
-    """Send a statement, and cancel it at the end of the block if it is not read; it cannot write, whoever the user is.
+    """Send a statement, which cannot write; cancel it at the end of the block if it is not read.
 
     Raises:
         StoreError: ClickHouse refuses, or does not answer.

@@ -11,9 +11,8 @@ POSITION_FIELDS: tuple[tuple[str, str], ...] = (
     ("kafka_offset", "long"),
 )
 
-#: The field that it puts behind them. ClickHouse takes a record for done where its last field ends, and passes over
-#: what follows without a word; this field is found in its place only where the record ends there. It names the offset,
-#: so that no producer can write it.
+#: The field that it puts behind them. To ClickHouse a record ends with its last field, and bytes that follow are
+#: skipped; so this field is found only if the record ends before it. It names the offset: no producer can write it.
 END_FIELD: tuple[str, str] = ("record_end", "string")
 
 

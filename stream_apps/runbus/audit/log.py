@@ -26,7 +26,7 @@ DeadOffsets = Mapping[str, Mapping[int, AbstractSet[int]]]
 
 
 class LogReader:
-    """Reads topics from their start to where they end now, without joining a group.
+    """Reads topics from their start to their end of now, without joining a group.
 
     Args:
         settings: of the broker.
@@ -46,7 +46,7 @@ class LogReader:
         self.unreadable_letters = 0
 
     def committed(self, topic: Topic) -> dict[int, int]:
-        """Return the group's committed offset by partition; 0 where it has none."""
+        """Return the group's committed offset by partition; 0 if it has none."""
         with open_topic(self._settings, topic, self._group) as log:
             return log.committed()
 

@@ -66,7 +66,7 @@ class Audit:
         unreadable: records of the log that could not be read and are no dead letters: they may hide anything.
         unfinished: streams without a FINISHED event.
         unreadable_letters: records of the log that could not be read and are dead letters: their steps count as
-            missing where a later record of the stream shows that there were some.
+            missing if a later record of the stream shows that there were some.
     """
 
     streams: Mapping[StreamId, StreamSums]

@@ -85,7 +85,7 @@ class VerdictRange:
         verdict: of all of them.
         first, last: both included. Offsets without a record (transaction markers, aborted records) may lie between.
         offsets: how many of them the verdict is about.
-        expected: rows that their records have; 0 where that is unknown.
+        expected: rows that their records have; 0 if unknown.
         rows: rows that are there.
         distinct: different steps among those.
     """

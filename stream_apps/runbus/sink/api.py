@@ -39,7 +39,7 @@ class FramedRecord(NamedTuple):
         timestamp_ms: what its producer set.
         size: bytes that it takes in memory.
         ref: the schema that its framing names; None = no framing.
-        start: where the Avro body starts in `value`.
+        start: index of the Avro body in `value`.
         steps: an estimate of its rows, read from its header without decoding it.
     """
 

@@ -30,7 +30,7 @@ _STRUCT_MARK = STRUCT.encode()
 #: bytes that are joined and sent together
 PIECE_BYTES = 256 * 1024
 
-#: one value for a container: offset, value, where its body starts
+#: one value for a container: offset, value, index of its body
 Framed = tuple[int, bytes, int]
 
 
@@ -49,7 +49,7 @@ class Container:
             writer: the schema of every body.
             topic_id: Kafka's id of the topic.
             partition: number of the partition.
-            values: (offset, value, where the body starts in the value).
+            values: (offset, value, index of its body).
         """
         self._writer = writer
         self._prefix = _string(topic_id) + zigzag(partition)
@@ -73,7 +73,7 @@ class Container:
         yield b"".join(parts)
 
     def __bytes__(self) -> bytes:
-        """Return all of it."""
+        """Return all bytes."""
         return b"".join(self)
 
 

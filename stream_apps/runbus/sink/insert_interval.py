@@ -33,7 +33,7 @@ class InsertInterval:
         """Return the time at which a range is due.
 
         A busy partition inserts once an interval. A quiet one inserts its first record at once: that makes no more
-        parts, and nobody who watches one agent waits.
+        parts, and the first step of an agent is seen at once.
 
         Args:
             first: time at which its first record was read.

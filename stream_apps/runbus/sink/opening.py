@@ -15,7 +15,7 @@ class Opening:
 
     Attributes:
         lo: first offset that is not known to be stored; names the pending range.
-        read_from: where reading starts.
+        read_from: first offset to read.
         intent: the pending range to replay, or None.
         deleted: offsets (first, last) that are not in the log any more, or None.
         rate: of dead letters among the records before `lo`.
