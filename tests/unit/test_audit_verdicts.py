@@ -162,7 +162,7 @@ def _lose(setup: RangeSetup, offset: int) -> Verdict:
     return Verdict.LOST
 
 
-def _nothing(_world: RangeSetup, _offset: int) -> Verdict:
+def _nothing(_setup: RangeSetup, _offset: int) -> Verdict:
     return Verdict.STORED
 
 
