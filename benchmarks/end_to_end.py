@@ -38,7 +38,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from runbus.audit.run import audit
+from runbus.audit.stream_audit import audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.installation import Installation
 from runbus.gymnasium import RecordSteps

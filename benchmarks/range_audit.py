@@ -25,8 +25,8 @@ import numpy as np
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 
-from runbus.audit.ranges import Verdict
-from runbus.audit.sweep import RangeAudit
+from runbus.audit.range_audit import RangeAudit
+from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.installation import Installation

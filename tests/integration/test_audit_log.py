@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from runbus.audit.log import LogReader
-from runbus.audit.report import Logged, StreamSums
-from runbus.audit.run import audit
+from runbus.audit.reconciliation import Logged, StreamSums
+from runbus.audit.stream_audit import audit
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings

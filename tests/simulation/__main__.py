@@ -14,7 +14,7 @@ from tests.simulation.scenario import Violation, simulate
 
 
 def main() -> int:
-    """Run the seeds that the command line names; exit code 1 where one breaks the promise."""
+    """Run the seeds that the command line names; exit code 1 if one breaks the promise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=500, help="How many.")
     parser.add_argument("--first", type=int, default=1, help="The first of them.")

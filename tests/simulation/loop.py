@@ -1,4 +1,4 @@
-"""An event loop whose time is a number: whoever waits is served at once, in the order of the times waited for."""
+"""Runs tasks in virtual time: a wait ends at once, in the order of the times waited for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Stuck(Exception):
-    """Nobody waits for a time, so nothing will ever happen again."""
+    """No task waits for a time, so nothing will ever happen again."""
 
 
 class _NoSelector(selectors.SelectSelector):

@@ -1,6 +1,6 @@
-"""Sinks that are wrong in one place each: a simulator that does not find them proves nothing.
+"""Builds sinks that are wrong in one place each: a simulator that does not find them proves nothing.
 
-Each is one thing that the protocol does and that could be left out without any test of a run without faults noticing.
+Each leaves out one thing that the protocol does, which no test without faults would notice.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ async def _nothing(*_: object, **__: object) -> None:
 @contextmanager
 def _announcing_late() -> Iterator[None]:
     """The intent is committed after the insert instead of before it."""
-    announce, settle = _Delivery.announce, _Delivery.settle
+    announce, store_all = _Delivery.announce, _Delivery.store_all
 
-    async def late(self: Any, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
-        result = await settle(self, doubtful=doubtful)
+    async def late(self: Any, *, maybe_stored: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
+        result = await store_all(self, maybe_stored=maybe_stored)
         await announce(self)
         return result
 
-    with patch.object(_Delivery, "announce", _nothing), patch.object(_Delivery, "settle", late):
+    with patch.object(_Delivery, "announce", _nothing), patch.object(_Delivery, "store_all", late):
         yield
 
 
 @contextmanager
 def _private_names() -> Iterator[None]:
-    """A repair gets a name that nobody else knows of."""
+    """A repair gets a number that no other owner knows."""
 
     async def fresh(self: Any, group: Any, missing: dict[int, int]) -> None:
-        self.intent = replace(self.intent, repair=self.world.rng.getrandbits(30))
+        self.intent = replace(self.intent, repair=self.context.rng.getrandbits(30))
         await repair(self, group, missing)
 
     repair = _Delivery._repair
@@ -69,16 +69,16 @@ async def _believe(self: Any, group: Any) -> list[DeadLetter]:
     return []
 
 
-async def _not_looking(self: Any) -> None:
-    self._rows_up_to = -1
+async def _not_searching(self: Any) -> None:
+    self._stored_up_to = -1
 
 
 async def _finish_anyway(self: Any) -> None:
-    await protocol.complete(self._world, self.lease, self.backlog.lo, self._poison)
+    await protocol.complete(self._context, self.lease, self.backlog.lo, self._rate)
 
 
 def _never_overlapping(self: Any, offsets: Any) -> Intent:
-    return Intent(self.lease.topic_id, offsets.hi, self._world.new_salt(), self._poison)
+    return Intent(self.lease.topic_id, offsets.hi, self._context.new_salt(), self._rate)
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -90,7 +90,7 @@ MUTANTS: dict[str, Mutant] = {
     "names of repairs are not agreed upon": _private_names,
     "dead letters are not written": lambda: patch.object(_Delivery, "dead_letter", _nothing),
     "the topic's id is not confirmed": lambda: patch.object(_Delivery, "confirm", _nothing),
-    "nobody looks behind the committed offset": lambda: patch.object(flow.Flow, "_look_ahead", _not_looking),
+    "nobody looks behind the committed offset": lambda: patch.object(flow.Flow, "_find_unannounced", _not_searching),
     "what overlaps is inserted like any range": lambda: patch.object(flow.Flow, "_intent", _never_overlapping),
     "what is under way counts as done": lambda: patch.object(flow.Flow, "finish", _finish_anyway),
 }

@@ -1,7 +1,7 @@
-"""What goes wrong in one simulation, and how often: drawn from its seed.
+"""Draws the faults of one simulation, and how often they happen, from its seed.
 
-Each seed switches about half of the faults off altogether (swarm testing, Groce et al., ISSTA 2012): faults that hide
-each other are then also met alone.
+Each seed switches about half of the faults off (swarm testing, Groce et al., ISSTA 2012), so that faults which hide
+each other also happen alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Rates are per call, `every` are mean virtual seconds between two of a kind (0 = never)."""
+    """The faults of one seed: rates are per call, `every` is mean virtual seconds between two of a kind (0 = never)."""
 
     seed: int
     sinks: int
@@ -24,7 +24,7 @@ class Profile:
     lost_answers: float
     late: float
     twice: float
-    poison: float
+    unstorable: float
     late_commits: bool
     kills_every: float
     stops_every: float
@@ -54,13 +54,13 @@ def draw(seed: int) -> Profile:
         partitions=rng.randint(1, 3),
         records=rng.randint(10, 60),
         seconds=rng.uniform(10.0, 60.0),
-        range_steps=rng.choice((4, 4, 10) if rewound else (4, 10, 30, 1000)),  # cut at the same places again
+        range_steps=rng.choice((4, 4, 10) if rewound else (4, 10, 30, 1000)),  # with equal bounds again
         lost_requests=maybe(0.0, 0.15),
         lost_answers=maybe(0.0, 0.15),
-        # an insert that is overtaken by a commit which is overtaken itself: two faults that nobody can survive together
+        # an insert that arrives behind a commit which arrives late itself: no sink can survive both
         late=0.0 if late_commits else maybe(0.0, 0.15),
         twice=maybe(0.0, 0.1),
-        poison=maybe(0.0, 0.3),
+        unstorable=maybe(0.0, 0.3),
         late_commits=late_commits,
         kills_every=maybe(1.0, 15.0),
         stops_every=maybe(3.0, 20.0),
@@ -76,5 +76,5 @@ def draw(seed: int) -> Profile:
     )
     if not profile.learned or late_commits:  # a retry relies on the committed offset, which late commits move back
         return profile
-    # without any poison a partition waits for the registry, and nothing is ever dead
-    return replace(profile, retries_every=rng.uniform(1.0, 10.0), poison=profile.poison or 0.02)
+    # if every value can be stored, a partition waits for the registry, and there are no dead letters
+    return replace(profile, retries_every=rng.uniform(1.0, 10.0), unstorable=profile.unstorable or 0.02)

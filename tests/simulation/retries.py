@@ -1,4 +1,4 @@
-"""Retries of dead letters among the sinks: the real core of `runbus dlq retry`, on wires that are cut and held."""
+"""Retries dead letters beside the sinks: the real core of `runbus dlq retry`, over a wire that is cut and held."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from runbus.schemas.errors import UnknownSchema
 from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
 from runbus.sink.dead_letters.retry import RetryContext, store_again
 from runbus.sink.records import read
-from tests.simulation.universe import TOPICS, Universe
+from tests.simulation.state import TOPICS, SimulationState
 from tests.simulation.values import SimulatedSchemas
 from tests.simulation.wire import Killed, Wire, WiredBroker, WiredClock, WiredStore
 
 
 class Retry:
-    """One command that retries everything, from its start to its end."""
+    """Runs one command that retries everything, from its start to its end."""
 
-    def __init__(self, universe: Universe, name: str) -> None:
-        self.wire = Wire(universe, f"{universe.profile.seed} {name}")
+    def __init__(self, state: SimulationState, name: str) -> None:
+        self.wire = Wire(state, f"{state.profile.seed} {name}")
         self.stored = 0
-        self._universe = universe
-        self._rng = random.Random(f"{universe.profile.seed} {name} own")
+        self._state = state
+        self._rng = random.Random(f"{state.profile.seed} {name} own")
         self.task = asyncio.create_task(self._main(), name=name)
 
     async def _main(self) -> None:
         context = RetryContext(
-            WiredStore(self.wire), SimulatedSchemas(self._universe.registry), WiredClock(self.wire), 20.0, self._rng
+            WiredStore(self.wire), SimulatedSchemas(self._state.registry), WiredClock(self.wire), 20.0, self._rng
         )
-        letters = list(self._universe.log.dead_letters)
+        letters = list(self._state.log.dead_letters)
         try:
             eligibility = await self._eligibility()
             for letter in letters:
@@ -43,7 +43,7 @@ class Retry:
 
     async def _eligibility(self) -> RetryEligibility:
         broker = WiredBroker(self.wire)
-        return RetryEligibility(TOPICS, await broker.ids(), await broker.committed(self._universe.positions))
+        return RetryEligibility(TOPICS, await broker.ids(), await broker.committed(self._state.positions))
 
     async def _one(self, context: RetryContext, eligibility: RetryEligibility, letter: DeadLetter) -> None:
         source, record, route = letter.source, letter.record, TOPICS[letter.source.topic]

@@ -1,4 +1,4 @@
-"""Many seeds, on all cores."""
+"""Runs many seeds on all cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 25
 
 @dataclass(slots=True)
 class Result:
-    """What some seeds did, added up, and how those ended that broke the promise."""
+    """Counts of some seeds, and the errors of those that broke the promise."""
 
     counts: Counter[str] = field(default_factory=Counter)
     broken: dict[int, str] = field(default_factory=dict)

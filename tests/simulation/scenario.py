@@ -1,4 +1,4 @@
-"""One seed: steps are produced, everything goes wrong, then calm returns and all must be stored, each once."""
+"""Runs one seed: records are produced while faults happen; then the faults end and each record must be stored once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.process import Process
 from tests.simulation.profile import Profile, draw
 from tests.simulation.retries import Retry
-from tests.simulation.universe import Universe, Violation
+from tests.simulation.state import SimulationState, Violation
 
-# Longest wait of anything in the sink (a back-off of 30 s, an expelled ghost of 10 s), several times over.
+# Several times the longest wait in the sink (a back-off of 30 s, an expelled member of 10 s).
 _CALM_S = 400.0
-# Nothing that was sent arrives later than this.
+# Every request arrives within this.
 _LATEST_S = 45.0
 
 
@@ -28,7 +28,7 @@ def simulate(seed: int) -> Counter[str]:
     loop.set_exception_handler(lambda *_: None)  # tasks of killed processes end as they may
     asyncio.set_event_loop(None)
     try:
-        return loop.run_until_complete(_Story(profile).run())
+        return loop.run_until_complete(_Scenario(profile).run())
     except Stuck as stuck:
         raise Violation("nothing will ever happen again") from stuck
     finally:
@@ -44,54 +44,54 @@ def _end(loop: VirtualLoop) -> None:
     loop.close()
 
 
-class _Story:
-    """The hands that do things to a universe."""
+class _Scenario:
+    """Produces records and injects faults."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.rng = random.Random(profile.seed)
-        self.universe = Universe(profile, self.rng)
+        self.state = SimulationState(profile, self.rng)
         self.processes: list[Process] = []
         self.dead: list[Process] = []
         self.retries: list[Retry] = []
         self._started = 0
-        self._may_start = asyncio.Event()  # not while an operator works
+        self._may_start = asyncio.Event()  # cleared while an operator works
         self._may_start.set()
 
     async def run(self) -> Counter[str]:
-        """Be the whole story."""
-        hands = [asyncio.create_task(hand) for hand in self._hands()]
+        """Run it all."""
+        faults = [asyncio.create_task(fault) for fault in self._faults()]
         self._keep_running()
         for _ in range(self.profile.records):
-            self.universe.produce()
+            self.state.produce()
             await asyncio.sleep(self.rng.expovariate(self.profile.records / self.profile.seconds))
         await asyncio.sleep(self.rng.uniform(0.0, 10.0))
         await self._may_start.wait()
-        for hand in hands:
-            hand.cancel()
+        for fault in faults:
+            fault.cancel()
         await self._calm()
-        self.universe.check()
+        self.state.check()
         return self._counts()
 
     async def _calm(self) -> None:
-        universe = self.universe
-        universe.calm = universe.registry.knows = True
-        universe.broker.away_until = universe.server.away_until = 0.0
-        universe.server.refusal = None
+        state = self.state
+        state.calm = state.registry.knows = True
+        state.broker.away_until = state.server.away_until = 0.0
+        state.server.refusal = None
         for wire in [process.wire for process in self.processes] + [retry.wire for retry in self.retries]:
             wire.release()
-        if self.profile.late_commits:  # an idle owner does not see that its commit was overtaken; its successor does
+        if self.profile.late_commits:  # an idle owner does not see an older commit over its own; its successor does
             await asyncio.sleep(_LATEST_S)
             for process in list(self.processes):
                 process.kill()
-                self._bury(process)
-        deadline = universe.now() + _CALM_S
-        while not universe.settled():
-            universe.expel_the_silent()
+                self._retire(process)
+        deadline = state.now() + _CALM_S
+        while not state.settled():
+            state.expel_silent_members()
             self._keep_running()
-            if universe.now() > deadline:
-                paused = [dict(p.tally.paused) for p in self.processes if not p.ended]
-                raise Violation(f"not settled {_CALM_S:.0f} s after the last fault: {universe.log.committed}, {paused}")
+            if state.now() > deadline:
+                paused = [dict(p.metrics.paused) for p in self.processes if not p.ended]
+                raise Violation(f"not settled {_CALM_S:.0f} s after the last fault: {state.log.committed}, {paused}")
             await asyncio.sleep(0.5)
         await asyncio.sleep(_LATEST_S)  # what was sent long ago arrives now
         if self.profile.retries_every:
@@ -100,26 +100,26 @@ class _Story:
             process.kill()
 
     async def _last_retry(self) -> None:
-        """Retry what is still dead, in peace: then everything that can be read is stored."""
-        self.retries.append(Retry(self.universe, "last retry"))
+        """Retry without faults: then everything readable is stored."""
+        self.retries.append(Retry(self.state, "last retry"))
         await self.retries[-1].task
-        self.universe.retried = True
+        self.state.retried = True
 
     def _keep_running(self) -> None:
         """Start sinks until there are as many as there should be."""
         for process in [p for p in self.processes if p.ended]:
-            self._bury(process)
+            self._retire(process)
         while len(self.processes) < self.profile.sinks and self._may_start.is_set():
             self._started += 1
-            self.processes.append(Process(self.universe, f"sink-{self._started}"))
+            self.processes.append(Process(self.state, f"sink-{self._started}"))
 
-    def _bury(self, process: Process) -> None:
+    def _retire(self, process: Process) -> None:
         self.processes.remove(process)
         self.dead.append(process)
 
-    # --- what goes wrong ------------------------------------------------------------------------------------------
+    # --- faults --------------------------------------------------------------------------------------------------
 
-    def _hands(self) -> list[Any]:
+    def _faults(self) -> list[Any]:
         profile = self.profile
         return [
             self._again(1.0, self._supervise, exact=True),
@@ -147,24 +147,24 @@ class _Story:
             await act()
 
     async def _supervise(self) -> None:
-        self.universe.expel_the_silent()
+        self.state.expel_silent_members()
         self._keep_running()
 
     async def _kill(self) -> None:
         if self.processes:
             process = self.rng.choice(self.processes)
             process.kill()
-            self.universe.counts["kills"] += 1
-            self._bury(process)
+            self.state.counts["kills"] += 1
+            self._retire(process)
             if self.rng.random() < 0.7:  # a static member that starts again is let in at once
-                self.universe.forget(process.wire)
+                self.state.forget(process.wire)
                 self._keep_running()
 
     async def _stop(self) -> None:
         if self.processes:
             process = self.rng.choice(self.processes)
             process.wire.hold()
-            self.universe.counts["stops"] += 1
+            self.state.counts["stops"] += 1
             await asyncio.sleep(self.rng.choice((0.5, 5.0, 12.0, 30.0)))
             process.wire.release()
 
@@ -173,39 +173,39 @@ class _Story:
             self.rng.choice(self.processes).terminate()
         elif len(self.processes) < 4 and self._may_start.is_set():
             self._started += 1
-            self.processes.append(Process(self.universe, f"sink-{self._started}"))
+            self.processes.append(Process(self.state, f"sink-{self._started}"))
 
     async def _kill_store(self) -> None:
-        self.universe.server.kill(self.rng.uniform(0.0, 5.0))
-        self.universe.counts["store kills"] += 1
+        self.state.server.kill(self.rng.uniform(0.0, 5.0))
+        self.state.counts["store kills"] += 1
 
     async def _refuse(self) -> None:
-        self.universe.server.refuse()
+        self.state.server.refuse()
         await asyncio.sleep(self.rng.uniform(0.5, 10.0))
-        self.universe.server.refusal = None
-        self.universe.counts["refusals"] += 1
+        self.state.server.refusal = None
+        self.state.counts["refusals"] += 1
 
     async def _broker_away(self) -> None:
-        self.universe.broker.away_until = self.universe.now() + self.rng.uniform(0.5, 15.0)
-        self.universe.counts["broker away"] += 1
+        self.state.broker.away_until = self.state.now() + self.rng.uniform(0.5, 15.0)
+        self.state.counts["broker away"] += 1
 
     async def _recreate(self) -> None:
-        self.universe.recreate(self.rng.choice(("steps", "runs")))
+        self.state.recreate(self.rng.choice(("steps", "runs")))
 
     async def _retention(self) -> None:
-        for position in self.universe.positions:
-            committed = self.universe.log.committed.get(position, Committed(0, None))
-            self.universe.log.delete(position, committed.offset + self.rng.randint(-5, 5))
-        self.universe.counts["retention"] += 1
+        for position in self.state.positions:
+            committed = self.state.log.committed.get(position, Committed(0, None))
+            self.state.log.delete(position, committed.offset + self.rng.randint(-5, 5))
+        self.state.counts["retention"] += 1
 
     async def _learn(self) -> None:
-        self.universe.registry.knows = True
+        self.state.registry.knows = True
 
     async def _retry(self) -> None:
-        """Start a retry beside those that still run; it may be stopped, and it may be killed."""
+        """Start a retry beside those that still run; it may be stopped or killed."""
         if not self._may_start.is_set():
             return
-        retry = Retry(self.universe, f"retry-{len(self.retries)}")
+        retry = Retry(self.state, f"retry-{len(self.retries)}")
         self.retries.append(retry)
         await asyncio.sleep(self.rng.uniform(0.0, 3.0))
         if self.rng.random() < 0.4:
@@ -216,43 +216,43 @@ class _Story:
             retry.kill()
 
     async def _rewind(self) -> None:
-        """Be the operator who moves the group's offsets back: Kafka wants the group empty for that, so do retries."""
+        """Move the group's offsets back, as an operator does: the group must be empty, and no retry may run."""
         self._may_start.clear()
         for retry in self.retries:
             retry.kill()
         for process in list(self.processes):
             process.kill()
-            self._bury(process)
+            self._retire(process)
         await asyncio.sleep(_LATEST_S)
-        self.universe.expel_the_silent()
-        for position in self.universe.positions:
-            committed = self.universe.log.committed.get(position)
-            if committed is not None and self.universe.knows(committed, position):
-                low = self.universe.log.low.get(position, 0)
+        self.state.expel_silent_members()
+        for position in self.state.positions:
+            committed = self.state.log.committed.get(position)
+            if committed is not None and self.state.knows(committed, position):
+                low = self.state.log.low.get(position, 0)
                 offset = self.rng.randint(min(low, committed.offset), committed.offset)
-                self.universe.log.committed[position] = Committed(offset, None)
-        self.universe.counts["rewound"] += 1
+                self.state.log.committed[position] = Committed(offset, None)
+        self.state.counts["rewound"] += 1
         self._may_start.set()
 
     def _counts(self) -> Counter[str]:
-        counts = self.universe.counts
+        counts = self.state.counts
         for process in self.dead + self.processes:
-            counts += _told(process)
+            counts += _counted(process)
         for retry in self.retries:
             counts += retry.wire.faults
             counts["retried"] += retry.stored
         counts["retries"] += len(self.retries)
-        counts["torn inserts"] += self.universe.server.torn
-        counts["lost ranges"] += len(self.universe.tables.lost)
-        counts["virtual seconds"] += round(self.universe.now())
+        counts["torn inserts"] += self.state.server.torn
+        counts["lost ranges"] += len(self.state.tables.lost)
+        counts["virtual seconds"] += round(self.state.now())
         return counts
 
 
-def _told(process: Process) -> Counter[str]:
-    """Return what a process counted."""
-    tally = process.tally
+def _counted(process: Process) -> Counter[str]:
+    """Return the counts of a process."""
+    metrics = process.metrics
     names = ("ranges", "replays", "verified", "repairs", "dead_letters", "fenced")
-    return Counter({name: getattr(tally, name) for name in names}) + process.wire.faults
+    return Counter({name: getattr(metrics, name) for name in names}) + process.wire.faults
 
 
 __all__ = ["Violation", "simulate"]

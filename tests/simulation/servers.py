@@ -1,4 +1,4 @@
-"""The two servers of a simulation: a broker that can be away, and a store that can be killed between token and rows."""
+"""Simulates a broker that can be away, and a store that can be killed between token and rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TypeVar
 from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Configuration, DataError, StoreError
 from runbus.kafka.model import LogUnavailable
 from runbus.sink.container import Container
-from runbus.sink.memory import Fate, MemoryStore
+from runbus.sink.memory import MemoryStore, PartOutcome
 
 T = TypeVar("T")
-_FATES: tuple[Fate, ...] = ("whole", "token", "nothing")
+_OUTCOMES: tuple[PartOutcome, ...] = ("whole", "token", "nothing")
 
 
 @dataclass(slots=True, eq=False)
@@ -28,13 +28,13 @@ class _Insert:
 
 @dataclass(slots=True)
 class StoreServer:
-    """ClickHouse as a process: it takes a while for an insert, and dies in the middle of some.
+    """Simulates a ClickHouse process, which needs time for an insert and may die in the middle of it.
 
     Attributes:
-        tables: what survives it.
+        tables: survive it.
         rng: of the seed.
         away_until: virtual second at which it is back.
-        refusal: what it answers instead of working, or None.
+        refusal: its answer to every request, or None.
         torn: inserts that it was killed in.
     """
 
@@ -46,7 +46,7 @@ class StoreServer:
     _under_way: list[_Insert] = field(default_factory=list)
 
     def refuse(self) -> None:
-        """Begin to refuse, for one of the reasons that a server has."""
+        """Begin to refuse, for one of a server's reasons."""
         self.refusal = self.rng.choice(
             (
                 Capacity("too many parts", TOO_MANY_PARTS),
@@ -57,13 +57,13 @@ class StoreServer:
         )
 
     def kill(self, seconds: float) -> None:
-        """Die now and be away for some time. Of an insert that is under way, each part has a fate of its own."""
+        """Die now and be away for some time; each part of an insert under way has its own outcome."""
         self.away_until = asyncio.get_running_loop().time() + seconds
         for insert in self._under_way:
             insert.dead = True
             self.torn += 1
             with contextlib.suppress(DataError):
-                self.tables.apply(insert.table, insert.container, insert.token, lambda _: self.rng.choice(_FATES))
+                self.tables.apply(insert.table, insert.container, insert.token, lambda _: self.rng.choice(_OUTCOMES))
         self._under_way.clear()
 
     async def insert(self, table: str, container: Container, token: str) -> None:
@@ -91,7 +91,7 @@ class StoreServer:
 
 @dataclass(slots=True)
 class Broker:
-    """Whether the broker answers."""
+    """Simulates whether the broker answers."""
 
     away_until: float = 0.0
 

@@ -1,4 +1,4 @@
-"""The real sink in simulated worlds: whatever a seed does to it, every record is stored once. `make test-sim`: more."""
+"""The real sink under simulated faults: each seed stores every record once. `make test-sim` runs more seeds."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.simulation.runner import Result, run_seeds
 from tests.simulation.scenario import Violation, simulate
 
 SEEDS = 500
-#: What the seeds must have met at least once each, or the simulator has lost its teeth.
+#: What the seeds must have met at least once each, or the simulator tests too little.
 MET = (
     *("kills", "stops", "expelled", "fenced", "store kills", "torn inserts", "refusals", "broker away"),
     *("lost request", "lost answer", "late", "twice", "recreated", "retention", "lost ranges", "rewound"),
@@ -38,7 +38,7 @@ def test_the_seeds_meet_all_that_can_go_wrong(result: Result) -> None:
     assert [name for name in MET if not result.counts[name]] == []
 
 
-def test_a_seed_tells_the_same_story_each_time() -> None:
+def test_a_seed_is_deterministic() -> None:
     """What a seed finds can be found again."""
     for seed in (3, 22, 86):
         assert simulate(seed) == simulate(seed)
@@ -46,7 +46,7 @@ def test_a_seed_tells_the_same_story_each_time() -> None:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """Keep the log of broken sinks away."""
+    """Silence the log of broken sinks."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -1,4 +1,4 @@
-"""The records of a simulation: good ones, ones that nobody can read, ones that a registry learns to read."""
+"""Makes the records of a simulation: good ones, unreadable ones, and ones whose schema a registry learns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEARNED_ID = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ProducedValue:
     """One value, what it is, and the number of rows it makes."""
 
     value: bytes | None
@@ -28,7 +28,7 @@ class Made:
 
 
 class LearningRegistry:
-    """A registry that knows a schema id only from some moment on."""
+    """Simulates a registry that knows a schema id only from some moment on."""
 
     def __init__(self) -> None:
         self.knows = False
@@ -41,7 +41,7 @@ class LearningRegistry:
 
 
 class SimulatedSchemas:
-    """The package's schemas, and those of the registry, asked anew each time."""
+    """Finds schemas of the package, and of the registry, which is asked each time."""
 
     def __init__(self, registry: LearningRegistry) -> None:
         self._registry = registry
@@ -52,23 +52,23 @@ class SimulatedSchemas:
         return self._registry.schema(ref.id) if isinstance(ref, RegistryId) else self._codec.resolve(ref)
 
 
-def step_value(rng: random.Random, number: int, profile_poison: float, *, learned: bool) -> Made:
+def step_value(rng: random.Random, number: int, share: float, *, learned: bool) -> ProducedValue:
     """Return the value number `number` of a partition of `steps`."""
     count = rng.randint(1, 8)
     body = encode(batch_of_months(number * 10, count, across=rng.random() < 0.3))
     framed = Codec().frame("steps", schema("StepBatch"), body)
-    if rng.random() < profile_poison:
-        return Made(
+    if rng.random() < share:
+        return ProducedValue(
             rng.choice((None, b"", b"junk", framed[:-5], framed + b"x", b"\xc3\x01" + b"?" * 8 + body)), "bad", 0
         )
     if learned and rng.random() < 0.3:
-        return Made(b"\x00" + LEARNED_ID.to_bytes(4, "big") + body, "learned", count)
-    return Made(framed, "good", count)
+        return ProducedValue(b"\x00" + LEARNED_ID.to_bytes(4, "big") + body, "learned", count)
+    return ProducedValue(framed, "good", count)
 
 
-def run_value(number: int) -> Made:
+def run_value(number: int) -> ProducedValue:
     """Return a value of `runs`, which holds one event a record."""
-    return Made(_run_event(number), "good", 1)
+    return ProducedValue(_run_event(number), "good", 1)
 
 
 @lru_cache(maxsize=1024)

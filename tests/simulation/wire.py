@@ -1,7 +1,7 @@
-"""What stands between one sink process and the world: requests and answers that are lost, late, or sent twice.
+"""Loses, delays and repeats requests and answers between one process and the servers.
 
-A process is killed by cutting its wires: whatever its code still does reaches nobody, and what it had sent goes on
-without it. A process is stopped by holding them: a request that was about to be sent is sent when it goes on.
+A process is killed by cutting its wire: nothing that its code still does has an effect, and what it had sent goes on
+without it. A process is stopped by holding it: a request that was about to be sent is sent when it goes on.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TypeVar
 from runbus.clickhouse.errors import Ambiguous, StoreError
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import DeadLetter, LogUnavailable, TopicPartition
-from runbus.sink.api import FramedRecord, Gone, Route, Source
+from runbus.sink.api import DeletedRange, FramedRecord, PartitionIdentity, Route
 from runbus.sink.container import Container
 from runbus.sink.group import Restart
-from tests.simulation.universe import Universe
+from tests.simulation.state import SimulationState
 
 T = TypeVar("T")
 _TIMEOUT_S = 2.0
@@ -30,13 +30,13 @@ class Killed(BaseException):
 
 
 class Wire:
-    """The wires of one process."""
+    """Carries the requests of one process."""
 
-    def __init__(self, universe: Universe, seed: str) -> None:
-        self.universe = universe
+    def __init__(self, state: SimulationState, seed: str) -> None:
+        self.state = state
         self.rng = random.Random(seed)
         self.faults: Counter[str] = Counter()
-        self.member = ""  # what it is in the group now; whatever it was before is silent
+        self.member = ""  # its id in the group now
         self._dead = False
         self._held = asyncio.Event()
         self._held.set()
@@ -72,7 +72,7 @@ class Wire:
 
         Args:
             effect: what the other side does.
-            lost: raised where no answer comes.
+            lost: raised if no answer comes.
             changes: the request changes something, so it may also be sent twice.
             late: it may also arrive after the process has given it up.
         """
@@ -85,8 +85,8 @@ class Wire:
     async def _carry(
         self, effect: Callable[[], Awaitable[T]], lost: type[Exception], *, changes: bool, late: bool
     ) -> T:
-        profile, rng = self.universe.profile, self.rng
-        calm = self.universe.calm
+        profile, rng = self.state.profile, self.rng
+        calm = self.state.calm
         draw = 1.0 if calm else rng.random()
         sent = rng.random() < 0.7  # a process that is killed now had sent it
         await asyncio.sleep(rng.uniform(0.0005, 0.02 if calm else 0.1))
@@ -121,7 +121,7 @@ class Wire:
             await asyncio.sleep(seconds)
             await self._ignore(effect)
 
-        self.universe.keep(asyncio.create_task(arrive()))
+        self.state.keep(asyncio.create_task(arrive()))
 
     async def _ignore(self, effect: Callable[[], Awaitable[object]]) -> None:
         try:
@@ -131,64 +131,64 @@ class Wire:
 
 
 class WiredClock:
-    """The loop's time, as the process sees it."""
+    """Tells the loop's time to the process."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
     def now(self) -> float:
         """Return virtual seconds."""
-        return self._wire.universe.now()
+        return self._wire.state.now()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; longer than the real sink does where it only polls, so that fewer turns are needed."""
+        """Wait; at least 0.2 s, so that polling takes fewer turns."""
         await asyncio.sleep(max(seconds, 0.2))
         await self._wire.running()
 
 
 class WiredStore:
-    """The store, over the wires; see api.Store."""
+    """Sends calls of the store over a wire; see api.Store."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._server = wire.universe.server
+        self._server = wire.state.server
 
     async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert."""
         await self._wire.call(lambda: self._server.insert(table, container, token), Ambiguous, changes=True, late=True)
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
         """Count."""
-        return await self._ask(lambda: self._server.tables.rows(route, lease, lo, hi))
+        return await self._ask(lambda: self._server.tables.rows(route, partition, lo, hi))
 
-    async def newest(self, route: Route, lease: Source, lo: int) -> int:
+    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
         """Look ahead."""
-        return await self._ask(lambda: self._server.tables.newest(route, lease, lo))
+        return await self._ask(lambda: self._server.tables.newest(route, partition, lo))
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Read the seq of a record."""
-        return await self._ask(lambda: self._server.tables.sequence(route, lease, offset))
+        return await self._ask(lambda: self._server.tables.sequence(route, partition, offset))
 
-    async def record_lost(self, gone: Gone) -> None:
+    async def record_lost(self, deleted: DeletedRange) -> None:
         """Keep a loss."""
-        await self._ask(lambda: self._server.tables.record_lost(gone))
+        await self._ask(lambda: self._server.tables.record_lost(deleted))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         return await self._wire.call(lambda: self._server.ask(question), Ambiguous)
 
 
 class WiredBroker:
-    """The log, the coordinator and the topics, over the wires; see api.Log, group.Offsets, memory.group.Coordinator."""
+    """Sends calls of log, coordinator and topics over a wire; see api.Log, group.py, memory.group.Coordinator."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._log = wire.universe.log
-        self._group = wire.universe.group
+        self._log = wire.state.log
+        self._group = wire.state.group
 
     async def join(self, topics: Iterable[str]) -> str:
         """Join the group."""
         member = await self._ask(lambda: self._group.join(topics))
-        self._wire.universe.seen[member] = self._wire
+        self._wire.state.seen[member] = self._wire
         self._wire.member = member
         return member
 
@@ -201,9 +201,9 @@ class WiredBroker:
 
         async def effect() -> None:
             await self._group.commit(member, position, offset, intent)
-            self._wire.universe.committed(position, offset, intent)
+            self._wire.state.committed(position, offset, intent)
 
-        late = self._wire.universe.profile.late_commits
+        late = self._wire.state.profile.late_commits
         await self._ask(effect, changes=late, late=late)
 
     async def fetch(self, at: dict[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
@@ -231,5 +231,5 @@ class WiredBroker:
         return await self._ask(self._log.ids)
 
     async def _ask(self, question: Callable[[], Awaitable[T]], *, changes: bool = False, late: bool = False) -> T:
-        broker = self._wire.universe.broker
+        broker = self._wire.state.broker
         return await self._wire.call(lambda: broker.ask(question), LogUnavailable, changes=changes, late=late)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from runbus.audit.report import Audit, StreamSums
+from runbus.audit.reconciliation import Audit, StreamSums
 from runbus.cli.audit import print_audit
 from runbus.cli.main import app
 from runbus.kafka.model import StreamId

@@ -13,10 +13,10 @@ LIMITS = DeadLetterLimits(run=3, share=0.25, window=20)
 
 def judged(bad: set[int], count: int, limits: DeadLetterLimits = LIMITS, cuts: tuple[int, ...] = ()) -> list[str]:
     """Return the limit that each of some ranges breaks."""
-    poison, verdicts = NONE_YET, []
+    rate, verdicts = NONE_YET, []
     bounds = [0, *cuts, count]
     for lo, hi in pairwise(bounds):
-        poison, broken = poison.after(range(lo, hi), bad & set(range(lo, hi)), limits)
+        rate, broken = rate.after(range(lo, hi), bad & set(range(lo, hi)), limits)
         verdicts.append(broken)
     return verdicts
 
@@ -39,10 +39,10 @@ def test_the_share_is_judged_once_there_are_enough_records() -> None:
 
 def test_old_records_fade() -> None:
     """A bad hour long ago says nothing about now, and a good one does not excuse a bad one for ever."""
-    poison, _ = DeadLetterRate(0, 10, 40).after(range(100_000), set(), LIMITS)
-    assert (poison.run, poison.letters, poison.records) == (0, 0.002, 20.0)
-    poison, _ = NONE_YET.after(range(100_000), set(), LIMITS)
-    _, broken = poison.after(range(30), set(range(0, 30, 2)), LIMITS)
+    rate, _ = DeadLetterRate(0, 10, 40).after(range(100_000), set(), LIMITS)
+    assert (rate.run, rate.letters, rate.records) == (0, 0.002, 20.0)
+    rate, _ = NONE_YET.after(range(100_000), set(), LIMITS)
+    _, broken = rate.after(range(30), set(range(0, 30, 2)), LIMITS)
     assert "values cannot be stored" in broken
 
 
@@ -62,7 +62,7 @@ def test_where_the_log_is_cut_does_not_matter_for_runs(bad: set[int], cuts: list
     cut = NONE_YET
     for lo, hi in zip((0, *at), (*at, 300), strict=True):
         cut, _ = cut.after(range(lo, hi), bad & set(range(lo, hi)), limits)
-        carried = Intent.decode(Intent("id", poison=cut).encode())
+        carried = Intent.decode(Intent("id", rate=cut).encode())
         assert carried is not None
-        cut = carried.poison
+        cut = carried.rate
     assert cut == whole

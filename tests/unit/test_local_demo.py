@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbus.audit.report import Audit, Logged, Stored, StreamSums, reconcile
+from runbus.audit.reconciliation import Audit, Logged, Stored, StreamSums, reconcile
 from runbus.kafka.model import StreamId
 from runbus.local.demo import DemoResult, Episodes
 

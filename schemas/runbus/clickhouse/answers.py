@@ -1,4 +1,4 @@
-"""Reads the answer of one statement as the bytes of a format, piece by piece: ClickHouse makes the format, not we."""
+"""Reads the answer to one statement piece by piece, as the bytes that ClickHouse has formatted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runbus.clickhouse.errors import translate
 
 _PIECE = 1 << 16
 _TAG = "X-ClickHouse-Exception-Tag"
-# A server before 25.11 writes its error behind the rows, without a mark of its own.
+# A server before 25.11 writes its error behind the rows, without a mark.
 _UNMARKED = re.compile(rb"Code: \d+\. DB::Exception: .*\(version [^)]*\)[^)]*\)?\s*\Z", re.DOTALL)
 _UNMARKED_MOST = 1 << 14
 
@@ -27,8 +27,8 @@ class Question:
     """One statement.
 
     Attributes:
-        sql: as the user wrote it.
-        format: of the answer, unless the statement has a FORMAT clause of its own.
+        sql: the text of the user.
+        format: of the answer, unless the statement has a FORMAT clause.
         parameters: of its `{name:Type}` places.
         settings: beside `readonly`; what the user may not change is left out.
     """
@@ -40,10 +40,10 @@ class Question:
 
 
 class Answer:
-    """The bytes of an answer.
+    """Reads the bytes of one answer.
 
     Attributes:
-        format: that they are in; "" if the statement returns nothing.
+        format: of the bytes; "" if the statement returns nothing.
     """
 
     def __init__(self, response: HTTPResponse) -> None:
@@ -73,13 +73,13 @@ class Answer:
 
 @contextmanager
 def answer(client: Client, question: Question) -> Iterator[Answer]:
-    """Ask, and cancel what is not read at the end of the block; the statement cannot write, whoever the user is.
+    """Send a statement, which cannot write; cancel it at the end of the block if it is not read.
 
     Raises:
-        StoreError: ClickHouse refuses, or cannot be asked.
+        StoreError: ClickHouse refuses, or does not answer.
     """
     settings = {n: v for n, v in question.settings.items() if _changeable(client, n)}
-    settings["readonly"] = 1  # the last: behind it nothing can be set
+    settings["readonly"] = 1  # last: behind it nothing can be set
     with asking():
         response = cast(
             "HTTPResponse",
@@ -102,9 +102,9 @@ def _changeable(client: Client, name: str) -> bool:
 
 
 def _until_marked(pieces: Iterator[bytes], mark: bytes) -> Iterator[bytes]:
-    """Yield what stands before the mark; raise what stands behind it as an error."""
+    """Yield the bytes before the mark; raise those behind it as an error."""
     held = b""
-    keep = len(mark) + 2  # a line end stands before the mark
+    keep = len(mark) + 2  # a line end precedes the mark
     for piece in pieces:
         held += piece
         data, found, behind = held.partition(mark)

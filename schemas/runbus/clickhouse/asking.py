@@ -1,4 +1,4 @@
-"""Turns errors of a question into one sentence and what the person who asks can do; `errors` is about inserts."""
+"""Turns errors of queries into one sentence and advice for the user; the advice of `errors` is about inserts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TWICE = re.compile(r"(\([A-Z_]+\))(?:\. \1)+$")
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Turn what the driver raises inside into a StoreError that advises somebody who asks; other exceptions pass."""
+    """Turn the driver's exceptions into a StoreError with advice for a query; other exceptions pass."""
     try:
         with translated():
             yield
@@ -49,7 +49,7 @@ def asking() -> Iterator[None]:
 
 
 def asked(error: StoreError) -> StoreError:
-    """Return the same error, said to somebody who asks."""
+    """Return the same error with advice for a query."""
     text = _TWICE.sub(r"\1", _EXPECTED.sub("", _PREFIX.sub("", error.text)))
     text = _STATUS.sub(r"what answers at CLICKHOUSE_URL is not ClickHouse itself (HTTP status \1)", text)
     return type(error)(printable(text), error.code, _advice(error))

@@ -1,4 +1,4 @@
-"""One way to connect: clickhouse-connect over HTTP, from the settings."""
+"""Connects to ClickHouse by the settings: clickhouse-connect over HTTP."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Timeouts:
 
     Attributes:
         connect: to open the connection.
-        answer: from the last byte sent to the answer. An insert takes 0.2-0.4 s; giving up early on a slow server only
-            makes an insert ambiguous that was about to succeed, so this is long.
+        answer: from the last byte sent to the answer. An insert takes 0.2-0.4 s. This is long, because giving up early
+            on a slow server makes an insert ambiguous that was about to succeed.
     """
 
     connect: int = 5
@@ -35,7 +35,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
     The client keeps no server session, so it may be used by several threads. The caller closes it.
 
     Raises:
-        Ambiguous: nobody answers at the URL.
+        Ambiguous: no answer at the URL.
         Configuration: wrong user or password, unknown database.
     """
     address = urlsplit(settings.url)
@@ -52,7 +52,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
             connect_timeout=wait.connect,
             send_receive_timeout=wait.answer,
             **tls_arguments(settings),
-            # a session would serialise the threads that share the client, and dies with the server
+            # a session would serialise the threads that share the client, and end with the server
             autogenerate_session_id=False,
         )
 
@@ -60,7 +60,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
 def tls_arguments(settings: ClickHouseSettings) -> dict[str, Any]:
     """Return clickhouse-connect's arguments for https.
 
-    A certificate authenticates the user where there is no password; beside a password it only opens the connection.
+    A certificate authenticates the user if there is no password; beside a password it only opens the connection.
     """
     tls = settings.tls
     named = {"ca_cert": tls.ca, "client_cert": tls.certificate, "client_cert_key": tls.key}

@@ -1,4 +1,4 @@
-"""The migrations on a cluster: the same files, with replicated tables, on every server of it.
+"""Adapts the migrations to a cluster: the same files, with replicated tables, on every server.
 
 One shard: each server has all rows. The path in Keeper and the name of the replica are the server's own
 (`default_replica_path`, `default_replica_name`, the macros `shard` and `replica`).
@@ -23,7 +23,7 @@ def replicated(sql: str, cluster: str) -> str:
 
 @contextmanager
 def migrations(folder: Path, cluster: str) -> Iterator[Path]:
-    """Yield the folder of the migrations; for a cluster ("" = none) one that is made for it."""
+    """Yield the folder of the migrations, adapted to a cluster if it is named ("" = none)."""
     if not cluster:
         yield folder
         return

@@ -1,4 +1,4 @@
-"""What makes a repeated insert a no-op, and the check that this server does it."""
+"""Makes a repeated insert a no-op, and checks that the server does it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REQUIRED: Mapping[str, str] = {
     "async_insert": "0",
     "insert_deduplicate": "1",
     "deduplicate_blocks_in_dependent_materialized_views": "1",
-    # one thread and fixed block sizes: the same bytes become the same blocks at every try, whatever the user's profile
+    # one thread and fixed block sizes: the same bytes become the same blocks each time, whatever the user's profile
     "max_insert_threads": "1",
     "max_insert_block_size": "1048449",
     "min_insert_block_size_rows": "1048449",
@@ -28,11 +28,11 @@ _REQUIRED: Mapping[str, str] = {
     "min_insert_block_size_rows_for_materialized_views": "0",
     "min_insert_block_size_bytes_for_materialized_views": "0",
     "parallel_view_processing": "0",
-    # a record of a schema from before a column was added has that column's default; which schemas those may be is
-    # decided where they are looked up (Codec.resolve): a field that was there from the start is never missing
+    # a record of a schema from before a column was added has that column's default; Codec.resolve decides
+    # which schemas those may be: a field of the first version is never missing
     "input_format_avro_allow_missing_fields": "1",
-    # What is acknowledged is on most replicas and seen by every count (`select_sequential_consistency`), whichever
-    # replica it asks. Tables that are not replicated do not look at these.
+    # An acknowledged insert is on most replicas, and every count sees it (`select_sequential_consistency`), whichever
+    # replica is asked. Tables that are not replicated ignore these.
     "insert_quorum": "auto",
     "insert_quorum_parallel": "0",
     # a view that fails must fail the insert
@@ -40,8 +40,8 @@ _REQUIRED: Mapping[str, str] = {
     # steps are partitioned by their own clock: a batch of an old recording may span many months
     "max_partitions_per_insert_block": "0",
 }
-#: Only on servers that know them; there they override the settings above.
-_WHERE_KNOWN: Mapping[str, str] = {
+#: Only for servers that know them, where they override the settings above.
+_IF_KNOWN: Mapping[str, str] = {
     "deduplicate_insert": "enable",
     "ignore_materialized_views_with_dropped_target_table": "0",
     "max_insert_block_size_bytes": "0",
@@ -51,7 +51,7 @@ _ENGINE = re.compile(r"^(Replicated|Shared)?\w*MergeTree")
 
 def insert_settings(client: Client, token: str) -> dict[str, str]:
     """Return the settings of one insert: with the same token and body it stores its rows once, however often sent."""
-    known = {name: value for name, value in _WHERE_KNOWN.items() if name in client.server_settings}
+    known = {name: value for name, value in _IF_KNOWN.items() if name in client.server_settings}
     return {**_REQUIRED, **known, "insert_deduplication_token": token}
 
 

@@ -1,4 +1,4 @@
-"""What a failed ClickHouse request means, split by what the caller does next. The one place that knows the driver.
+"""Sorts failed ClickHouse requests by what the caller does next. Only this file knows the driver's errors.
 
 | class | meaning | the sink |
 |---|---|---|
@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 from runbus.clickhouse.reasons import reason
 from runbus.config.errors import RunBusError
 
-#: Longer server texts (a stack trace, the query) are cut: the start names the cause.
+#: Longer server texts (a stack trace, the query) are cut: the begin names the cause.
 MAX_TEXT = 2_000
 
 
@@ -32,7 +32,7 @@ class StoreError(RunBusError):
     Attributes:
         code: ClickHouse's error number (ErrorCodes.cpp), or None when no server answered.
         text: what the server or the connection said.
-        advice: what to do; that of the class is for whoever inserts.
+        advice: what to do; that of the class is for inserts.
     """
 
     advice: str = ""
@@ -181,7 +181,7 @@ _DATA: Mapping[int, str] = {
     748: "AVRO_EXCEPTION",
 }
 
-#: Error number -> class; the names are ClickHouse's own, for whoever reads the table.
+#: Error number -> class.
 CODES: Mapping[int, type[StoreError]] = {
     **dict.fromkeys(_AMBIGUOUS, Ambiguous),
     **dict.fromkeys(_CAPACITY, Capacity),
@@ -200,7 +200,7 @@ STATUSES: Mapping[int, type[StoreError]] = {
 
 _STATUS = re.compile(r"HTTP status (\d{3})")
 _CODE = re.compile(r"\bCode: (\d+)\. ")
-#: What the driver and the server put around the cause: prefixes, the expression, the version, the URL, a stack trace.
+#: Text of the driver and the server around the cause: prefixes, the expression, the version, the URL, a stack trace.
 _NOISE = re.compile(
     r"^Received ClickHouse exception, code: \d+, server response: |"
     r": while (?:executing|pushing to view|converting).*(?=\s\([A-Z][A-Z0-9_]+\))|"
@@ -209,13 +209,13 @@ _NOISE = re.compile(
 )
 
 
-#: What the driver says when the first answer of all is not a ClickHouse's.
+#: The driver's text if its first answer is not from a ClickHouse.
 _NO_VERSION = "Unexpected response to server version query"
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the driver raises inside into a StoreError; other exceptions pass."""
+    """Turn the driver's exceptions into a StoreError; other exceptions pass."""
     try:
         yield
     except (ClickHouseError, HTTPError, OSError) as error:
@@ -223,7 +223,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> StoreError:
-    """Return what an exception of clickhouse-connect, urllib3 or a socket means."""
+    """Return the StoreError for an exception of clickhouse-connect, urllib3 or a socket."""
     text = _NOISE.sub("", str(error)).strip()[:MAX_TEXT] or type(error).__name__
     if _transport(error):
         return Ambiguous(f"ClickHouse did not answer{reason(error)}"[:MAX_TEXT])
@@ -237,9 +237,9 @@ def translate(error: Exception) -> StoreError:
 
 
 def acknowledged(summary: QuerySummary) -> None:
-    """Return where ClickHouse itself says that an insert is over; nothing else is an acknowledgement.
+    """Return if ClickHouse itself acknowledges an insert; raise if not.
 
-    To the driver any status 200 is one: a login page, a load balancer that answers by itself, a head that was cut off.
+    The driver takes any status 200: a login page, a load balancer that answers by itself, headers that were cut off.
     ClickHouse writes its summary last, behind the query id and the progress that it may send while it still works.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Names one installation of RunBus: its log, its tables, and the group that brings the one into the other."""
+"""Names one installation of RunBus: its log, its tables, and the sink's group."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbus.schemas.codec import Codec
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The log, its tables, and who stores.
+    """The log, its tables, and the sink's group.
 
     Attributes:
         kafka: the broker of the log.

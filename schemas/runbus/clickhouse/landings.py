@@ -1,4 +1,4 @@
-"""Whether this version's records fit the landing tables of a database."""
+"""Checks that this version's records fit the landing tables of a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runbus.schemas.avsc import schema
 def check_landings(client: Client) -> None:
     """Raise Configuration unless every landing table of this database has a column for every field.
 
-    ClickHouse passes over a field that has no column, so a sink that is newer than the tables would lose it.
+    ClickHouse ignores a field without a column, so a sink that is newer than the tables would lose it.
     """
     with asking():
         rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows

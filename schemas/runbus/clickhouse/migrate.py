@@ -1,8 +1,8 @@
-"""Create and update the tables: the numbered files of migrations/, each applied once.
+"""Creates and updates the tables: applies each numbered file of migrations/ once.
 
-The runner is the package clickhouse-migrations (docs/decisions/0002-migration-runner.md); this file gives it our
-settings and our errors. Every statement is IF NOT EXISTS or otherwise repeatable, for two reasons: ClickHouse has no
-transactional DDL, so a file that failed half way is simply run again; and two runners at once may both run a file.
+The runner is the package clickhouse-migrations (docs/decisions/0002-migration-runner.md), with our settings and errors.
+Every statement is repeatable, for two reasons: ClickHouse has no transactional DDL, so a file that failed half way is
+run again; and two runners at once may both run a file.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ log = logging.getLogger(__name__)
 
 #: The numbered files.
 FOLDER = Path(__file__).parent / "migrations"
-#: Where the runner keeps what it applied.
+#: The runner's table of applied files.
 VERSIONS_TABLE = "schema_versions"
 
 
 class MigrationError(RunBusError):
-    """The files and what the database remembers contradict each other."""
+    """The files contradict what was applied to the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file.
+    """One file of migrations/.
 
     Attributes:
         version: its number, from 1.
         name: its file name.
         applied_at: when this database got it (UTC), or None: pending.
-        changed: it was applied, and the file is another one now.
+        changed: it was applied, and the file is different now.
     """
 
     version: int
@@ -129,10 +129,10 @@ def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
     if settings.tls.certificate and settings.password:
         raise MigrationError(
             "CLICKHOUSE_SSL_CERTIFICATE_LOCATION and CLICKHOUSE_PASSWORD are both set: the migration runner takes "
-            "one of them. Unset the password where the certificate authenticates the user, else migrate from a place "
-            "where the server wants no certificate"
+            "one of them. Unset the password if the certificate authenticates the user, else migrate from a place "
+            "from which the server wants no certificate"
         )
-    # a wrong address or password is told by our own client, in our own words
+    # our own client reports a wrong address or password in our words
     connect(settings, database="").close()
     address = urlsplit(settings.url)
     with asking():

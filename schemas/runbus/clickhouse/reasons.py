@@ -1,4 +1,4 @@
-"""Says in plain words why a connection failed; the driver's own text names objects and attempts."""
+"""Explains in plain words why a connection failed; the driver's own text names objects and attempts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _ADDRESS = re.compile(r"\((https?://[^)\s]+)\)")
 
 
 def reason(error: BaseException) -> str:
-    """Return where nobody answered, if the driver says it, and why, for example `connection refused`."""
+    """Return the address, if the driver names it, and the reason, for example `connection refused`."""
     where = next((found[1] for cause in causes(error) if (found := _ADDRESS.search(str(cause)))), "")
     return f" at {where}: {_why(error)}" if where else f": {_why(error)}"
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and everything it came from, from the outside in, each once."""
+    """Yield an exception and all its causes, the outermost first, each once."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
@@ -65,7 +65,7 @@ def _always(words: str) -> Callable[[BaseException], str]:
     return lambda _: words
 
 
-# The first kind that is among the causes is the reason: a certificate before the closed connection that follows it.
+# The first kind among the causes is the reason: a certificate before the closed connection that follows.
 _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Callable[[BaseException], str]], ...] = (
     ((ssl.SSLError, TlsError), _tls),
     ((socket.gaierror, NameResolutionError), _always("the host's name is not known")),

@@ -1,4 +1,4 @@
-"""The names in the database that programs use. People's names (views) are in docs/sql.md."""
+"""Names the tables that programs use; the views for people are in docs/sql.md."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ POSITION_FIELDS: tuple[tuple[str, str], ...] = (
     ("kafka_offset", "long"),
 )
 
-#: The field that it puts behind them. ClickHouse takes a record for done where its last field ends, and passes over
-#: what follows without a word; this field is found in its place only where the record ends there. It names the offset,
-#: so that no producer can write it.
+#: The field that it puts behind them. To ClickHouse a record ends with its last field, and bytes that follow are
+#: skipped; so this field is found only if the record ends before it. It names the offset: no producer can write it.
 END_FIELD: tuple[str, str] = ("record_end", "string")
 
 
 def record_end(offset: int, *, bad_struct: bool = False) -> str:
-    """Return what END_FIELD says of a record, as the views compare it.
+    """Return the value of END_FIELD, as the views compare it.
 
     Args:
         offset: of the record.
-        bad_struct: an action or observation has a `struct:` layout that is none; it is JSON, so no view can tell.
+        bad_struct: an action or observation has a malformed `struct:` layout, which is JSON that no view can check.
     """
     return f"{'struct' if bad_struct else 'end'} {offset}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTopic:
-    """A Kafka topic that ClickHouse keeps.
+    """A topic that is stored in ClickHouse.
 
     Attributes:
-        topic: its name without prefix.
+        topic: name without prefix.
         schema: Avro record name of its values, or of what they are wrapped into.
-        table: where the rows are.
-        landing: insert here: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing itself, and
-            feeds `table` and nothing else.
+        table: holds the rows.
+        landing: takes the inserts: the record's own fields between POSITION_FIELDS and END_FIELD; stores nothing
+            itself, and feeds `table` only.
     """
 
     topic: str

@@ -19,7 +19,7 @@ class Intent:
         salt: a part of every token of this range; new for each announcement, so that a range that is cut at the same
             places again (the group's offset was moved back) does not meet the tokens of the former one.
         repair: counts the repairs of this range that were lost. A new number is only valid once it was committed.
-        poison: what the records before `lo` were like.
+        rate: what the records before `lo` were like.
         overlaps: rows of [lo, hi] were stored before under other ranges (the group's offset was moved back): only
             what is missing is inserted, as a repair is.
     """
@@ -27,7 +27,7 @@ class Intent:
     topic_id: str
     hi: int = -1
     salt: str = ""
-    poison: DeadLetterRate = NONE_YET
+    rate: DeadLetterRate = NONE_YET
     overlaps: bool = False
     repair: int = 0
 
@@ -47,7 +47,7 @@ class Intent:
             "topic": self.topic_id,
             "hi": self.hi,
             "salt": self.salt,
-            "poison": list(self.poison),
+            "poison": list(self.rate),
         }
         if self.overlaps:
             fields["overlaps"] = True
@@ -61,9 +61,9 @@ class Intent:
         try:
             fields = json.loads(metadata or "")
             run, letters, records = fields.get("poison", NONE_YET)
-            poison = DeadLetterRate(int(run), float(letters), float(records))
+            rate = DeadLetterRate(int(run), float(letters), float(records))
             overlaps, repair = bool(fields.get("overlaps", False)), int(fields.get("repair", 0))
-            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), poison, overlaps, repair)
+            return cls(str(fields["topic"]), int(fields["hi"]), str(fields["salt"]), rate, overlaps, repair)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -1,1 +1,1 @@
-"""Does ClickHouse hold what the agents produced? Produced comes from the log itself, stored from ClickHouse."""
+"""Checks that ClickHouse holds what the agents produced: produced comes from the log, stored from ClickHouse."""

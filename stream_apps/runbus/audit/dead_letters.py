@@ -1,4 +1,4 @@
-"""Dead letters that are on the log and not in ClickHouse yet."""
+"""Reads the dead letters that are in the log and not in ClickHouse yet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from runbus.kafka.topic_log import TopicLog, headers_of
 Letters = dict[str, dict[int, set[int]]]
 
 
-def letters_under_way(log: TopicLog, on_progress: OnProgress = unseen) -> Letters:
-    """Return the sources of the sink's dead letters that are behind its committed offset on `dead-letters`.
+def letters_in_flight(log: TopicLog, on_progress: OnProgress = unseen) -> Letters:
+    """Return the sources of the sink's dead letters behind its committed offset on `dead-letters`.
 
-    The sink puts a dead letter on the log before it commits past the record, and stores the topic `dead-letters` like
-    any other. So ask this after the committed offsets of the source, and before its tables: then a record below its
-    committed offset is in one of the two.
+    The sink appends a dead letter before it commits past the record, and stores the topic `dead-letters` like any
+    other. So ask this after the committed offsets of the source and before its tables: then a dead letter of a record
+    below the committed offset is in one of the two.
     """
     found: Letters = {}
     for message in log.records(log.committed(), on_progress):
@@ -29,7 +29,7 @@ def letters_under_way(log: TopicLog, on_progress: OnProgress = unseen) -> Letter
 
 
 def source(message: Message) -> tuple[str, int, int] | None:
-    """Return topic id, partition and offset of what the sink made a dead letter of; None = another program's letter."""
+    """Return topic id, partition and offset of a dead letter's record; None = the letter is not the sink's."""
     headers = headers_of(message)
     topic_id, (partition, offset) = text_of(headers, "topic_id"), position_of(headers)
     if text_of(headers, "component") != "sink" or not topic_id or offset < 0:

@@ -1,4 +1,4 @@
-"""What the log itself says was produced: batch headers and FINISHED events, read from end to end."""
+"""Reads what the log says was produced: batch headers and FINISHED events, from end to end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from confluent_kafka import Message
 
-from runbus.audit.report import Logged
-from runbus.audit.spans import Spans
+from runbus.audit.interval_set import IntervalSet
+from runbus.audit.reconciliation import Logged
 from runbus.config.errors import InvalidValue
 from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
@@ -22,11 +22,11 @@ from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 
 #: topic (without prefix) -> partition -> offsets of the records that are dead letters
-Dead = Mapping[str, Mapping[int, AbstractSet[int]]]
+DeadOffsets = Mapping[str, Mapping[int, AbstractSet[int]]]
 
 
 class LogReader:
-    """Reads topics from their start to where they end now, without joining a group.
+    """Reads topics from their start to their end of now, without joining a group.
 
     Args:
         settings: of the broker.
@@ -35,7 +35,7 @@ class LogReader:
 
     Attributes:
         unreadable: records that could not be read and are no dead letters.
-        unreadable_letters: records that could not be read and are dead letters, so somebody knows of them.
+        unreadable_letters: records that could not be read and are dead letters.
     """
 
     def __init__(self, settings: KafkaSettings, codec: Codec, group: str) -> None:
@@ -46,7 +46,7 @@ class LogReader:
         self.unreadable_letters = 0
 
     def committed(self, topic: Topic) -> dict[int, int]:
-        """Return the group's committed offset by partition; 0 where it has none."""
+        """Return the group's committed offset by partition; 0 if it has none."""
         with open_topic(self._settings, topic, self._group) as log:
             return log.committed()
 
@@ -54,7 +54,7 @@ class LogReader:
         self,
         committed: OffsetByPartition,
         run: str | None = None,
-        dead: Dead | None = None,
+        dead: DeadOffsets | None = None,
         on_progress: OnProgress = unseen,
     ) -> dict[StreamId, Logged]:
         """Return what every stream produced.
@@ -63,7 +63,7 @@ class LogReader:
             committed: the sink's offsets on the steps topic.
             run: only this run.
             dead: records that the sink could not store.
-            on_progress: takes how many records are read.
+            on_progress: takes the number of records that are read.
         """
         streams = _Streams(self._codec, committed)
         for topic, add in ((STEPS, streams.add_batch), (RUNS, lambda message, _: streams.add_event(message))):
@@ -83,16 +83,16 @@ class LogReader:
 
 
 class _Streams:
-    """The streams, as far as the log was read."""
+    """Sums up streams while the log is read."""
 
     def __init__(self, codec: Codec, committed: OffsetByPartition) -> None:
         self._codec = codec
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
-        self._dead: dict[StreamId, Spans] = {}
+        self._dead: dict[StreamId, IntervalSet] = {}
 
     def logged(self) -> dict[StreamId, Logged]:
-        """Return what was read."""
+        """Return the sums so far."""
         dead = {stream: spans.count for stream, spans in self._dead.items()}
         return {stream: replace(log, dead_letters=dead.get(stream, 0)) for stream, log in self._found.items()}
 
@@ -102,8 +102,8 @@ class _Streams:
         header = decode_header(body, writer)
         stream = StreamId(header.run_id, header.agent_id, header.attempt)
         if is_letter:
-            self._dead.setdefault(stream, Spans()).add(header.first_seq, header.next_seq - 1)
-        elif stream in self._dead:  # sent again, behind the dead letter: now it is a record like any other
+            self._dead.setdefault(stream, IntervalSet()).add(header.first_seq, header.next_seq - 1)
+        elif stream in self._dead:  # sent again behind the dead letter: a record like any other
             self._dead[stream].remove(header.first_seq, header.next_seq - 1)
         partition, offset = place(message)
         waits = not is_letter and offset >= self._committed.get(partition, 0)

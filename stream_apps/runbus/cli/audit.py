@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from runbus.audit.ranges import DAMAGE
-from runbus.audit.report import Audit, StreamSums
-from runbus.audit.run import audit
-from runbus.audit.sweep import Finding, RangeAudit
+from runbus.audit.range_audit import Finding, RangeAudit
+from runbus.audit.reconciliation import Audit, StreamSums
+from runbus.audit.stream_audit import audit
+from runbus.audit.verdicts import DAMAGE
 from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Count, Json, complain, print_json, print_json_list, print_table, say

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.audit.report import Audit
-from runbus.audit.run import audit
+from runbus.audit.reconciliation import Audit
+from runbus.audit.stream_audit import audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.errors import StoreError, translated
 from runbus.clickhouse.installation import Installation

@@ -1,6 +1,6 @@
-"""The sink: every record of the log, exactly once, as rows in ClickHouse.
+"""Stores every record of the log exactly once, as rows in ClickHouse.
 
-process.py is the process, api.py the contract, protocol.py the promise.
+process.py builds the process, api.py is the contract, protocol.py keeps the promise.
 """
 
 from runbus.sink.settings import SinkSettings

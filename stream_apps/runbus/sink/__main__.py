@@ -1,4 +1,4 @@
-"""`python -m runbus.sink`: settings from the environment and the file, else as `runbus sink`."""
+"""Runs the sink as `python -m runbus.sink`: settings from the environment and the file, else as `runbus sink`."""
 
 from __future__ import annotations
 

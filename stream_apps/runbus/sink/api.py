@@ -1,10 +1,13 @@
-"""The contract between the protocol and the world: a log, a store, a clock.
+"""Defines what the protocol needs: a lease, a log, a store, a schema resolver, a clock. It uses nothing else.
 
-The protocol (protocol.py) touches nothing else, so a run is decided by what these return, and in which order.
-`memory.py` implements all three without an engine; `log.py` and `store.py` are Kafka and ClickHouse.
+`log.py` and `store.py` implement it on Kafka and ClickHouse, `memory/` without an engine; the same contract suite runs
+on both (tests/integration/sink).
 
-What every `async` method here may do: take for ever (the caller bounds it), be cancelled, or raise what its docstring
-names. A cancelled call may still take effect later: that is why inserts carry tokens and commits are fenced.
+Obligations of every `async` method:
+
+- it may never return: the caller bounds it;
+- it may be cancelled, and may still take effect afterwards: so inserts carry tokens and commits are fenced;
+- it raises only what its docstring names.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.container import Container
 
-#: what kind of component this is, in heartbeats and dead letters
+#: the kind of component, in heartbeats and dead letters
 KIND = "sink"
 
 
@@ -28,16 +31,16 @@ class LostRange(RunBusError):
 
 
 class FramedRecord(NamedTuple):
-    """One record of the log, with what its framing says.
+    """One record of the log, and what its framing says.
 
     Attributes:
         offset: its offset.
         key, value: its bytes.
         timestamp_ms: what its producer set.
-        size: bytes it holds in memory.
-        ref: the schema that its framing names; None = not framed.
-        start: where the Avro body starts in `value`.
-        steps: rows it will become, read from its header without decoding it: an estimate.
+        size: bytes that it takes in memory.
+        ref: the schema that its framing names; None = no framing.
+        start: index of the Avro body in `value`.
+        steps: an estimate of its rows, read from its header without decoding it.
     """
 
     offset: int
@@ -51,18 +54,18 @@ class FramedRecord(NamedTuple):
 
     @property
     def unframed(self) -> Record:
-        """The record as the log has it."""
+        """The record without its framing's meaning."""
         return Record(self.offset, self.timestamp_ms, self.value, self.key)
 
     @property
     def schema_id(self) -> str:
-        """The schema that its framing names, as text; "" = none."""
+        """The schema that its framing names, as text; "" = no framing."""
         return "" if self.ref is None else str(self.ref)
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """The range [lo, hi] of one partition: the unit of an intent and of an insert. `records` may have gaps."""
+    """Offsets [lo, hi] of one partition, announced together. `records` may have gaps."""
 
     lo: int
     hi: int
@@ -76,7 +79,7 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where one topic's records go.
+    """The tables of one topic.
 
     Attributes:
         topic: name without prefix.
@@ -96,7 +99,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletedRange:
     """Offsets [lo, hi] of a partition that were deleted before they were stored."""
 
     topic: str
@@ -108,7 +111,7 @@ class Gone:
 
 
 class Clock(Protocol):
-    """Time as a value."""
+    """Tells the time, real or virtual."""
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -117,8 +120,8 @@ class Clock(Protocol):
         """Return after that time."""
 
 
-class Source(Protocol):
-    """One partition of one topic, which a re-created one of the same name is not."""
+class PartitionIdentity(Protocol):
+    """A partition of one topic id: a topic that is re-created under its name is another one."""
 
     @property
     def position(self) -> TopicPartition:
@@ -126,61 +129,64 @@ class Source(Protocol):
 
     @property
     def topic_id(self) -> str:
-        """Id of the topic that the records come from."""
+        """Id of its topic."""
 
 
-class Lease(Source, Protocol):
+class Lease(PartitionIdentity, Protocol):
     """One ownership of one partition, from its assignment to its loss."""
 
     async def commit(self, offset: int, intent: Intent) -> None:
-        """Commit the next offset with its intent, synchronously.
+        """Commit the next offset with its intent.
 
-        A normal return promises that the group's coordinator took it while this lease was the owner, and that every
-        later owner reads it. Raises Fenced where it is not ours any more, LogUnavailable where nobody answered: it may
-        then be committed or not.
+        On return the coordinator has taken it while this lease was the owner, and every later owner reads it.
+
+        Raises:
+            Fenced: the partition has another owner.
+            LogUnavailable: no answer; it may be committed or not.
         """
 
     async def confirm(self) -> None:
-        """Make sure that what was read so far came from the topic `topic_id`.
+        """Check that what was read so far came from the topic `topic_id`.
 
-        Raises Fenced where the topic was deleted or re-created under its name, LogUnavailable where nobody answered.
+        Raises:
+            Fenced: the topic was deleted, or re-created under its name.
+            LogUnavailable: no answer.
         """
 
 
 class Log(Protocol):
-    """What the protocol writes to the log besides commits."""
+    """Writes dead letters to the log."""
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter and wait until the log has it. Raises LogUnavailable; may then be there twice."""
+        """Append a dead letter; on return the log has it. Raises LogUnavailable: it may be there, or be there twice."""
 
 
 class Store(Protocol):
-    """The tables. Errors are those of runbus.clickhouse.errors, by what the caller does next."""
+    """Inserts into the tables and counts their rows. Raises StoreError: its class says what the caller does next."""
 
     async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert one Avro container as one block under a deduplication token.
 
-        A normal return says that the server acknowledged it. It does NOT promise that the rows are there when the
-        token was ever sent before: the server then answers from its log of tokens, which it writes before the rows.
-        Raises the five classes of StoreError. After any of them the insert may have happened, may happen later, or
-        never: only the same token again is safe.
+        On return the server has acknowledged it. If the token was ever sent before, this does NOT promise the rows: the
+        server answers from its log of tokens, which it writes before the rows. After a StoreError the insert may have
+        happened, may happen later, or never: only the same token again is safe.
         """
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
-        """Return offset -> number of rows in `route.target` for the offsets [lo, hi]; absent = none."""
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+        """Return offset -> number of rows in `route.target`, for the offsets [lo, hi]; absent = none."""
 
-    async def newest(self, route: Route, lease: Source, lo: int) -> int:
-        """Return the highest offset, `lo` or above, of which `route.target` has rows; -1 = none."""
+    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
+        """Return the highest offset from `lo` on that has rows in `route.target`; -1 = none."""
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Return the `seq` of the rows of one record of a batched route."""
 
-    async def record_lost(self, gone: Gone) -> None:
-        """Keep a lost range by its position: the same again changes nothing. Raises like `insert`."""
+    async def record_lost(self, deleted: DeletedRange) -> None:
+        """Keep a deleted range; the same range again changes nothing."""
 
 
 class SchemaResolver(Protocol):
     """Finds the schema that wrote a value."""
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema. May ask a registry. Raises like `Codec.resolve`."""
+        """Return the writer schema; may ask a registry. Raises like `Codec.resolve`."""

@@ -1,4 +1,4 @@
-"""What the protocol acts on, and how it waits: every call is repeated until the other side has answered."""
+"""Repeats the protocol's calls to log and store until they are answered, and says why a partition waits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runbus.clickhouse.errors import TOO_MANY_PARTS, Ambiguous, Capacity, Config
 from runbus.kafka.dead_letter_rate import DeadLetterLimits
 from runbus.kafka.model import LogUnavailable
 from runbus.sink.api import Clock, Lease, Log, SchemaResolver, Store
+from runbus.sink.backoff import AMBIGUOUS, CAPACITY, STUCK, Backoff
 from runbus.sink.insert_interval import InsertInterval
 from runbus.sink.metrics import SinkMetrics
-from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,52 +23,52 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class ProtocolContext:
-    """What the protocol acts on; one per process, shared by all partitions."""
+    """The log, the store and the limits that the protocol works with; one per process, shared by all partitions."""
 
     log: Log
     store: Store
     schemas: SchemaResolver
     clock: Clock
-    tally: SinkMetrics = field(default_factory=SinkMetrics)
-    poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
-    pace: InsertInterval = field(default_factory=InsertInterval)
+    metrics: SinkMetrics = field(default_factory=SinkMetrics)
+    limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    insert_interval: InsertInterval = field(default_factory=InsertInterval)
     rng: random.Random = field(default_factory=random.SystemRandom)
     new_salt: Callable[[], str] = field(default=lambda: secrets.token_hex(4))
 
 
-async def retrying_log(world: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
-    """Return the call's result; while the log does not answer, ask again. Every such call may be repeated safely."""
+async def retrying_log(context: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of a call that can be repeated safely; repeat it while the log does not answer."""
     attempt = 0
     while True:
         try:
             result = await call()
         except LogUnavailable as error:
             attempt += 1
-            await pause(world, lease, "log", AMBIGUOUS, attempt, error)
+            await pause(context, lease, "log", AMBIGUOUS, attempt, error)
         else:
             if attempt:
-                resume(world, lease)
+                resume(context, lease)
             return result
 
 
-async def retrying_store(world: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
-    """Return the call's result; while the store does not answer or refuses, ask again. Raises DataError."""
-    result, _ = await answered(world, lease, call)
+async def retrying_store(context: ProtocolContext, lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of a call that can be repeated safely; repeat it until the store takes it. Raises DataError."""
+    result, _ = await answered(context, lease, call)
     return result
 
 
 async def answered(
-    world: ProtocolContext,
+    context: ProtocolContext,
     lease: Lease,
     call: Callable[[], Awaitable[T]],
     between: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[T, bool]:
-    """Return the result of a call to the store, and whether it took several attempts. Raises DataError.
+    """Return the result of a call to the store, and whether it took more than one attempt. Raises DataError.
 
     Args:
-        world: for waits and counters.
-        lease: whose partition waits meanwhile.
-        call: may be repeated safely.
+        context: for waits and counters.
+        lease: of the partition that waits meanwhile.
+        call: can be repeated safely.
         between: called before each further attempt.
     """
     attempt = 0
@@ -76,39 +76,39 @@ async def answered(
         try:
             result = await call()
         except DataError:
-            world.tally.retries["data"] += 1
+            context.metrics.retries["data"] += 1
             if attempt:
-                resume(world, lease)
+                resume(context, lease)
             raise
         except StoreError as error:
             attempt += 1
             if error.code == TOO_MANY_PARTS:
-                world.pace.refused()
+                context.insert_interval.refused()
             kind, policy = _policy(error)
-            await pause(world, lease, kind, policy, attempt, error)
+            await pause(context, lease, kind, policy, attempt, error)
             if between is not None:
                 await between()
         else:
             if attempt:
-                resume(world, lease)
+                resume(context, lease)
             return result, attempt > 0
 
 
 async def pause(
-    world: ProtocolContext, lease: Lease, kind: str, policy: Backoff, attempt: int, error: Exception
+    context: ProtocolContext, lease: Lease, kind: str, policy: Backoff, attempt: int, error: Exception
 ) -> None:
-    """Wait before the next attempt; say why, once per reason and not once per attempt."""
+    """Wait before the next attempt; log a reason once, not at each attempt."""
     reason = f"{kind}: {error}"
-    world.tally.retries[kind] += 1
-    if world.tally.paused.get(lease.position) != reason:
+    context.metrics.retries[kind] += 1
+    if context.metrics.paused.get(lease.position) != reason:
         log.warning("sink.paused partition=%s reason=%s", lease.position, reason)
-        world.tally.paused[lease.position] = reason
-    await world.clock.sleep(policy.wait(attempt, world.rng))
+        context.metrics.paused[lease.position] = reason
+    await context.clock.sleep(policy.wait(attempt, context.rng))
 
 
-def resume(world: ProtocolContext, lease: Lease) -> None:
-    """Take note that the partition moves again."""
-    if world.tally.paused.pop(lease.position, None) is not None:
+def resume(context: ProtocolContext, lease: Lease) -> None:
+    """Note that the partition goes on."""
+    if context.metrics.paused.pop(lease.position, None) is not None:
         log.info("sink.resumed partition=%s", lease.position)
 
 

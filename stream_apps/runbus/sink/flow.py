@@ -1,4 +1,4 @@
-"""One partition on its way into the store: what was read waits here, one range at a time is delivered."""
+"""Delivers what was read of one partition, one range at a time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from functools import partial
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import DeadLetterRate
 from runbus.kafka.model import Fenced
-from runbus.sink.api import FramedRecord, Gone, LostRange, OffsetRange, Route
+from runbus.sink.api import DeletedRange, FramedRecord, LostRange, OffsetRange, Route
 from runbus.sink.context import ProtocolContext, retrying_store
-from runbus.sink.group import Member
+from runbus.sink.group import GroupMember
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.protocol import complete, deliver, replay
@@ -24,22 +24,22 @@ UNCOUNTED = "announced, and rows are stored; deleted by retention before they co
 
 
 class Flow:
-    """The work of one lease, as one task.
+    """Delivers the records of one lease, as one task.
 
     Args:
-        world: what the protocol acts on.
+        context: of the protocol.
         member: to pause and resume the partition.
         lease: the ownership.
         route: the tables.
-        start: where to begin.
-        limits: of a range; two ranges of bytes are kept at most: one under way, one growing.
-        skip_lost: go on where records are gone.
+        start: the start of this owner.
+        limits: of a range; at most two ranges of bytes are kept: one is delivered, one grows.
+        skip_lost: go on if records were deleted before they were stored.
     """
 
     def __init__(
         self,
-        world: ProtocolContext,
-        member: Member,
+        context: ProtocolContext,
+        member: GroupMember,
         lease: MemberLease,
         route: Route,
         start: Opening,
@@ -47,52 +47,52 @@ class Flow:
         *,
         skip_lost: bool,
     ) -> None:
-        self._world = world
+        self._context = context
         self._member = member
         self.lease = lease
         self._route = route
         self._start = start
         self._limits = limits
         self._skip_lost = skip_lost
-        self.backlog = Backlog(limits, start.lo, start.intent.hi if start.intent else None, world.pace)
+        self.backlog = Backlog(limits, start.lo, start.intent.hi if start.intent else None, context.insert_interval)
         self.stored = start.lo
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._paused = False
         self._stopping = False
         self._pending = start.intent
-        self._poison = start.poison
-        self._rows_up_to = -1  # rows that nobody announced: see _look_ahead
-        self._owed = False  # a range was taken from the backlog that is not known to be stored
+        self._rate = start.rate
+        self._stored_up_to = -1  # last offset of the rows that were not announced
+        self._unfinished = False  # a range was taken from the backlog and is not known to be stored
         self.delivering = False
         self._under_way_ms: int | None = None
 
     def add(self, records: list[FramedRecord]) -> None:
-        """Take what was read; pause the partition when enough waits."""
-        now = self._world.clock.now()
+        """Take what was read; pause the partition if enough waits."""
+        now = self._context.clock.now()
         self.lease.read_at = now
         for record in records:
             self.backlog.add(record, now)
         if not self._paused and self.backlog.bytes > self._limits.bytes:
             self._paused = True
             self._member.pause(self.lease.position)
-        self._news.set()
+        self._changed.set()
 
     def reached(self, offset: int) -> None:
-        """Take note that the log was read up to `offset`, whether or not a record stands right before it."""
+        """Note that the log was read up to `offset`, whether or not the offset before it has a record."""
         self.backlog.reached(offset)
         self._advance()
 
     def _advance(self) -> None:
-        """Move `stored` to where the next range begins: all that can be read before it is stored.
+        """Move `stored` to the begin of the next range: everything readable before it is stored.
 
-        Never after a delivery that failed: the backlog is past its range, the store may not be.
+        Not after a failed delivery: the backlog is past its range, the store may not be.
         """
-        if not self._owed:
+        if not self._unfinished:
             self.stored = self.backlog.lo
 
     @property
     def replaying(self) -> bool:
-        """Whether the range that an owner before announced is not stored yet."""
+        """Whether the range that an earlier owner announced is not stored yet."""
         return self._pending is not None
 
     @property
@@ -103,115 +103,116 @@ class Flow:
     def stop(self) -> None:
         """Begin no further range."""
         self._stopping = True
-        self._news.set()
+        self._changed.set()
 
     async def run(self) -> None:
         """Deliver range after range until stopped. Raises Fenced, LostRange."""
         await self._report_lost()
-        await self._begin()
-        await self._look_ahead()
+        await self._commit_start()
+        await self._find_unannounced()
         while not self._stopping:
-            offsets = self.backlog.take(self._world.clock.now())
+            offsets = self.backlog.take(self._context.clock.now())
             if offsets is None:
                 await self._idle()
                 continue
-            self._relieve()
-            self._owed = self.delivering = True
+            self._resume_reading()
+            self._unfinished = self.delivering = True
             self._under_way_ms = offsets.records[0].timestamp_ms if offsets.records else None
             try:
-                self._poison = await self._store(offsets)
+                self._rate = await self._store(offsets)
             finally:
                 self.delivering = False
-            self._pending, self._owed = None, False
+            self._pending, self._unfinished = None, False
             self._advance()
 
     async def _store(self, offsets: OffsetRange) -> DeadLetterRate:
         if self._pending is not None:
-            return await replay(self._world, self.lease, self._route, offsets, self._pending)
-        return await deliver(self._world, self.lease, self._route, offsets, self._intent(offsets))
+            return await replay(self._context, self.lease, self._route, offsets, self._pending)
+        return await deliver(self._context, self.lease, self._route, offsets, self._intent(offsets))
 
     def _intent(self, offsets: OffsetRange) -> Intent:
-        salt, overlaps = self._world.new_salt(), offsets.lo <= self._rows_up_to
-        return Intent(self.lease.topic_id, offsets.hi, salt, self._poison, overlaps)
+        salt, overlaps = self._context.new_salt(), offsets.lo <= self._stored_up_to
+        return Intent(self.lease.topic_id, offsets.hi, salt, self._rate, overlaps)
 
     async def finish(self) -> None:
-        """Say that everything delivered is delivered, so that the next owner has nothing to replay."""
+        """Commit what is delivered, so that the next owner has nothing to replay."""
         if self.stored > self.lease.committed >= 0 and not self.delivering:
             with contextlib.suppress(Fenced):
-                await complete(self._world, self.lease, self.stored, self._poison)
+                await complete(self._context, self.lease, self.stored, self._rate)
 
-    def _relieve(self) -> None:
+    def _resume_reading(self) -> None:
         if self._paused and self.backlog.bytes <= self._limits.bytes // 2:
             self._paused = False
             self._member.resume(self.lease.position)
 
     async def _idle(self) -> None:
-        """Wait for news, or until the waiting records are old enough; a quiet partition is completed."""
+        """Wait for records, or until the waiting ones are old enough; complete a quiet partition."""
         due = self.backlog.due()
-        wait = self._limits.seconds if due is None else max(0.0, due - self._world.clock.now())
-        self._news.clear()
+        wait = self._limits.seconds if due is None else max(0.0, due - self._context.clock.now())
+        self._changed.clear()
         try:
-            await asyncio.wait_for(self._news.wait(), wait)
+            await asyncio.wait_for(self._changed.wait(), wait)
         except TimeoutError:
             if due is None:
                 await self.finish()
 
     async def _report_lost(self) -> None:
-        """Count and keep what retention deleted before it was stored; go on only if that is configured."""
-        if self._start.gone is None:
+        """Record what retention deleted before it was stored; go on only if that is configured."""
+        if self._start.deleted is None:
             return
         at = self.lease.position
-        lost, uncounted = await self._lost(*self._start.gone)
+        lost, uncounted = await self._split_deleted(*self._start.deleted)
         for lo, hi in lost:
-            self._world.tally.lost_records += hi - lo + 1
+            self._context.metrics.lost_records += hi - lo + 1
             log.error("sink.lost_range partition=%s first=%d last=%d: deleted before it was stored", at, lo, hi)
-            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi))
+            await self._record_lost(DeletedRange(at.topic, self.lease.topic_id, at.partition, lo, hi))
         for lo, hi in uncounted:
-            await self._keep(Gone(at.topic, self.lease.topic_id, at.partition, lo, hi, UNCOUNTED))
+            await self._record_lost(DeletedRange(at.topic, self.lease.topic_id, at.partition, lo, hi, UNCOUNTED))
         if lost and not self._skip_lost:
             raise LostRange(
                 f"{at}: offsets {lost[0][0]} to {lost[-1][1]} were deleted by retention before they were stored (kept "
                 "in lost_ranges); set RUNBUS_SINK_LOST_RANGE=continue to go on without them"
             )
 
-    async def _keep(self, gone: Gone) -> None:
-        await retrying_store(self._world, self.lease, partial(self._world.store.record_lost, gone))
+    async def _record_lost(self, deleted: DeletedRange) -> None:
+        await retrying_store(self._context, self.lease, partial(self._context.store.record_lost, deleted))
 
-    async def _lost(self, lo: int, hi: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the ranges without rows, and those with rows, of offsets that are not in the log any more.
+    async def _split_deleted(self, lo: int, hi: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Split deleted offsets into ranges without rows, which are lost, and ranges with rows.
 
-        What was announced and is stored is not lost. But a server that was killed may have kept some rows of a record
-        only (the others were in another part), and nobody can tell any more. In a topic that is written in
-        transactions a hole between rows is a marker; in `steps` it is a record of which nothing is stored.
+        Rows cannot be counted any more: a killed server may have kept some rows of a record only, if the others were
+        in another part. In a topic that is written in transactions a gap between rows is a marker; in `steps` it is a
+        record without rows.
         """
         found = await retrying_store(
-            self._world, self.lease, partial(self._world.store.rows, self._route, self.lease, lo, hi)
+            self._context, self.lease, partial(self._context.store.rows, self._route, self.lease, lo, hi)
         )
         stored = _runs(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
-        edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # ends of what is stored, and of the whole
+        edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # of the stored ranges, and of all offsets
         between = zip(edges[::2], edges[1::2], strict=True)
         return [(last + 1, first - 1) for last, first in between if last + 1 < first], stored
 
-    async def _begin(self) -> None:
-        """Commit where a group begins with a topic: what retention deletes from now on is a loss, and no beginning."""
+    async def _commit_start(self) -> None:
+        """Commit the first offset of a group in a topic: what retention deletes behind it from now on is lost."""
         if self.lease.committed < 0:
-            await complete(self._world, self.lease, self._start.lo)
+            await complete(self._context, self.lease, self._start.lo)
 
-    async def _look_ahead(self) -> None:
-        """Find rows behind what the group committed: somebody moved its offset back, or a commit was overtaken.
+    async def _find_unannounced(self) -> None:
+        """Find rows behind the committed offset: it was moved back, or an older commit overwrote a later one.
 
-        Whatever was cut out of the log then was cut at other places, so its tokens are no help: those ranges are
-        delivered by counting alone.
+        Those rows came in ranges with other bounds, so tokens do not help: their offsets are delivered by counting.
         """
         lo = self._start.lo if self._pending is None else self._pending.hi + 1
-        self._rows_up_to = await retrying_store(
-            self._world, self.lease, partial(self._world.store.newest, self._route, self.lease, lo)
+        self._stored_up_to = await retrying_store(
+            self._context, self.lease, partial(self._context.store.newest, self._route, self.lease, lo)
         )
-        if self._rows_up_to >= lo:
+        if self._stored_up_to >= lo:
             log.warning(
                 "sink.overlap partition=%s first=%d last=%d: rows are stored of offsets that the group did not commit; "
                 "each record is counted, and only what is missing is inserted",
-                *(self.lease.position, lo, self._rows_up_to),
+                self.lease.position,
+                lo,
+                self._stored_up_to,
             )
 
 

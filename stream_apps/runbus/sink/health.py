@@ -1,4 +1,4 @@
-"""Tells what a sink process shows of itself: its health and its metrics."""
+"""Reports the health and the metrics of one sink process."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from runbus.sink.lag import LagTracker
 from runbus.sink.metrics import SinkMetrics
 from runbus.sink.session import Session
 
-# As often as heartbeats are sent: that is how old a lag may be that somebody reads.
-_LOOK_S = 1.0
+# As often as heartbeats are sent, so a shown lag is at most this old.
+_ENDS_S = 1.0
 
 
 class SinkHealth:
-    """What one process shows. The process says where it is; nothing here can stop it.
+    """Reports what one process does. Nothing here can stop it.
 
     Args:
         metrics: its counters.
-        pace: of its ranges.
+        insert_interval: of its ranges.
     """
 
-    def __init__(self, metrics: SinkMetrics, pace: InsertInterval) -> None:
+    def __init__(self, metrics: SinkMetrics, insert_interval: InsertInterval) -> None:
         self._metrics = metrics
-        self._pace = pace
+        self._insert_interval = insert_interval
         self._lag = LagTracker()
         self._ends: dict[TopicPartition, int] = {}
         self._no_answer = ""
@@ -43,17 +43,17 @@ class SinkHealth:
         return {} if self.session is None else self.session.flows
 
     async def follow(self, offsets: KafkaOffsets) -> None:
-        """Ask every second how far the logs go, until cancelled; if nobody answers, what was known stays."""
+        """Ask every second for the ends of the logs, until cancelled; without an answer the last ones stay."""
         while True:
             try:
                 self._ends = await offsets.ends(list(self._flows))
                 self._no_answer = ""
             except (LogUnavailable, RunBusError) as error:
                 self._no_answer = f"Kafka: {error}"
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_ENDS_S)
 
     def health(self) -> Health:
-        """Return where the process stands now. `dropped_events` are records that retention deleted first."""
+        """Return the health now. `dropped_events` are records that retention deleted before they were stored."""
         lags = self._lag.lags(self._flows, self._ends).values()
         session, metrics = self.session, self._metrics
         return Health(
@@ -91,7 +91,7 @@ class SinkHealth:
             yield catalogue.RETRIES.now(count, reason)
         for reason, count in metrics.paused_by_reason().items():
             yield catalogue.PAUSED.now(count, reason)
-        yield catalogue.RANGE_SECONDS.now(self._pace.interval)
+        yield catalogue.RANGE_SECONDS.now(self._insert_interval.current)
         yield catalogue.PARTITIONS.now(len(self._flows))
         yield catalogue.RECOVERING.now(sum(flow.replaying for flow in self._flows.values()))
         yield catalogue.LAG_SECONDS.now(max((lag.milliseconds for lag in lags.values()), default=0) / 1000)

@@ -1,4 +1,4 @@
-"""Tells how far behind each partition of the sink is."""
+"""Computes the lag of each partition of the sink."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runbus.sink.flow import Flow
 
 
 class LagTracker:
-    """Computes lags, and remembers since when each partition is behind."""
+    """Computes lags and remembers since when each partition is behind."""
 
     def __init__(self) -> None:
         self._caught_up_ms: dict[TopicPartition, int] = {}
@@ -22,7 +22,7 @@ class LagTracker:
 
         Args:
             flows: the partitions that the process owns.
-            ends: offset up to which each log can be read; absent = not known.
+            ends: offset up to which each log can be read; absent = unknown.
         """
         now_ms = time.time_ns() // 1_000_000
         self._caught_up_ms = {at: since for at, since in self._caught_up_ms.items() if at in flows}

@@ -1,4 +1,4 @@
-"""One ownership of one partition: the fence that the group's own one is not."""
+"""Fences commits by partition, which the group itself does not."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.model import Fenced, TopicPartition
-from runbus.sink.group import Member, Topics
+from runbus.sink.group import GroupMember, TopicIdLookup
 
 
 class MemberLease:
-    """What a member holds of a partition; see api.Lease.
+    """Commits for one partition while its member owns it; see api.Lease.
 
     The broker's fence is per member, not per partition: a commit for a partition that this member gave away would be
-    taken, once the member has its new generation. So the lease has a fence of its own, and `close` waits for a commit
-    that is under way.
+    taken, once the member has its new generation. So the lease refuses commits once it is closed, and `close` waits
+    for a commit that is under way.
 
     Args:
         member: of the group.
@@ -23,12 +23,12 @@ class MemberLease:
         topics: to confirm the id.
     """
 
-    def __init__(self, member: Member, position: TopicPartition, topic_id: str, topics: Topics) -> None:
+    def __init__(self, member: GroupMember, position: TopicPartition, topic_id: str, topics: TopicIdLookup) -> None:
         self._member = member
         self._position = position
         self._topic_id = topic_id
         self._topics = topics
-        self._open = True
+        self._owned = True
         self._under_way: set[asyncio.Task[None]] = set()
         self.committed = -1
         self.read_at = 0.0  # when the newest record of this lease was read
@@ -44,13 +44,13 @@ class MemberLease:
         return self._topic_id
 
     async def commit(self, offset: int, intent: Intent) -> None:
-        """Commit synchronously, fenced; see api.Lease."""
-        if not self._open:
+        """Commit, unless the lease is closed; see api.Lease."""
+        if not self._owned:
             raise Fenced(f"{self._position} was given away")
         task = asyncio.create_task(self._commit(offset, intent))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        task.add_done_callback(_heard)
+        task.add_done_callback(_retrieve)
         await asyncio.shield(task)
 
     async def _commit(self, offset: int, intent: Intent) -> None:
@@ -58,21 +58,21 @@ class MemberLease:
         self.committed = offset
 
     async def confirm(self) -> None:
-        """Ask for the topic's id, unless somebody did since the newest record was read; see api.Lease."""
+        """Ask for the topic's id, unless it was asked for since the newest record was read; see api.Lease."""
         await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
 
     async def close(self, seconds: float) -> None:
-        """Refuse further commits; return when the one under way is answered, or after some seconds.
+        """Refuse further commits; return once those under way are answered, or after some seconds.
 
-        A commit that is answered later may be taken over one of the next owner, who then finds rows behind what is
-        committed: it counts them (flow.py), so nothing is stored twice.
+        A commit that is answered later may overwrite one of the next owner. Rows are then found behind the committed
+        offset, and counted (flow.py), so nothing is stored twice.
         """
-        self._open = False
+        self._owned = False
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=max(0.0, seconds))
 
 
-def _heard(commit: asyncio.Task[None]) -> None:
-    """Take note of an outcome that the one who asked may not wait for any more: cancelled with its flow."""
+def _retrieve(commit: asyncio.Task[None]) -> None:
+    """Retrieve the outcome of a commit whose caller was cancelled with its flow."""
     if not commit.cancelled():
         commit.exception()

@@ -1,4 +1,4 @@
-"""Kafka as the protocol's log: a consumer without a thought of its own, and a producer. Its quirks stay here."""
+"""Implements the group member and the dead-letter log on Kafka; the client's quirks stay here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runbus.kafka.next_step import NextStep, cause_of, next_step, raise_for_pers
 from runbus.kafka.threads import OneThread
 from runbus.kafka.topic_log import headers_of
 from runbus.sink.api import FramedRecord, Route
-from runbus.sink.group import Batch, Closed, Opened, Restart
+from runbus.sink.group import OnAssigned, OnRevoked, ReadBatch, Restart
 from runbus.sink.records import read, wrap
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 
 def _error(error: KafkaError) -> Exception:
-    """Return what a refused request means for the protocol. Raises RunBusError where a person has to act."""
+    """Return the protocol's error for a refused request. Raises RunBusError if a person has to act."""
     raise_for_person(error, "a commit of the sink's group")
     match next_step(error):
         case NextStep.FENCED:
@@ -39,7 +39,7 @@ def _error(error: KafkaError) -> Exception:
 
 
 def _call(request: Callable[[], T]) -> T:
-    """Make a request of the client, its errors by what the caller does next."""
+    """Make a request; raise its error as the protocol's."""
     try:
         return request()
     except KafkaException as error:
@@ -47,11 +47,11 @@ def _call(request: Callable[[], T]) -> T:
 
 
 class KafkaMember:
-    """One member of the consumer group; every call of its consumer is made by one thread. See group.Member.
+    """Reads and commits with one Kafka consumer, all of whose calls one thread makes; see group.GroupMember.
 
     Args:
         consumer: not subscribed yet.
-        routes: full topic name -> tables; they say what a value may be.
+        routes: full topic name -> tables; they tell how a value is framed.
     """
 
     def __init__(self, consumer: Consumer, routes: Mapping[str, Route]) -> None:
@@ -59,36 +59,36 @@ class KafkaMember:
         self._routes = routes
         self._thread = OneThread("runbus-sink-consumer")
 
-    async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
-        """Join the group; both callbacks run inside a poll, on the loop, while the consumer's thread waits."""
+    async def subscribe(self, topics: list[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
+        """Join the group; both callbacks run on the loop, while the consumer's thread waits inside a poll."""
 
         def assign(_: Consumer, parts: list[ClientPartition]) -> None:
-            starts = self._thread.wait(opened(_positions(parts)))
+            starts = self._thread.wait(on_assigned(_positions(parts)))
             self._consumer.incremental_assign([ClientPartition(p.topic, p.partition, at) for p, at in starts.items()])
 
-        def give(parts: list[ClientPartition], *, lost: bool) -> None:
-            self._thread.wait(closed(_positions(parts), lost))
+        def revoke(parts: list[ClientPartition], *, lost: bool) -> None:
+            self._thread.wait(on_revoked(_positions(parts), lost))
             self._consumer.incremental_unassign(parts)
 
         await self._thread.call(
             lambda: self._consumer.subscribe(
                 topics,
                 on_assign=assign,
-                on_revoke=lambda _, parts: give(parts, lost=False),
-                on_lost=lambda _, parts: give(parts, lost=True),
+                on_revoke=lambda _, parts: revoke(parts, lost=False),
+                on_lost=lambda _, parts: revoke(parts, lost=True),
             )
         )
 
-    async def read(self, limit: int, seconds: float) -> Batch:
-        """Return what arrives; see group.Member.
+    async def read(self, limit: int, seconds: float) -> ReadBatch:
+        """Return what arrives; see group.GroupMember.
 
-        Nothing in it is of an assignment that ended meanwhile: librdkafka takes such messages, and its "end of the
-        partition", out of the batch when partitions change hands inside the call.
+        If an assignment ends inside the call, librdkafka removes its messages, and its "end of the partition", from the
+        batch.
         """
         return await self._thread.call(lambda: _sorted(self._consumer.consume(limit, seconds), self._routes))
 
     async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
-        """Commit synchronously; see group.Member."""
+        """Commit; see group.GroupMember."""
         part = ClientPartition(position.topic, position.partition, offset, metadata=intent.encode())
 
         def commit() -> None:
@@ -100,15 +100,15 @@ class KafkaMember:
         await self._thread.call(commit)
 
     def pause(self, position: TopicPartition) -> None:
-        """Stop fetching a partition; polling goes on, so the session stays alive."""
+        """Stop fetching a partition; see group.GroupMember."""
         self._thread.post(lambda: self._consumer.pause([ClientPartition(*position)]))
 
     def resume(self, position: TopicPartition) -> None:
-        """Fetch it again, from behind the last record that was read."""
+        """Fetch it again; see group.GroupMember."""
         self._thread.post(lambda: self._consumer.resume([ClientPartition(*position)]))
 
     async def close(self) -> None:
-        """Leave the group; `closed` is called for what is still owned."""
+        """Leave the group; see group.GroupMember."""
         try:
             await self._thread.call(self._consumer.close)
         finally:
@@ -120,11 +120,11 @@ def _positions(parts: Iterable[ClientPartition]) -> list[TopicPartition]:
 
 
 class KafkaLog:
-    """What the sink writes to the log.
+    """Writes dead letters to the log; see api.Log.
 
     Args:
-        new_producer: makes an idempotent one, and another where a producer is of no use any more.
-        dead_letters: full name of their topic.
+        new_producer: returns an idempotent producer; called again if one gave up.
+        dead_letters: full topic name.
     """
 
     def __init__(self, new_producer: Callable[[], Producer], dead_letters: str) -> None:
@@ -134,7 +134,7 @@ class KafkaLog:
         self._thread = OneThread("runbus-sink-producer")
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter and wait for the log; see api.Log. One that the topic does not take is shortened."""
+        """Append a dead letter, shortened if it is too large for the topic; see api.Log."""
         error = await self._append(letter.key, letter.record.value, letter.headers)
         if error is not None and error.code() in _TOO_LARGE:
             value, headers = shortened(letter.record.value or b"", letter.headers)
@@ -144,13 +144,13 @@ class KafkaLog:
             raise LogUnavailable(f"dead letter {letter.key}: {error.str()}")
 
     def _renew_after(self, error: KafkaError) -> None:
-        """Take another producer where this one will refuse whatever it is given: it gave up, and says so each time."""
+        """Take a new producer if this one gave up: it would refuse every record."""
         if next_step(error) in (NextStep.NEW_CLIENT, NextStep.FENCED):
             log.warning("sink.new_producer: %s", error.str())
             self._producer = self._new_producer()
 
     async def _append(self, key: str, value: bytes | None, headers: Headers) -> KafkaError | None:
-        """Append to the dead letters; return None once the log has it, else why not."""
+        """Append to the dead letters; return None once the log has it, else the error."""
         outcome: list[KafkaError | None] = []
 
         def send() -> None:
@@ -174,20 +174,20 @@ class KafkaLog:
         return outcome[0]
 
     async def close(self, seconds: float) -> None:
-        """Give what was sent that long to arrive."""
+        """Wait that long for records under way, and end."""
         await self._thread.call(lambda: self._producer.flush(seconds))
         self._thread.end()
 
 
-def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> Batch:
-    batch = Batch()
+def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> ReadBatch:
+    batch = ReadBatch()
     for message in messages:
         error = message.error()
         at = TopicPartition(str(message.topic()), int(message.partition() or 0))
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             batch.reached[at] = int(message.offset() or 0)
         elif error is not None:
-            _heed(error, at.topic)
+            _raise_or_log(error, at.topic)
         else:
             batch.records.setdefault(at, []).append(_record(at, message, routes[at.topic]))
     return batch
@@ -201,8 +201,8 @@ def _record(at: TopicPartition, message: Message, route: Route) -> FramedRecord:
     return read(offset, key, value, timestamp_ms, batched=route.batched)
 
 
-def _heed(error: KafkaError, topic: str) -> None:
-    """Raise what a read's error means, or log it. What was read with it is read again by the next membership."""
+def _raise_or_log(error: KafkaError, topic: str) -> None:
+    """Raise a read's error as the session's, or log it. The next membership reads the same records again."""
     match error.code():
         case KafkaError._AUTO_OFFSET_RESET | KafkaError.OFFSET_OUT_OF_RANGE:
             raise Restart(f"an offset is not in the log any more: {error.str()}")
@@ -212,7 +212,7 @@ def _heed(error: KafkaError, topic: str) -> None:
     match next_step(error):
         case NextStep.NEW_CLIENT:
             raise Restart(error.str())
-        case NextStep.FENCED if error.fatal():  # else the client joins again by itself, and the callback tells
+        case NextStep.FENCED if error.fatal():  # else the client joins again by itself
             raise Restart(error.str())
     log.warning("sink.kafka %s", error.str())
 

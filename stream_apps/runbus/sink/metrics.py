@@ -1,4 +1,4 @@
-"""What a sink did, counted where it happens; the heartbeat shows it."""
+"""Counts what a sink process does; its heartbeat and its metrics show it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from runbus.kafka.model import TopicPartition
 from runbus.probes import Durations
 
-# A person has to act; other pauses end by themselves, and the lag says how long they take.
+# A person has to act. Other pauses end by themselves; the lag says how long they take.
 ALARMS = ("configuration", "poison", "refused", "unknown")
-# These end by themselves; the metric has all reasons at all times, so that none vanishes with its last partition.
+# The metric has all reasons at all times, so that none vanishes with its last partition.
 REASONS = ("ambiguous", "capacity", "log", "registry", *ALARMS)
 
 
 @dataclass(slots=True)
 class SinkMetrics:
-    """Counters of one process. All are cumulative, except `paused`: why a partition does not move now.
+    """Counters of one process. All are cumulative, except `paused`: partition -> reason.
 
     `events` are steps, and the records of the topics that hold one event a record; `steps` are those of `steps`.
     """
@@ -40,11 +40,11 @@ class SinkMetrics:
     paused: dict[TopicPartition, str] = field(default_factory=dict)
 
     def alarms(self) -> dict[str, str]:
-        """Return partition -> reason for those that wait for a person."""
+        """Return partition -> reason of the partitions that wait for a person."""
         return {str(at): why for at, why in self.paused.items() if _kind(why) in ALARMS}
 
     def paused_by_reason(self) -> Counter[str]:
-        """Return how many partitions wait, by the kind of reason."""
+        """Return the number of paused partitions by kind of reason."""
         found = Counter(dict.fromkeys(REASONS, 0))
         found.update(_kind(why) for why in self.paused.values())
         return found

@@ -1,4 +1,4 @@
-"""Where a new owner of a partition starts: pure, from what the group committed and what the log still has."""
+"""Decides where a new owner of a partition starts, from what the group committed and what the log still has."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from runbus.kafka.model import LogShrank
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a partition is taken over.
+    """The start of a new owner in a partition.
 
     Attributes:
         lo: first offset that is not known to be stored; names the pending range.
-        read_from: where reading starts.
+        read_from: first offset to read.
         intent: the pending range to replay, or None.
-        gone: offsets (first, last) that are not in the log any more, or None.
-        poison: what the records before `lo` were like.
+        deleted: offsets (first, last) that are not in the log any more, or None.
+        rate: of dead letters among the records before `lo`.
         known: whether `lo` is what the group committed for this topic.
     """
 
     lo: int
     read_from: int
     intent: Intent | None = None
-    gone: tuple[int, int] | None = None
-    poison: DeadLetterRate = NONE_YET
+    deleted: tuple[int, int] | None = None
+    rate: DeadLetterRate = NONE_YET
     known: bool = True
 
 
 def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> Opening:
-    """Return where to start.
+    """Return the start of a new owner.
 
     Args:
-        committed: of the group, or None where it never committed.
+        committed: of the group, or None if it never committed.
         topic_id: of the topic now.
         low, high: first offset of the log, and the one after its last.
 
     Raises:
-        LogShrank: nothing here can be right; a person has to decide.
+        LogShrank: the log ends before the committed offset; a person has to decide.
     """
     if committed is None or (committed.intent is not None and committed.intent.topic_id != topic_id):
-        return Opening(low, low, known=False)  # a new group, or a new topic under an old name: everything that is there
+        return Opening(low, low, known=False)  # a new group, or a new topic under an old name: read everything
     offset, intent = committed
     if offset > high:
         raise LogShrank(
@@ -50,9 +50,9 @@ def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> 
             "re-created while another tool committed; reset the group's offset once you know which"
         )
     pending = intent if intent is not None and intent.pending else None
-    poison = intent.poison if intent is not None else NONE_YET
+    rate = intent.rate if intent is not None else NONE_YET
     if low <= offset:
-        return Opening(offset, offset, pending, None, poison)
+        return Opening(offset, offset, pending, None, rate)
     if pending is not None and low <= pending.hi:
-        return Opening(offset, low, pending, (offset, low - 1), poison)
-    return Opening(low, low, None, (offset, low - 1), poison, known=False)
+        return Opening(offset, low, pending, (offset, low - 1), rate)
+    return Opening(low, low, None, (offset, low - 1), rate, known=False)

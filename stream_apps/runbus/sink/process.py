@@ -1,4 +1,4 @@
-"""The sink as a process: all wiring is here."""
+"""Builds the sink process: all its wiring is here."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from runbus.sink.store import ClickHouseStore
 from runbus.sink.topics import TopicIds
 
 log = logging.getLogger(__name__)
-# Closing each of two clients. Nothing that was promised waits for them any more (a dead letter is acknowledged before
-# its range is committed). A broker that is away costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to
-# leave the group (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
+# For closing each of two clients. Nothing depends on it (a dead letter is acknowledged before its range is committed).
+# If the broker is away, an end costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to leave the group
+# (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
 _CLOSE_S = 3.0
 
 
 class WallClock:
-    """Real time."""
+    """Tells and waits for real time."""
 
     def now(self) -> float:
-        """Return monotonic seconds; they run on while the process is stopped."""
+        """Return monotonic seconds; they go on while the process is stopped."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -54,7 +54,7 @@ class WallClock:
 
 
 class CodecSchemas:
-    """Schemas of the package at once, those of a registry from a thread."""
+    """Finds schemas: those of the package at once, those of a registry in a thread."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -67,7 +67,7 @@ class CodecSchemas:
 
 
 def sink_process(sources: Sources) -> ProcessSpec:
-    """Return the sink for the host. Raises ConfigError naming the variable and the bad value."""
+    """Return the process for its host. Raises ConfigError naming the variable and the bad value."""
     settings, codec = SinkSettings.load(sources), codec_of(sources)
     return ProcessSpec(
         kind=KIND,
@@ -76,7 +76,7 @@ def sink_process(sources: Sources) -> ProcessSpec:
         needs=Needs("sink", settings.group),
         topics=tuple(settings.kafka.topic_prefix + route.topic for route in ROUTES),
         new_component=lambda name: Sink(settings, codec, name),
-        watched=(),  # its session looks: a lease belongs to one topic, so only that topic's partitions start anew
+        watched=(),  # its session does: it knows the topic id of each partition
         credential_files=(*settings.kafka.credential_files, *settings.clickhouse.credential_files),
     )
 
@@ -87,7 +87,7 @@ class Sink:
     Args:
         settings: of the process.
         codec: of the values.
-        component_id: its name.
+        component_id: in heartbeats and logs.
     """
 
     def __init__(self, settings: SinkSettings, codec: Codec, component_id: str) -> None:
@@ -95,11 +95,11 @@ class Sink:
         self._codec = codec
         self._component_id = component_id
         self._metrics = SinkMetrics()
-        self._pace = InsertInterval(settings.limits.seconds, settings.limits.most_seconds)
-        self._health = SinkHealth(self._metrics, self._pace)
+        self._insert_interval = InsertInterval(settings.limits.seconds, settings.limits.most_seconds)
+        self._health = SinkHealth(self._metrics, self._insert_interval)
 
     def health(self) -> Health:
-        """Return where it stands now."""
+        """Return its health now."""
         return self._health.health()
 
     def metrics(self) -> Iterable[Sample]:
@@ -107,20 +107,20 @@ class Sink:
         return self._health.samples()
 
     async def run(self, start: Start) -> None:
-        """Store until stopped. Raises RunBusError where a person has to act (tables, a lost range)."""
+        """Store until stopped. Raises RunBusError if a person has to act (tables, a lost range)."""
         settings, health = self._settings, self._health
-        async with contextlib.AsyncExitStack() as opened:
+        async with contextlib.AsyncExitStack() as resources:
             offsets = KafkaOffsets(start.admin, new_reader(settings.kafka, settings.group))
-            opened.push_async_callback(offsets.close, _CLOSE_S)
+            resources.push_async_callback(offsets.close, _CLOSE_S)
             kafka_log = KafkaLog(lambda: new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
-            opened.push_async_callback(kafka_log.close, _CLOSE_S)
-            opened.callback(asyncio.create_task(health.follow(offsets)).cancel)
+            resources.push_async_callback(kafka_log.close, _CLOSE_S)
+            resources.callback(asyncio.create_task(health.follow(offsets)).cancel)
             health.waits_for = "ClickHouse"
             client = await open_store(settings, start.stop)
             if client is None:
                 return
             health.waits_for = ""
-            opened.callback(client.close)
+            resources.callback(client.close)
             store = ClickHouseStore(client, settings.group, settings.parallel_inserts)
             await self._store(start, kafka_log, store, offsets)
 
@@ -131,7 +131,9 @@ class Sink:
         routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
         clock = WallClock()
         schemas = CodecSchemas(self._codec)
-        context = ProtocolContext(kafka_log, store, schemas, clock, metrics, settings.poison, self._pace)
+        context = ProtocolContext(
+            kafka_log, store, schemas, clock, metrics, settings.dead_letter_limits, self._insert_interval
+        )
         log.info("sink.started group=%s protocol=%s as %s", settings.group, protocol, self._component_id)
 
         def new_session() -> Session:

@@ -1,13 +1,12 @@
-"""The promise: every range of the log is stored once, whoever dies when.
+"""Stores every range of the log exactly once, whichever process dies at whichever moment.
 
-`deliver` is the protocol as numbered steps. It knows a lease, a log, a store and a clock (api.py) and nothing else, so
-it can be stopped at every `await` and a later owner can be started: tests do exactly that.
+`deliver` is the protocol as numbered steps. It uses api.py only, so tests stop it at every `await` and start a later
+owner.
 
 Why it holds. The intent is committed before the insert, under the group's fence, so a range [lo, hi] is fixed for
-every owner there will ever be: an owner that dies leaves it, the next one repeats it. Repeating is safe because the
-deduplication token names the range, and enough because an answer that may come from the token's log alone is never
-believed: rows are counted. What is missing goes in under `token#number`, and the number is in the intent, so two owners
-cannot repair under two names.
+every later owner: if one dies, the next repeats the range. Repeating is safe because the deduplication token names the
+range. It is enough because an answer that may come from the log of tokens alone is never believed: rows are counted.
+Missing rows are inserted under `token#number`; the number is in the intent, so two owners never repair under two names.
 """
 
 from __future__ import annotations
@@ -28,82 +27,82 @@ from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.sink import values
 from runbus.sink.api import KIND, FramedRecord, Lease, OffsetRange, Route
+from runbus.sink.backoff import CAPACITY, STUCK
 from runbus.sink.container import Container, Framed
 from runbus.sink.context import ProtocolContext, answered, pause, resume, retrying_log
-from runbus.sink.retry import CAPACITY, STUCK
 from runbus.sink.schema_group import SchemaGroup
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# An intent older than this is committed again before an attempt: an owner that was stopped or cut off for longer than a
-# session finds out here that it is fenced, while the store still remembers the range's token. And what it learned since
-# (a schema) it does not act on: its successor may have made a dead letter of the record, and a person may have retried
-# that (docs/decisions/0009). So it is shorter than any session: brokers allow 6 s and more.
+# An intent older than this is committed again before an attempt. So an owner that was stopped or cut off for longer
+# than a session is fenced while the store still remembers the range's token, and does not act on what it learned since
+# (a schema): its successor may have made a dead letter of the record, and a person may have retried that
+# (docs/decisions/0009). It is shorter than any session: brokers allow 6 s and more.
 FENCE_S = 5.0
 
 
-class _TooMuch(Exception):
-    """Too many values cannot be stored."""
+class _TooManyDeadLetters(Exception):
+    """The dead-letter rate is past a limit."""
 
 
 async def deliver(
-    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
+    context: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
 ) -> DeadLetterRate:
     """Announce one range and store it exactly once.
 
-    A normal return promises: every record of [lo, hi] is in the target table once, or is a dead letter that the log
-    has. It does not promise that the log knows: the next intent (or `complete`) says so.
+    On return every record of [lo, hi] is in the target table once, or is a dead letter in the log. That the range is
+    done is committed by the next intent, or by `complete`.
 
     Args:
-        world: what it acts on.
+        context: the log, the store and the limits.
         lease: the ownership.
         route: the tables.
         offsets: the range.
-        intent: what to announce of it.
+        intent: to announce.
 
     Returns:
-        What the records up to `hi` are like; the next intent carries it.
+        The dead-letter rate up to `hi`; the next intent carries it.
 
     Raises:
-        Fenced: the partition is not ours any more.
+        Fenced: the partition has another owner.
     """
-    delivery = _Delivery(world, lease, route, offsets, intent)
+    delivery = _Delivery(context, lease, route, offsets, intent)
     await delivery.confirm()  # 1. the records are of the topic whose id will be in the token
     await delivery.announce()  # 2. the fenced intent; it also completes the range before
-    return await delivery.finish(doubtful=intent.overlaps)  # 3. and 4.
+    return await delivery.finish(maybe_stored=intent.overlaps)  # 3. and 4.
 
 
 async def replay(
-    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
+    context: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, intent: Intent
 ) -> DeadLetterRate:
-    """Store the range that an earlier owner announced: the steps of `deliver` behind its announcement.
+    """Store exactly the range that an earlier owner announced: the steps of `deliver` behind the announcement.
 
-    The range is exactly what `intent` says. Returns and raises like `deliver`.
+    Returns and raises like `deliver`.
     """
-    world.tally.replays += 1
-    return await _Delivery(world, lease, route, offsets, intent).finish(doubtful=True)
+    context.metrics.replays += 1
+    return await _Delivery(context, lease, route, offsets, intent).finish(maybe_stored=True)
 
 
-async def complete(world: ProtocolContext, lease: Lease, offset: int, poison: DeadLetterRate = NONE_YET) -> None:
-    """Commit `offset` with nothing pending: what a partition says when it is idle or given away. Raises Fenced."""
-    await _commit(world, lease, offset, Intent(lease.topic_id, poison=poison))
+async def complete(context: ProtocolContext, lease: Lease, offset: int, rate: DeadLetterRate = NONE_YET) -> None:
+    """Commit `offset` with nothing pending, for a partition that is idle or given away. Raises Fenced."""
+    await _commit(context, lease, offset, Intent(lease.topic_id, rate=rate))
 
 
-async def _commit(world: ProtocolContext, lease: Lease, offset: int, intent: Intent) -> None:
+async def _commit(context: ProtocolContext, lease: Lease, offset: int, intent: Intent) -> None:
     async def commit() -> None:
-        began = world.clock.now()
+        began = context.clock.now()
         await lease.commit(offset, intent)
-        world.tally.commits.observe(world.clock.now() - began)
+        context.metrics.commits.observe(context.clock.now() - began)
 
-    await retrying_log(world, lease, commit)
+    await retrying_log(context, lease, commit)
 
 
 @dataclass(slots=True)
 class _Delivery:
-    """One range on its way."""
+    """Delivers one range."""
 
-    world: ProtocolContext
+    context: ProtocolContext
     lease: Lease
     route: Route
     offsets: OffsetRange
@@ -112,60 +111,61 @@ class _Delivery:
 
     @property
     def token(self) -> str:
-        """Names this announcement for ever; with the topic's id, because a re-created topic uses its offsets again."""
+        """Name of this announcement; with the topic's id, because a re-created topic uses its offsets again."""
         at = self.lease.position
         return f"{self.lease.topic_id}:{at.partition}:{self.offsets.lo}-{self.offsets.hi}:{self.intent.salt}"
 
     async def confirm(self) -> None:
-        await retrying_log(self.world, self.lease, self.lease.confirm)
+        await retrying_log(self.context, self.lease, self.lease.confirm)
 
     async def announce(self) -> None:
-        began = self.world.clock.now()  # not when the answer was seen: that may be much later
-        await _commit(self.world, self.lease, self.offsets.lo, self.intent)
+        began = self.context.clock.now()  # before the request: the answer may be seen much later
+        await _commit(self.context, self.lease, self.offsets.lo, self.intent)
         self.announced_at = began
 
-    async def finish(self, *, doubtful: bool) -> DeadLetterRate:
-        """Do the steps behind the announcement, and count the range; return what its records are like."""
-        letters, poison = await self.settle(doubtful=doubtful)  # 3. each record that can be stored is stored, once
-        await self.dead_letter(letters)  # 4. the others are dead letters, in the log before any commit passes them
-        tally, steps = self.world.tally, self.offsets.steps
-        tally.ranges += 1
-        tally.records += len(self.offsets.records)
-        tally.events += steps
-        tally.steps += steps if self.route.batched else 0
-        return poison
+    async def finish(self, *, maybe_stored: bool) -> DeadLetterRate:
+        """Do the steps behind the announcement; return the dead-letter rate up to `hi`."""
+        letters, rate = await self.store_all(maybe_stored=maybe_stored)  # 3. store each record that can be, once
+        await self.dead_letter(letters)  # 4. log the others before any commit passes them
+        metrics, steps = self.context.metrics, self.offsets.steps
+        metrics.ranges += 1
+        metrics.records += len(self.offsets.records)
+        metrics.events += steps
+        metrics.steps += steps if self.route.batched else 0
+        return rate
 
-    async def settle(self, *, doubtful: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
-        """Store what can be stored; return the rest, and what the records up to `hi` are like.
+    async def store_all(self, *, maybe_stored: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
+        """Store what can be stored; return the dead letters, and their rate up to `hi`.
 
-        Where too much cannot be stored it waits, and tries all of it again: what was stored is counted first, and what
-        was mended meanwhile (a schema that the registry knows now) is no dead letter any more.
+        If the rate is past a limit it waits and tries everything again: stored rows are counted first, and a record
+        that became readable (the registry knows its schema now) is no dead letter any more.
         """
         attempt = 0
         while True:
-            letters = await self._place(doubtful=doubtful or attempt > 0)
+            letters = await self._store_groups(maybe_stored=maybe_stored or attempt > 0)
             bad = {letter.record.offset for letter in letters}
             read = [record.offset for record in self.offsets.records]
-            poison, broken = self.intent.poison.after(read, bad, self.world.poison)
+            rate, broken = self.intent.rate.after(read, bad, self.context.limits)
             if not broken:
                 break
             attempt += 1
-            await pause(self.world, self.lease, "poison", STUCK, attempt, _TooMuch(f"{broken}: {letters[-1].error}"))
+            error = _TooManyDeadLetters(f"{broken}: {letters[-1].error}")
+            await pause(self.context, self.lease, "poison", STUCK, attempt, error)
             await self._refresh()
-        resume(self.world, self.lease)
-        return letters, poison
+        resume(self.context, self.lease)
+        return letters, rate
 
-    async def _place(self, *, doubtful: bool) -> list[DeadLetter]:
+    async def _store_groups(self, *, maybe_stored: bool) -> list[DeadLetter]:
         groups, letters = await self._sort()
         for group in groups:
-            letters += await self._store(group, doubtful=doubtful)
+            letters += await self._store_group(group, maybe_stored=maybe_stored)
         return letters
 
     async def _sort(self) -> tuple[list[SchemaGroup], list[DeadLetter]]:
-        """Return the records by what their framing names, and the ones that nobody can read.
+        """Return the records by writer schema, and dead letters of those without one.
 
-        A group's token depends on nothing but the range, so that every owner sends the same records under it, also one
-        that knows more schemas: the first schema that the range names has the range's own token.
+        A group's token depends on the range only, so every owner sends the same records under it, also one that knows
+        more schemas: the first schema that the range names has the range's own token.
         """
         writers: dict[SchemaRef, AvroSchema] = {}
         records: dict[SchemaRef, list[FramedRecord]] = {}
@@ -187,73 +187,73 @@ class _Delivery:
         return self.token if ref == first else f"{self.token}/{ref}"
 
     async def _writer(self, record: FramedRecord) -> tuple[SchemaRef, AvroSchema]:
-        """Return what the record's framing names, and that schema. Raises InvalidValue, UnknownSchema."""
+        """Return the reference of a record's schema, and the schema. Raises InvalidValue, UnknownSchema."""
         ref = values.named(record)
         writer = await self._resolve(ref)
         values.expect(self.route, writer)
         return ref, writer
 
     async def _resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the schema; waits while no registry can be asked. Raises UnknownSchema, InvalidValue."""
+        """Return a schema; wait while the registry does not answer. Raises UnknownSchema, InvalidValue."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                writer = await self.world.schemas.resolve(ref)
+                writer = await self.context.schemas.resolve(ref)
             except RegistryUnavailable as error:
-                await pause(self.world, self.lease, "registry", CAPACITY, attempt, error)
+                await pause(self.context, self.lease, "registry", CAPACITY, attempt, error)
             except RegistryMissing as error:
-                # the settings are wrong, not the value: it waits until a sink that has a registry takes over
-                await pause(self.world, self.lease, "configuration", STUCK, attempt, error)
+                # the settings are wrong, not the value: wait until a sink that has a registry takes over
+                await pause(self.context, self.lease, "configuration", STUCK, attempt, error)
             else:
                 if attempt > 1:
-                    resume(self.world, self.lease)
+                    resume(self.context, self.lease)
                 return writer
 
-    async def _store(self, group: SchemaGroup, *, doubtful: bool) -> list[DeadLetter]:
-        """Insert a group and see to it that it is there. Returns what turned out to be unstorable.
+    async def _store_group(self, group: SchemaGroup, *, maybe_stored: bool) -> list[DeadLetter]:
+        """Insert a group and make sure that its rows are there. Returns dead letters of what cannot be stored.
 
-        1. Where rows may be there already, count: this makes a replay independent of how long the store remembers
-        tokens. 2. Insert; no answer, or "not now": wait, and send the same token again. 3. Where the answer proves
-        nothing, because the token was ever sent before: count, and repair.
+        1. If rows may be stored already, count: so a replay does not depend on how long the store remembers tokens.
+        2. Insert; without an answer, or refused for now, wait and send the same token again. 3. If the token may have
+        been sent before, the answer proves nothing: count, and repair.
         """
         letters: list[DeadLetter] = []
-        if doubtful:
-            group, missing, letters = await self._incomplete(group)
+        if maybe_stored:
+            group, missing, letters = await self._find_missing(group)
             if not missing:
                 return letters
         if not self.intent.overlaps:
-            group, refused, several = await self._land(group)
+            group, refused, repeated = await self._insert_group(group)
             letters += refused
-            doubtful |= several
-        return letters + (await self._verify(group) if doubtful else [])
+            maybe_stored |= repeated
+        return letters + (await self._verify(group) if maybe_stored else [])
 
-    async def _land(self, group: SchemaGroup) -> tuple[SchemaGroup, list[DeadLetter], bool]:
-        """Insert a group under its token. Returns what is left of it, the rest, and if it took several attempts."""
+    async def _insert_group(self, group: SchemaGroup) -> tuple[SchemaGroup, list[DeadLetter], bool]:
+        """Insert a group under its token. Returns what was inserted, dead letters, and if the token was repeated."""
         letters: list[DeadLetter] = []
-        several = False
+        repeated = False
         while group.records:
             try:
-                several |= await self._insert(group)
-                self.world.tally.inserted_steps += group.steps if self.route.batched else 0
+                repeated |= await self._insert(group)
+                self.context.metrics.inserted_steps += group.steps if self.route.batched else 0
                 break
             except DataError as error:
-                several = True
+                repeated = True
                 group, refused = await self._isolate(group, error)
                 letters += refused
-        if not several:
-            self.world.pace.accepted()
-        return group, letters, several
+        if not repeated:
+            self.context.insert_interval.accepted()
+        return group, letters, repeated
 
     async def _insert(self, group: SchemaGroup, part: tuple[AvroSchema, Iterable[Framed]] | None = None) -> bool:
-        """Insert until acknowledged. Returns whether the acknowledgement is in doubt (it took several attempts).
+        """Insert until acknowledged. Returns whether it took several attempts, so that the answer proves nothing.
 
         An insert that takes the store longer than we wait is never acknowledged, however often it is sent. So behind
-        an attempt without an answer rows are counted first: it is over, too, once all its records are whole.
+        an attempt without an answer rows are counted first: the insert is over, too, once all its records are whole.
 
         Args:
-            group: whose token it is.
-            part: what to insert of it, and the schema of that; None = all of it.
+            group: names the token.
+            part: values to insert and their schema; None = all of the group.
         """
         writer, framed = part or (group.writer, group.framed())
         container = Container(writer, self.lease.topic_id, self.lease.position.partition, framed)
@@ -261,62 +261,61 @@ class _Delivery:
 
         async def insert() -> None:
             nonlocal unanswered
-            if unanswered and await self._has(group):
+            if unanswered and await self._is_stored(group):
                 return
-            began = self.world.clock.now()
+            began = self.context.clock.now()
             try:
-                await self.world.store.insert(self.route.landing, container, group.token)
+                await self.context.store.insert(self.route.landing, container, group.token)
             except Ambiguous:
                 unanswered = True
                 raise
-            self.world.tally.inserts.observe(self.world.clock.now() - began)
+            self.context.metrics.inserts.observe(self.context.clock.now() - began)
 
         await self._refresh()
-        return (await self._ask(insert))[1]
+        return (await self._call_store(insert))[1]
 
-    async def _has(self, group: SchemaGroup) -> bool:
-        """Return whether every row of a group is stored; a record that does not say how many it has is not."""
+    async def _is_stored(self, group: SchemaGroup) -> bool:
+        """Return whether every row of a group is stored; False if a record does not say how many it has."""
         try:
             expected = {record.offset: values.rows(self.route, record, group.writer) for record in group.records}
         except InvalidValue:
             return False
-        stored = await self._count()
+        stored = await self._stored_rows()
         return all(stored.get(offset, 0) >= rows for offset, rows in expected.items())
 
-    async def _count(self) -> dict[int, int]:
-        """Return offset -> stored rows, of the range."""
-        return (
-            await self._ask(partial(self.world.store.rows, self.route, self.lease, self.offsets.lo, self.offsets.hi))
-        )[0]
+    async def _stored_rows(self) -> dict[int, int]:
+        """Return offset -> stored rows, for the range."""
+        lo, hi = self.offsets.lo, self.offsets.hi
+        return (await self._call_store(partial(self.context.store.rows, self.route, self.lease, lo, hi)))[0]
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """Call the store until answered; an intent that has grown old meanwhile is committed again."""
-        return await answered(self.world, self.lease, call, self._refresh)
+    async def _call_store(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+        """Call the store until answered; between attempts an old intent is committed again."""
+        return await answered(self.context, self.lease, call, self._refresh)
 
     async def _refresh(self) -> None:
-        if self.world.clock.now() - self.announced_at > FENCE_S:
+        if self.context.clock.now() - self.announced_at > FENCE_S:
             await self.announce()
 
     async def _isolate(self, group: SchemaGroup, error: DataError) -> tuple[SchemaGroup, list[DeadLetter]]:
-        """Return the group without the records that do not decode, and these.
+        """Return the group without the records that do not decode, and dead letters of these.
 
-        Where every one of them decodes, the store's complaint is not about the data as the wire format defines it:
-        nothing may be skipped, so the partition waits and asks again.
+        If all of them decode, the store's error is not about the data as the wire format defines it: nothing may be
+        skipped, so the partition waits and tries again.
         """
         bad = await group.undecodable(self.route)
         if not bad:
             log.error(
                 "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.position, group.token, error
             )
-            await pause(self.world, self.lease, "refused", STUCK, 5, error)
+            await pause(self.context, self.lease, "refused", STUCK, 5, error)
         return group.without(bad), self._letters(group, bad)
 
-    async def _incomplete(self, group: SchemaGroup) -> tuple[SchemaGroup, dict[int, int], list[DeadLetter]]:
+    async def _find_missing(self, group: SchemaGroup) -> tuple[SchemaGroup, dict[int, int], list[DeadLetter]]:
         """Count the stored rows of a group.
 
         Returns:
-            The group without the records that do not say how many rows they make; offset -> rows that are stored, for
-            each record of it that is not complete; the other records.
+            The group without the records that do not say how many rows they have; offset -> stored rows of each
+            incomplete record; dead letters of the records that were taken out.
         """
         expected: dict[int, int] = {}
         bad: dict[int, InvalidValue] = {}
@@ -325,29 +324,35 @@ class _Delivery:
                 expected[record.offset] = values.rows(self.route, record, group.writer)
             except InvalidValue as error:
                 bad[record.offset] = error
-        stored = await self._count()
-        self.world.tally.verified += 1
+        stored = await self._stored_rows()
+        self.context.metrics.verified += 1
         missing = {offset: stored.get(offset, 0) for offset, rows in expected.items() if stored.get(offset, 0) < rows}
         return group.without(bad), missing, self._letters(group, bad)
 
     async def _verify(self, group: SchemaGroup) -> list[DeadLetter]:
-        """Count the rows of each offset; insert what is missing, until nothing is. Returns what cannot be stored."""
+        """Count the rows of each offset and insert the missing ones, until none is. Returns dead letters."""
         repairs, letters = 0, list[DeadLetter]()
         why = "not stored before" if self.intent.overlaps else "acknowledged, but not stored"
         while True:
-            group, missing, refused = await self._incomplete(group)
+            group, missing, refused = await self._find_missing(group)
             letters += refused
             if not missing:
                 return letters
-            if repairs:  # the repair itself was acknowledged and is not there: it needs another, agreed, name
+            if (
+                repairs
+            ):  # the repair was acknowledged and is not there: it needs another number, which is committed first
                 self.intent = self.intent.again()
                 await self.announce()
             repairs += 1
             log.warning(
                 "sink.repair partition=%s token=%s repair=%d records=%d: %s",
-                *(self.lease.position, group.token, self.intent.repair, len(missing), why),
+                self.lease.position,
+                group.token,
+                self.intent.repair,
+                len(missing),
+                why,
             )
-            self.world.tally.repairs += 1
+            self.context.metrics.repairs += 1
             try:
                 await self._repair(group, missing)
             except DataError as error:
@@ -359,17 +364,17 @@ class _Delivery:
         whole = group.part(token, [offset for offset, stored in missing.items() if not stored])
         if whole.records:
             await self._insert(whole)
-            self.world.tally.repaired_rows += whole.steps
+            self.context.metrics.repaired_rows += whole.steps
         for offset, stored in missing.items():
             if stored:
                 await self._complete_record(group.part(f"{token}/{offset}", [offset]))
 
     async def _complete_record(self, group: SchemaGroup) -> None:
-        """Insert the steps of a record, the only one of its group, of which only some are stored."""
+        """Insert the missing steps of the only record of a group."""
         (record,) = group.records
-        present, _ = await self._ask(partial(self.world.store.sequence, self.route, self.lease, record.offset))
+        present, _ = await self._call_store(partial(self.context.store.sequence, self.route, self.lease, record.offset))
         await self._insert(group, values.missing(self.route, record, group.writer, present))
-        self.world.tally.repaired_rows += record.steps - len(present)
+        self.context.metrics.repaired_rows += record.steps - len(present)
 
     def _letters(self, group: SchemaGroup, bad: Mapping[int, InvalidValue]) -> list[DeadLetter]:
         return [self._letter(record, bad[record.offset]) for record in group.records if record.offset in bad]
@@ -380,10 +385,10 @@ class _Delivery:
         return DeadLetter(KIND, source, record.unframed, str(error), record.schema_id)
 
     async def dead_letter(self, letters: list[DeadLetter]) -> None:
-        """Write the dead letters to the log. From there they are stored like every other record."""
+        """Append dead letters to the log. From there they are stored like every other record."""
         for letter in letters:
             log.error(
                 "sink.dead_letter partition=%s offset=%d: %s", self.lease.position, letter.record.offset, letter.error
             )
-            await retrying_log(self.world, self.lease, partial(self.world.log.dead_letter, letter))
-        self.world.tally.dead_letters += len(letters)
+            await retrying_log(self.context, self.lease, partial(self.context.log.dead_letter, letter))
+        self.context.metrics.dead_letters += len(letters)

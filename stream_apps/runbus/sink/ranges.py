@@ -1,7 +1,7 @@
 """Cuts the records of a partition into ranges: up to a number of steps, of bytes, of seconds, of schemas.
 
-A range may hold several writer schemas, each an insert of its own under the one intent: where recorders of two versions
-write to one partition by turns, cutting at each change would make every record a commit and an insert.
+A range may hold several writer schemas, each an insert of its own under the one intent: if recorders of two
+versions write to one partition in turn, a cut at each change would make every record a commit and an insert.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from runbus.sink.insert_interval import InsertInterval
 
 #: below ClickHouse's max_insert_block_size (1,048,449): the landing's rows stay one block
 MAX_RECORDS = 500_000
-#: Inserts behind one intent. Versions that write at the same time are few; more names are mostly no schemas at all.
+#: Inserts behind one intent. Few versions write at the same time; more names are mostly no schemas at all.
 MAX_SCHEMAS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RangeLimits:
-    """A range closes when one of these is reached; `seconds` to `most_seconds` is its pace (pace.py)."""
+    """A range closes when one of these is reached; `seconds` to `most_seconds` is its insert interval."""
 
     steps: int = 250_000
     bytes: int = 16 * 1024 * 1024
@@ -44,26 +44,26 @@ class _Open:
         self.count += 1
         self.steps += record.steps
         self.bytes += record.size
-        if record.ref is not None and record.ref is not self.newest:  # mostly it is the one before
+        if record.ref is not None and record.ref is not self.newest:  # mostly the same as before
             self.newest = record.ref
             self.schemas.add(record.ref)
 
 
 class Backlog:
-    """Records of one partition that were read and not taken yet, in order of offset, cut into ranges as they come.
+    """Holds the records of one partition that were read and are in no range yet, and cuts them into ranges.
 
     Args:
         limits: when a range is full.
         lo: the next offset to store.
-        pending: last offset of a range that an owner before announced: the first range is exactly [lo, pending].
-        pace: how long a range grows; shared by all partitions of a process. Default: the limits' own.
+        pending: last offset of a range that an earlier owner announced: the first range is exactly [lo, pending].
+        insert_interval: how long a range grows; shared by all partitions of a process. Default: the limits' own.
     """
 
     def __init__(
-        self, limits: RangeLimits, lo: int, pending: int | None = None, pace: InsertInterval | None = None
+        self, limits: RangeLimits, lo: int, pending: int | None = None, insert_interval: InsertInterval | None = None
     ) -> None:
         self._limits = limits
-        self._pace = pace or InsertInterval(limits.seconds, limits.most_seconds)
+        self._insert_interval = insert_interval or InsertInterval(limits.seconds, limits.most_seconds)
         self._taken_at = -math.inf
         self._pending = pending
         self._records: deque[tuple[FramedRecord, float]] = deque()
@@ -77,7 +77,7 @@ class Backlog:
         return len(self._records)
 
     def reached(self, offset: int) -> None:
-        """Take note that everything below `offset` was read that can be read.
+        """Note that everything readable below `offset` was read.
 
         Offsets of transaction markers and of aborted records are never delivered, so the last record alone does not
         say how far the log was read.
@@ -87,13 +87,13 @@ class Backlog:
             self._skip_unreadable()
 
     def _skip_unreadable(self) -> None:
-        """Where nothing waits, the next range begins at the next offset that may hold a record."""
+        """Let the next range begin at the next offset that may hold a record, if nothing waits."""
         if not self._records:
             self.lo = self.next_offset
 
     @property
     def oldest_ms(self) -> int | None:
-        """Timestamp of the oldest record that waits."""
+        """Timestamp of the oldest waiting record."""
         return self._records[0][0].timestamp_ms if self._records else None
 
     def add(self, record: FramedRecord, now: float) -> bool:
@@ -124,13 +124,13 @@ class Backlog:
         return self._take(count)
 
     def due(self) -> float | None:
-        """Return when `take` will have something even if nothing more is read; None = nothing waits."""
+        """Return the time at which `take` has a range even if nothing more is read; None = nothing waits."""
         if self._pending is not None or not self._records:
             return None
-        return self._pace.due(self._records[0][1], self._taken_at)
+        return self._insert_interval.due(self._records[0][1], self._taken_at)
 
     def _ends_before(self, record: FramedRecord) -> bool:
-        if self._pending is not None and not self._closed:  # it ends where it was announced to end, whatever the limits
+        if self._pending is not None and not self._closed:  # announced: its end is fixed, whatever the limits
             return record.offset > self._pending
         part = self._open
         if not part.count:
@@ -143,7 +143,7 @@ class Backlog:
         return full or (len(part.schemas) >= MAX_SCHEMAS and record.ref is not None and record.ref not in part.schemas)
 
     def _take_pending(self, hi: int) -> OffsetRange | None:
-        """Compaction may have removed `hi` itself; then what comes behind it shows that the range was read."""
+        """Return the announced range once all of it was read. Compaction may have removed `hi` itself."""
         if self.next_offset <= hi:
             return None
         self._pending = None

@@ -1,8 +1,7 @@
-"""Makes the sink's records of what was read: the framing of a value is taken apart here, once; nothing is decoded.
+"""Makes the sink's records of what was read: splits a value's framing once, and decodes nothing.
 
-Records of `dead-letters` hold any bytes, so each is wrapped into an Avro record as it is read. From there on the route
-is one like the others: container, protocol and counting need to know nothing. Whatever another program may have written
-can be wrapped, so a dead letter never becomes a dead letter itself.
+Records of `dead-letters` hold any bytes, so each is wrapped into an Avro record as it is read. Container, protocol and
+counting then treat its route like the others. Any bytes can be wrapped, so a dead letter never becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.walk import number
 from runbus.sink.api import FramedRecord
 
-#: what a record costs in memory besides its key and value
+#: memory of a record besides its key and value
 RECORD_BYTES = 200
 _REF = Fingerprint(schema(DeadLetterRow.SCHEMA).fingerprint)
 
 
 def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> FramedRecord:
-    """Return a record of the log with what its framing says; decodes nothing."""
+    """Return a record of the log and what its framing says; decodes nothing."""
     found = framing(value)
     size = len(value or b"") + len(key or b"") + RECORD_BYTES
     if found is None or value is None:
@@ -34,9 +33,9 @@ def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int,
 
 
 def peek_count(value: bytes, start: int) -> int:
-    """Return `count` of a StepBatch value by skipping the four fields before it; 1 where that makes no sense.
+    """Return `count` of a StepBatch value by skipping the four fields before it; 1 if that fails.
 
-    The header's order is part of the wire format. A liar only makes a range shorter or longer, never wrong.
+    The header's order is part of the wire format. A wrong count makes a range shorter or longer, never wrong.
     """
     try:
         at = start
@@ -63,8 +62,8 @@ def wrap(
     """Return a record of the topic `dead-letters` as a DeadLetter.
 
     Args:
-        at: where it is.
-        offset: where it is.
+        at: its partition.
+        offset: its offset.
         value, headers, key, timestamp_ms: of the record.
     """
     row = DeadLetterRow.of(position_key(*at, offset), key, value, headers, timestamp_ms)

@@ -1,4 +1,4 @@
-"""Which topic goes to which tables: all of them by the same mechanism."""
+"""Lists the tables of each stored topic."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from runbus.sink.api import Route
 
 ROUTES: tuple[Route, ...] = tuple(
     Route(
-        *(t.topic, t.schema, t.landing, t.table),
-        batched=t.schema == StepBatch.__name__,
-        wrapped=t.schema == DeadLetterRow.SCHEMA,
+        stored.topic,
+        stored.schema,
+        stored.landing,
+        stored.table,
+        batched=stored.schema == StepBatch.__name__,
+        wrapped=stored.schema == DeadLetterRow.SCHEMA,
     )
-    for t in STORED_TOPICS
+    for stored in STORED_TOPICS
 )

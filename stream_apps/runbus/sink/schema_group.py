@@ -1,4 +1,4 @@
-"""Holds the records of a range that one insert takes: those of one writer schema."""
+"""Holds the records of a range that are one insert: those of one writer schema."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class SchemaGroup:
         return SchemaGroup(self.writer, token, tuple(record for record in self.records if record.offset in offsets))
 
     def framed(self) -> Iterator[Framed]:
-        """Yield its values as a container takes them."""
+        """Return its values as a container takes them."""
         return ((record.offset, record.value or b"", record.start) for record in self.records)
 
     async def undecodable(self, route: Route) -> dict[int, InvalidValue]:
-        """Return offset -> why, for each record that does not decode; lets others run between records."""
+        """Return offset -> error of each record that does not decode; lets other tasks run between records."""
         bad: dict[int, InvalidValue] = {}
         for record in self.records:
             try:

@@ -1,4 +1,4 @@
-"""What the sink is told: the RUNBUS_SINK_* settings, read once."""
+"""Reads the settings of a sink process, RUNBUS_SINK_* among them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runbus.sink.ranges import RangeLimits
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """One sink process. Fields are described in runbus.config.catalogue."""
+    """Settings of one sink process, described in runbus.config.catalogue."""
 
     kafka: KafkaSettings
     clickhouse: ClickHouseSettings
@@ -25,7 +25,7 @@ class SinkSettings:
     instance_id: str = of(c.SINK_INSTANCE_ID)
     session_seconds: float = of(c.SINK_SESSION_SECONDS)
     limits: RangeLimits = field(default_factory=RangeLimits)
-    poison: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     parallel_inserts: int = of(c.SINK_PARALLEL_INSERTS)
     insert_seconds: int = of(c.SINK_INSERT_SECONDS)
     skip_lost: bool = False
@@ -35,7 +35,7 @@ class SinkSettings:
 
     @property
     def membership(self) -> Membership:
-        """Who it is in its group."""
+        """Its name and protocol in the group."""
         return Membership(self.group, self.group_protocol, self.instance_id, self.session_seconds)
 
     @classmethod
@@ -48,7 +48,6 @@ class SinkSettings:
             seconds=sources.get(c.SINK_RANGE_SECONDS),
             most_seconds=sources.get(c.SINK_RANGE_SECONDS_MAX),
         )
-        poison = DeadLetterLimits(run=sources.get(c.SINK_DEAD_LETTER_RUN), share=sources.get(c.SINK_DEAD_LETTER_SHARE))
         return load(
             cls,
             sources,
@@ -56,6 +55,8 @@ class SinkSettings:
             clickhouse=ClickHouseSettings.load(sources),
             group=sources.get(c.SINK_GROUP) or f"{kafka.topic_prefix}sink",
             limits=limits,
-            poison=poison,
+            dead_letter_limits=DeadLetterLimits(
+                run=sources.get(c.SINK_DEAD_LETTER_RUN), share=sources.get(c.SINK_DEAD_LETTER_SHARE)
+            ),
             skip_lost=sources.get(c.SINK_LOST_RANGE) == "continue",
         )

@@ -1,4 +1,4 @@
-"""What must be true of ClickHouse before the sink reads a record, one clear sentence where it is not."""
+"""Opens the store: waits for ClickHouse and checks its tables before the sink reads a record."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class NotExactlyOnce(RunBusError):
 
 
 async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | None:
-    """Return a client once ClickHouse answers and its tables drop repeated inserts; None where stopped meanwhile.
+    """Return a client once ClickHouse answers and its tables drop repeated inserts; None if stopped meanwhile.
 
     Raises:
         NotExactlyOnce: wrong user, no database, no tables, or tables without deduplication.
     """
-    where = settings.clickhouse
+    server = settings.clickhouse
 
     def say(error: StoreError) -> None:
-        log.warning("sink.waiting for ClickHouse at %s: %s", where.url, error.text)
+        log.warning("sink.waiting for ClickHouse at %s: %s", server.url, error.text)
 
     try:
         return await ask_until_answered(
@@ -42,7 +42,7 @@ async def open_store(settings: SinkSettings, stop: asyncio.Event) -> Client | No
             Patience[StoreError]((Ambiguous, Capacity, Unknown), say),
         )
     except Configuration as error:
-        raise NotExactlyOnce(f"ClickHouse at {where.url}, database {where.database}: {error}") from error
+        raise NotExactlyOnce(f"ClickHouse at {server.url}, database {server.database}: {error}") from error
 
 
 def _open(settings: SinkSettings) -> Client:

@@ -1,11 +1,11 @@
-"""ClickHouse as the protocol's store: clickhouse-connect over HTTP, each request in a thread."""
+"""Implements the protocol's store on ClickHouse: clickhouse-connect over HTTP, each request in a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -14,7 +14,7 @@ from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
 from runbus.clickhouse.tables import LOST_RANGES
 from runbus.kafka.threads import in_thread
-from runbus.sink.api import Gone, Route, Source
+from runbus.sink.api import DeletedRange, PartitionIdentity, Route
 from runbus.sink.container import Container
 
 T = TypeVar("T")
@@ -23,75 +23,86 @@ _WHERE = (
     "AND kafka_offset BETWEEN {lo:Int64} AND {hi:Int64}"
 )
 _LAST_OFFSET = 2**63 - 1
+_LOST_COLUMNS = (
+    "topic",
+    "topic_id",
+    "partition",
+    "first_offset",
+    "last_offset",
+    "consumer_group",
+    "reason",
+    "detected_at",
+)
 # Counting after a write must see it on every replica (ignored by a single server).
 _READ = {"select_sequential_consistency": "1"}
 
 
 class ClickHouseStore:
-    """The tables of one database. Safe for many tasks of one event loop.
+    """Inserts into the tables of one database and counts their rows; safe for many tasks of one event loop.
 
     Args:
         client: connected; used by several threads at once.
         group: the consumer group, for `lost_ranges`.
-        parallel: inserts, and questions, at the same time; more partitions than that wait for each other, because a
-            server that is asked by all of them at once refuses.
+        parallel: inserts, and queries, at the same time; further partitions wait, because a server refuses too many at
+            once.
     """
 
     def __init__(self, client: Client, group: str, parallel: int = 4) -> None:
         self._client = client
         self._group = group
         self._inserts = asyncio.Semaphore(parallel)
-        self._questions = asyncio.Semaphore(parallel)
+        self._queries = asyncio.Semaphore(parallel)
 
     async def insert(self, table: str, container: Container, token: str) -> None:
         """Insert one container as one block; see api.Store."""
         settings = insert_settings(self._client, token)
 
         def insert() -> None:
-            # Pieces, not bytes: the driver sends bytes a second time by itself after a lost connection, and that hidden
-            # second attempt could be acknowledged from the token's log without the rows being there.
-            # (Any iterable will do, whatever the driver's types say.)
+            # Pieces, not bytes: after a lost connection the driver sends bytes again by itself, and this hidden second
+            # attempt could be acknowledged from the log of tokens without the rows. (The driver takes any iterable.)
             acknowledged(self._client.raw_insert(table, insert_block=container, fmt="Avro", settings=settings))  # type: ignore[arg-type]
 
         async with self._inserts:
             await self._call(insert)
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
-        found = await self._query(query, lease, lo, hi)
+        found = await self._query(query, partition, lo, hi)
         return {int(offset): int(count) for offset, count in found}
 
-    async def newest(self, route: Route, lease: Source, lo: int) -> int:
+    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         query = f"SELECT if(count() = 0, -1, max(kafka_offset)) FROM {route.target} {_WHERE}"  # noqa: S608
-        return int((await self._query(query, lease, lo, _LAST_OFFSET))[0][0])
+        return int((await self._query(query, partition, lo, _LAST_OFFSET))[0][0])
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         query = f"SELECT seq FROM {route.target} {_WHERE}"  # noqa: S608 - the name is a constant of the package
-        return {int(row[0]) for row in await self._query(query, lease, offset, offset)}
+        return {int(row[0]) for row in await self._query(query, partition, offset, offset)}
 
-    async def record_lost(self, gone: Gone) -> None:
-        """Insert into `lost_ranges`: its key is the position, so a second row of one loss merges away."""
-        row = [gone.topic, gone.topic_id, gone.partition, gone.lo, gone.hi, self._group, gone.reason, _now_us()]
-        columns = (
-            *("topic", "topic_id", "partition", "first_offset", "last_offset"),
-            *("consumer_group", "reason", "detected_at"),
-        )
-        await self._insert_rows(LOST_RANGES, [row], columns)
-
-    async def _insert_rows(self, table: str, rows: list[list[object]], columns: Sequence[str]) -> None:
+    async def record_lost(self, deleted: DeletedRange) -> None:
+        """Insert into `lost_ranges`: its key is the position, so the same row again merges away."""
+        row = [
+            deleted.topic,
+            deleted.topic_id,
+            deleted.partition,
+            deleted.lo,
+            deleted.hi,
+            self._group,
+            deleted.reason,
+            _now_us(),
+        ]
         settings = {"async_insert": "0"}
         await self._call(
-            lambda: acknowledged(self._client.insert(table, rows, column_names=columns, settings=settings))
+            lambda: acknowledged(self._client.insert(LOST_RANGES, [row], column_names=_LOST_COLUMNS, settings=settings))
         )
 
-    async def _query(self, query: str, lease: Source, lo: int, hi: int) -> list[list[int]]:
-        parameters = {"topic_id": lease.topic_id, "partition": lease.position.partition, "lo": lo, "hi": hi}
-        # JSON, because it says how many rows it has: to the driver an empty answer of anybody is "no rows", and rows
-        # that are believed to be missing are inserted again.
-        async with self._questions:
+    async def _query(self, query: str, partition: PartitionIdentity, lo: int, hi: int) -> list[list[int]]:
+        parameters = {"topic_id": partition.topic_id, "partition": partition.position.partition, "lo": lo, "hi": hi}
+        # JSON, because it says how many rows it has: to the driver an empty answer is "no rows", whoever gives it, and
+        # rows that seem to be missing are inserted again.
+        async with self._queries:
             return await self._call(
                 lambda: _numbers(
                     self._client.raw_query(query, parameters=parameters, settings=_READ, fmt="JSONCompact")
@@ -107,7 +118,7 @@ class ClickHouseStore:
 
 
 def _numbers(answer: bytes) -> list[list[int]]:
-    """Return the rows of a whole JSONCompact answer. Raises Configuration where it is none."""
+    """Return the rows of a whole JSONCompact answer. Raises Configuration if it is not one."""
     try:
         found = json.loads(answer)
         rows = [[int(number) for number in row] for row in found["data"]]

@@ -1,4 +1,4 @@
-"""Which topic stands behind a name now: Kafka's own ids."""
+"""Looks up Kafka's ids of topics, and remembers them for what was read before the answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from runbus.sink.api import Clock
 
 
 class TopicIds:
-    """Ids of some topics, asked for at most once for everything that was read before the question; see group.Topics.
+    """Looks up topic ids, once for everything that was read before; see group.TopicIdLookup.
 
     Args:
-        ask: returns name -> id; a missing topic is absent. Raises LogUnavailable.
+        ask: returns name -> id; absent = no such topic. Raises LogUnavailable.
         clock: monotonic.
     """
 
@@ -25,7 +25,7 @@ class TopicIds:
         self._lock = asyncio.Lock()
 
     async def ids(self, since: float) -> dict[str, str]:
-        """Return name -> id, asked not before `since`; a missing topic is absent. Raises LogUnavailable."""
+        """Return name -> id, asked not before `since`; absent = no such topic. Raises LogUnavailable."""
         async with self._lock:
             if self._asked_at < since:
                 now = self._clock.now()

@@ -1,6 +1,6 @@
-"""Reads what a value says about itself: how many rows it makes, if it can be stored at all, which rows are missing.
+"""Decodes values to tell how many rows they make, whether they can be stored, and which rows are missing.
 
-Everything here decodes; the normal path never comes here.
+The normal path never decodes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 
 
 def named(record: FramedRecord) -> SchemaRef:
-    """Return the schema that the record's framing names. Raises InvalidValue where it has none."""
+    """Return the schema that the record's framing names. Raises InvalidValue if it has none."""
     if record.ref is None:
         raise unframed(record.value)
     return record.ref
@@ -58,7 +58,7 @@ def event(route: Route, record: FramedRecord, writer: AvroSchema) -> Event | Dea
 def missing(
     route: Route, record: FramedRecord, writer: AvroSchema, present: set[int]
 ) -> tuple[AvroSchema, list[Framed]]:
-    """Return what to insert, and its schema, so that the record is there of which the rows `present` (seq) are."""
+    """Return a schema and values to insert so that a record is complete of which the rows `present` (seq) are there."""
     if not present:
         return writer, [(record.offset, record.value or b"", record.start)]
     return schema(route.schema), [(record.offset, piece, 0) for piece in without(record, writer, present)]

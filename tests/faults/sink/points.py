@@ -80,10 +80,10 @@ POINTS: dict[str, Point] = {
     "mending": Point(ClickHouseStore, "insert", "during", _repairs),
     "repaired": Point(ClickHouseStore, "insert", "after", _repairs),
     # inside the callbacks of a rebalance: partitions come, partitions go
-    "assigning": Point(None, "opened", "before", _some),
-    "assigned": Point(None, "opened", "after", _some),
-    "revoking": Point(None, "closed", "before", _some),
-    "revoked": Point(None, "closed", "after", _some),
+    "assigning": Point(None, "on_assigned", "before", _some),
+    "assigned": Point(None, "on_assigned", "after", _some),
+    "revoking": Point(None, "on_revoked", "before", _some),
+    "revoked": Point(None, "on_revoked", "after", _some),
 }
 #: those that a sink comes to by itself while steps flow
 ANYTIME = ("announcing", "announced", "sending", "inserting", "stored", "assigning", "assigned")
@@ -128,8 +128,8 @@ def arm(name: str, nth: int, by: signal.Signals) -> None:
         return
     subscribe = KafkaMember.subscribe
 
-    async def subscribing(self: KafkaMember, topics: list[str], opened: Call, closed: Call) -> None:
-        calls = {"opened": opened, "closed": closed}
+    async def subscribing(self: KafkaMember, topics: list[str], on_assigned: Call, on_revoked: Call) -> None:
+        calls = {"on_assigned": on_assigned, "on_revoked": on_revoked}
         calls[point.name] = trigger.wrap(calls[point.name], method=False)
         await subscribe(self, topics, **calls)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from runbus.audit.ranges import Verdict
-from runbus.audit.sweep import PIECE, Finding, RangeAudit
+from runbus.audit.range_audit import PIECE, Finding, RangeAudit
+from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic

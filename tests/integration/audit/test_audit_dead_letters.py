@@ -2,9 +2,9 @@
 
 import pytest
 
-from runbus.audit.ranges import Verdict
-from runbus.audit.report import StreamSums
-from runbus.audit.run import audit
+from runbus.audit.reconciliation import StreamSums
+from runbus.audit.stream_audit import audit
+from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.tables import STEPS
 from runbus.kafka.topics import stream_key
 from tests.integration.audit.scene import AuditSetup

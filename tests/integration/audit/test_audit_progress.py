@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runbus.audit.run import audit
-from runbus.audit.sweep import RangeAudit
+from runbus.audit.range_audit import RangeAudit
+from runbus.audit.stream_audit import audit
 from runbus.clickhouse.tables import STEPS
 from runbus.config.progress import Unit
 from tests.integration.audit.scene import AuditSetup

@@ -23,7 +23,7 @@ from runbus.config.secret import Secret
 from runbus.kafka.model import TopicPartition
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, new_password
 from runbus.local.ports import free_port
-from runbus.sink.api import Gone, Lease
+from runbus.sink.api import DeletedRange, Lease
 from runbus.sink.memory import MemoryLog
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
@@ -133,7 +133,7 @@ def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouse
             await kept.rows(route, lease, 0, 99)
             await kept.newest(route, lease, 0)
         assert await kept.sequence(ROUTES[0], lease, 50) == {0, 1, 2}
-        await kept.record_lost(Gone("steps", "topic-1", 0, 1, 2, "retention"))
+        await kept.record_lost(DeletedRange("steps", "topic-1", 0, 1, 2, "retention"))
 
     asyncio.run(store())
     refused(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbus.audit.run import audit
+from runbus.audit.stream_audit import audit
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.migrate import migrate

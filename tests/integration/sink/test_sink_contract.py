@@ -14,7 +14,7 @@ from runbus.kafka.model import TopicPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import SchemaRef
-from runbus.sink.api import FramedRecord, Gone, Lease, Store
+from runbus.sink.api import DeletedRange, FramedRecord, Lease, Store
 from runbus.sink.container import Container
 from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
 from runbus.sink.records import wrap
@@ -122,7 +122,7 @@ def test_losses_can_be_said_twice(use: Use, lease: Lease) -> None:
 
     async def work(store: Store) -> None:
         for _ in range(2):
-            await store.record_lost(Gone("steps", lease.topic_id, 2, 5, 9))
+            await store.record_lost(DeletedRange("steps", lease.topic_id, 2, 5, 9))
 
     use(work)
 

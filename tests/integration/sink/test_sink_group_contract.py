@@ -18,7 +18,7 @@ from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
 from runbus.kafka.settings import KafkaSettings, Membership
 from runbus.sink.api import FramedRecord
-from runbus.sink.group import Batch, Member, Offsets, Restart
+from runbus.sink.group import GroupMember, GroupOffsets, ReadBatch, Restart
 from runbus.sink.log import KafkaMember
 from runbus.sink.memory import ManualClock, MemoryGroup, MemoryLog, MemoryMember
 from runbus.sink.routes import ROUTES
@@ -31,9 +31,9 @@ class GroupSetup:
     """A topic with one group; `topic` is its full name."""
 
     topic: str
-    offsets: Offsets
+    offsets: GroupOffsets
 
-    def member(self) -> Member:
+    def member(self) -> GroupMember:
         """Return a new member."""
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class MemoryGroupSetup(GroupSetup):
         self.group = MemoryGroup(self.log, {self.topic: PARTITIONS})
         self.offsets = _MemoryOffsets(self.log)
 
-    def member(self) -> Member:
+    def member(self) -> GroupMember:
         """Return a new member."""
         return MemoryMember(self.group, ManualClock())
 
@@ -88,7 +88,7 @@ class KafkaGroupSetup(GroupSetup):
         self._admin = admin_client(kafka)
         self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._membership.group))
 
-    def member(self) -> Member:
+    def member(self) -> GroupMember:
         """Return a new member."""
         return KafkaMember(new_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
 
@@ -136,7 +136,7 @@ class Part:
 
         await self.member.subscribe([self.world.topic], opened, closed)
 
-    async def turn(self) -> Batch:
+    async def turn(self) -> ReadBatch:
         """Read once."""
         batch = await self.member.read(500, 0.05)
         for position, records in batch.records.items():

@@ -1,4 +1,4 @@
-"""Which letters may be retried: a table of what the letter says, what exists, and where the sink stands."""
+"""Decides which letters may be retried, by the letter, the topics and the committed offset."""
 
 import pytest
 
@@ -11,7 +11,7 @@ AT = TopicPartition("p.steps", 1)
 LETTER = LetterOrigin("p.steps", "id-1", 1, 10)
 
 
-def gate(committed: Committed | None, topic_id: str | None = "id-1") -> RetryEligibility:
+def eligibility(committed: Committed | None, topic_id: str | None = "id-1") -> RetryEligibility:
     """Return a gate for topics with the prefix `p.`."""
     ids = {} if topic_id is None else {"p.steps": topic_id}
     return RetryEligibility({f"p.{route.topic}": route for route in ROUTES}, ids, {AT: committed})
@@ -27,7 +27,7 @@ def gate(committed: Committed | None, topic_id: str | None = "id-1") -> RetryEli
 )
 def test_a_letter_that_the_sink_has_passed_may_be_retried(committed: Committed) -> None:
     """The committed offset is the next one to be inserted: the letter's is below it."""
-    assert gate(committed).obstacle(LETTER) == ""
+    assert eligibility(committed).obstacle(LETTER) == ""
 
 
 @pytest.mark.parametrize(
@@ -40,28 +40,28 @@ def test_a_letter_that_the_sink_has_passed_may_be_retried(committed: Committed) 
     ],
 )
 def test_a_letter_that_the_sink_may_still_store_has_to_wait(committed: Committed | None, stands: str) -> None:
-    """It says where the sink stands and what to wait for."""
-    said = gate(committed).obstacle(LETTER)
+    """It says what the sink has committed and what to wait for."""
+    said = eligibility(committed).obstacle(LETTER)
     assert stands in said
     assert "run until it is past offset 10, then retry" in said
 
 
 def test_the_topic_must_be_the_one_of_the_letter() -> None:
-    """A position in a topic that is gone, or was created again, says nothing about where the sink stands now."""
+    """A position in a topic that is gone, or was created again, does not tell what the sink has committed now."""
     passed = Committed(11, Intent("id-2"))
-    assert "p.steps is gone" in gate(passed, None).obstacle(LETTER)
-    assert "created again (id-1 in the letter, id-2 now)" in gate(passed, "id-2").obstacle(LETTER)
-    assert "no id in the letter" in gate(passed, "id-2").obstacle(LetterOrigin("p.steps", "", 1, 10))
+    assert "p.steps is gone" in eligibility(passed, None).obstacle(LETTER)
+    assert "created again (id-1 in the letter, id-2 now)" in eligibility(passed, "id-2").obstacle(LETTER)
+    assert "no id in the letter" in eligibility(passed, "id-2").obstacle(LetterOrigin("p.steps", "", 1, 10))
 
 
 @pytest.mark.parametrize("topic", ["steps", "p.live-metrics", "p.dead-letters", "other"])
 def test_only_stored_topics_have_tables(topic: str) -> None:
-    """What no table holds cannot be stored; a prefix that is not ours is told."""
-    said = gate(None).obstacle(LetterOrigin(topic, "id-1", 1, 10))
+    """A topic without a table cannot be stored; the reason names the prefix."""
+    said = eligibility(None).obstacle(LetterOrigin(topic, "id-1", 1, 10))
     assert f"{topic} is not one that is stored" in said
     assert "RUNBUS_TOPIC_PREFIX" in said
 
 
 def test_what_was_never_in_the_log_has_no_place() -> None:
     """A step that a recorder could not send has no offset."""
-    assert "never in the log" in gate(None).obstacle(LetterOrigin("p.steps", "", -1, -1))
+    assert "never in the log" in eligibility(None).obstacle(LetterOrigin("p.steps", "", -1, -1))

@@ -1,4 +1,4 @@
-"""The sink's side of a retry: an owner that lost its partition does not act on what it learned since."""
+"""An owner that lost its partition does not act on what it learned since, so a retry stays exact."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from runbus.sink.dead_letters.eligibility import LetterOrigin, RetryEligibility
 from runbus.sink.dead_letters.retry import RetryContext, store_again
 from runbus.sink.memory import LocalSchemas
 from runbus.sink.protocol import FENCE_S
-from tests.unit.dead_letters.rig import batch
-from tests.unit.sink.rig import AT, STEPS, SinkSetup, first_delivery
+from tests.unit.dead_letters.retry_setup import batch
+from tests.unit.sink.sink_setup import AT, STEPS, SinkSetup, first_delivery
 
 SESSION_S = 10.0
 
@@ -63,7 +63,7 @@ class StoppedLease:
 
 
 class LearningSchemas(LocalSchemas):
-    """The package's schemas, and from some moment on schema id 7; `pause` stops whoever asks for an id."""
+    """The package's schemas, and from some moment on schema id 7; `pause` stops the caller that asks for an id."""
 
     def __init__(self, knows: list[bool], pause: Pause | None = None) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class LearningSchemas(LocalSchemas):
 
 
 def values() -> list[bytes | None]:
-    """Return three records of two steps; the one in the middle names a schema that nobody knows yet."""
+    """Return three records of two steps; the one in the middle names a schema that is not known yet."""
     bodies = [encode(batch(first, 2)) for first in (0, 2, 4)]
     first, last = (Codec().frame("steps", schema("StepBatch"), body) for body in (bodies[0], bodies[2]))
     return [first, CONFLUENT_MARK + (7).to_bytes(4, "big") + bodies[1], last]
@@ -93,34 +93,34 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
     """It is stopped; its successor makes a dead letter; the schema is learned; a retry stores it; then it goes on."""
 
     async def scene() -> None:
-        rig, knows, pause = SinkSetup(values()), list[bool](), Pause()
-        rig.schemas = LearningSchemas(knows)
-        world, lease = rig.world(), rig.log.lease(AT)
-        offsets = OffsetRange(0, 2, tuple(rig.log.records[AT]))
+        setup, knows, pause = SinkSetup(values()), list[bool](), Pause()
+        setup.schemas = LearningSchemas(knows)
+        context, lease = setup.context(), setup.log.lease(AT)
+        offsets = OffsetRange(0, 2, tuple(setup.log.records[AT]))
         stopped: Lease = lease
         if where == "behind its announcement":
             stopped = StoppedLease(lease, pause)
         else:
-            world.schemas = LearningSchemas(knows, pause)
-        old = asyncio.create_task(first_delivery(world, stopped, STEPS, offsets))
+            context.schemas = LearningSchemas(knows, pause)
+        old = asyncio.create_task(first_delivery(context, stopped, STEPS, offsets))
         await pause.reached.wait()
-        rig.clock.seconds += SESSION_S
-        await rig.sink(rig.world())
-        assert [letter.record.offset for letter in rig.log.dead_letters] == [1]
+        setup.clock.seconds += SESSION_S
+        await setup.sink(setup.context())
+        assert [letter.record.offset for letter in setup.log.dead_letters] == [1]
 
         knows.append(True)
         origin = LetterOrigin("steps", "id-1", AT.partition, 1)
-        assert RetryEligibility({"steps": STEPS}, rig.log.topic_ids, rig.log.committed).obstacle(origin) == ""
-        context = RetryContext(rig.store, rig.schemas, rig.clock)
-        assert await store_again(context, STEPS, origin, rig.log.records[AT][1])
+        assert RetryEligibility({"steps": STEPS}, setup.log.topic_ids, setup.log.committed).obstacle(origin) == ""
+        context = RetryContext(setup.store, setup.schemas, setup.clock)
+        assert await store_again(context, STEPS, origin, setup.log.records[AT][1])
         pause.awake.set()
         with pytest.raises(Fenced):
             await old
-        assert rig.stored() == dict.fromkeys(range(6), 1)
+        assert setup.stored() == dict.fromkeys(range(6), 1)
 
     asyncio.run(scene())
 
 
 def test_an_intent_is_old_before_a_session_can_end() -> None:
-    """Brokers refuse sessions below 6 s, unless they are told otherwise."""
+    """Brokers refuse sessions below 6 s, unless configured otherwise."""
     assert FENCE_S < 6.0 < SESSION_S

@@ -1,10 +1,10 @@
-"""What a person sees of a value: bytes, text, and what it says of itself."""
+"""Shows a value to a person: bytes, text, and its decoded fields."""
 
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.sink.dead_letters.preview import as_text, decoded, hexdump
-from tests.unit.dead_letters.rig import RUNS, STEPS, value
+from tests.unit.dead_letters.retry_setup import RUNS, STEPS, value
 
 
 def test_bytes_are_shown_sixteen_a_line() -> None:

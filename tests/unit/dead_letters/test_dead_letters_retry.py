@@ -16,8 +16,8 @@ from runbus.sink.dead_letters.eligibility import LetterOrigin
 from runbus.sink.dead_letters.retry import store_again, token
 from runbus.sink.memory import LocalSchemas, Script, no_faults
 from runbus.sink.records import read
-from tests.unit.dead_letters.rig import AT, EXACT, RUNS, STEPS, RetrySetup, Stopping, value
-from tests.unit.sink.rig import Crash
+from tests.unit.dead_letters.retry_setup import AT, EXACT, RUNS, STEPS, RetrySetup, Stopping, value
+from tests.unit.sink.sink_setup import Crash
 
 
 class Learning:
@@ -52,21 +52,21 @@ def crash_at(moment_number: int) -> Script:
 
 def test_a_record_is_stored_once_and_at_its_place() -> None:
     """The first retry stores it under the first name; the second sees that it is there."""
-    rig = RetrySetup()
-    assert rig.retry()
-    assert not rig.retry()
-    assert rig.stored() == EXACT
-    assert rig.tokens() == ["id-1:3:7#retry-1"] == [token(AT, 7, 1)]
+    setup = RetrySetup()
+    assert setup.retry()
+    assert not setup.retry()
+    assert setup.stored() == EXACT
+    assert setup.tokens() == ["id-1:3:7#retry-1"] == [token(AT, 7, 1)]
 
 
 def test_an_event_is_stored_too() -> None:
     """A topic with one event a record is repaired like the steps."""
     event = RunEvent(run_id="r", agent_id="a", attempt=1, kind="STARTED", sent_at=1, started_at=1)
     record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
-    rig, at = RetrySetup(), LetterOrigin("runs", "id-2", 0, 9)
+    setup, at = RetrySetup(), LetterOrigin("runs", "id-2", 0, 9)
     for _ in range(2):
-        asyncio.run(store_again(rig.context(), RUNS, at, record))
-    assert rig.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
+        asyncio.run(store_again(setup.context(), RUNS, at, record))
+    assert setup.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
 
 
 @pytest.mark.parametrize(
@@ -76,23 +76,23 @@ def test_an_event_is_stored_too() -> None:
 )
 def test_what_cannot_be_read_stays_dead(content: bytes | None) -> None:
     """Nothing is asked of the store for a value that its schema, as it is known now, does not explain."""
-    rig = RetrySetup(content)
-    rig.schemas = LocalSchemas(Codec(Learning()))
-    rig.store.script = crash_at(0)
+    setup = RetrySetup(content)
+    setup.schemas = LocalSchemas(Codec(Learning()))
+    setup.store.script = crash_at(0)
     with pytest.raises((InvalidValue, UnknownSchema)):
-        rig.retry()
+        setup.retry()
 
 
 def test_a_schema_that_was_learned_makes_the_difference() -> None:
     """Before, the record stays dead; afterwards it is stored, once however often that is asked for."""
     registry = Learning()
-    rig = RetrySetup(value(Codec(registry)))
-    rig.schemas = LocalSchemas(Codec(registry))
+    setup = RetrySetup(value(Codec(registry)))
+    setup.schemas = LocalSchemas(Codec(registry))
     with pytest.raises(UnknownSchema, match="schema id 7"):
-        rig.retry()
+        setup.retry()
     registry.knows = True
-    assert [rig.retry() for _ in range(3)] == [True, False, False]
-    assert rig.stored() == EXACT
+    assert [setup.retry() for _ in range(3)] == [True, False, False]
+    assert setup.stored() == EXACT
 
 
 def test_another_record_than_the_topic_has_stays_dead() -> None:
@@ -109,41 +109,41 @@ def test_a_death_at_any_moment_loses_and_doubles_nothing(torn: bool, lose: int) 
     moments = 5 + 3 * lose
     for first in range(moments):
         for second in range(moments):
-            rig = RetrySetup()
-            rig.store.torn, rig.store.lose = torn, lose
+            setup = RetrySetup()
+            setup.store.torn, setup.store.lose = torn, lose
             for moment in (first, second):
-                rig.store.script = crash_at(moment)
+                setup.store.script = crash_at(moment)
                 with contextlib.suppress(Crash):
-                    rig.retry()
-            rig.store.script = no_faults
-            rig.retry()
-            assert rig.stored() == EXACT, f"{first=} {second=}"
+                    setup.retry()
+            setup.store.script = no_faults
+            setup.retry()
+            assert setup.stored() == EXACT, f"{first=} {second=}"
 
 
 def test_a_store_that_acknowledges_and_has_nothing_gets_the_next_name() -> None:
     """Names are used in order, one for each time that the rows were not there."""
-    rig = RetrySetup()
-    rig.store.lose = 3
-    assert rig.retry()
-    assert rig.stored() == EXACT
-    assert rig.tokens() == [f"id-1:3:7#retry-{number}" for number in (1, 2, 3, 4)]
+    setup = RetrySetup()
+    setup.store.lose = 3
+    assert setup.retry()
+    assert setup.stored() == EXACT
+    assert setup.tokens() == [f"id-1:3:7#retry-{number}" for number in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("lose", [0, 1, 2])
 def test_two_at_once_use_the_same_names(lose: int) -> None:
     """One is stopped before or behind each of its calls while another runs through: one of the two stores it."""
     for moment in range(14):
-        rig = RetrySetup()
-        rig.store.lose = lose
-        asyncio.run(_one_stops(rig, moment))
-        assert rig.stored() == EXACT, f"{moment=}"
+        setup = RetrySetup()
+        setup.store.lose = lose
+        asyncio.run(_one_stops(setup, moment))
+        assert setup.stored() == EXACT, f"{moment=}"
 
 
-async def _one_stops(rig: RetrySetup, moment: int) -> None:
-    store = Stopping(rig.store, moment)
-    stopped = asyncio.create_task(store_again(rig.context(store), STEPS, AT, rig.record))
+async def _one_stops(setup: RetrySetup, moment: int) -> None:
+    store = Stopping(setup.store, moment)
+    stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT, setup.record))
     await asyncio.wait([stopped, asyncio.create_task(store.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
-    await store_again(rig.context(), STEPS, AT, rig.record)
+    await store_again(setup.context(), STEPS, AT, setup.record)
     store.awake.set()
     await stopped
     store.reached.set()
@@ -152,56 +152,56 @@ async def _one_stops(rig: RetrySetup, moment: int) -> None:
 @pytest.mark.parametrize("lose", [0, 1, 5])
 def test_many_in_step_store_it_once(lose: int) -> None:
     """Five go side by side, call by call."""
-    rig = RetrySetup()
-    rig.store.lose = lose
+    setup = RetrySetup()
+    setup.store.lose = lose
 
     async def scene() -> None:
-        await asyncio.gather(*(store_again(rig.context(), STEPS, AT, rig.record) for _ in range(5)))
+        await asyncio.gather(*(store_again(setup.context(), STEPS, AT, setup.record) for _ in range(5)))
 
     asyncio.run(scene())
-    assert rig.stored() == EXACT
+    assert setup.stored() == EXACT
 
 
-def _lose_the_first_month(rig: RetrySetup) -> None:
-    for row in [row for row in rig.store.rows_kept if row[4] < 3]:
-        del rig.store.rows_kept[row]
+def _lose_the_first_month(setup: RetrySetup) -> None:
+    for row in [row for row in setup.store.rows_kept if row[4] < 3]:
+        del setup.store.rows_kept[row]
 
 
 def test_of_a_record_that_is_there_in_part_only_the_rest_is_stored() -> None:
     """A record in two parts of the table can lose one of them alone."""
-    rig = RetrySetup()
-    rig.retry()
-    _lose_the_first_month(rig)
-    assert rig.stored() == dict.fromkeys((3, 4, 5), 1)
-    assert rig.retry()
-    assert rig.stored() == EXACT
-    assert rig.tokens() == ["id-1:3:7#retry-1", "id-1:3:7#retry-2"]
+    setup = RetrySetup()
+    setup.retry()
+    _lose_the_first_month(setup)
+    assert setup.stored() == dict.fromkeys((3, 4, 5), 1)
+    assert setup.retry()
+    assert setup.stored() == EXACT
+    assert setup.tokens() == ["id-1:3:7#retry-1", "id-1:3:7#retry-2"]
 
 
 def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None:
     """A retry is stopped with the whole record in its hands; meanwhile a part is there, and another stores the rest."""
     for moment in range(3):
-        rig = RetrySetup()
+        setup = RetrySetup()
 
-        async def scene(rig: RetrySetup = rig, moment: int = moment) -> None:
-            store = Stopping(rig.store, moment)
-            stopped = asyncio.create_task(store_again(rig.context(store), STEPS, AT, rig.record))
+        async def scene(setup: RetrySetup = setup, moment: int = moment) -> None:
+            store = Stopping(setup.store, moment)
+            stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT, setup.record))
             await store.reached.wait()
-            await store_again(rig.context(), STEPS, AT, rig.record)
-            _lose_the_first_month(rig)
-            await store_again(rig.context(), STEPS, AT, rig.record)
+            await store_again(setup.context(), STEPS, AT, setup.record)
+            _lose_the_first_month(setup)
+            await store_again(setup.context(), STEPS, AT, setup.record)
             store.awake.set()
             await stopped
 
         asyncio.run(scene())
-        assert rig.stored() == EXACT
+        assert setup.stored() == EXACT
 
 
 @pytest.mark.parametrize("error", [Ambiguous, Capacity])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_store_that_fails_gets_the_same_name_until_it_answers(error: type[Ambiguous], moment: str) -> None:
     """No answer, or "not now": wait and say the same."""
-    rig, failures = RetrySetup(), 3
+    setup, failures = RetrySetup(), 3
 
     def script(operation: str, when: str) -> None:
         nonlocal failures
@@ -209,73 +209,73 @@ def test_a_store_that_fails_gets_the_same_name_until_it_answers(error: type[Ambi
             failures -= 1
             raise error("no", 1)
 
-    rig.store.script = script
-    rig.retry()
-    assert rig.stored() == EXACT
-    assert rig.tokens() == ["id-1:3:7#retry-1"]
-    assert rig.clock.seconds > 0
+    setup.store.script = script
+    setup.retry()
+    assert setup.stored() == EXACT
+    assert setup.tokens() == ["id-1:3:7#retry-1"]
+    assert setup.clock.seconds > 0
 
 
 @pytest.mark.parametrize("error", [Ambiguous, Capacity])
 def test_a_command_does_not_wait_for_ever(error: type[Ambiguous]) -> None:
     """Past its patience it says what the store said; the next one goes on where it stopped."""
-    rig = RetrySetup()
+    setup = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation.startswith("insert") and when == "after":
             raise error("still not", 1)
 
-    rig.store.script = script
+    setup.store.script = script
     with pytest.raises(error, match="still not"):
-        rig.retry()
-    assert 50 <= rig.clock.seconds <= 60.1
-    rig.store.script = no_faults
-    assert not rig.retry()
-    assert rig.stored() == EXACT
+        setup.retry()
+    assert 50 <= setup.clock.seconds <= 60.1
+    setup.store.script = no_faults
+    assert not setup.retry()
+    assert setup.stored() == EXACT
 
 
 @pytest.mark.parametrize("error", [Configuration, DataError])
 def test_what_waiting_does_not_mend_is_said_at_once(error: type[Configuration]) -> None:
     """A missing table, or a store that refuses the record, ends the retry."""
-    rig = RetrySetup()
+    setup = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation.startswith("insert"):
             raise error("never", 60)
 
-    rig.store.script = script
+    setup.store.script = script
     with pytest.raises(error):
-        rig.retry()
-    assert rig.clock.seconds == 0
+        setup.retry()
+    assert setup.clock.seconds == 0
 
 
 def test_a_store_that_never_keeps_anything_is_given_up() -> None:
     """Each lost insert takes its time; the patience bounds how many there are."""
-    rig = RetrySetup()
-    rig.store.lose = 10**9
-    rig.store.script = _each_takes(rig, 1.0)
+    setup = RetrySetup()
+    setup.store.lose = 10**9
+    setup.store.script = _each_takes(setup, 1.0)
     with pytest.raises(Exception, match="no time was left"):
-        rig.retry()
-    assert len(rig.tokens()) <= 60
+        setup.retry()
+    assert len(setup.tokens()) <= 60
 
 
-def _each_takes(rig: RetrySetup, seconds: float) -> Callable[[str, str], None]:
+def _each_takes(setup: RetrySetup, seconds: float) -> Callable[[str, str], None]:
     def script(operation: str, when: str) -> None:
         if when == "before":
-            rig.clock.seconds += seconds
+            setup.clock.seconds += seconds
 
     return script
 
 
 def test_one_that_was_stopped_for_too_long_does_not_act_on_what_it_saw() -> None:
     """The store may have forgotten the token by then, so nothing is sent any more."""
-    rig = RetrySetup()
+    setup = RetrySetup()
 
     def script(operation: str, when: str) -> None:
         if operation == "rows":
-            rig.clock.seconds += 3600.0
+            setup.clock.seconds += 3600.0
 
-    rig.store.script = script
+    setup.store.script = script
     with pytest.raises(Exception, match="no time was left"):
-        rig.retry()
-    assert rig.stored() == {}
+        setup.retry()
+    assert setup.stored() == {}

@@ -10,7 +10,7 @@ from runbus.schemas.batch import BatchHeader, Extra, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from tests.support.batches import step_columns
-from tests.unit.sink.rig import MakeValue, SinkSetup
+from tests.unit.sink.sink_setup import MakeValue, SinkSetup
 
 MakeBatch = Callable[..., StepBatch]
 
@@ -44,6 +44,6 @@ def make_value(make_batch: MakeBatch) -> MakeValue:
 
 
 @pytest.fixture
-def rig(make_value: MakeValue) -> SinkSetup:
+def setup(make_value: MakeValue) -> SinkSetup:
     """Return five batches of five steps: three ranges."""
     return SinkSetup([make_value(i * 5, 5) for i in range(5)])

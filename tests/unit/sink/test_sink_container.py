@@ -125,7 +125,7 @@ def test_what_is_read_back_is_the_records_in_order(seeds: list[int], data: st.Da
 
 @pytest.mark.parametrize("tail", [b"\0", b"\0\0", _string("end 7"), b"\x01" * 40])
 def test_bytes_behind_a_body_take_the_place_of_its_end(make_value: MakeValue, tail: bytes) -> None:
-    """A reader that passes over the rest of a block finds no end there; of another offset's end it is told."""
+    """A reader that skips the rest of a block finds no end there, or the end of another offset."""
     container = Container(STEP_BATCH, "t", 0, [(8, make_value(0, 3) + tail, 10)])
     (block,) = fastavro.block_reader(io.BytesIO(bytes(container)))
     try:

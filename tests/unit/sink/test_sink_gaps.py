@@ -16,7 +16,7 @@ from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.rig import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
+from tests.unit.sink.sink_setup import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
@@ -98,19 +98,19 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) 
     log.topic_ids["steps"] = "id-1"
     lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
     lease.committed = start.lo
-    world = ProtocolContext(
-        log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), pace=InsertInterval(seconds=0.0)
+    context = ProtocolContext(
+        log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), insert_interval=InsertInterval(seconds=0.0)
     )
-    return Flow(world, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
+    return Flow(context, member, lease, STEPS, start, AT_ONCE, skip_lost=False)
 
 
-def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(rig: SinkSetup) -> None:
+def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_them(setup: SinkSetup) -> None:
     """`stored` is the end that was reached, and the completed commit says so: retention may delete the markers."""
-    member = Owner(rig.log)
-    flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
+    member = Owner(setup.log)
+    flow = new_flow(setup.store, setup.log, member, Opening(0, 0))
 
     async def scene() -> None:
-        flow.add(rig.log.records[AT][:2])
+        flow.add(setup.log.records[AT][:2])
         flow.reached(4)
         assert flow.stored == 0
         work = asyncio.create_task(flow.run())
@@ -125,22 +125,22 @@ def test_a_partition_whose_log_ends_with_markers_has_no_lag_and_commits_past_the
 
     asyncio.run(scene())
     assert [(offset, intent.hi) for offset, intent in member.commits] == [(0, 1), (4, -1), (7, -1)]
-    assert sum(rig.stored().values()) == 10
+    assert sum(setup.stored().values()) == 10
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(rig: SinkSetup, moment: str) -> None:
+def test_an_end_that_is_reached_after_a_failed_insert_completes_nothing(setup: SinkSetup, moment: str) -> None:
     """The range is out of the backlog and perhaps not in the store: neither `stored` nor a commit may pass it."""
-    member = Owner(rig.log)
-    flow = new_flow(rig.store, rig.log, member, Opening(0, 0))
+    member = Owner(setup.log)
+    flow = new_flow(setup.store, setup.log, member, Opening(0, 0))
 
     def fail(operation: str, when: str) -> None:
         if operation.startswith("insert") and when == moment:
             raise Crash
 
     async def scene() -> None:
-        flow.add(rig.log.records[AT][:2])
-        rig.script(fail)
+        flow.add(setup.log.records[AT][:2])
+        setup.script(fail)
         with pytest.raises(Crash):
             await flow.run()
         flow.reached(9)
@@ -155,9 +155,9 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
     """Offsets 0, 3, 4, 8, 11 hold records: killed before and after each operation, every step is stored once."""
     offsets = (0, 3, 4, 8, 11)
     for kill_at in range(60):
-        rig = SinkSetup([make_value(i * 5, 5) for i in range(len(offsets))])
-        rig.log.records[AT] = [
-            record._replace(offset=offset) for offset, record in zip(offsets, rig.log.records[AT], strict=True)
+        setup = SinkSetup([make_value(i * 5, 5) for i in range(len(offsets))])
+        setup.log.records[AT] = [
+            record._replace(offset=offset) for offset, record in zip(offsets, setup.log.records[AT], strict=True)
         ]
         count = iter(range(1000))
 
@@ -165,14 +165,14 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
             if next(count) == kill_at:  # type: ignore[call-overload]  # an iterator
                 raise Crash
 
-        rig.script(script)
+        setup.script(script)
         for _ in range(2):
             try:
-                run(rig.sink(rig.world()))
+                run(setup.sink(setup.context()))
                 break
             except Crash:
                 continue
-        assert rig.stored() == dict.fromkeys(range(25), 1), kill_at
+        assert setup.stored() == dict.fromkeys(range(25), 1), kill_at
 
 
 @pytest.mark.parametrize(
@@ -185,18 +185,18 @@ def test_ranges_with_gaps_survive_a_death_at_every_moment(make_value: MakeValue)
     ids=["nothing is stored", "something is", "everything is"],
 )
 def test_what_retention_took_is_on_record(
-    rig: SinkSetup, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
+    setup: SinkSetup, stored: dict[int, int], lost: list[tuple[int, int]], uncounted: list[tuple[int, int]]
 ) -> None:
     """Offsets without rows are lost; those with rows cannot be counted any more, and are said to be so."""
     for offset, rows in stored.items():
         for seq in range(rows):
-            rig.store.rows_kept["steps", "id-1", 3, offset, seq] = 1
-    flow = new_flow(rig.store, rig.log, Owner(rig.log), Opening(10, 10, None, (3, 9), known=False))
+            setup.store.rows_kept["steps", "id-1", 3, offset, seq] = 1
+    flow = new_flow(setup.store, setup.log, Owner(setup.log), Opening(10, 10, None, (3, 9), known=False))
     if lost:
         with pytest.raises(LostRange, match=f"{lost[0][0]} to {lost[-1][1]}"):
             asyncio.run(flow.run())
     else:
         flow.stop()
         asyncio.run(flow.run())
-    kept = sorted((gone.lo, gone.hi, gone.reason == UNCOUNTED) for gone in rig.store.lost.values())
+    kept = sorted((deleted.lo, deleted.hi, deleted.reason == UNCOUNTED) for deleted in setup.store.lost.values())
     assert kept == sorted([(lo, hi, False) for lo, hi in lost] + [(lo, hi, True) for lo, hi in uncounted])

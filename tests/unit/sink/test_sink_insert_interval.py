@@ -1,4 +1,4 @@
-"""How long ranges grow: a pure value."""
+"""Computes the interval between inserts."""
 
 import pytest
 from hypothesis import given
@@ -11,12 +11,12 @@ from runbus.sink.insert_interval import TOGETHER_S, InsertInterval
 def test_a_record_waits_at_most_an_interval_and_inserts_are_as_far_apart(
     first: float, since: float, seconds: float, refusals: int
 ) -> None:
-    """Whatever came before: due within the interval, and an interval after the last insert where that is sooner."""
-    pace = InsertInterval(seconds, most=120.0)
+    """Whatever came before: due within the interval, and an interval after the last insert if that is sooner."""
+    insert_interval = InsertInterval(seconds, most=120.0)
     for _ in range(refusals):
-        pace.refused()
-    interval = seconds * pace.stretch
-    due = pace.due(first, first - since)
+        insert_interval.refused()
+    interval = seconds * insert_interval.stretch
+    due = insert_interval.due(first, first - since)
     assert first <= due <= first + interval + 1e-6
     assert due >= min(first + interval, first - since + interval) - 1e-6
     if since > interval:
@@ -25,19 +25,19 @@ def test_a_record_waits_at_most_an_interval_and_inserts_are_as_far_apart(
 
 def test_too_many_parts_stretch_the_interval_and_quiet_brings_it_back() -> None:
     """It doubles up to its limit, and fades; it never gets shorter than it was set."""
-    pace = InsertInterval(seconds=1.0, most=10.0)
+    insert_interval = InsertInterval(seconds=1.0, most=10.0)
     intervals = []
     for _ in range(6):
-        pace.refused()
-        intervals.append(pace.seconds * pace.stretch)
+        insert_interval.refused()
+        intervals.append(insert_interval.seconds * insert_interval.stretch)
     assert intervals == [2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
     for _ in range(30):
-        pace.accepted()
-    assert pace.stretch == 1.0
+        insert_interval.accepted()
+    assert insert_interval.stretch == 1.0
 
 
 def test_a_limit_below_the_interval_changes_nothing() -> None:
     """RUNBUS_SINK_RANGE_SECONDS_MAX under RUNBUS_SINK_RANGE_SECONDS means: no stretching."""
-    pace = InsertInterval(seconds=5.0, most=1.0)
-    pace.refused()
-    assert pace.due(0.0, 0.0) == pytest.approx(5.0)
+    insert_interval = InsertInterval(seconds=5.0, most=1.0)
+    insert_interval.refused()
+    assert insert_interval.due(0.0, 0.0) == pytest.approx(5.0)

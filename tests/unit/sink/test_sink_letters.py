@@ -12,7 +12,7 @@ from runbus.sink.protocol import replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.records import wrap
 from runbus.sink.routes import ROUTES
-from tests.unit.sink.rig import Crash, MakeValue, SinkSetup, first_delivery, run
+from tests.unit.sink.sink_setup import Crash, MakeValue, SinkSetup, first_delivery, run
 
 AT = TopicPartition("dead-letters", 0)
 ROUTE = next(route for route in ROUTES if route.wrapped)
@@ -55,7 +55,7 @@ def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None
     """An owner dies at each moment; the next one replays: one row a letter, and no letter about a letter."""
     offsets = OffsetRange(0, 6, letters())
     for moment in range(7):
-        rig, left = SinkSetup([make_value(0, 1)]), moment
+        setup, left = SinkSetup([make_value(0, 1)]), moment
 
         def script(operation: str, when: str) -> None:
             nonlocal left
@@ -63,21 +63,25 @@ def test_every_letter_is_stored_once_whoever_dies(make_value: MakeValue) -> None
             if left < 0:
                 raise Crash
 
-        rig.script(script)
+        setup.script(script)
         with contextlib.suppress(Crash):
-            run(first_delivery(rig.world(), rig.log.lease(AT), ROUTE, offsets))
-        rig.script(no_faults)
-        committed = rig.log.committed.get(AT)
+            run(first_delivery(setup.context(), setup.log.lease(AT), ROUTE, offsets))
+        setup.script(no_faults)
+        committed = setup.log.committed.get(AT)
         pending = committed.intent if committed else None
-        world, lease = rig.world(), rig.log.lease(AT)
-        run(replay(world, lease, ROUTE, offsets, pending) if pending else first_delivery(world, lease, ROUTE, offsets))
-        assert {row[3]: count for row, count in rig.store.rows_kept.items()} == dict.fromkeys((0, 2, 4, 6), 1)
-        assert rig.log.dead_letters == []
+        context, lease = setup.context(), setup.log.lease(AT)
+        run(
+            replay(context, lease, ROUTE, offsets, pending)
+            if pending
+            else first_delivery(context, lease, ROUTE, offsets)
+        )
+        assert {row[3]: count for row, count in setup.store.rows_kept.items()} == dict.fromkeys((0, 2, 4, 6), 1)
+        assert setup.log.dead_letters == []
 
 
 def test_a_store_that_calls_a_letter_bad_is_asked_again(make_value: MakeValue) -> None:
     """Every letter decodes, so none is given up for what a store says about it."""
-    rig, refusals = SinkSetup([make_value(0, 1)]), 2
+    setup, refusals = SinkSetup([make_value(0, 1)]), 2
 
     def script(operation: str, when: str) -> None:
         nonlocal refusals
@@ -85,10 +89,10 @@ def test_a_store_that_calls_a_letter_bad_is_asked_again(make_value: MakeValue) -
             refusals -= 1
             raise DataError("no", 33)
 
-    rig.script(script)
-    run(first_delivery(rig.world(), rig.log.lease(AT), ROUTE, OffsetRange(0, 6, letters())))
-    assert sum(rig.store.rows_kept.values()) == 4
-    assert rig.log.dead_letters == []
+    setup.script(script)
+    run(first_delivery(setup.context(), setup.log.lease(AT), ROUTE, OffsetRange(0, 6, letters())))
+    assert sum(setup.store.rows_kept.values()) == 4
+    assert setup.log.dead_letters == []
 
 
 def test_only_dead_letters_are_wrapped() -> None:
@@ -99,6 +103,6 @@ def test_only_dead_letters_are_wrapped() -> None:
 
 def test_a_value_that_claims_to_be_a_letter_is_none_where_steps_are_expected() -> None:
     """What a value is depends on its topic: elsewhere a DeadLetter is just another record."""
-    rig = SinkSetup([b"\xc3\x01" + schema("DeadLetter").fingerprint + b"x"])
-    run(rig.sink(rig.world()))
-    assert [letter.error for letter in rig.log.dead_letters] == ["a DeadLetter where a StepBatch is expected"]
+    setup = SinkSetup([b"\xc3\x01" + schema("DeadLetter").fingerprint + b"x"])
+    run(setup.sink(setup.context()))
+    assert [letter.error for letter in setup.log.dead_letters] == ["a DeadLetter where a StepBatch is expected"]

@@ -1,4 +1,4 @@
-"""What the consumer's errors mean for a commit."""
+"""Sorts the consumer's errors by their meaning for a commit."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.model import DeadLetter, Fenced, LogUnavailable, Record, TopicIdPartition, TopicPartition
 from runbus.sink.group import Restart
-from runbus.sink.log import KafkaLog, KafkaMember, _heed
+from runbus.sink.log import KafkaLog, KafkaMember, _raise_or_log
 
 
 class Refusing:
@@ -75,7 +75,7 @@ def test_a_refused_commit_is_over_or_made_again(code: int, meaning: type[Excepti
 def test_a_read_that_ends_a_membership(error: KafkaError, meaning: type[Exception]) -> None:
     """A new one finds everything in the log, or a person has to act."""
     with pytest.raises(meaning):
-        _heed(error, "steps")
+        _raise_or_log(error, "steps")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_read_that_ends_a_membership(error: KafkaError, meaning: type[Exceptio
 )
 def test_a_read_that_passes_by_itself_ends_nothing(code: int) -> None:
     """The client connects, asks and joins again on its own threads."""
-    _heed(KafkaError(code), "steps")
+    _raise_or_log(KafkaError(code), "steps")
 
 
 class GaveUp:

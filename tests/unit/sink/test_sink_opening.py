@@ -1,4 +1,4 @@
-"""Where a new owner starts."""
+"""Decides where a new owner starts."""
 
 import pytest
 

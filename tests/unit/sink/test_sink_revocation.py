@@ -23,7 +23,7 @@ from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.rig import STEPS, MakeValue
+from tests.unit.sink.sink_setup import STEPS, MakeValue
 
 TOPIC = "steps"
 PARTITIONS = 24
@@ -96,10 +96,10 @@ class Scene:
             group="sink",
             limits=RangeLimits(steps=10_000, seconds=0.02, most_seconds=0.02),
         )
-        world = ProtocolContext(self.log, self.store, LocalSchemas(), self.clock, rng=random.Random(1))
+        context = ProtocolContext(self.log, self.store, LocalSchemas(), self.clock, rng=random.Random(1))
         member = HangingMember(self.group, self.clock)
         topics, routes = TopicIds(self.log.ids, self.clock), {TOPIC: STEPS}
-        session = Session(settings, world, member, topics, Positions(self.log), routes, asyncio.Event())
+        session = Session(settings, context, member, topics, Positions(self.log), routes, asyncio.Event())
         task = asyncio.create_task(session.run())
         try:
             await self.until(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
@@ -119,7 +119,7 @@ class Scene:
     async def revoked(self, session: Session) -> float:
         """Take every partition away in one callback; return how long it took."""
         began = self.clock.now()
-        await session._give_away(self.places, False)
+        await session._revoke(self.places, False)
         assert not session.flows
         return self.clock.now() - began
 
@@ -135,7 +135,7 @@ class Scene:
                 lambda: all(c.intent is not None and not c.intent.pending for c in self.log.committed.values())
             )
             assert {committed.offset for committed in self.log.committed.values()} == {1}
-            return session._world.tally.replays
+            return session._context.metrics.replays
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from runbus.config.errors import ConfigError
 from runbus.config.sources import Sources
-from runbus.sink.retry import AMBIGUOUS, CAPACITY, STUCK, Backoff
+from runbus.sink.backoff import AMBIGUOUS, CAPACITY, STUCK, Backoff
 from runbus.sink.settings import SinkSettings
 
 

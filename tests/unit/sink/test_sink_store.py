@@ -1,4 +1,4 @@
-"""What counts as an answer to a count."""
+"""Takes only whole answers to a count."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from runbus.sink.store import _numbers
     ],
 )
 def test_a_whole_answer_is_its_rows(answer: bytes, rows: list[list[int]]) -> None:
-    """Numbers, quoted or not; no rows are an answer too, where a ClickHouse says so."""
+    """Numbers, quoted or not; no rows are an answer too, if a ClickHouse says so."""
     assert _numbers(answer) == rows
 
 

@@ -1,4 +1,4 @@
-"""The named queries: one .sql file each, with ClickHouse's own {parameter:Type} placeholders."""
+"""Reads the named queries: one .sql file each, with ClickHouse's own {parameter:Type} placeholders."""
 
 from __future__ import annotations
 

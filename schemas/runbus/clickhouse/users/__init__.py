@@ -1,4 +1,4 @@
-"""Roles and users of ClickHouse: the numbered files of this folder, and team.sql once a team.
+"""Creates roles and users of ClickHouse: the numbered files of this folder, and team.sql for each team.
 
 Applied by `runbus migrate --users`, by a user who may manage access. Every statement can be repeated.
 """
@@ -54,7 +54,7 @@ def parse_teams(text: str) -> dict[str, str]:
 def apply_users(
     settings: ClickHouseSettings, passwords: Mapping[UserRole, Secret], teams: Mapping[str, str]
 ) -> list[str]:
-    """Create the roles, their limits and row policies, and a user for each password; return what there is now.
+    """Create the roles, their limits and row policies, and a user for each password; return what exists now.
 
     Args:
         settings: of a user who may manage access; the tables are there.
@@ -106,7 +106,7 @@ def _statements(file: str, values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _user_statements(database: str, role: UserRole, password: Secret) -> Iterator[str]:
-    """Yield how to create a user or to give it another password. The server gets a salted hash and logs no password."""
+    """Yield the statements that create a user or change its password. The server gets a salted hash only."""
     user, salt = f"`{database}-{role}`", secrets.token_hex(32)
     digest = hashlib.sha256((password.reveal() + salt).encode()).hexdigest()
     identified = f"IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{salt}'"

@@ -1,1 +1,1 @@
-"""Dead letters: which there are, what is wrong with them, and storing them after all."""
+"""Lists and shows dead letters, and stores their records once they can be stored."""

@@ -1,4 +1,4 @@
-"""The commands' way to the dead letters: all wiring is here."""
+"""Opens the dead letters for the commands and runs their retries: all wiring is here."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
 
-#: stored now | it was there already | it still cannot be stored | not now: the reason says what to wait for, or do
+#: stored now | stored before | still cannot be stored | not now: the reason says what to wait for, or do
 Result = Literal["stored", "already", "dead", "refused"]
-_CLOSE_S = 5.0  # a consumer that never joined has nothing to say to the broker
+_CLOSE_S = 5.0  # its consumer never joined a group, so it closes at once
 
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """What became of one letter, and why."""
+    """The outcome of one retry, and its reason."""
 
     key: str
     origin: LetterOrigin
@@ -47,7 +47,7 @@ class RetryOutcome:
 
 
 def routes_of(prefix: str) -> dict[str, Route]:
-    """Return the topics that are stored, by full name."""
+    """Return full topic name -> tables, for the stored topics."""
     return {prefix + route.topic: route for route in ROUTES}
 
 
@@ -64,18 +64,18 @@ def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[StoredLetters
 def retry(
     installation: Installation, keys: Sequence[str], topics: Sequence[str], report: Callable[[RetryOutcome], None]
 ) -> None:
-    """Store what letters are about, one after the other; each outcome is reported as soon as it is known.
+    """Store the records of letters, one after the other; report each outcome as soon as it is known.
 
     Args:
         installation: the log and ClickHouse; `group` is the sink's.
         keys: of letters.
-        topics: full names; all letters about them too.
+        topics: full names; all their letters too.
         report: called for each letter.
 
     Raises:
-        BrokerUnavailable: nobody says where the sink stands.
-        StoreError: ClickHouse is away, refuses, or is not set up; what was reported before is stored.
-        RegistryUnavailable: the registry is away.
+        BrokerUnavailable: the sink's committed offsets cannot be read.
+        StoreError: ClickHouse does not answer, refuses, or is not set up; what was reported before is stored.
+        RegistryUnavailable: the registry does not answer.
     """
     client = connect(installation.clickhouse, timeouts=Timeouts(answer=30))
     try:
@@ -131,7 +131,7 @@ async def _one(
 async def _eligibility(
     installation: Installation, routes: dict[str, Route], origins: Sequence[LetterOrigin]
 ) -> RetryEligibility:
-    """Ask where the sink stands in the partitions that letters are about."""
+    """Ask for the sink's committed offsets in the partitions of the letters."""
     admin = admin_client(installation.kafka)
     offsets = KafkaOffsets(admin, new_reader(installation.kafka, installation.group))
     try:

@@ -1,4 +1,4 @@
-"""Which dead letters may be retried: those whose offset no sink will ever insert again."""
+"""Decides which dead letters may be retried: those whose offset no sink will ever insert again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runbus.sink.api import Route
 
 @dataclass(frozen=True, slots=True)
 class LetterOrigin:
-    """The record that a letter is about, as the letter says: `topic` with its prefix; -1 = it never had a position."""
+    """The position of a letter's record: `topic` has its prefix; -1 = the record was never in the log."""
 
     topic: str
     topic_id: str
@@ -27,7 +27,7 @@ class LetterOrigin:
 
 @dataclass(frozen=True, slots=True)
 class RetryEligibility:
-    """Where the sink stands.
+    """Decides by the sink's committed offsets.
 
     Attributes:
         routes: topics that it stores, by full name.
@@ -40,7 +40,7 @@ class RetryEligibility:
     committed: Mapping[TopicPartition, Committed | None]
 
     def obstacle(self, origin: LetterOrigin) -> str:
-        """Return why a letter about this record cannot be retried, and what to do about it; "" = it can."""
+        """Return why a letter of this record cannot be retried, and what to do; "" = it can."""
         if origin.offset < 0:
             return "the record was never in the log, so it has no position to be stored at"
         route = self.routes.get(origin.topic)
@@ -62,7 +62,7 @@ class RetryEligibility:
         )
 
     def _not_passed(self, origin: LetterOrigin) -> str:
-        """The group's offset counts only if it is of this topic: it outlives a topic that is created again."""
+        """Return why a sink may still store the offset; "" = it cannot. Offsets of another topic id do not count."""
         committed = self.committed.get(origin.position)
         if committed is None or (committed.intent is not None and committed.intent.topic_id != origin.topic_id):
             stands = "has not begun with"

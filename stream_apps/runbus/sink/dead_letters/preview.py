@@ -1,4 +1,4 @@
-"""A value for the eyes: its first bytes as hexadecimal and text, and what it says of itself where it can be decoded."""
+"""Shows a value: its first bytes as hexadecimal and text, and what of it can be decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINE = 16
 
 
 def hexdump(value: bytes, most: int = PREVIEW_BYTES) -> list[str]:
-    """Return lines of an offset, 16 bytes, and the same as text: what is not printable ASCII is a dot."""
+    """Return lines of an offset, 16 bytes, and the same as text; a byte that is not printable ASCII is a dot."""
     lines = []
     for at in range(0, min(len(value), most), _LINE):
         piece = value[at : min(at + _LINE, most)]
@@ -27,18 +27,18 @@ def hexdump(value: bytes, most: int = PREVIEW_BYTES) -> list[str]:
 
 
 def as_text(value: bytes, most: int = PREVIEW_BYTES) -> str:
-    """Return the beginning as UTF-8; what is none is a replacement character."""
+    """Return the beginning as UTF-8, other bytes as replacement characters."""
     return value[:most].decode("utf-8", "replace")
 
 
 def decoded(value: bytes | None, route: Route | None, codec: Codec) -> tuple[dict[str, Any], str]:
-    """Return what a value says of itself, and what is wrong with it ("" = nothing).
+    """Return the fields of a value, and its error ("" = none).
 
-    Of a batch it is the header, which may be readable where the rest is not; of an event it is all of it.
+    Of a batch they are the header, which may be readable if the rest is not; of an event they are all of it.
 
     Args:
         value: of the record.
-        route: of its topic, or None where that is not stored.
+        route: of its topic, or None if that is not stored.
         codec: with the registry, if one is set.
     """
     if route is None:

@@ -1,10 +1,10 @@
-"""Store the value of a dead letter at the position that it had, exactly once.
+"""Stores the record of a dead letter at its own position, exactly once.
 
-Why it holds (docs/decisions/0009). The sink's group has committed past the offset, so no sink inserts it any more; only
-retries do. They cannot talk to each other, but they agree on names: the first attempt at a record has the token
-`topic-id:partition:offset#retry-1`, and the next number is used by whoever saw that the store acknowledged the one
-before and does not have the rows. Such a store has the token without the rows and will never take it again, so whoever
-comes late with an old number adds nothing, and two who use the same number add it once.
+Why it holds (docs/decisions/0009). The sink's group has committed past the offset, so only retries insert it any more.
+They cannot talk to each other, but they agree on names: the first attempt at a record has the token
+`topic-id:partition:offset#retry-1`. A retry uses the next number if the store acknowledged the number before and does
+not have the rows. Such a store has the token without the rows and never takes it again. So a late retry with an old
+number adds nothing, and two retries with the same number add the rows once.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, StoreError
 from runbus.sink import values
-from runbus.sink.api import Clock, FramedRecord, Route, SchemaResolver, Source, Store
+from runbus.sink.api import Clock, FramedRecord, PartitionIdentity, Route, SchemaResolver, Store
+from runbus.sink.backoff import AMBIGUOUS, CAPACITY
 from runbus.sink.container import Container
-from runbus.sink.retry import AMBIGUOUS, CAPACITY
 
 T = TypeVar("T")
 
-#: A command answers: how long one letter waits for a store that is away, or refuses for now.
+#: Seconds that one letter waits for a store that does not answer, or refuses for now.
 PATIENCE_S = 60.0
 
 
 @dataclass(slots=True)
 class RetryContext:
-    """What a retry acts on.
+    """The store and the schemas that retries use.
 
     Attributes:
         store: the tables.
-        schemas: as they are known now.
+        schemas: that are known now.
         clock: for waits.
-        patience: seconds that one letter waits at the most.
+        patience: seconds that one letter waits at most.
         rng: for the jitter of waits.
     """
 
@@ -46,23 +46,23 @@ class RetryContext:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
-async def store_again(context: RetryContext, route: Route, source: Source, record: FramedRecord) -> bool:
-    """Store a record of which a dead letter tells; return whether rows of it were missing before.
+async def store_again(context: RetryContext, route: Route, source: PartitionIdentity, record: FramedRecord) -> bool:
+    """Store the record of a dead letter; return whether rows were missing before.
 
-    May be stopped anywhere and called again, by several at once. The caller has made sure that no sink will ever
-    insert this offset (gate.py).
+    May be stopped anywhere and called again, by several processes at once. The caller has made sure that no sink will
+    ever insert this offset (eligibility.py).
 
     Args:
-        context: what it acts on.
+        context: the store and the schemas.
         route: the tables of its topic.
-        source: its partition, of the topic that it was in.
-        record: with the offset that it had.
+        source: the partition that it was in.
+        record: with its offset there.
 
     Raises:
         InvalidValue, UnknownSchema: it still cannot be read.
-        RegistryMissing, RegistryUnavailable: nobody can say whether it can be read.
-        StoreError: Ambiguous or Capacity where the patience has ended, DataError where the store refuses this record;
-            whatever it is, the same call can be made again.
+        RegistryMissing, RegistryUnavailable: its schema cannot be looked up.
+        StoreError: Ambiguous or Capacity if the patience has ended, DataError if the store refuses this record. After
+            any of them the same call can be made again.
     """
     writer = await context.schemas.resolve(values.named(record))
     values.expect(route, writer)
@@ -82,20 +82,20 @@ async def store_again(context: RetryContext, route: Route, source: Source, recor
     return attempts > 0
 
 
-def token(source: Source, offset: int, attempt: int) -> str:
-    """Return the name of an attempt at one record, the same for everybody who makes it."""
+def token(source: PartitionIdentity, offset: int, attempt: int) -> str:
+    """Return the token of an attempt at one record, the same in every process."""
     return f"{source.topic_id}:{source.position.partition}:{offset}#retry-{attempt}"
 
 
-async def _rows(store: Store, route: Route, source: Source, offset: int) -> int:
+async def _rows(store: Store, route: Route, source: PartitionIdentity, offset: int) -> int:
     return (await store.rows(route, source, offset, offset)).get(offset, 0)
 
 
 async def _answered(context: RetryContext, give_up_at: float, call: Callable[[], Awaitable[T]]) -> T:
-    """Return the call's result; where no answer comes, or "not now", make the same call again while there is time.
+    """Return the result of a call; without an answer, or refused for now, repeat it while there is time.
 
-    The time is looked at before each call: a process that was stopped must not act on what it saw before. The store
-    forgets a token after some thousand inserts.
+    The time is checked before each call: a process that was stopped must not act on what it read before, because the
+    store forgets a token after some thousand inserts.
     """
     attempt, last = 0, StoreError("no time was left; nothing was lost, the same retry can be made again")
     while (left := give_up_at - context.clock.now()) > 0:

@@ -1,4 +1,4 @@
-"""What ClickHouse knows of the dead letters, and whether the records that they are about are stored meanwhile."""
+"""Reads dead letters from ClickHouse, and whether their records are stored meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runbus.sink.api import Route
 from runbus.sink.dead_letters.eligibility import LetterOrigin
 from runbus.sink.records import read
 
-# Records of one partition that are looked up with one query.
+# Records of one partition in one query.
 _AT_ONCE = 1000
 
 
@@ -27,13 +27,13 @@ class StoredLetter:
 
     Attributes:
         key: what `runbus dlq show` and `retry` take.
-        origin: the record that it is about.
-        component: kind of the one who gave it up.
-        run_id, agent_id: whose it was, where that is known.
+        origin: its record.
+        component: kind of the component that wrote it.
+        run_id, agent_id: of the record, if they are known.
         error: why.
         failed_at: when, UTC.
         size: bytes of its value; None = it had none.
-        stored: all rows of the record are there.
+        stored: whether all rows of the record are there.
     """
 
     key: str
@@ -49,7 +49,7 @@ class StoredLetter:
 
 @dataclass(frozen=True, slots=True)
 class StoredLetterDetail:
-    """One dead letter with all that it says; `offset` is its own on the topic `dead-letters`."""
+    """One dead letter with all its fields; `partition` and `offset` are its own on the topic `dead-letters`."""
 
     letter: StoredLetter
     attempt: int
@@ -64,7 +64,7 @@ class StoredLetterDetail:
 
 
 class StoredLetters:
-    """The dead letters of one database.
+    """Reads the dead letters of one database.
 
     Args:
         client: connected.
@@ -76,21 +76,21 @@ class StoredLetters:
         self._routes = routes
 
     def newest(self, limit: int, topic: str = "", run_id: str = "") -> list[StoredLetter]:
-        """Return the newest letters; of one topic (full name), of one run. Raises StoreError."""
+        """Return the newest letters, of one topic (full name) and one run if named. Raises StoreError."""
         return self._letters(self._ask("dead_letters", {"topic": topic, "run_id": run_id, "limit": limit}))
 
     def of(self, key: str) -> list[StoredLetterDetail]:
-        """Return what every component says under one key, the newest first. Raises StoreError."""
+        """Return the letters of one key, of every component, the newest first. Raises StoreError."""
         rows = self._ask("dead_letters_of", {"key": key}, "value", "source_key")
         return [_full(letter, row) for letter, row in zip(self._letters(rows), rows, strict=True)]
 
     def origins(self, keys: Sequence[str] = (), topics: Sequence[str] = ()) -> list[tuple[str, LetterOrigin]]:
-        """Return key and record of letters, each record once: of some keys, or all about some topics (full names)."""
+        """Return key and record of letters, each record once: of some keys, and of some topics (full names)."""
         rows = self._ask("dead_letter_origins", {"keys": list(keys), "topics": list(topics)})
         return [(row["key"], _origin(row)) for row in rows]
 
     def value(self, origin: LetterOrigin) -> tuple[bytes | None, bytes, int | None]:
-        """Return value and key of a record that letters are about, and its size where the value is only its start.
+        """Return value and key of a letter's record, and its size if the value is only its start.
 
         Raises StoreError.
         """
@@ -99,10 +99,10 @@ class StoredLetters:
         return row["value"], row["source_key"], row["whole"]
 
     def stored(self, origins: Iterable[LetterOrigin]) -> set[LetterOrigin]:
-        """Return those of which all rows are there. Raises StoreError.
+        """Return the records of which all rows are stored. Raises StoreError.
 
-        How many they are is read from the header without decoding it: a record of which a row was ever stored is one
-        that the tables' own checks let through.
+        The number of rows is read from the header without decoding it: a record with a stored row has passed the
+        tables' own checks.
         """
         parts: dict[tuple[TopicPartition, str], set[int]] = defaultdict(set)
         for origin in origins:
@@ -130,8 +130,15 @@ class StoredLetters:
         stored = self.stored(map(_origin, rows))
         return [
             StoredLetter(
-                *(row["key"], _origin(row), row["component"], row["run_id"], row["agent_id"]),
-                *(row["error"], row["failed_at"], row["size"], _origin(row) in stored),
+                row["key"],
+                _origin(row),
+                row["component"],
+                row["run_id"],
+                row["agent_id"],
+                row["error"],
+                row["failed_at"],
+                row["size"],
+                _origin(row) in stored,
             )
             for row in rows
         ]

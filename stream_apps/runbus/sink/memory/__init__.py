@@ -1,6 +1,6 @@
-"""The log, its consumer group, the store and the clock without an engine: for tests, the simulator, and reading.
+"""Implements api.py and group.py in memory, for tests and the simulator.
 
-They keep the promises of api.py and group.py and no more. A store may acknowledge from its log of tokens without having
+They promise what the contracts say and no more. A store may acknowledge from its log of tokens without having
 the rows, because a real server that was killed at the wrong moment does; a coordinator fences members, not partitions.
 The same contract suites run on these and on Kafka and ClickHouse (tests/integration/sink).
 """
@@ -8,10 +8,9 @@ The same contract suites run on these and on Kafka and ClickHouse (tests/integra
 from runbus.sink.memory.clock import ManualClock
 from runbus.sink.memory.group import MemoryGroup, MemoryMember
 from runbus.sink.memory.log import LocalSchemas, MemoryLease, MemoryLog, Script, no_faults
-from runbus.sink.memory.store import Fate, MemoryStore
+from runbus.sink.memory.store import MemoryStore, PartOutcome
 
 __all__ = [
-    "Fate",
     "LocalSchemas",
     "ManualClock",
     "MemoryGroup",
@@ -19,6 +18,7 @@ __all__ = [
     "MemoryLog",
     "MemoryMember",
     "MemoryStore",
+    "PartOutcome",
     "Script",
     "no_faults",
 ]

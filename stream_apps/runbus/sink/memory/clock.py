@@ -1,4 +1,4 @@
-"""Time as a value that moves when somebody sleeps."""
+"""Tells a time that moves only by `sleep`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ManualClock:
-    """Time that moves when somebody sleeps."""
+    """Tells a time that moves only by `sleep`."""
 
     seconds: float = 0.0
 
@@ -17,6 +17,6 @@ class ManualClock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Let that time pass at once; others may run."""
+        """Move the time at once; other tasks may run."""
         self.seconds += seconds
         await asyncio.sleep(0)

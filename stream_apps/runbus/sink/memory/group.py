@@ -1,8 +1,8 @@
-"""A consumer group in memory: a coordinator that shares partitions out, and members that ask it.
+"""Implements a consumer group in memory: a coordinator that assigns partitions, and its members.
 
-It moves partitions the way KIP-848 does, which is the way of a cooperative rebalance too: a member says in each
-heartbeat what it owns and is told what it may own; a partition has a new owner only once the old one has given it up or
-was thrown out. And it fences like a real coordinator: a commit is refused for its member, never for its partition.
+Partitions move as in KIP-848 and in a cooperative rebalance: in each heartbeat a member says what it owns and is told
+what it may own; a partition has a new owner only once the old one has given it up or was removed. It fences like a real
+coordinator: a commit is refused by member, never by partition.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Protocol
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.sink.api import Clock, FramedRecord
-from runbus.sink.group import Batch, Closed, Opened
+from runbus.sink.group import OnAssigned, OnRevoked, ReadBatch
 from runbus.sink.memory.log import MemoryLog
 
 
 class Coordinator(Protocol):
-    """What a member asks; `MemoryGroup` answers, and a simulator may stand between them."""
+    """Answers members. `MemoryGroup` does, and a simulator in front of it."""
 
     async def join(self, topics: Iterable[str]) -> str:
         """Return the id of a new member."""
 
     async def heartbeat(self, member: str, owned: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
-        """Say what is owned; return what may be owned from now on. Raises Fenced, LogUnavailable."""
+        """Take what is owned; return what may be owned from now on. Raises Fenced, LogUnavailable."""
 
     async def commit(self, member: str, position: TopicPartition, offset: int, intent: Intent) -> None:
-        """Commit. Raises Fenced where the member was thrown out, LogUnavailable."""
+        """Commit. Raises Fenced if the member was removed, LogUnavailable."""
 
     async def fetch(self, at: dict[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
         """Return records from the given offsets on. Raises Restart, LogUnavailable."""
@@ -39,7 +39,7 @@ class Coordinator(Protocol):
 
 @dataclass(slots=True)
 class MemoryGroup:
-    """The coordinator of one group.
+    """Coordinates one group.
 
     Attributes:
         log: its topics.
@@ -62,7 +62,7 @@ class MemoryGroup:
         return member
 
     async def heartbeat(self, member: str, owned: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
-        """Take note of what it owns, and say what it may own."""
+        """Note what a member owns; return what it may own."""
         self._check(member)
         target = self._target(member)
         for position in [p for p, owner in self.owners.items() if owner == member]:
@@ -86,7 +86,7 @@ class MemoryGroup:
         self.expel(member)
 
     def expel(self, member: str) -> None:
-        """Remove a member, whether it knows or not; what it owned is free."""
+        """Remove a member, which may not know it; its partitions are free."""
         self.members.pop(member, None)
         self.owners = {position: owner for position, owner in self.owners.items() if owner != member}
 
@@ -95,7 +95,7 @@ class MemoryGroup:
             raise Fenced(f"{member} is not in the group")
 
     def _target(self, member: str) -> list[TopicPartition]:
-        """Share every topic out over the members, in the order of their arrival."""
+        """Assign the partitions of each topic to the members in turn, in the order of their arrival."""
         names = list(self.members)
         return [
             TopicPartition(topic, number)
@@ -107,11 +107,11 @@ class MemoryGroup:
 
 
 class MemoryMember:
-    """One membership; see group.Member.
+    """Reads and commits as a member of a MemoryGroup; see group.GroupMember.
 
     Args:
         group: the coordinator.
-        clock: to wait for news.
+        clock: to wait for records.
     """
 
     def __init__(self, group: Coordinator, clock: Clock) -> None:
@@ -121,15 +121,15 @@ class MemoryMember:
         self._id = ""
         self._at: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
-        self._told = False
+        self._has_assignment = False
 
-    async def subscribe(self, topics: list[str], opened: Opened, closed: Closed) -> None:
-        """Remember what to join for; see group.Member."""
-        self._topics, self._opened, self._closed = topics, opened, closed
+    async def subscribe(self, topics: list[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
+        """Remember what to join for; see group.GroupMember."""
+        self._topics, self._on_assigned, self._on_revoked = topics, on_assigned, on_revoked
 
-    async def read(self, limit: int, seconds: float) -> Batch:
-        """Heartbeat, change hands, fetch; see group.Member."""
-        batch = Batch()
+    async def read(self, limit: int, seconds: float) -> ReadBatch:
+        """Heartbeat, change hands, fetch; see group.GroupMember."""
+        batch = ReadBatch()
         try:
             await self._rebalance()
             wanted = {position: at for position, at in self._at.items() if position not in self._paused}
@@ -154,22 +154,22 @@ class MemoryMember:
             granted = await self._group.heartbeat(self._id, owned)
         except Fenced:
             self._id = ""
-            await self._give(sorted(owned), lost=True)
+            await self._revoke(sorted(owned), lost=True)
             return
         if owned - granted:
-            await self._give(sorted(owned - granted), lost=False)
-        if granted - owned or not self._told:
-            self._told = True
-            self._at |= await self._opened(sorted(granted - owned))
+            await self._revoke(sorted(owned - granted), lost=False)
+        if granted - owned or not self._has_assignment:
+            self._has_assignment = True
+            self._at |= await self._on_assigned(sorted(granted - owned))
 
-    async def _give(self, positions: list[TopicPartition], *, lost: bool) -> None:
-        await self._closed(positions, lost)
+    async def _revoke(self, positions: list[TopicPartition], *, lost: bool) -> None:
+        await self._on_revoked(positions, lost)
         for position in positions:
             del self._at[position]
             self._paused.discard(position)
 
     async def commit(self, position: TopicPartition, offset: int, intent: Intent) -> None:
-        """Commit; see group.Member."""
+        """Commit; see group.GroupMember."""
         await self._group.commit(self._id, position, offset, intent)
 
     def pause(self, position: TopicPartition) -> None:
@@ -181,8 +181,8 @@ class MemoryMember:
         self._paused.discard(position)
 
     async def close(self) -> None:
-        """Leave; see group.Member."""
+        """Leave; see group.GroupMember."""
         if self._at:
-            await self._give(sorted(self._at), lost=False)
+            await self._revoke(sorted(self._at), lost=False)
         if self._id:
             await self._group.leave(self._id)

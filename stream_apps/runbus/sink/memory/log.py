@@ -1,4 +1,4 @@
-"""Topics in memory: records, where they begin, what a group committed."""
+"""Implements a log in memory: records, the offsets at which they begin, what a group committed."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ Script = Callable[[str, str], None]
 
 
 def no_faults(operation: str, moment: str) -> None:
-    """Let everything happen."""
+    """Raise nothing."""
 
 
 class LocalSchemas:
-    """Schemas of the package, or those of a codec."""
+    """Finds schemas of the package, or of a codec."""
 
     def __init__(self, codec: Codec | None = None) -> None:
         self._codec = codec or Codec()
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema; see api.Schemas."""
+        """Return the writer schema; see api.SchemaResolver."""
         return self._codec.resolve(ref)
 
 
 @dataclass(slots=True)
 class MemoryLog:
-    """Topics and the positions of one consumer group.
+    """Holds topics, and the committed offsets of one consumer group.
 
     Attributes:
-        script: called before and after each operation of a lease; whatever it raises there is a fault at that point.
+        script: called before and after each operation of a lease; an exception is a fault at that point.
         records: by partition, in order of offset; offsets may have gaps.
-        low: first offset that retention has left, by partition.
+        low: first offset that retention has kept, by partition.
         committed: of the group.
         topic_ids: name -> id; a topic that is not in it does not exist.
         dead_letters: in the order of their arrival.
@@ -56,7 +56,7 @@ class MemoryLog:
     generations: Counter[TopicPartition] = field(default_factory=Counter)
 
     def lease(self, position: TopicPartition) -> MemoryLease:
-        """Give the partition to a new owner, without a group; every owner before is fenced from now on."""
+        """Return a lease for a new owner, without a group; earlier owners are fenced from now on."""
         self.generations[position] += 1
         return MemoryLease(
             self, position, self.topic_ids.setdefault(position.topic, "id-1"), self.generations[position]
@@ -75,7 +75,7 @@ class MemoryLog:
         self.records[position] = kept
 
     def fetch(self, at: Mapping[TopicPartition, int], limit: int) -> dict[TopicPartition, list[FramedRecord]]:
-        """Return up to `limit` records a partition from the given offsets on. Raises Restart where one is gone."""
+        """Return up to `limit` records a partition from the given offsets on. Raises Restart if one is deleted."""
         found: dict[TopicPartition, list[FramedRecord]] = {}
         for position, offset in at.items():
             if position.topic not in self.topic_ids:
@@ -86,7 +86,7 @@ class MemoryLog:
             found[position] = [record for record in records if record.offset >= offset][:limit]
         return found
 
-    # --- see api.Log and group.Offsets ----------------------------------------------------------------------------
+    # --- see api.Log and group.GroupOffsets -------------------------------------------------------------------------
 
     async def dead_letter(self, letter: DeadLetter) -> None:
         """Append a dead letter; see api.Log."""
@@ -95,11 +95,11 @@ class MemoryLog:
         self.script("dead_letter", "after")
 
     async def offsets(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        """Return what the group committed; see group.Offsets."""
+        """Return what the group committed; see group.GroupOffsets."""
         return {position: self.committed.get(position) for position in positions}
 
     async def bounds(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """Return first offset and the one behind the last; see group.Offsets."""
+        """Return the first offset and the one behind the last; see group.GroupOffsets."""
         return {position: (self.low.get(position, 0), self.high(position)) for position in positions}
 
     async def ids(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ class MemoryLog:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLease:
-    """One ownership without a group; see api.Lease."""
+    """Commits for one partition without a group; see api.Lease."""
 
     log: MemoryLog
     at: TopicPartition
@@ -127,7 +127,7 @@ class MemoryLease:
         return self.id_at_start
 
     async def commit(self, offset: int, intent: Intent) -> None:
-        """Commit, unless somebody else owns the partition."""
+        """Commit, unless the partition has another owner."""
         self.log.script("commit", "before")
         await asyncio.sleep(0)
         if self.log.generations[self.at] != self.generation:
@@ -136,7 +136,7 @@ class MemoryLease:
         self.log.script("commit", "after")
 
     async def confirm(self) -> None:
-        """Raise Fenced where the topic is another one now."""
+        """Raise Fenced if the topic was re-created."""
         self.log.script("confirm", "before")
         await asyncio.sleep(0)
         if self.log.topic_ids[self.at.topic] != self.id_at_start:

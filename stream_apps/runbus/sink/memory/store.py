@@ -1,4 +1,4 @@
-"""Tables in memory, behind landings that drop a repeated token as ClickHouse does: part by part."""
+"""Implements the store in memory: landings drop a repeated token part by part, as ClickHouse does."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import fastavro
 import numpy as np
 
 from runbus.clickhouse.errors import Configuration, DataError
-from runbus.sink.api import Gone, Route, Source
+from runbus.sink.api import DeletedRange, PartitionIdentity, Route
 from runbus.sink.container import Container
 from runbus.sink.memory.log import Script, no_faults
 
 #: (target, topic id, partition, offset, seq)
 Row = tuple[str, str, int, int, int]
-#: What a server that is killed leaves of one part: all of it, its token without its rows, or nothing.
-Fate = Literal["whole", "token", "nothing"]
+#: The state of one part of an insert whose server was killed: stored, its token without its rows, or nothing.
+PartOutcome = Literal["whole", "token", "nothing"]
 _MONTH_US = 30 * 24 * 3600 * 1_000_000
 
 
 @dataclass(slots=True)
 class MemoryStore:
-    """Tables behind landings that drop a repeated token.
+    """Holds tables whose landings drop a repeated token.
 
     Attributes:
         routes: the landings and their targets.
-        script: called before and after each operation; whatever it raises there is a fault at that point.
+        script: called before and after each operation; an exception is a fault at that point.
         rows_kept: how often each row is stored.
         tokens: (target, token, part) that were seen; an insert is one part for each month of its rows.
         lost: by position.
-        lose: how many of the next inserts write their tokens and lose their rows, as a server killed in between does.
+        lose: how many of the next inserts write their tokens and lose their rows, as if a server was killed in between.
         torn: a fault before an insert kills the server too, between its tokens and its rows.
     """
 
@@ -42,7 +42,7 @@ class MemoryStore:
     script: Script = no_faults
     rows_kept: Counter[Row] = field(default_factory=Counter)
     tokens: set[tuple[str, str, int]] = field(default_factory=set)
-    lost: dict[tuple[str, int, int], Gone] = field(default_factory=dict)
+    lost: dict[tuple[str, int, int], DeletedRange] = field(default_factory=dict)
     lose: int = 0
     torn: bool = False
 
@@ -59,14 +59,14 @@ class MemoryStore:
         self.apply(table, container, token, lambda _: "token" if losing else "whole")
         self.script(f"insert {table}", "after")
 
-    def apply(self, table: str, container: Container, token: str, fate: Callable[[int], Fate]) -> None:
+    def apply(self, table: str, container: Container, token: str, outcome_of: Callable[[int], PartOutcome]) -> None:
         """Store a container, part by part. Raises Configuration, DataError; then nothing of it is stored.
 
         Args:
             table: a landing.
             container: of records.
             token: names the insert.
-            fate: of a part, by its month.
+            outcome_of: month -> outcome of that part.
         """
         route = next((r for r in self.routes if table == r.landing), None)
         if route is None:
@@ -76,42 +76,42 @@ class MemoryStore:
             for month, row in _rows(route, record):
                 parts[month].append(row)
         for month, rows in sorted(parts.items()):
-            part, becomes = (route.target, token, month), fate(month)
-            if part in self.tokens or becomes == "nothing":
+            part, outcome = (route.target, token, month), outcome_of(month)
+            if part in self.tokens or outcome == "nothing":
                 continue
             self.tokens.add(part)
-            if becomes == "whole":
+            if outcome == "whole":
                 self.rows_kept.update(rows)
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         self.script("rows", "before")
         await asyncio.sleep(0)
         found: Counter[int] = Counter()
-        for row, count in self._of(route, lease):
+        for row, count in self._of(route, partition):
             if lo <= row[3] <= hi:
                 found[row[3]] += count
         return dict(found)
 
-    async def newest(self, route: Route, lease: Source, lo: int) -> int:
+    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         self.script("newest", "before")
         await asyncio.sleep(0)
-        return max((row[3] for row, _ in self._of(route, lease) if row[3] >= lo), default=-1)
+        return max((row[3] for row, _ in self._of(route, partition) if row[3] >= lo), default=-1)
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         self.script("sequence", "before")
         await asyncio.sleep(0)
-        return {row[4] for row, _ in self._of(route, lease) if row[3] == offset}
+        return {row[4] for row, _ in self._of(route, partition) if row[3] == offset}
 
-    async def record_lost(self, gone: Gone) -> None:
-        """Keep a lost range by position; see api.Store."""
+    async def record_lost(self, deleted: DeletedRange) -> None:
+        """Keep a deleted range by position; see api.Store."""
         self.script("lost", "before")
-        self.lost[gone.topic, gone.partition, gone.lo] = gone
+        self.lost[deleted.topic, deleted.partition, deleted.lo] = deleted
 
-    def _of(self, route: Route, lease: Source) -> list[tuple[Row, int]]:
-        key = (route.target, lease.topic_id, lease.position.partition)
+    def _of(self, route: Route, partition: PartitionIdentity) -> list[tuple[Row, int]]:
+        key = (route.target, partition.topic_id, partition.position.partition)
         return [(row, count) for row, count in self.rows_kept.items() if row[:3] == key and count]
 
 
@@ -125,7 +125,7 @@ def _records(container: Container) -> list[dict[str, Any]]:
                 raise DataError("bytes follow a record", 33)
     except DataError:
         raise
-    except Exception as error:  # whatever a reader says about bytes: the store says "data"
+    except Exception as error:  # any error of the reader is an error of the data
         raise DataError(f"not a container: {error}", 33) from error
     return records
 

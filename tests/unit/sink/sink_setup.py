@@ -1,4 +1,4 @@
-"""A log, a store and owners in memory: what the tests of the protocol have in common."""
+"""Runs owners on a log and a store in memory, for the tests of the protocol."""
 
 import asyncio
 import random
@@ -59,7 +59,7 @@ class SinkSetup:
         self.limits = LIMITS
         self.log.records[AT] = [read(i, b"k", value, 0, batched=True) for i, value in enumerate(values)]
 
-    def world(self) -> ProtocolContext:
+    def context(self) -> ProtocolContext:
         """Return what one process has: it shares log and store, not its counters."""
         return ProtocolContext(self.log, self.store, self.schemas, self.clock, rng=random.Random(1))
 
@@ -71,24 +71,24 @@ class SinkSetup:
         """Put faults into both."""
         self.log.script = self.store.script = script
 
-    async def sink(self, world: ProtocolContext, lease: MemoryLease | None = None) -> None:
+    async def sink(self, context: ProtocolContext, lease: MemoryLease | None = None) -> None:
         """Be an owner of the partition until everything is stored, as flow.py is."""
         lease = lease or self.log.lease(AT)
         committed = self.log.committed.get(AT)
         intent = committed.intent if committed else None
         pending = intent if intent is not None and intent.pending else None
         lo = committed.offset if committed else 0
-        poison = intent.poison if intent else NONE_YET
+        rate = intent.rate if intent else NONE_YET
         backlog = Backlog(self.limits, lo, pending.hi if pending else None)
         for record in self.log.records[AT]:
             backlog.add(record, 0.0)
         while offsets := backlog.take(1.0):
             if pending is not None:
-                poison = await replay(world, lease, STEPS, offsets, pending)
+                rate = await replay(context, lease, STEPS, offsets, pending)
             else:
-                poison = await first_delivery(world, lease, STEPS, offsets, poison)
+                rate = await first_delivery(context, lease, STEPS, offsets, rate)
             pending, lo = None, offsets.hi + 1
-        await complete(world, lease, lo, poison)
+        await complete(context, lease, lo, rate)
 
     def stored(self) -> dict[int, int]:
         """Return seq -> number of rows."""
@@ -99,10 +99,10 @@ class SinkSetup:
 
 
 async def first_delivery(
-    world: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, poison: DeadLetterRate = NONE_YET
+    context: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, rate: DeadLetterRate = NONE_YET
 ) -> DeadLetterRate:
-    """Deliver a range that nobody announced before."""
-    return await deliver(world, lease, route, offsets, Intent(lease.topic_id, offsets.hi, world.new_salt(), poison))
+    """Deliver a range that was not announced before."""
+    return await deliver(context, lease, route, offsets, Intent(lease.topic_id, offsets.hi, context.new_salt(), rate))
 
 
 def run(work: Coroutine[Any, Any, object]) -> None:

@@ -1,4 +1,4 @@
-"""All that there is in one simulation besides the sinks, and what must be true of it at every commit and at the end."""
+"""Holds all state of one simulation but the sinks, and checks it at every commit and at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from tests.simulation.profile import Profile
 from tests.simulation.servers import Broker, StoreServer
-from tests.simulation.values import LearningRegistry, Made, run_value, step_value
+from tests.simulation.values import LearningRegistry, ProducedValue, run_value, step_value
 
 if TYPE_CHECKING:
     from tests.simulation.wire import Wire
@@ -37,8 +37,8 @@ class Incarnation:
 
 
 @dataclass(slots=True)
-class Universe:
-    """The log, the group, the store, what was produced, and who was heard of."""
+class SimulationState:
+    """Holds the log, the group, the store, and what was produced."""
 
     profile: Profile
     rng: random.Random
@@ -46,10 +46,10 @@ class Universe:
     tables: MemoryStore = field(default_factory=lambda: MemoryStore(list(TOPICS.values())))
     registry: LearningRegistry = field(default_factory=LearningRegistry)
     broker: Broker = field(default_factory=Broker)
-    produced: dict[Incarnation, dict[int, Made]] = field(default_factory=lambda: defaultdict(dict))
+    produced: dict[Incarnation, dict[int, ProducedValue]] = field(default_factory=lambda: defaultdict(dict))
     deleted: set[str] = field(default_factory=set)  # ids of topics that are gone
     seen: dict[str, Wire] = field(default_factory=dict)
-    heard: dict[str, float] = field(default_factory=dict)
+    last_seen: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     began: dict[Incarnation, int] = field(default_factory=dict)  # where the log began when the group began with it
@@ -72,7 +72,7 @@ class Universe:
         return asyncio.get_running_loop().time()
 
     def keep(self, task: asyncio.Task[Any]) -> None:
-        """Let something happen whoever asked for it."""
+        """Keep a task that outlives its process."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -81,7 +81,7 @@ class Universe:
         """All partitions."""
         return [TopicPartition("steps", p) for p in range(self.profile.partitions)] + [TopicPartition("runs", 0)]
 
-    # --- what happens to the log ----------------------------------------------------------------------------------
+    # --- changes of the log ---------------------------------------------------------------------------------------
 
     def produce(self) -> None:
         """Append a record to one of the partitions."""
@@ -89,7 +89,7 @@ class Universe:
         number, offset = self._next[position], self.log.high(position)
         self._next[position] += 1
         if position.topic == "steps":
-            made = step_value(self.rng, number, self.profile.poison, learned=self.profile.learned)
+            made = step_value(self.rng, number, self.profile.unstorable, learned=self.profile.learned)
         else:
             made = run_value(number)
             offset += self.rng.random() < 0.2  # a transaction marker stands in between
@@ -115,28 +115,28 @@ class Universe:
         return committed.intent is None or committed.intent.topic_id == self.log.topic_ids[position.topic]
 
     def incarnation(self, position: TopicPartition) -> Incarnation:
-        """Return what a partition's name means now."""
+        """Return a partition with its topic id of now."""
         return Incarnation(position, self.log.topic_ids[position.topic])
 
-    def expel_the_silent(self) -> None:
-        """Throw out the members that were not heard of for a session."""
+    def expel_silent_members(self) -> None:
+        """Remove the members that were silent for a session."""
         for member in list(self.group.members):
             wire = self.seen.get(member)
             if (wire is not None and wire.alive and wire.member == member) or self.now() < self.broker.away_until:
-                self.heard[member] = self.now()
-            elif self.now() - self.heard.setdefault(member, self.now()) > _SESSION_S:
+                self.last_seen[member] = self.now()
+            elif self.now() - self.last_seen.setdefault(member, self.now()) > _SESSION_S:
                 self.group.expel(member)
                 self.counts["expelled"] += 1
 
     def forget(self, wire: Wire) -> None:
-        """Throw out the members of one process."""
+        """Remove the members of one process."""
         for member in [member for member in self.group.members if self.seen.get(member) is wire]:
             self.group.expel(member)
 
-    # --- what must be true ----------------------------------------------------------------------------------------
+    # --- checks ------------------------------------------------------------------------------------------------
 
     def committed(self, position: TopicPartition, offset: int, intent: Intent) -> None:
-        """Check a commit: nothing below it is unaccounted for, now and not only later."""
+        """Check a commit: everything below it is accounted for now."""
         incarnation = Incarnation(position, intent.topic_id)
         self.began.setdefault(incarnation, self.log.low.get(position, 0))
         for below in range(self._checked.get(incarnation, 0), offset):
@@ -176,25 +176,26 @@ class Universe:
         route = TOPICS[at.topic]
         key = (route.target, incarnation.topic_id, at.partition, offset)
         rows = sum(1 for row, count in self.tables.rows_kept.items() if row[:4] == key and count)
-        buried = any(
+        dead_letter = any(
             (x.source.topic_id, x.source.partition, x.record.offset) == (incarnation.topic_id, at.partition, offset)
             for x in self.log.dead_letters
         )
-        if buried and made.kind == "good":
+        if dead_letter and made.kind == "good":
             self.violations.append(f"{at} offset {offset} is good and a dead letter, {when}")
         if rows == made.rows and made.kind != "bad":
             return
-        stays_dead = buried and rows == 0 and not (self.retried and made.kind == "learned")
+        stays_dead = dead_letter and rows == 0 and not (self.retried and made.kind == "learned")
         if stays_dead or self._excused(incarnation, offset):
             return
         self.violations.append(f"{at} ({incarnation.topic_id}) offset {offset}: {rows} of {made.rows} rows, {when}")
 
     def _excused(self, incarnation: Incarnation, offset: int) -> bool:
-        """Whether the log deleted it first, and that is on record where it must be."""
+        """Whether the log deleted it first, and the loss is recorded if it must be."""
         if incarnation.topic_id in self.deleted or offset < self.began.get(incarnation, 0):
             return True
         at = incarnation.position
         return any(
-            (gone.topic_id, gone.partition) == (incarnation.topic_id, at.partition) and gone.lo <= offset <= gone.hi
-            for gone in self.tables.lost.values()
+            (deleted.topic_id, deleted.partition) == (incarnation.topic_id, at.partition)
+            and deleted.lo <= offset <= deleted.hi
+            for deleted in self.tables.lost.values()
         )

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.audit.spans import Spans
+from runbus.audit.interval_set import IntervalSet
 
 spans = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: (min(pair), max(pair)))
 
@@ -15,7 +15,7 @@ spans = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: (min(
 @given(st.lists(st.tuples(st.booleans(), spans), max_size=30))
 def test_it_holds_what_a_set_would_hold(changes: list[tuple[bool, tuple[int, int]]]) -> None:
     """After any additions and removals the numbers are those of a set, and no two ranges touch."""
-    found, reference = Spans(), set[int]()
+    found, reference = IntervalSet(), set[int]()
     for adds, (first, last) in changes:
         numbers = set(range(first, last + 1))
         if adds:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.audit.report import Audit, Logged, Stored, StreamSums, reconcile
+from runbus.audit.reconciliation import Audit, Logged, Stored, StreamSums, reconcile
 from runbus.kafka.model import StreamId
 
 STREAM = StreamId("run", "agent", 1)

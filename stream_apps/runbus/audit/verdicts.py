@@ -1,4 +1,4 @@
-"""What became of each offset of a partition: pure, from what the log holds and what ClickHouse holds of it."""
+"""Decides the verdict on each offset of a partition, from its record and its rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 
 class Verdict(StrEnum):
-    """What became of an offset. Every record of the log below the sink's committed offset has exactly one."""
+    """The verdict on an offset. Every record below the sink's committed offset has exactly one."""
 
     STORED = "stored"  #: all of its rows are there, once
     DEAD_LETTER = "dead_letters"  #: no row, but its bytes and the reason are in `dead_letters`
     LOST = "lost"  #: no row; `lost_ranges` says that retention was faster
     IN_FLIGHT = "in_flight"  #: not all of its rows are there, and the committed offset has not passed it
-    MISSING = "missing"  #: no row, and nothing says why
+    MISSING = "missing"  #: no row, and no reason
     PARTIAL = "partial"  #: some of its rows
     DOUBLED = "doubled"  #: more rows than it has, or two rows of one step
     FOREIGN = "foreign"  #: rows, but no record that they can be of
@@ -27,14 +27,14 @@ class Verdict(StrEnum):
     OTHER_TOPIC = "other_topic"  #: rows of another topic id: an earlier topic of this name, or another prefix
 
 
-#: Where the tables do not hold what the log says.
+#: The tables do not hold what the log says.
 DAMAGE = frozenset({Verdict.MISSING, Verdict.PARTIAL, Verdict.DOUBLED, Verdict.FOREIGN})
-#: Rows that nothing can be compared with any more.
+#: Rows that cannot be compared with the log any more.
 UNCHECKED = frozenset({Verdict.EXPIRED, Verdict.COMPACTED, Verdict.UNREADABLE, Verdict.OTHER_TOPIC})
 
 
-class Expected(NamedTuple):
-    """What a record of the log must leave behind: `rows` (0 = its header cannot be read), from `first_seq` on.
+class ExpectedRows(NamedTuple):
+    """The rows that a record must have: `rows` (0 = its header cannot be read), from `first_seq` on.
 
     A record that is one row counts as a step with seq 0.
     """
@@ -43,11 +43,11 @@ class Expected(NamedTuple):
     first_seq: int = 0
 
 
-UNKNOWN = Expected(0)
+UNKNOWN = ExpectedRows(0)
 
 
-class Found(NamedTuple):
-    """The rows of one offset: how many, how many different steps they are, the first and the last seq."""
+class StoredRows(NamedTuple):
+    """The rows of one offset: their number, the number of different steps, the first and the last seq."""
 
     rows: int
     distinct: int = 1
@@ -55,12 +55,12 @@ class Found(NamedTuple):
     last_seq: int = 0
 
 
-NOTHING = Found(0, 0)
+NO_ROWS = StoredRows(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a partition besides records and rows.
+class Facts:
+    """What else decides the verdicts of a partition.
 
     Attributes:
         committed: the sink's committed offset, read before the rows.
@@ -78,14 +78,14 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class VerdictRange:
     """Consecutive offsets with one verdict.
 
     Attributes:
         verdict: of all of them.
         first, last: both included. Offsets without a record (transaction markers, aborted records) may lie between.
         offsets: how many of them the verdict is about.
-        expected: rows that their records have; 0 where that is unknown.
+        expected: rows that their records have; 0 if unknown.
         rows: rows that are there.
         distinct: different steps among those.
     """
@@ -98,9 +98,9 @@ class Range:
     rows: int = 0
     distinct: int = 0
 
-    def joined(self, other: Range) -> Range:
+    def joined(self, other: VerdictRange) -> VerdictRange:
         """Return this range and the one behind it as one."""
-        return Range(
+        return VerdictRange(
             self.verdict,
             self.first,
             other.last,
@@ -123,29 +123,31 @@ class Range:
         }
 
 
-def judge(records: Mapping[int, Expected], found: Mapping[int, Found], known: Known) -> Iterator[Range]:
-    """Return the verdict on each offset of a chunk that has a record or a row, in order of offset.
+def compare(
+    records: Mapping[int, ExpectedRows], found: Mapping[int, StoredRows], facts: Facts
+) -> Iterator[VerdictRange]:
+    """Yield the verdict on each offset that has a record or a row, in order of offset.
 
     The committed offset must have been read first, the rows second, the records last (docs/decisions/0004).
 
     Args:
-        records: those of the log that a reader can read, by offset.
-        found: the rows that are there, by offset.
-        known: the rest.
+        records: by offset; those that a reader can read.
+        found: rows by offset.
+        facts: of the partition.
     """
     for offset in sorted(records.keys() | found.keys()):
-        record, rows = records.get(offset), found.get(offset, NOTHING)
-        verdict = _unrecorded(offset, rows, known) if record is None else _recorded(offset, record, rows, known)
-        yield Range(verdict, offset, offset, 1, record.rows if record else 0, rows.rows, rows.distinct)
+        record, rows = records.get(offset), found.get(offset, NO_ROWS)
+        verdict = _unrecorded(offset, rows, facts) if record is None else _recorded(offset, record, rows, facts)
+        yield VerdictRange(verdict, offset, offset, 1, record.rows if record else 0, rows.rows, rows.distinct)
 
 
-def _recorded(offset: int, record: Expected, found: Found, known: Known) -> Verdict:
+def _recorded(offset: int, record: ExpectedRows, found: StoredRows, facts: Facts) -> Verdict:
     if not found.rows:
-        if offset in known.dead:
+        if offset in facts.dead:
             return Verdict.DEAD_LETTER
-        if any(first <= offset <= last for first, last in known.lost):
+        if any(first <= offset <= last for first, last in facts.lost):
             return Verdict.LOST
-        return Verdict.IN_FLIGHT if offset >= known.committed else Verdict.MISSING
+        return Verdict.IN_FLIGHT if offset >= facts.committed else Verdict.MISSING
     if found.rows > found.distinct:
         return Verdict.DOUBLED
     if record == UNKNOWN:
@@ -155,21 +157,21 @@ def _recorded(offset: int, record: Expected, found: Found, known: Known) -> Verd
     if found.first_seq < record.first_seq or found.last_seq >= record.first_seq + record.rows:
         return Verdict.FOREIGN
     if found.rows < record.rows:
-        return Verdict.IN_FLIGHT if offset >= known.committed else Verdict.PARTIAL
+        return Verdict.IN_FLIGHT if offset >= facts.committed else Verdict.PARTIAL
     return Verdict.STORED
 
 
-def _unrecorded(offset: int, found: Found, known: Known) -> Verdict:
-    """A double needs no record to be seen; that a row has no record is only sure where nothing takes records away."""
-    taken = Verdict.EXPIRED if offset < known.start else Verdict.COMPACTED if known.compacted else None
+def _unrecorded(offset: int, found: StoredRows, facts: Facts) -> Verdict:
+    """Return the verdict on rows without a record, which may have been deleted; doubled rows are visible anyway."""
+    taken = Verdict.EXPIRED if offset < facts.start else Verdict.COMPACTED if facts.compacted else None
     if taken is None:
         return Verdict.FOREIGN
     return Verdict.DOUBLED if found.rows > found.distinct else taken
 
 
-def merged(ranges: Iterable[Range]) -> Iterator[Range]:
-    """Join what follows each other with one verdict; holds one range at a time."""
-    last: Range | None = None
+def merged(ranges: Iterable[VerdictRange]) -> Iterator[VerdictRange]:
+    """Join adjacent ranges with the same verdict; holds one range at a time."""
+    last: VerdictRange | None = None
     for part in ranges:
         if last is not None and last.verdict == part.verdict:
             last = last.joined(part)
@@ -183,12 +185,12 @@ def merged(ranges: Iterable[Range]) -> Iterator[Range]:
 
 @dataclass(slots=True)
 class VerdictSums:
-    """How many offsets, and how many rows, have each verdict."""
+    """The number of offsets, and of rows, by verdict."""
 
     offsets: Counter[Verdict] = field(default_factory=Counter)
     rows: Counter[Verdict] = field(default_factory=Counter)
 
-    def add(self, part: Range) -> None:
+    def add(self, part: VerdictRange) -> None:
         """Count a range."""
         self.offsets[part.verdict] += part.offsets
         self.rows[part.verdict] += part.rows
@@ -200,10 +202,10 @@ class VerdictSums:
 
     @property
     def unchecked_rows(self) -> int:
-        """Rows that nothing can be compared with any more."""
+        """Rows that cannot be compared with the log any more."""
         return sum(self.rows[verdict] for verdict in UNCHECKED)
 
     def as_dict(self) -> dict[str, int]:
-        """Return offsets by verdict, as JSON has them, and the rows that cannot be checked."""
+        """Return offsets by verdict, as JSON has them, and the unchecked rows."""
         counted = {verdict.value: self.offsets[verdict] for verdict in Verdict if verdict not in UNCHECKED}
         return counted | {"unchecked_rows": self.unchecked_rows}

@@ -1,4 +1,4 @@
-"""A record of which a dead letter tells, tables in memory, and retries that die, stop or meet."""
+"""Runs retries of one record on tables in memory; they die, stop or meet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
-from runbus.sink.api import FramedRecord, Route, Source
+from runbus.sink.api import FramedRecord, PartitionIdentity, Route
 from runbus.sink.container import Container
 from runbus.sink.dead_letters.eligibility import LetterOrigin
 from runbus.sink.dead_letters.retry import RetryContext, store_again
@@ -72,7 +72,7 @@ class RetrySetup:
 
 
 class Stopping(MemoryStore):
-    """The same store, seen by a process that is stopped right before, or right behind, one of its calls."""
+    """Stops a process right before, or right behind, one of its calls to the store."""
 
     def __init__(self, store: MemoryStore, moment: int) -> None:
         super().__init__(store.routes, store.script, store.rows_kept, store.tokens)
@@ -86,17 +86,17 @@ class Stopping(MemoryStore):
         await self._store.insert(table, container, token)  # what is lost is the server's doing, not this process's
         await self._stop()
 
-    async def rows(self, route: Route, lease: Source, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
         """Count."""
         await self._stop()
-        found = await super().rows(route, lease, lo, hi)
+        found = await super().rows(route, partition, lo, hi)
         await self._stop()
         return found
 
-    async def sequence(self, route: Route, lease: Source, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
         """Read the seq of a record."""
         await self._stop()
-        found = await super().sequence(route, lease, offset)
+        found = await super().sequence(route, partition, offset)
         await self._stop()
         return found
 

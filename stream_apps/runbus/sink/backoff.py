@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: a pure value, so that the protocol's waits can be simulated."""
+"""Computes the wait before the next attempt: a pure value, so that the protocol's waits can be simulated."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Backoff:
 AMBIGUOUS = Backoff(0.2, 5.0)
 #: too many parts, memory, disk: give it time
 CAPACITY = Backoff(0.5, 30.0)
-#: a person has to mend it: ask rarely, but go on without a hand once it is mended
+#: a person has to mend it: ask rarely, and go on by itself once it is mended
 STUCK = Backoff(1.0, 15.0)

@@ -1,6 +1,6 @@
-"""Every offset of a topic against its table, partition by partition, a piece of the log and its rows side by side.
+"""Audits every offset of a topic against its table, partition by partition, in pieces.
 
-What is held in memory is one piece, however long the log is, and the positions of dead letters on their way.
+Memory holds one piece, however long the log is, and the positions of dead letters in flight.
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Message
 
-from runbus.audit.dead_letters import letters_under_way
-from runbus.audit.ranges import UNKNOWN, Expected, Known, Range, Verdict, VerdictSums, judge, merged
+from runbus.audit.dead_letters import letters_in_flight
 from runbus.audit.tables import TopicTables, connected
+from runbus.audit.verdicts import (
+    UNKNOWN,
+    ExpectedRows,
+    Facts,
+    Verdict,
+    VerdictRange,
+    VerdictSums,
+    compare,
+    merged,
+)
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.errors import InvalidValue, RunBusError
@@ -42,12 +51,12 @@ class TopicChanged(RunBusError):
 
 
 class Finding(NamedTuple):
-    """One range and where it is; `topic_id` is what its rows say."""
+    """One range and its partition; `topic_id` is the one of its rows."""
 
     topic: str
     topic_id: str
     partition: int
-    range: Range
+    range: VerdictRange
 
     def as_dict(self) -> dict[str, int | str]:
         """Return it by name, as JSON has it."""
@@ -60,8 +69,8 @@ class Finding(NamedTuple):
 
 
 @dataclass(slots=True)
-class Audited:
-    """What was seen of one partition: the log's bounds when its audit began, the committed offset, the sums so far."""
+class AuditedPartition:
+    """One audited partition: the log's bounds when its audit began, the committed offset, the sums so far."""
 
     topic: str
     topic_id: str
@@ -85,7 +94,7 @@ class Audited:
 
 
 class RangeAudit:
-    """One audit of every offset.
+    """Audits every offset once.
 
     Args:
         installation: the log and ClickHouse.
@@ -108,7 +117,7 @@ class RangeAudit:
         self._topics = tuple(topics)
         self._piece = piece
         self._on_progress = on_progress
-        self.partitions: list[Audited] = []
+        self.partitions: list[AuditedPartition] = []
 
     @property
     def total(self) -> VerdictSums:
@@ -125,46 +134,48 @@ class RangeAudit:
         Raises:
             BrokerUnavailable, TopicMissing, LogShrank: the log cannot be read.
             StoreError: ClickHouse cannot be asked.
-            TopicChanged: what was yielded of the last topic is worth nothing.
+            TopicChanged: what was yielded of the last topic is invalid.
         """
         kafka, group = self._installation.kafka, self._installation.group
         with connected(self._installation.clickhouse) as client:
             for stored in self._topics:
                 with open_topic(kafka, stored.topic, group) as log, open_topic(kafka, DEAD_LETTERS, group) as letters:
-                    topic = _Topic(stored, log, self._installation.codec, client, _Compared(log, self._on_progress))
+                    topic = _AuditedTopic(
+                        stored, log, self._installation.codec, client, _AuditProgress(log, self._on_progress)
+                    )
                     yield from self._topic(topic, letters)
                 if topic_id(kafka, log.name) != log.id:
                     raise TopicChanged(f"{log.name} was created anew during its audit: run the audit again")
 
-    def _topic(self, topic: _Topic, letters: TopicLog) -> Iterator[Finding]:
+    def _topic(self, topic: _AuditedTopic, letters: TopicLog) -> Iterator[Finding]:
         committed = topic.log.committed()
-        under_way = letters_under_way(letters, self._on_progress).get(topic.log.id, {})
+        in_flight = letters_in_flight(letters, self._on_progress).get(topic.log.id, {})
         lost = topic.tables.lost()
-        partitions = {p: Audited(topic.log.name, topic.log.id, p) for p in topic.log.partitions}
+        partitions = {p: AuditedPartition(topic.log.name, topic.log.id, p) for p in topic.log.partitions}
         for partition, audited in partitions.items():
             self.partitions.append(audited)
             audited.start, audited.end = topic.log.bounds(partition)
             audited.committed = committed[partition]
             _log.info("audit.partition %s:%d offsets=%d-%d", topic.log.name, partition, audited.start, audited.end)
-            known = Known(
+            facts = Facts(
                 committed=audited.committed,
-                dead=under_way.get(partition, set()),
+                dead=in_flight.get(partition, set()),
                 lost=tuple(lost.get(partition, ())),
                 compacted=topic.stored.topic in _COMPACTED,
             )
-            for found in topic.ranges(audited, known, self._piece):
+            for found in topic.ranges(audited, facts, self._piece):
                 audited.sums.add(found)
                 yield Finding(audited.topic, audited.topic_id, partition, found)
         for other in topic.tables.elsewhere(len(partitions)):
             if other.partition not in partitions:
-                partitions[other.partition] = Audited(topic.log.name, topic.log.id, other.partition)
+                partitions[other.partition] = AuditedPartition(topic.log.name, topic.log.id, other.partition)
                 self.partitions.append(partitions[other.partition])
             partitions[other.partition].sums.add(other.range)
             yield Finding(topic.log.name, other.topic_id, other.partition, other.range)
 
 
-class _Compared:
-    """Says how many offsets of a topic are compared, of those that it had when its audit began."""
+class _AuditProgress:
+    """Reports how many offsets of a topic are compared, of those that it had when its audit began."""
 
     def __init__(self, log: TopicLog, on_progress: OnProgress) -> None:
         self._work = f"comparing {log.name}"
@@ -174,59 +185,61 @@ class _Compared:
         self.add(0)
 
     def add(self, offsets: int) -> None:
-        """Take that so many more are compared; the log may have grown since."""
+        """Report more compared offsets; the log may have grown since."""
         self._done += offsets
         self._on_progress(self._work, self._done, max(self._done, self._total), "records")
 
 
-class _Topic:
-    """Both installation of one topic."""
+class _AuditedTopic:
+    """Compares the log and the table of one topic."""
 
-    def __init__(self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client, compared: _Compared) -> None:
+    def __init__(
+        self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client, compared: _AuditProgress
+    ) -> None:
         self.stored = stored
         self.log = topic
         self.tables = TopicTables(client, stored, topic.name, topic.id)
         self._codec = codec
         self._compared = compared
 
-    def ranges(self, audited: Audited, known: Known, piece: int) -> Iterator[Range]:
+    def ranges(self, audited: AuditedPartition, facts: Facts, piece: int) -> Iterator[VerdictRange]:
         """Yield the ranges of one partition, from what is older than the log to what is beyond its end."""
-        for first, last in known.lost:
-            before = min(last, audited.start - 1)  # what is still on the log is judged there
+        for first, last in facts.lost:
+            before = min(last, audited.start - 1)  # what is still in the log is compared there
             if first <= before:
-                yield Range(Verdict.LOST, first, before, before - first + 1)
+                yield VerdictRange(Verdict.LOST, first, before, before - first + 1)
         expired = self.tables.expired(audited.partition, audited.start)
         older = [] if expired is None else [expired]
-        yield from merged(chain(older, self._on_the_log(audited, known, piece), self._beyond(audited, piece)))
+        yield from merged(chain(older, self._in_the_log(audited, facts, piece), self._beyond(audited, piece)))
 
-    def _on_the_log(self, audited: Audited, known: Known, piece: int) -> Iterator[Range]:
+    def _in_the_log(self, audited: AuditedPartition, facts: Facts, piece: int) -> Iterator[VerdictRange]:
         """Yield the verdict on each offset that the log holds: rows first, then the records."""
         walk = self.log.walk(audited.partition, audited.start)
         for first in range(audited.start, audited.end, piece):
             after = min(first + piece, audited.end)
             found = self.tables.found(audited.partition, first, after - 1)
-            dead = known.dead | self.tables.dead(audited.partition, first, after - 1)
+            dead = facts.dead | self.tables.dead(audited.partition, first, after - 1)
             records = {place(message)[1]: self._expected(message) for message in walk.below(after)}
-            start, _ = self.log.bounds(audited.partition)  # retention may have been faster than this audit
-            lost = tuple((lo, hi) for lo, hi in known.lost if lo < after and first <= hi)
-            yield from judge(records, found, replace(known, start=start, dead=dead, lost=lost))
+            start, _ = self.log.bounds(audited.partition)  # retention may have overtaken this audit
+            lost = tuple((lo, hi) for lo, hi in facts.lost if lo < after and first <= hi)
+            yield from compare(records, found, replace(facts, start=start, dead=dead, lost=lost))
             self._compared.add(after - first)
 
-    def _beyond(self, audited: Audited, piece: int) -> Iterator[Range]:
-        """Yield the rows of offsets that the log does not reach. It grows, so its end is asked after the rows."""
+    def _beyond(self, audited: AuditedPartition, piece: int) -> Iterator[VerdictRange]:
+        """Yield the rows of offsets that the log does not reach. It grows, so its end is read after the rows."""
         first = audited.end
         while found := self.tables.next_found(audited.partition, first, piece):
             _, end = self.log.bounds(audited.partition)
-            yield from judge({}, {offset: rows for offset, rows in found.items() if offset >= end}, Known())
+            yield from compare({}, {offset: rows for offset, rows in found.items() if offset >= end}, Facts())
             first = max(found) + 1
 
-    def _expected(self, message: Message) -> Expected:
+    def _expected(self, message: Message) -> ExpectedRows:
         """Return the rows that a record must leave; decodes no column."""
         if self.stored != STEPS:
-            return Expected()
+            return ExpectedRows()
         try:
             writer, body = self._codec.open(message.value(), self.stored.schema)
             header = decode_header(body, writer)
         except (InvalidValue, UnknownSchema):
             return UNKNOWN
-        return Expected(header.count, header.first_seq)
+        return ExpectedRows(header.count, header.first_seq)

@@ -1,4 +1,4 @@
-"""The audit identity, per stream: produced = stored + dropped + in flight + dead letters; nothing missing, or twice."""
+"""Checks each stream: produced = stored + dropped + in flight + dead letters, nothing missing, nothing twice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runbus.kafka.model import StreamId
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the log says of one stream.
+    """The log's sums of one stream.
 
     Attributes:
         produced: steps the recorder accepted (the next seq), from batch headers and the FINISHED event.
-        dropped: steps it gave up, cumulative.
+        dropped: steps that it dropped, cumulative.
         pending: steps in records at or above the sink's committed offset.
         finished: whether its FINISHED event is there; without it, what never reached the log is unknown.
         dead_letters: steps in records that the sink could not store, and that were not sent again.
@@ -29,7 +29,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What ClickHouse holds of one stream: `rows`, how many of them have a seq of their own, the next seq, drops."""
+    """ClickHouse's sums of one stream: rows, different seqs, the next seq, drops."""
 
     rows: int = 0
     distinct: int = 0
@@ -39,7 +39,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StreamSums:
-    """Steps by their fate: produced = stored - duplicates + dropped + in_flight + dead_letters + missing."""
+    """Steps by outcome: produced = stored - duplicates + dropped + in_flight + dead_letters + missing."""
 
     produced: int = 0
     stored: int = 0
@@ -64,9 +64,9 @@ class Audit:
     Attributes:
         streams: by stream.
         unreadable: records of the log that could not be read and are no dead letters: they may hide anything.
-        unfinished: streams that have not said their end.
+        unfinished: streams without a FINISHED event.
         unreadable_letters: records of the log that could not be read and are dead letters: their steps count as
-            missing where a later record of the stream shows that there were some.
+            missing if a later record of the stream shows that there were some.
     """
 
     streams: Mapping[StreamId, StreamSums]
@@ -81,7 +81,7 @@ class Audit:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is on its way any more."""
+        """Whether nothing is in flight any more."""
         return self.total.in_flight == 0
 
     @property
@@ -104,7 +104,7 @@ def reconcile(
     unreadable: int = 0,
     unreadable_letters: int = 0,
 ) -> Audit:
-    """Compare both sides.
+    """Compare the log's streams with ClickHouse's.
 
     The sink's committed offsets must have been read first, then its dead letters, then `stored`, the log last: then a
     step below the committed offset that is not stored is a dead letter or missing, and what is above it is in flight at
@@ -117,7 +117,7 @@ def reconcile(
 
 
 def _sums(log: Logged, store: Stored) -> StreamSums:
-    # Retention may have removed the log's part of a stored stream: the rows know its seq and its drops too.
+    # Retention may have removed records of a stored stream: the rows have its seq and its drops too.
     produced, dropped = max(log.produced, store.next_seq), max(log.dropped, store.dropped)
     gap = produced - dropped - store.distinct
     dead_letters = min(max(gap, 0), log.dead_letters)  # a retry may have stored some since

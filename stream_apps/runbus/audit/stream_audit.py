@@ -1,12 +1,12 @@
-"""One audit: the sink's cursors, then ClickHouse's rows, then the log (docs/decisions/0004)."""
+"""Audits streams: reads the committed offsets, then ClickHouse's rows, then the log (docs/decisions/0004)."""
 
 from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
-from runbus.audit.dead_letters import letters_under_way
-from runbus.audit.log import Dead, LogReader
-from runbus.audit.report import Audit, Stored, reconcile
+from runbus.audit.dead_letters import letters_in_flight
+from runbus.audit.log import DeadOffsets, LogReader
+from runbus.audit.reconciliation import Audit, Stored, reconcile
 from runbus.audit.tables import TopicTables, connected
 from runbus.clickhouse import tables
 from runbus.clickhouse.asking import asking
@@ -36,16 +36,16 @@ def audit(installation: Installation, run: str | None = None, on_progress: OnPro
     return reconcile(logged, stored, log.unreadable, log.unreadable_letters)
 
 
-def _dead(installation: Installation, client: Client, on_progress: OnProgress) -> Dead:
+def _dead(installation: Installation, client: Client, on_progress: OnProgress) -> DeadOffsets:
     """Return the records of steps and runs that the sink could not store. Asked before the rows: see `reconcile`."""
     with open_topic(installation.kafka, DEAD_LETTERS, installation.group) as letters:
-        under_way = letters_under_way(letters, on_progress)
+        in_flight = letters_in_flight(letters, on_progress)
     found: dict[str, dict[int, set[int]]] = {}
     for stored in (tables.STEPS, tables.RUNS):
         with open_topic(installation.kafka, stored.topic, installation.group) as log:
             topic = TopicTables(client, stored, log.name, log.id)
-            buried = {p: topic.dead(p) | under_way.get(log.id, {}).get(p, set()) for p in log.partitions}
-            found[stored.topic] = {p: topic.without_rows(p, offsets) for p, offsets in buried.items()}
+            dead = {p: topic.dead(p) | in_flight.get(log.id, {}).get(p, set()) for p in log.partitions}
+            found[stored.topic] = {p: topic.without_rows(p, offsets) for p, offsets in dead.items()}
     return found
 
 

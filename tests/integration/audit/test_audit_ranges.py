@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from runbus.audit.ranges import Verdict
-from runbus.audit.sweep import RangeAudit, TopicChanged
+from runbus.audit.range_audit import RangeAudit, TopicChanged
+from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.tables import EPISODES, RUNS, STEPS
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.commit_metadata import Intent

@@ -1,4 +1,4 @@
-"""A set of numbers that come in long runs: offsets, seqs."""
+"""Keeps sets of numbers that come in long runs: offsets, seqs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 
-class Spans:
-    """Disjoint ranges, both ends included; ranges that touch are one. Memory follows the ranges, not the numbers."""
+class IntervalSet:
+    """Disjoint ranges, both ends included; adjacent ranges are one. Memory grows with the ranges, not the numbers."""
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
@@ -18,11 +18,11 @@ class Spans:
 
     @property
     def count(self) -> int:
-        """How many numbers are in it."""
+        """How many numbers are in the set."""
         return sum(last - first + 1 for first, last in self)
 
     def add(self, first: int, last: int) -> None:
-        """Put `first` to `last` in."""
+        """Add `first` to `last`."""
         at = bisect_left(self._lasts, first - 1)  # the ranges that it touches
         to = bisect_right(self._firsts, last + 1)
         if at < to:
@@ -30,7 +30,7 @@ class Spans:
         self._firsts[at:to], self._lasts[at:to] = [first], [last]
 
     def remove(self, first: int, last: int) -> None:
-        """Take `first` to `last` out."""
+        """Remove `first` to `last`."""
         at = bisect_left(self._lasts, first)  # the ranges that have some of it
         to = bisect_right(self._firsts, last)
         if at >= to:
