@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from runbus.config.deadline import Deadline
@@ -19,8 +17,9 @@ def test_what_is_left_falls_to_nothing(now: float, remaining: float, passed: boo
 
 
 def test_it_is_a_value() -> None:
-    """Several waits share one: nobody can move it."""
+    """Several waits share one: none of them can move it."""
     deadline = Deadline(1.0)
     assert deadline == Deadline.after(0.5, now=0.5)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         deadline.at = 2.0  # type: ignore[misc]
+    assert deadline.at == 1.0

@@ -5,8 +5,6 @@ Everything that prints data to people goes through here. JSON and the formats fo
 
 from __future__ import annotations
 
-import unicodedata
-
 # Cc: C0, DEL, C1. Cf: bidi controls, zero width characters, tags. Zl, Zp: line and paragraph separators, which some
 # terminals take as a new line. Cs: halves of a surrogate pair cannot be written at all. Cn, Co: nobody knows what a
 # terminal's font does with them.
@@ -37,6 +35,8 @@ def printable_lines(text: str) -> str:
 
 
 def _escaped(text: str) -> list[str]:
+    import unicodedata  # here: only odd text needs it, and the agent's process imports this module
+
     found: list[str] = []
     marks, before = 0, ""
     for character in text:

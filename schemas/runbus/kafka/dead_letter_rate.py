@@ -12,6 +12,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from runbus.config import catalogue as c
+from runbus.config.setting import of
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimits:
@@ -23,8 +26,8 @@ class DeadLetterLimits:
         window: records that the share is taken of; fewer are not judged.
     """
 
-    run: int = 100
-    share: float = 0.1
+    run: int = of(c.SINK_DEAD_LETTER_RUN)
+    share: float = of(c.SINK_DEAD_LETTER_SHARE)
     window: int = 1000
 
 

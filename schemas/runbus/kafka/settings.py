@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError
@@ -14,21 +15,20 @@ from runbus.config.setting import of
 from runbus.config.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Who a member of a consumer group is.
+class Membership(NamedTuple):
+    """A member of a consumer group.
 
     Attributes:
         group: its name.
         protocol: `consumer` (KIP-848), `classic`, or `auto`: what the broker can do.
-        instance_id: of a static member; "" = none.
         session_seconds: how long the group waits for a silent member.
+        instance_id: of a static member; "" = none.
     """
 
     group: str
-    protocol: c.GroupProtocol = "auto"
+    protocol: c.GroupProtocol
+    session_seconds: float
     instance_id: str = ""
-    session_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

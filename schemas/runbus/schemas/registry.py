@@ -129,7 +129,7 @@ class SchemaRegistry:
         if self._user:
             config["basic.auth.user.info"] = f"{self._user}:{self._password.reveal() if self._password else ''}"
         names = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
-        config |= {name: path for name, path in zip(names, self._tls.all, strict=True) if path}
+        config |= {name: path for name, path in zip(names, self._tls, strict=True) if path}
         try:
             return SchemaRegistryClient(config)
         except ValueError as error:  # its text may hold the user's password
