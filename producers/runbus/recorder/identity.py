@@ -1,4 +1,4 @@
-"""Names this process, and gives out attempts that are never the same twice."""
+"""Names this process, and gives out attempts, each of them once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from functools import cache
 from importlib import metadata
 
-#: what kind of component this is, in heartbeats and dead letters
+#: the kind of this component in heartbeats and dead letters
 KIND = "recorder"
 
 
@@ -41,7 +41,7 @@ class Attempts:
         self._last = 0
 
     def next(self, now: int) -> int:
-        """Return `now`, or the first microsecond after it that nobody has."""
+        """Return `now`, or the first microsecond after it that is not taken."""
         with self._lock:
             self._last = max(now, self._last + 1)
             return self._last

@@ -1,9 +1,9 @@
-"""Every setting of RunBus, declared once: variable, place in the file, kind with bounds and unit, default, meaning.
+"""Declares every setting of RunBus once: variable, place in the file, kind with bounds and unit, default, meaning.
 
-To add one, write its declaration here and read it: `sources.get(SETTING)`, or a field `of(SETTING)` of a dataclass of
-settings. The check of the file, `runbus config show` and docs/configuration.md are made from what stands here; options
-of a single command stand in options.py. All are in one room because a file with an unknown key is refused in every
-process, also in the agent's, which has none of the other components.
+To add one, declare it here and read it: `sources.get(SETTING)`, or a field `of(SETTING)` of a dataclass of settings.
+The check of the file, `runbus config show` and docs/configuration.md are made from these declarations; options of a
+single command are in options.py. All settings are in one module, because every process refuses a file with an
+unknown key, also the agent's, which has none of the other components.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kinds of values that a setting can have: each reads a text, or says by the variable's name what is allowed.
+"""Reads the text of a setting as a value of its kind, or says by the variable's name what is allowed.
 
 A kind is declared with the setting (catalogue.py, options.py) and used for every source of its value: a flag, a
 variable or a file. No dataclass here or in setting.py: the agent's process imports them, and one costs 0.5 ms.
@@ -29,7 +29,7 @@ class Kind(NamedTuple, Generic[T_co]):
         parse: takes the variable's name and the text; raises ConfigError with both and what is allowed.
         allowed: what is allowed, for the page and the help; empty = any text.
         unit: of a number, for example `s`.
-        metavar: stands for the value in the help of a command.
+        metavar: placeholder of the value in the help of a command.
     """
 
     parse: Callable[[str, str], T_co]

@@ -14,7 +14,7 @@ DECLARED = "setting"
 
 
 class Setting(NamedTuple, Generic[T_co]):
-    """One setting: where its value can come from, which values are allowed, and what it means.
+    """One setting: the sources of its value, the values that are allowed, and its meaning.
 
     Attributes:
         env: its variable. A secret can also be given as a file: `<env>_FILE` holds the file's path.
@@ -44,7 +44,7 @@ class Setting(NamedTuple, Generic[T_co]):
 
     @property
     def secret(self) -> bool:
-        """Whether the value must never be shown."""
+        """True if the value must never be shown."""
         return isinstance(self.default_value, Secret)
 
     @property

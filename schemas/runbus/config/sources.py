@@ -1,4 +1,4 @@
-"""Where a setting's value comes from: flag > environment > file > default."""
+"""Finds the value of a setting: flag > environment > file > default."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _platform_folder(setting: Setting[Path | None], fallback: str, environ: Mapp
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's text and where it was found: `flag`, a variable's name, a file's path, or `default`.
+    """A setting's text and its source: `flag`, a variable's name, a file's path, or `default`.
 
     `file` is the file that holds a secret, if `<VARIABLE>_FILE` names one.
     """
@@ -59,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The places a setting can come from, read once.
+    """The sources of all settings, read once.
 
     Args:
         flags: by environment variable name; what the command line gave.
@@ -170,7 +170,7 @@ def _text(setting: Setting[object], value: object, path: Path | None) -> str:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder on the way that we may not enter
+    except OSError:  # a folder on the way that this user may not enter
         return False
 
 

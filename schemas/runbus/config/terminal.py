@@ -1,4 +1,4 @@
-"""Escapes what a terminal would act on: recorded text is an agent's, a tool's or a model's, and nobody vouches for it.
+"""Escapes what a terminal would act on: recorded text comes from agents, tools and models, and is not trusted.
 
 Everything that prints data to people goes through here. JSON and the formats for programs stay exact.
 """
@@ -6,10 +6,10 @@ Everything that prints data to people goes through here. JSON and the formats fo
 from __future__ import annotations
 
 # Cc: C0, DEL, C1. Cf: bidi controls, zero width characters, tags. Zl, Zp: line and paragraph separators, which some
-# terminals take as a new line. Cs: halves of a surrogate pair cannot be written at all. Cn, Co: nobody knows what a
-# terminal's font does with them.
+# terminals take as a new line. Cs: halves of a surrogate pair cannot be written at all. Cn, Co: it
+# depends on the terminal's font what they do.
 _ACTED_ON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Cn", "Co"})
-# Blank or of no width although their category is a letter's or a mark's: they hide what stands beside them.
+# Blank or of no width although their category is a letter's or a mark's: they hide what is beside them.
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800") | {
     chr(code) for code in (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 }

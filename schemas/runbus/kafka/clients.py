@@ -55,7 +55,7 @@ class _Quiet(AdminClient):
 
 
 def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
-    """Return a member of a group that does nothing by itself: no commits, no offset resets."""
+    """Return a member of a group that does nothing of its own accord: no commits, no offset resets."""
     config: dict[str, object] = {
         **kafka.client_config(),
         "client.id": "runbus-sink",
@@ -63,9 +63,9 @@ def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
         "group.protocol": membership.protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        # a reset would move a partition without a word: ours are explicit (opening.py)
+        # a reset would move a partition silently: the sink's are explicit (sink/opening.py)
         "auto.offset.reset": "error",
-        # `episodes` is written in transactions: what was aborted is nobody's to store. It is the default; the promise
+        # `episodes` is written in transactions: what was aborted must not be stored. It is the default; the promise
         # "once per revision" rests on it.
         "isolation.level": "read_committed",
         # Markers of transactions and aborted records hold offsets that are never delivered. "The end is reached at
@@ -181,7 +181,7 @@ def _has_consumer_protocol(admin: AdminClient) -> bool:
 
 
 def _attempt(question: Callable[[], bool]) -> bool:
-    """A broker that does not say (no right to, or too old to know) gets the protocol that every broker has."""
+    """Return the answer; False if the broker does not say: no right to ask it, or too old to know."""
     try:
         return question()
     except (KafkaException, TimeoutError) as error:

@@ -59,12 +59,12 @@ class KafkaSettings:
 
     @property
     def uses_password(self) -> bool:
-        """Whether a user and a password are sent."""
+        """True if a user and a password are sent."""
         return self.security_protocol.startswith("SASL")
 
     @property
     def uses_tls(self) -> bool:
-        """Whether the connection is encrypted."""
+        """True if the connection is encrypted."""
         return self.security_protocol.endswith("SSL")
 
     @property
@@ -80,7 +80,7 @@ class KafkaSettings:
 
     @property
     def who(self) -> str:
-        """What this client is to the broker, for messages."""
+        """Name of this client at the broker, for messages."""
         if self.uses_password:
             return f"user {self.sasl_username}"
         if self.uses_tls and self.ssl_certificate_location:

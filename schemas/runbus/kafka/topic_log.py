@@ -29,7 +29,7 @@ OffsetByPartition = Mapping[int, int]
 
 
 class TopicLog:
-    """A topic as it was when it was opened.
+    """Reads a topic as it was when it was opened.
 
     Attributes:
         name: with its prefix.
@@ -80,7 +80,7 @@ class TopicLog:
                     TopicPartition(self.name, partition), timeout=_REQUEST_S
                 )
             except KafkaException as error:
-                # the leader moves, or the topic has just been created and the client's picture of it is not whole yet
+                # the leader moves, or the topic has just been created and the client does not know all of it yet
                 if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
@@ -120,7 +120,7 @@ class TopicLog:
 
 
 class Walk:
-    """One partition, read once and in order, piece by piece."""
+    """Reads one partition once and in order, piece by piece."""
 
     def __init__(self, consumer: Consumer, start: TopicPartition) -> None:
         self._consumer = consumer
@@ -176,7 +176,7 @@ def place(message: Message) -> tuple[int, int]:
 def headers_of(message: Message) -> dict[str, bytes]:
     """Return the headers of a record, of several with one name the last.
 
-    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    If a name is not UTF-8, the client raises SystemError instead: then only the value of the letter is kept.
     """
     try:
         found = dict(message.headers() or [])

@@ -1,4 +1,4 @@
-"""StepBatch: consecutive steps of one stream, one column per field. The heart of the wire format.
+"""Encodes and decodes a StepBatch: consecutive steps of one stream, one column per field.
 
 `encode` and `decode` are exact inverses; both refuse a batch whose columns contradict its `count`.
 """
@@ -52,8 +52,8 @@ class StepColumns:
         ts: int64, microseconds since the epoch.
         reward: float64, 0 on a reset.
         terminated, truncated: uint8, 0 or 1.
-        tick: int64 world step, or None outside of a multi-agent environment.
-        seed: int64, NO_SEED where there is none, or None if no row has one.
+        tick: int64 step of a multi-agent environment, or None.
+        seed: int64, NO_SEED if there is none, or None if no row has one.
     """
 
     env: NDArray[np.int32]
@@ -78,7 +78,7 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class BatchHeader:
-    """What a reader learns without decoding a column."""
+    """The fields that a reader learns without decoding a column."""
 
     run_id: str
     agent_id: str
