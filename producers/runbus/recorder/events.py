@@ -133,7 +133,7 @@ class StreamFinished:
     error: str
     episodes: int
     summary: str
-    produced: int = field(default=0)
+    produced: int
 
     def final(self, now_us: int) -> RunEvent:
         """Return the event with the counts of this moment."""

@@ -22,24 +22,24 @@ FILE_NAME = "runbus.toml"
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of the local stack: `RUNBUS_HOME`, or the platform's user data folder."""
-    named = place(HOME, environ)
+    named = path_of(HOME, environ)
     return named.expanduser().absolute() if named else _platform_folder(DATA_FOLDER, ".local/share", environ)
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of what can be fetched again: `RUNBUS_CACHE`, or the platform's user cache folder."""
-    named = place(CACHE, environ)
+    named = path_of(CACHE, environ)
     return named.expanduser().absolute() if named else _platform_folder(CACHE_FOLDER, ".cache", environ)
 
 
-def place(setting: Setting[Path | None], environ: Mapping[str, str] | None = None) -> Path | None:
+def path_of(setting: Setting[Path | None], environ: Mapping[str, str] | None = None) -> Path | None:
     """Return the path that a variable names, None if it is not set: for what only the environment can say."""
     return setting.parse((os.environ if environ is None else environ).get(setting.env, ""))
 
 
 def _platform_folder(setting: Setting[Path | None], fallback: str, environ: Mapping[str, str] | None) -> Path:
-    base = place(setting, environ) or Path.home() / fallback
-    if sys.platform == "darwin" and not place(setting, environ):
+    base = path_of(setting, environ) or Path.home() / fallback
+    if sys.platform == "darwin" and not path_of(setting, environ):
         base = Path.home() / "Library" / ("Caches" if setting is CACHE_FOLDER else "Application Support")
     return base / "runbus"
 
@@ -122,7 +122,7 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
 
 
 def _config_file(env: Mapping[str, str]) -> Path | None:
-    named = place(CONFIG_FILE, env)
+    named = path_of(CONFIG_FILE, env)
     if named:
         if not _is_file(named):
             raise ConfigError(f"{CONFIG_FILE.env} names {named}, which is not a file: correct it or unset it")

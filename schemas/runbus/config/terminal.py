@@ -29,11 +29,6 @@ def printable(text: str) -> str:
     return "".join(_escaped(text))
 
 
-def printable_lines(text: str) -> str:
-    """Return the same for a text of several lines: their ends stay."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
 def _escaped(text: str) -> list[str]:
     import unicodedata  # here: only odd text needs it, and the agent's process imports this module
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -169,7 +169,11 @@ def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol
         return membership.protocol
     if membership.instance_id:
         return "classic"
-    return "consumer" if _attempt(lambda: _has_consumer_protocol(admin)) else "classic"
+    try:
+        return "consumer" if _has_consumer_protocol(admin) else "classic"
+    except (KafkaException, TimeoutError) as error:  # no right to ask, or too old to know: every broker has classic
+        log.info("sink.group_protocol classic, because the broker does not say: %s", error)
+        return "classic"
 
 
 def _has_consumer_protocol(admin: AdminClient) -> bool:
@@ -178,12 +182,3 @@ def _has_consumer_protocol(admin: AdminClient) -> bool:
     (future,) = admin.describe_configs([resource], request_timeout=_TIMEOUT_S).values()
     entry = future.result(timeout=_TIMEOUT_S + 1).get("group.coordinator.rebalance.protocols")
     return entry is not None and "consumer" in str(entry.value).split(",")
-
-
-def _attempt(question: Callable[[], bool]) -> bool:
-    """Return the answer; False if the broker does not say: no right to ask it, or too old to know."""
-    try:
-        return question()
-    except (KafkaException, TimeoutError) as error:
-        log.info("sink.group_protocol classic, because the broker does not say: %s", error)
-        return False

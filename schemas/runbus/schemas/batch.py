@@ -20,21 +20,6 @@ from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, pack, un
 from runbus.schemas.record import read_prefix, read_record, write_record
 from runbus.schemas.walk import MAX_RECORDS
 
-__all__ = [
-    "MAX_COUNT",
-    "NO_SEED",
-    "NO_TICK",
-    "BatchHeader",
-    "Extra",
-    "StepBatch",
-    "StepColumns",
-    "check",
-    "decode",
-    "decode_header",
-    "encode",
-    "read_record",
-]
-
 MAX_COUNT = 1_000_000
 MAX_LONG = 2**63 - 1
 NO_SEED = -(2**63)
