@@ -99,7 +99,7 @@ def _reads_environment(node: ast.AST) -> bool:
 
 
 def test_only_the_sources_read_the_environment() -> None:
-    """Whoever needs a variable declares it; the other files hand the whole environment on."""
+    """A module that needs a variable declares it; the other files hand the whole environment on."""
     assert {n for n, code in _product() if any(map(_reads_environment, ast.walk(ast.parse(code))))} == set(WHOLE)
 
 

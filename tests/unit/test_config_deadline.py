@@ -1,4 +1,4 @@
-"""A deadline is a moment of somebody's clock."""
+"""A deadline is a moment of the caller's clock."""
 
 from __future__ import annotations
 

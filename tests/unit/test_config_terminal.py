@@ -1,4 +1,4 @@
-"""What reaches a terminal is text, whoever wrote it."""
+"""Text is all that reaches a terminal, of any origin."""
 
 from __future__ import annotations
 
