@@ -55,6 +55,6 @@ _couriers = itertools.count(1)
 
 
 def component_id(kind: str) -> str:
-    """Return `kind:host:pid`, unique in this process: the second gets `:2`."""
+    """Return `kind-host-pid`, unique in this process: the second gets `-2`."""
     number = next(_couriers)
-    return f"{kind}:{host()}:{os.getpid()}" + (f":{number}" if number > 1 else "")
+    return f"{kind}-{host()}-{os.getpid()}" + (f"-{number}" if number > 1 else "")
