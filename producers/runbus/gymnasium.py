@@ -1,4 +1,4 @@
-"""Record a Gymnasium environment by wrapping it: `env = RecordSteps(env, run="cartpole-1")`."""
+"""Records a Gymnasium environment by wrapping it: `env = RecordSteps(env, run="cartpole-1")`."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ class RecordSteps(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
             )
         if (recorder is None) == (run is None):
             raise ConfigError("give RecordSteps either recorder=, or run= (and agent=) for a recorder of its own")
-        name = (run or "", agent) if recorder is None else (recorder.run, recorder.agent)
+        if recorder is not None:
+            run, agent = recorder.run, recorder.agent
         gymnasium.utils.RecordConstructorArgs.__init__(
             self,
-            run=name[0],
-            agent=name[1],
+            run=run,
+            agent=agent,
             config=config,
             observations=observations,
             record_info=record_info,
@@ -70,7 +71,8 @@ class RecordSteps(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
         gymnasium.Wrapper.__init__(self, env)
         self._owned = recorder is None
         self.recorder = recorder or Recorder(
-            *name,
+            run or "",
+            agent,
             config=config,
             observation_space=space_json(env.observation_space),
             action_space=space_json(env.action_space),
@@ -89,7 +91,7 @@ class RecordSteps(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
         except BaseException as error:
             self._failure = error
             raise
-        self._failure = None  # whatever went wrong before, the loop recovered
+        self._failure = None  # the loop has recovered from an earlier one
         self.recorder.reset(result[0], seed=seed, info=result[1] if self._record_info else None)
         return result
 
@@ -114,7 +116,8 @@ class RecordSteps(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
             raise
         finally:
             if self._owned:
-                self.recorder.close(*(("completed", "") if self._failure is None else outcome_of(self._failure)))
+                outcome, text = outcome_of(self._failure) if self._failure else ("completed", "")
+                self.recorder.close(outcome, text)
 
     def __exit__(self, *args: Any) -> bool:  # noqa: ANN401 - as Gymnasium declares it
         self._failure = self._failure if args[1] is None else args[1]

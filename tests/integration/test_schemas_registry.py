@@ -78,7 +78,7 @@ def test_another_schema_under_the_subject_is_unknown(registry: str, topic: str) 
 
 
 def test_an_unknown_id_is_unknown(registry: str) -> None:
-    """An id that nobody registered is UnknownSchema and names id and registry."""
+    """An id that is not registered is UnknownSchema and names id and registry."""
     with pytest.raises(UnknownSchema, match=r"schema id 2000000000 is not known to the registry at http"):
         codec(Sources(environ={"SCHEMA_REGISTRY_URL": registry})).open(b"\x00\x77\x35\x94\x00body", "Heartbeat")
 
@@ -281,7 +281,7 @@ def test_a_silent_registry_is_given_up_in_time() -> None:
 
 
 def test_the_settings_decide_whether_there_is_a_registry() -> None:
-    """No URL, no registry; a URL nobody can use is a ConfigError, before any connection."""
+    """No URL, no registry; a URL that cannot be used is a ConfigError, before any connection."""
     assert registry_module.registry(Sources()) is None
     assert registry_module.registry(Sources(environ={"SCHEMA_REGISTRY_URL": "http://a"})) is not None
     with pytest.raises(ConfigError, match="SCHEMA_REGISTRY_URL="):

@@ -12,11 +12,11 @@ import pytest
 from runbus.config.catalogue import PLACES, SETTINGS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import ConfigError
+from runbus.config.loading import load
 from runbus.config.options import OPTIONS
 from runbus.config.setting import Setting
 from runbus.config.sources import Sources, read_sources
 from runbus.episodes.policy import FinaliserPolicy
-from runbus.episodes.process import load_policy
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.settings import CourierSettings
 from runbus.sink.settings import SinkSettings
@@ -57,7 +57,7 @@ def test_every_default_stands_in_its_declaration_only() -> None:
     assert CourierSettings.load(Sources()) == CourierSettings(kafka)
     assert SinkSettings.load(Sources()) == SinkSettings(kafka, clickhouse, "runbus.sink")
     assert StreamSettings.load(Sources()) == StreamSettings(kafka)
-    assert load_policy(Sources()) == FinaliserPolicy()
+    assert load(FinaliserPolicy, Sources()) == FinaliserPolicy()
 
 
 def test_a_bad_value_is_the_same_sentence_wherever_it_comes_from(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def _reads_environment(node: ast.AST) -> bool:
 
 
 def test_only_the_sources_read_the_environment() -> None:
-    """Whoever needs a variable declares it; the other files hand the whole environment on."""
+    """A module that needs a variable declares it; the other files hand the whole environment on."""
     assert {n for n, code in _product() if any(map(_reads_environment, ast.walk(ast.parse(code))))} == set(WHOLE)
 
 

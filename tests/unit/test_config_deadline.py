@@ -1,8 +1,6 @@
-"""A deadline is a moment of somebody's clock."""
+"""A deadline is a moment of the caller's clock."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import pytest
 
@@ -19,8 +17,9 @@ def test_what_is_left_falls_to_nothing(now: float, remaining: float, passed: boo
 
 
 def test_it_is_a_value() -> None:
-    """Several waits share one: nobody can move it."""
+    """Several waits share one: none of them can move it."""
     deadline = Deadline(1.0)
     assert deadline == Deadline.after(0.5, now=0.5)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         deadline.at = 2.0  # type: ignore[misc]
+    assert deadline.at == 1.0

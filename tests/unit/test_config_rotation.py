@@ -75,13 +75,13 @@ def test_waiting_ends_with_the_change(tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "password"
     file.write_text("one")
 
-    async def scene() -> tuple[Path, ...]:
+    async def scenario() -> tuple[Path, ...]:
         waiting = asyncio.create_task(CredentialFiles([file]).wait())
         await asyncio.sleep(0)
         file.write_text("two")
         return await waiting
 
-    assert asyncio.run(scene()) == (file,)
+    assert asyncio.run(scenario()) == (file,)
 
 
 def test_only_files_that_are_used_are_followed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What reaches a terminal is text, whoever wrote it."""
+"""Text is all that reaches a terminal, of any origin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbus.config.terminal import printable, printable_lines
+from runbus.config.terminal import printable
 
 #: What terminals act on, character by character: escapes, the bell, moves, C1, bidi, zero width, tags, line ends.
 ACTED_ON = "\x00\x07\x08\t\n\x0b\x0c\r\x0e\x1b\x7f\x84\x85\x90\x9b\x9c\x9d\xad\u061c\u200b\u200c\u200d\u200e\u200f"
@@ -64,8 +64,3 @@ def test_each_is_a_backslash_and_its_code(character: str) -> None:
 def test_examples(text: str, shown: str) -> None:
     """The right values."""
     assert printable(text) == shown
-
-
-def test_lines_stay_lines_if_they_are_ours() -> None:
-    """A text of several lines keeps its ends, and nothing else."""
-    assert printable_lines("a\nb\rc\x1b") == "a\nb\\rc\\x1b"

@@ -82,12 +82,12 @@ def test_a_stop_ends_the_wait_between_two_questions() -> None:
     """Nothing is answered, and nothing is wrong."""
     question = Question(99)
 
-    async def scene() -> str | None:
+    async def scenario() -> str | None:
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(2.5, stop.set)
         return await ask_until_answered(question, stop, Patience((ConnectionError,), lambda _: None))
 
-    answer, seconds = run(scene())
+    answer, seconds = run(scenario())
     assert answer is None
     assert seconds == pytest.approx(2.5)
     assert question.asked == 3

@@ -15,7 +15,7 @@ def test_every_role_has_one_entry_with_different_rights() -> None:
 
 
 def test_every_topic_has_somebody_who_writes_and_somebody_who_reads_it() -> None:
-    """A topic that nobody may write or read is a right that was forgotten."""
+    """A topic that no role may write or read is a right that was forgotten."""
     for operation in ("Read", "Write"):
         named = {r.name for p in PRINCIPALS for r in p.rights if r.resource == "Topic" and r.operation == operation}
         assert named == {topic.name for topic in TOPICS}

@@ -79,7 +79,7 @@ CONTENTS = st.binary(max_size=40) | st.integers(-(2**65), 2**65).map(lambda n: s
 def test_any_record_can_be_a_row(
     headers: dict[str, bytes], value: bytes | None, key: bytes | None, timestamp_ms: int
 ) -> None:
-    """Whatever somebody wrote to the topic is kept: a dead letter cannot become a dead letter."""
+    """Any record of the topic is kept: a dead letter cannot become a dead letter."""
     found = DeadLetterRow.of(OWN, key, value, headers, timestamp_ms)
     assert DeadLetterRow.decode(found.encode(), schema("DeadLetter")) == found
     assert (found.value, found.headers) == (value, headers)

@@ -60,7 +60,7 @@ STRUCT_LIARS = [
 
 @pytest.mark.parametrize("text", STRUCT_LIARS, ids=lambda t: t[:40])
 def test_a_struct_text_that_is_none_is_refused(text: str) -> None:
-    """Whatever stands behind `struct:` in a record of somebody else, the answer is InvalidValue."""
+    """Any text behind `struct:` in a record is a layout or InvalidValue."""
     for width in (-1, 0, 4, 8):
         with pytest.raises(InvalidValue):
             check_layout(Layout("struct:" + text, (), width))

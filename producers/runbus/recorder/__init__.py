@@ -1,4 +1,4 @@
-"""The agent's side: `Recorder` writes what the agent does to the log, `RunBus` carries it inside the process."""
+"""Exports `Recorder`, which writes what an agent does to the log, and `RunBus`, which carries it inside a process."""
 
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder

@@ -1,4 +1,4 @@
-"""Publishes events inside a process: one publisher never waits for a reader (except policy `block`, by name)."""
+"""Publishes events inside a process. A publisher waits for no reader, unless policy `block` asks for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runbus.recorder.subscription import Item, Policy, QueueOptions, Subscriptio
 
 
 class RunBus:
-    """Hands every event to every subscription. Thread safe. It knows nothing of what it carries.
+    """Hands every event to every subscription. Thread safe. It does not look into events.
 
     Events of one publishing thread reach each subscription in order. In a forked child the bus starts without
     subscriptions: their readers stayed in the parent.
@@ -60,7 +60,7 @@ class RunBus:
                     losses.append((subscription, dropped))
         for subscription, dropped in losses:
             subscription.tell(dropped)
-        for subscription in blocking:  # outside of the lock: whoever closes the subscription must get past us
+        for subscription in blocking:  # outside of the lock: a subscription can be closed meanwhile
             subscription.tell(subscription.offer(item))
 
     def block_until(self, deadline: Deadline | None) -> None:
@@ -70,7 +70,7 @@ class RunBus:
 
     @property
     def position(self) -> int:
-        """How many events were published."""
+        """Number of events that were published."""
         return self._position
 
     def stats(self) -> dict[str, SubscriptionStats]:

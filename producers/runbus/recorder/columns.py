@@ -1,4 +1,4 @@
-"""Holds rows as the loop appends them, and turns them into the columns of the wire, on the courier's thread."""
+"""Holds rows as the loop appends them, and turns them into columns on the courier's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says a thing once: the first of its kind is logged with what to do, the rest is counted."""
+"""Logs the first complaint of each kind, with what to do, and counts the rest."""
 
 from __future__ import annotations
 

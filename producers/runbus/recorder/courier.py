@@ -1,8 +1,8 @@
 """Delivers what recorders publish to Kafka, on a thread of its own. The loop never waits for it.
 
-An event that was published is one piece of work until it is settled, whatever it becomes on its way: in the queue, in
-hand, written, in the client, a dead letter. Its subscription counts these pieces, and only a delivery or a drop ends
-one; so `idle` cannot be true while anything is between two places.
+A published event is one piece of work until it is settled: in the queue, taken, encoded, in the client, or a dead
+letter. Its subscription counts these pieces, and only a delivery or a drop ends one, so `idle` is never true while an
+event is on its way from one of these to the next.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runbus.recorder.complaints import Complaints
 from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
 from runbus.recorder.identity import KIND, component_id, now_us, version
-from runbus.recorder.link import Link, ProducerRecord, is_too_large, purpose
+from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
@@ -38,7 +38,7 @@ _HEARTBEAT_S = 1.0
 _IDLE_S = 0.2  # how long an idle courier sleeps; a new event wakes it
 _BUSY_S = 0.02  # the same while deliveries are awaited: their reports come by polling
 _AT_ONCE = 64  # batches written before the client is polled
-_GATHER_S = 0.01  # after waking up: each hand-over of the interpreter lock costs the loop more than a batch does
+_GATHER_S = 0.01  # after waking up: each change of the interpreter lock's owner costs the loop more than a batch
 _FULL_S = 0.05  # wait for room in the client's buffer
 _MAX_DETAIL_STREAMS = 100  # a heartbeat stays a small record
 
@@ -100,12 +100,12 @@ class Courier:
         return self._subscription.join(timeout)
 
     def release(self, released: bool) -> None:
-        """Let everyone go who waits in `flush`, and let nobody wait there, as long as this is set."""
+        """End every wait in `flush`, and let none begin, as long as this is set."""
         self._subscription.release(released)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, here, in the queue or in the client."""
+        """True if nothing waits, here, in the queue or in the client."""
         return not self._subscription.unfinished
 
     @property
@@ -149,7 +149,7 @@ class Courier:
         while not self._stop.is_set():
             try:
                 self._turn()
-            except Exception:  # the courier is the last to give up: log, count, go on
+            except Exception:  # no error ends the courier: later steps may be delivered
                 log.exception("the courier met an error; it goes on")
                 self._stop.wait(_HEARTBEAT_S)
         self._link.close()
@@ -167,7 +167,7 @@ class Courier:
         self._link.poll(_FULL_S if self._out else 0)
 
     def _has_work(self) -> bool:
-        """Whether something is in hand, or comes within the time that deliveries can wait to be noticed."""
+        """Return whether there is an event, or one comes while deliveries can wait to be noticed."""
         if self._out or self._held:
             return True
         if not self._subscription.wait(self._patience()):
@@ -177,9 +177,9 @@ class Courier:
         return True
 
     def _take(self) -> None:
-        """Write the next events, several at a time: each pause for another thread costs this one dearly.
+        """Write the next events, several at a time: each change of threads costs much time.
 
-        What waits stays in the queue, where it is counted and bounded, until the broker can take it.
+        Until the broker can take them, events stay in the queue, which counts and bounds them.
         """
         if self._out:
             return
@@ -192,7 +192,7 @@ class Courier:
                 self._no_schema(error)
                 self._stop.wait(_HEARTBEAT_S)
                 return
-            except Exception as error:  # noqa: BLE001 - one event that cannot be written must not hold up the others
+            except Exception as error:  # noqa: BLE001 - one bad event must not hold up the others
                 self._unwritable(self._held[0], error)
             self._held.popleft()
 
@@ -252,13 +252,13 @@ class Courier:
                 self._subscription.done()
 
     def _settle(self, batch: EncodedBatch, error: KafkaError | None, value: bytes) -> bool:
-        """Count what became of a batch; return whether that ends it: a dead letter is the rest of its way."""
+        """Count the result of a batch; return whether its work is done: not if a dead letter follows."""
         if error is None:
             batch.counts.deliver(batch.count)
         elif self._stop.is_set():
-            pass  # given up at the end of the process, which says so
+            pass  # given up at the end of the process, which logs it
         elif is_too_large(error):
-            self._give_up(replace(batch, value=value), f"{error.str()}: {purpose(error)}")
+            self._give_up(replace(batch, value=value), f"{error.str()}: {advice(error)}")
             return False
         else:
             batch.counts.drop(batch.count)
@@ -268,14 +268,14 @@ class Courier:
                 batch.count,
                 batch.counts.id,
                 error.str(),
-                purpose(error),
+                advice(error),
             )
         return True
 
     def _give_up(self, batch: EncodedBatch, error: str) -> None:
         """Send the first part of a batch that no record can hold to the dead letters; it counts as dropped.
 
-        It is done when the dead letter is.
+        Its work is done when the dead letter is delivered or dropped.
         """
         batch.counts.drop(batch.count)
         topic = self._prefix + STEPS.name
@@ -320,7 +320,7 @@ class Courier:
         self._subscription.done()
         if error is not None and not self._stop.is_set():
             self._complaints.say(
-                f"letter {error.name()}", "a record was not delivered: %s; %s", error.str(), purpose(error)
+                f"letter {error.name()}", "a record was not delivered: %s; %s", error.str(), advice(error)
             )
 
     # --- heartbeats -------------------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ class Courier:
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
-        if now < self._next_heartbeat or self._heartbeat_open:  # one at a time: an outage must not pile them up
+        if now < self._next_heartbeat or self._heartbeat_open:  # one at a time: else they pile up in an outage
             return
         self._next_heartbeat = now + _HEARTBEAT_S
         topic = self._prefix + HEARTBEATS.name
@@ -348,18 +348,18 @@ class Courier:
     def _heartbeat_done(self, error: KafkaError | None, _value: bytes) -> None:
         self._heartbeat_open = False
         if error is not None and not self._stop.is_set():
-            self._complaints.say(f"heartbeat {error.name()}", "no heartbeats: %s; %s", error.str(), purpose(error))
+            self._complaints.say(f"heartbeat {error.name()}", "no heartbeats: %s; %s", error.str(), advice(error))
 
     def heartbeat(self) -> Heartbeat:
-        """Return where this courier stands."""
-        tallies = list(self._streams.values())
+        """Return counts, drops and lag of this moment."""
+        open_streams = list(self._streams.values())
         streams = {
             str(t.id): {"produced": t.produced, "delivered": t.delivered, "dropped": t.dropped}
-            for t in tallies[:_MAX_DETAIL_STREAMS]
+            for t in open_streams[:_MAX_DETAIL_STREAMS]
         }
         detail = {
             "streams": streams,
-            "more_streams": len(tallies) - len(streams),
+            "more_streams": len(open_streams) - len(streams),
             "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
             "complaints": self._complaints.counts(),
         }
@@ -369,10 +369,10 @@ class Courier:
             sent_at=now_us(),
             started_at=self._started_at,
             version=version(),
-            total_events=self._closed_counts["produced"] + sum(t.produced for t in tallies),
-            dropped_events=self._closed_counts["dropped"] + sum(t.dropped for t in tallies),
+            total_events=self._closed_counts["produced"] + sum(t.produced for t in open_streams),
+            dropped_events=self._closed_counts["dropped"] + sum(t.dropped for t in open_streams),
             lag_ms=self._lag_ms(),
-            lag_events=sum(t.in_flight for t in tallies),
+            lag_events=sum(t.in_flight for t in open_streams),
             detail=json.dumps(detail, separators=(",", ":")),
         )
 

@@ -29,7 +29,7 @@ class EncodedBatch:
     """One encoded batch on its way: `count` steps from `first_seq`.
 
     Attributes:
-        oldest: when they were recorded, monotonic seconds.
+        oldest: time at which the batch was closed, monotonic seconds.
         too_large: it is one step that no record can hold.
     """
 
@@ -57,7 +57,7 @@ class EncodedBatch:
         )
 
     def dead_letter_key(self, topic: str) -> bytes:
-        """Return the key of its dead letter; there is no offset, so the stream and seq stand for it."""
+        """Return the key of its dead letter; there is no offset, so it has the stream and seq."""
         return f"{topic}-{self.counts.id}-{self.first_seq}".encode("utf-8", "replace")
 
 
@@ -66,7 +66,7 @@ def encoded(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[Enco
 
     Raises:
         InvalidValue: it cannot be encoded.
-        UnknownSchema, RegistryUnavailable: not now.
+        UnknownSchema, RegistryUnavailable: it cannot be encoded yet.
     """
     id_ = recorded.counts.id
     key = stream_key(id_.run_id, id_.agent_id)

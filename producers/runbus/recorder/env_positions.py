@@ -1,4 +1,4 @@
-"""Counts the episode of each environment of a stream, and its step in it."""
+"""Counts the episodes of each environment of a stream, and the steps of each episode."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class EnvPositions:
     def step_all(self, count: int) -> tuple[bytes, bytes]:
         """Advance env 0 to `count` - 1 by a step; return their (episode, step) columns as bytes: int64, int32."""
         if self._begun < count:
-            everyone = np.arange(count)
-            self._grow(everyone)
-            unseen = everyone[self._episode[:count] == NO_EPISODE]
+            envs = np.arange(count)
+            self._grow(envs)
+            unseen = envs[self._episode[:count] == NO_EPISODE]
             if unseen.size:
                 self.reset_many(unseen)
             self._begun = count

@@ -1,4 +1,4 @@
-"""Events that recorders publish on their bus: the start of a stream, closed batches of steps, its end."""
+"""Defines the events that recorders publish: the start of a stream, closed batches of steps, its end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runbus.schemas.layout import NONE, Layout
 
 
 class StreamCounts:
-    """Counts what became of a stream's steps.
+    """Counts the steps of a stream: produced, delivered, dropped.
 
-    Counts only grow. Thread safe; its lock is never held while taking another.
+    Counts only grow. Thread safe; no other lock is taken under its lock.
     """
 
     def __init__(self, id_: StreamId) -> None:
@@ -53,7 +53,7 @@ class StreamCounts:
 
     @property
     def in_flight(self) -> int:
-        """Published steps of which neither is known yet."""
+        """Published steps that are neither delivered nor dropped yet."""
         with self._lock:
             return self.produced - self._dropped - self._delivered
 
@@ -133,7 +133,7 @@ class StreamFinished:
     error: str
     episodes: int
     summary: str
-    produced: int = field(default=0)
+    produced: int
 
     def final(self, now_us: int) -> RunEvent:
         """Return the event with the counts of this moment."""

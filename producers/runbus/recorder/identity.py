@@ -1,4 +1,4 @@
-"""Names this process, and gives out attempts that are never the same twice."""
+"""Names this process, and gives out attempts, each of them once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from functools import cache
 from importlib import metadata
 
-#: what kind of component this is, in heartbeats and dead letters
+#: the kind of this component in heartbeats and dead letters
 KIND = "recorder"
 
 
@@ -41,7 +41,7 @@ class Attempts:
         self._last = 0
 
     def next(self, now: int) -> int:
-        """Return `now`, or the first microsecond after it that nobody has."""
+        """Return `now`, or the first microsecond after it that is not taken."""
         with self._lock:
             self._last = max(now, self._last + 1)
             return self._last
@@ -55,6 +55,6 @@ _couriers = itertools.count(1)
 
 
 def component_id(kind: str) -> str:
-    """Return `kind:host:pid`, unique in this process: the second gets `:2`."""
+    """Return `kind-host-pid`, unique in this process: the second gets `-2`."""
     number = next(_couriers)
-    return f"{kind}:{host()}:{os.getpid()}" + (f":{number}" if number > 1 else "")
+    return f"{kind}-{host()}-{os.getpid()}" + (f"-{number}" if number > 1 else "")

@@ -1,4 +1,4 @@
-"""Holds the Kafka producer, behind one file: configuration, what its errors mean, and one clear line per outage."""
+"""Holds the Kafka producer: its configuration, the meaning of its errors, and one log line an outage."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 #: room for one value: the topic's limit less the key, the headers and the record batch around it
 MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
-_METADATA_S = 1.0  # one look at the topics; short, so that stop and heartbeats are not held up
-_RETRY_S = 1.0  # between two looks while the broker or a topic is missing
+_METADATA_S = 1.0  # one question about the topics; short, so that stop and heartbeats are not held up
+_RETRY_S = 1.0  # between two questions while the broker or a topic is missing
 _TOPIC_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
@@ -44,11 +44,11 @@ class ProducerRecord:
 
 
 def is_too_large(error: KafkaError) -> bool:
-    """Whether the broker or the client refuses the record for its size."""
+    """Return whether the broker or the client refuses the record for its size."""
     return error.code() in _TOO_LARGE
 
 
-def purpose(error: KafkaError) -> str:
+def advice(error: KafkaError) -> str:
     """Return what to do about a failed delivery, in a few words; the link itself names a right that is missing."""
     if error.code() in _TOPIC_MISSING:
         return "create the topics with `runbus topics apply`"
@@ -60,7 +60,7 @@ def purpose(error: KafkaError) -> str:
 
 
 class Link:
-    """One producer, built at first use in this process and rebuilt after a fatal error. One thread uses it."""
+    """Holds one producer, built at first use in this process and rebuilt after a fatal error. One thread uses it."""
 
     def __init__(self, settings: CourierSettings) -> None:
         self._settings = settings
@@ -85,7 +85,7 @@ class Link:
         return tuple(prefix + topic.name for topic in (STEPS, RUNS, HEARTBEATS, DEAD_LETTERS))
 
     def ready(self) -> bool:
-        """Whether the broker answered and has the topics. Looks at most once a second, for at most a second."""
+        """Return whether the broker answered and has the topics. Asks at most once a second, for at most a second."""
         if self._fatal:
             self._rebuild()
         if self._renew() == "draining":
@@ -94,18 +94,18 @@ class Link:
             return True
         if time.monotonic() < self._retry_at:
             return False
-        self._ready = self._look()
+        self._ready = self._ask_topics()
         self._retry_at = time.monotonic() + _RETRY_S
         return self._ready
 
     @property
     def connected(self) -> bool:
-        """Whether the broker answered and had the topics when last asked."""
+        """True if the broker answered and had the topics when it was last asked."""
         return self._ready
 
     @property
     def connecting(self) -> bool:
-        """Whether the client's threads are looking up and connecting to the broker for the first time."""
+        """True if the client's threads look up the broker and connect to it for the first time."""
         return self._producer is not None and not self._down_since and not (self._ready and self._acknowledged)
 
     def send(self, record: ProducerRecord) -> bool:
@@ -151,7 +151,7 @@ class Link:
         return {
             "compression.type": self._settings.compression,
             "linger.ms": 5,
-            "message.timeout.ms": 0,  # a record waits for its broker for ever; only our own queue drops
+            "message.timeout.ms": 0,  # a record waits for its broker for ever; only the courier's queue drops
             "message.max.bytes": MAX_MESSAGE_BYTES,
             "queue.buffering.max.kbytes": self._settings.buffer_bytes // 1024,
             "queue.buffering.max.messages": 1_000_000,
@@ -161,18 +161,18 @@ class Link:
             "logger": _ClientLog(),
         }
 
-    def _look(self) -> bool:
+    def _ask_topics(self) -> bool:
         try:
             listed = self._built().list_topics(timeout=_METADATA_S).topics
         except KafkaException as error:
-            self._built().poll(0)  # the client says why the connection fails, if it knows, before we say that it does
+            self._built().poll(0)  # if the client knows why the connection fails, it says so before the link does
             self._broker_down(error.args[0])
             return False
         self._broker_up()
         absent = [name for name in self.topics if name not in listed or listed[name].error is not None]
         refused = [name for name in absent if self._is_refused(name)]
         for name in refused:
-            self._refused(name)
+            self._say_refused(name)
         missing = [name for name in absent if name not in refused]
         if missing:
             self._complaints.say(
@@ -190,14 +190,14 @@ class Link:
         return not absent
 
     def _is_refused(self, name: str) -> bool:
-        """Whether a topic that is not listed may be there, and this user may not know of it."""
+        """Return whether a topic that is not listed is hidden from this user."""
         try:
             found = self._built().list_topics(name, timeout=_METADATA_S).topics.get(name)
         except KafkaException:
             return False
         return found is not None and found.error is not None and found.error.code() in _REFUSED
 
-    def _refused(self, topic: str) -> None:
+    def _say_refused(self, topic: str) -> None:
         self._complaints.say(
             f"right {topic}",
             "%s. The agent goes on; steps wait in memory (%d MiB) while a topic cannot be seen; what does not fit, or "
@@ -211,7 +211,7 @@ class Link:
 
     def _reported(self, delivered: Delivered, error: KafkaError | None, message: Message) -> None:
         if error is not None and error.code() in _REFUSED:
-            self._refused(message.topic() or "")
+            self._say_refused(message.topic() or "")
         self._report(delivered, error, b"" if error is None else message.value() or b"")
 
     def _report(self, delivered: Delivered, error: KafkaError | None, value: bytes) -> None:
@@ -225,7 +225,7 @@ class Link:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in _REFUSED:  # no right to write anywhere: the broker gives it no producer id
             for topic in self.topics:
-                self._refused(topic)
+                self._say_refused(topic)
             self._fatal = self._fatal or error.fatal()
         elif error.fatal():
             log.error("the Kafka client gave up (%s); a new one is started", error.str())
@@ -262,7 +262,7 @@ class Link:
 
 
 class _ClientLog:
-    """Takes librdkafka's own log lines: at debug level, since what matters of them is said once by the link."""
+    """Writes librdkafka's own log lines at debug level: the link says once what matters in them."""
 
     def log(self, _level: int, message: str, *args: object) -> None:
         """Write one line of the client."""

@@ -1,4 +1,4 @@
-"""Holds what a process shares: the default bus, its courier, the ticker, and what happens at fork, exit and SIGTERM."""
+"""Keeps what the recorders of a process share (bus, courier, ticker), and handles fork, exit and SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.025  # a batch is closed at its second tick: at most 50 ms after its first row
 _RETRY_SIGNAL_S = 0.002
-_PATIENCE_S = 0.1  # a signal that found the loop inside of the recorder for so long found it waiting: it is let go
+_PATIENCE_S = 0.1  # a loop that is inside of the recorder for so long after a signal waits there: its wait is ended
 _END_S = 5.0  # how long the end waits for readers of a bus that no courier reads
-_SETTLE_S = 0.5  # a fork waits so long, at most, for a client that is just connecting (usually 20 ms)
+_SETTLE_S = 0.5  # a fork waits at most so long for a client that is connecting (usually 20 ms)
 _PACKAGE = os.path.dirname(__file__)  # noqa: PTH120 - compared with code objects' file names, which are strings
 
 
 class OpenRecorder(Protocol):
-    """A recorder whose stream is open, as far as the process cares."""
+    """A recorder whose stream is open, as the process uses it."""
 
     @property
     def bus(self) -> RunBus:
-        """Where it publishes."""
+        """The bus that it publishes on."""
 
     def tick(self) -> None:
         """Close what is due."""
@@ -53,7 +53,7 @@ class OpenRecorder(Protocol):
 
 
 class Process:
-    """The recorders, buses and couriers of this process. One instance, `PROCESS`; everything is built at first use."""
+    """Keeps the recorders, buses and couriers of this process. One instance, `PROCESS`; builds each at first use."""
 
     def __init__(self) -> None:
         self.attempts = Attempts()
@@ -112,7 +112,7 @@ class Process:
         while True:
             time.sleep(_TICK_S)
             with self._lock:
-                for key, ref in self._members.copy().items():  # others leave meanwhile; a copy is made at one go
+                for key, ref in self._members.copy().items():  # others leave meanwhile; copying is atomic
                     if ref() is None:
                         self._members.pop(key, None)
                 if not self._members:
@@ -145,7 +145,7 @@ class Process:
         self._ending = False
 
     def release(self) -> None:
-        """Let go who waits inside of the recorder for room or for a delivery, unless the end is under way already.
+        """End waits inside of the recorder for room or for a delivery, unless the process is ending already.
 
         Takes locks: not for a signal handler.
         """
@@ -175,7 +175,10 @@ class Process:
                 _say_undelivered(courier)
 
     def _at_exit(self) -> None:
-        self.finish(*(("interrupted", "SIGTERM") if self._terminated else exit_outcome()))
+        outcome, error = exit_outcome()
+        if self._terminated:
+            outcome, error = "interrupted", "SIGTERM"
+        self.finish(outcome, error)
         for _, courier in list(self._couriers.values()):
             courier.stop()
 
@@ -192,7 +195,7 @@ class Process:
     # --- fork -------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Let the clients come to rest."""
+        """Wait until no client is connecting."""
         for _, courier in list(self._couriers.values()):
             courier.before_fork(_SETTLE_S)
 
@@ -225,7 +228,7 @@ def _say_undelivered(courier: Courier) -> None:
 
 
 def exit_outcome() -> tuple[Outcome, str]:
-    """Return how this process ends: by an exception that nobody caught, or well."""
+    """Return the outcome of this process: failed if an exception was not caught."""
     error = sys.exc_info()[1] or getattr(sys, "last_value", None)
     return ("completed", "") if error is None else outcome_of(error)
 
@@ -255,7 +258,7 @@ class _Sigterm:
         self._deferred_at: float | None = None
 
     def install(self) -> None:
-        """Put the handler in front of the previous one; not possible outside of the main thread: then not."""
+        """Put the handler in front of the previous one; does nothing outside of the main thread."""
         if threading.current_thread() is not threading.main_thread():
             log.debug("SIGTERM is not handled: the first recorder started outside of the main thread")
             return
@@ -266,7 +269,7 @@ class _Sigterm:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle the signal."""
-        if _inside(frame):  # the loop may hold a lock of ours: come back when it is out
+        if _inside(frame):  # the loop may hold a lock of the recorder: try again when it has left it
             if self._deferred_at is None:
                 self._deferred_at = time.monotonic()
             threading.Timer(_RETRY_SIGNAL_S, self._again, (number, self._deferred_at)).start()
@@ -281,7 +284,7 @@ class _Sigterm:
             os.kill(os.getpid(), number)
 
     def _again(self, number: int, since: float) -> None:
-        """Send the signal once more, on a thread of its own: the loop may be waiting, and then must be let go first."""
+        """Send the signal once more, on another thread; if the loop waits in the recorder, end that wait first."""
         if time.monotonic() - since > _PATIENCE_S:
             self._process.release()
         os.kill(os.getpid(), number)

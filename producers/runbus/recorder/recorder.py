@@ -99,7 +99,7 @@ class Recorder:
         self._courier: Courier | None = None
         self._attempt = PROCESS.attempt()
 
-    # --- the loop's side --------------------------------------------------------------------------------------
+    # --- called by the loop -----------------------------------------------------------------------------------
 
     def reset(
         self,
@@ -137,7 +137,7 @@ class Recorder:
             reward: a number; stored as float64.
             info: JSON-like; stored with the step. Arrays become lists.
             env: index in a vector environment.
-            tick: step of the world in a multi-agent environment.
+            tick: step of a multi-agent environment.
         """
         try:
             stream = self._stream or self._begin()
@@ -165,7 +165,7 @@ class Recorder:
             observations: (n, ...).
             resets: (n,) of bool: rows where the environment began a new episode instead of stepping (Gymnasium's
                 next-step autoreset). Their action and reward are not recorded.
-            tick: step of the world.
+            tick: step of a multi-agent environment.
         """
         try:
             stream = self._stream or self._begin()
@@ -231,7 +231,7 @@ class Recorder:
         return self._courier is None or self._courier.flush(timeout)
 
     def stats(self) -> dict[str, int | str | dict[str, int]]:
-        """Return this stream's counts: produced = delivered + dropped + in_flight, and what was complained of."""
+        """Return this stream's counts, produced = delivered + dropped + in_flight, and its complaints."""
         stream = self._stream or self._ended
         counts = {"produced": 0, "delivered": 0, "dropped": 0, "in_flight": 0, "episodes": 0}
         if stream is not None:
@@ -336,7 +336,7 @@ class Recorder:
             produced=produced,
         )
 
-    # --- the process's side -----------------------------------------------------------------------------------
+    # --- called by the process ---------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Close the open batch if it is due (called by the process's ticker)."""
@@ -368,7 +368,7 @@ class Recorder:
 def _config_text(config: object) -> str:
     try:
         return json_text({} if config is None else config)
-    except Exception as error:  # objects of the user's make their own text: anything may come
+    except Exception as error:  # the user's objects make their own text: any error is possible
         raise ConfigError(f"config= cannot be recorded: {error}. Give plain values: numbers, text, dicts") from error
 
 

@@ -18,7 +18,7 @@ from runbus.schemas.registry import codec
 
 @dataclass(frozen=True, slots=True)
 class CourierSettings:
-    """Where the courier delivers, and its bounds.
+    """The broker that a courier delivers to, and its bounds.
 
     Attributes:
         queue_bytes: memory for batches that wait for Kafka, in bytes.

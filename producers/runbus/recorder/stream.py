@@ -1,4 +1,4 @@
-"""Fills a stream's open batch: rows are appended by the loop; it is closed by size here, by age from the ticker."""
+"""Fills the open batch of a stream with the loop's rows, and closes it by size, or by age when the ticker asks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RecordedStream:
                 did = self.action.learn(action)
             if type(reward) is not float:
                 reward = number(reward)
-            world = checked_tick(tick)
+            at_tick = checked_tick(tick)
             said = None if info is None else json_text(info)
             if type(env) is not int or not -1 < env < _ENVS:
                 env = _checked(env, range(_ENVS), "env")
@@ -90,7 +90,7 @@ class RecordedStream:
             if self.pending:
                 self._attach_pending(batch, batch.count)
             rows = batch.rows
-            rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, world)
+            rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
             rows.actions.append(did)
             rows.observations.append(seen)
             batch.count = count = batch.count + 1
@@ -111,17 +111,17 @@ class RecordedStream:
             seen = self.observation.pack(observation)
             if seen is None:
                 seen = self.observation.learn(observation)
-            world = checked_tick(tick)
+            at_tick = checked_tick(tick)
             said = None if info is None else json_text(info)
-            sown = None if seed is None else checked_seed(seed)
+            checked = None if seed is None else checked_seed(seed)
             env = _checked(env, range(_ENVS), "env")
             batch = self._batch_for(self.observation.layout, None)
             episode, step = self.positions.reset(env)
-            if sown is not None:
-                batch.seeds[batch.count] = sown
+            if checked is not None:
+                batch.seeds[batch.count] = checked
             if said is not None:
                 batch.infos[batch.count] = said
-            batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, world)
+            batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
             batch.rows.actions.append(b"")
             batch.rows.observations.append(seen)
             self._added(batch, 1, len(seen))
@@ -192,7 +192,7 @@ class RecordedStream:
             self.lock.release()
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
-        """Return the open batch, or a new one where these layouts cannot share the open one."""
+        """Return the open batch, or a new one if these layouts cannot share the open one."""
         batch = self._open
         if batch.count:
             same = observation is batch.observation or observation == batch.observation

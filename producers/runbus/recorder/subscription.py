@@ -1,9 +1,9 @@
-"""One subscriber's queue: bounded in events and bytes, with its own policy, cursor and exact counters.
+"""Queues events for one subscriber: bounded in events and bytes, with a policy, a cursor and exact counters.
 
 For every subscription, at every moment: accepted = delivered + dropped + waiting, in events and in bytes.
 
 A reader that works on what it took may say when that is `done`: `unfinished` counts what waits and what was taken and
-is not done, as one number, so whoever waits in `join` misses nothing on its way from the queue to the reader.
+is not done, as one number, so `join` misses nothing on its way from the queue to the reader.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Policy = Literal["drop_oldest", "drop_newest", "conflate", "block"]
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """How one subscription keeps what its reader has not taken yet.
+    """Bounds of one subscription's queue, and what gives way when it is full.
 
     Attributes:
         policy: what gives way when the queue is full. `drop_oldest` and `drop_newest` drop, `conflate` keeps the
@@ -98,7 +98,7 @@ class _Volume:
 
 
 class Subscription:
-    """A named reader of a bus. Any thread may read; made by `RunBus.subscribe`.
+    """Queues events for a named reader of a bus. Any thread may read; made by `RunBus.subscribe`.
 
     An event published with `events=0` is a marker (the end of a stream, say): it takes no room and no policy drops it.
     """
@@ -109,7 +109,7 @@ class Subscription:
         self._leave = leave
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
-        self._over = threading.Condition(lock)  # nothing is unfinished, or nobody shall wait for that
+        self._over = threading.Condition(lock)  # nothing is unfinished, or waits are released
         self._readers = 0
         self._taken = 0
         self._released = False
@@ -131,7 +131,7 @@ class Subscription:
             return [self._pop() for _ in range(min(limit, len(self._items)))]
 
     def peek(self) -> Any:  # noqa: ANN401
-        """Return the next event and leave it in the queue; None where it is empty."""
+        """Return the next event and leave it in the queue; None if it is empty."""
         with self._changed:
             return next(iter(self._items.values())).event if self._items else None
 
@@ -188,7 +188,7 @@ class Subscription:
             return not self._unfinished()
 
     def release(self, released: bool) -> None:
-        """Let everyone go who waits in `join`, and let nobody wait there, as long as this is set."""
+        """End every wait in `join`, and let none begin, as long as this is set."""
         with self._changed:
             self._released = released
             self._over.notify_all()
@@ -202,7 +202,7 @@ class Subscription:
             yield event
 
     def close(self) -> None:
-        """Take no further event, and let everyone go who waits for one or for room. The rest can still be read."""
+        """Take no further event, and end every wait for an event or for room. Queued events can still be read."""
         self._leave(self)
         with self._changed:
             self._closed = True
@@ -210,7 +210,7 @@ class Subscription:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True if `close` was called."""
         return self._closed
 
     @property
@@ -301,7 +301,7 @@ class Subscription:
         return events <= self.options.max_events and nbytes <= self.options.max_bytes
 
     def _give_up(self, item: Item) -> Item:
-        """Count a waiting item as dropped; where it is replaced, its place in the queue stays."""
+        """Count a waiting item as dropped; if it is replaced, its place in the queue stays."""
         self._waiting.remove(item)
         self._dropped.add(item)
         self._position = max(self._position, item.position + 1)

@@ -1,4 +1,4 @@
-"""Makes JSON text of what a user passes along, configuration and info. Whatever it is, it becomes text."""
+"""Makes JSON text of any configuration or info that a user passes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def json_text(value: object) -> str:
         raise InvalidValue("it cannot become JSON: it contains itself, or is nested too deep") from None
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401 - whatever json does not know
+def _plain(value: Any) -> object:  # noqa: ANN401 - any object that json does not know
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -1,4 +1,4 @@
-"""Copies a value the agent passes, as bytes of its layout: fast while the layout stays, correct when it changes."""
+"""Copies values that an agent passes, as bytes of their layout: fast while the layout stays the same."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Capture:
     def __init__(self, choose: Callable[[Layout], Layout]) -> None:
         self._choose = choose
         self.layout = NONE
-        #: value -> its bytes, or None where its layout is another one: then `learn` it
+        #: value -> its bytes, or None if its layout is another one: then `learn` it
         self.pack: Packer = _pack_nothing
 
     def learn(self, value: Any) -> bytes:  # noqa: ANN401 - any value of an agent
-        """Return the bytes of a value whose layout is new. Raises InvalidValue where nothing can hold it."""
+        """Return the bytes of a value whose layout is new. Raises InvalidValue if nothing can hold it."""
         recordable = as_recordable(value)
         full = layout_of(recordable)
         layout = self._choose(full)
@@ -59,7 +59,7 @@ def as_recordable(value: Any) -> Any:  # noqa: ANN401 - any value of an agent
 
 
 def chooser(observations: Observations) -> Callable[[Layout], Layout]:
-    """Return which layouts of observations are recorded: see Recorder. Raises ConfigError for another word."""
+    """Return what chooses the layout of an observation: see Recorder. Raises ConfigError for another word."""
     match observations:
         case "all":
             return as_is
@@ -71,7 +71,7 @@ def chooser(observations: Observations) -> Callable[[Layout], Layout]:
 
 
 def as_is(layout: Layout) -> Layout:
-    """Record it."""
+    """Return the layout itself: the value is recorded."""
     return layout
 
 
@@ -206,7 +206,7 @@ def _with_length(pack: Packer) -> Packer:
 # --- rewards and named numbers --------------------------------------------------------------------------------
 
 
-def number(value: Any) -> float:  # noqa: ANN401 - whatever an environment calls a reward
+def number(value: Any) -> float:  # noqa: ANN401 - any reward of an environment
     """Return `value` as the float64 that it is; arrays of one element count. Raises TypeError or ValueError."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{value!r} is not a number")
@@ -216,7 +216,7 @@ def number(value: Any) -> float:  # noqa: ANN401 - whatever an environment calls
 
 
 def plain_number(value: float) -> float | str:
-    """Return what JSON can carry: the number, or its name where JSON has none (`NaN`, `Infinity`, `-Infinity`)."""
+    """Return what JSON can carry: the number, or its name if JSON has none (`NaN`, `Infinity`, `-Infinity`)."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

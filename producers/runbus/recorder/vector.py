@@ -19,7 +19,7 @@ from runbus.schemas.layout import NUMERIC_DTYPES, Layout
 
 
 class VectorStep(NamedTuple):
-    """What `Recorder.step_vector` was given, row by row the same env."""
+    """The arguments of `Recorder.step_vector`: row i of each is env i."""
 
     actions: Any
     rewards: ArrayLike
@@ -45,14 +45,14 @@ class VectorRows:
         self._env_columns: dict[int, bytes] = {}
 
     def step(self, call: VectorStep) -> None:
-        """Append a row per env. Raises InvalidValue, TypeError or ValueError where the arrays do not fit each other."""
+        """Append a row per env. Raises InvalidValue, TypeError or ValueError if the arrays do not fit each other."""
         rewards = np.asarray(call.rewards, np.float64)
         if rewards.ndim != 1:
             raise InvalidValue(f"rewards have shape {list(rewards.shape)}: one number per environment is needed")
         count = len(rewards)
         if not count:
             return
-        world = checked_tick(call.tick)
+        at_tick = checked_tick(call.tick)
         with self._stream.lock:
             seen = self._observation.take(call.observations, count)
             did = self._action.take(call.actions, count)
@@ -70,7 +70,7 @@ class VectorRows:
             block = Block(
                 size=count,
                 ts=time.time_ns(),
-                tick=world,
+                tick=at_tick,
                 env=self._env_column(count),
                 episode=episode,
                 step=step,
@@ -91,14 +91,14 @@ class VectorRows:
     ) -> None:
         """Append the row of a reset for each env (of `mask`, if given).
 
-        Raises InvalidValue, TypeError or ValueError where it cannot be told which envs those are.
+        Raises InvalidValue, TypeError or ValueError if it cannot be told which envs those are.
         """
         chosen = _chosen(row_count(observations), mask)
         if not chosen.size:
             return
         try:
             self._reset(observations, seeds, chosen, tick)
-        except Exception as error:  # noqa: BLE001 - whatever it is, these rows and no others were not recorded
+        except Exception as error:  # noqa: BLE001 - on any error, these rows and no others were not recorded
             self._stream.refuse_many(chosen, reset=True)
             self._complain(error)
 
@@ -116,13 +116,13 @@ class VectorRows:
                     with self._counted(i, reset=True):
                         self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
                 return
-            world, sown = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
+            at_tick, chosen_seeds = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
             episode, step = self._stream.positions.reset_many(chosen)
             zeros = np.zeros(len(chosen))
             block = Block(
                 size=len(chosen),
                 ts=time.time_ns(),
-                tick=world,
+                tick=at_tick,
                 env=chosen.astype(np.int32).tobytes(),
                 episode=episode.tobytes(),
                 step=step.tobytes(),
@@ -132,7 +132,7 @@ class VectorRows:
                 action=b"",
                 observation=seen,
             )
-            self._stream.append_block(block, None, self._observation.layout, sown)
+            self._stream.append_block(block, None, self._observation.layout, chosen_seeds)
 
     def _one_by_one(self, call: VectorStep, count: int) -> None:
         """Record rows whose values are no plain arrays (dicts, text) with the single-step path."""
@@ -153,7 +153,7 @@ class VectorRows:
         """Count the row of `env` as refused if it fails; the others go on."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - one row's value, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error of one row's value
             self._stream.refuse(env, reset=reset)
             self._complain(error)
 
@@ -174,7 +174,7 @@ class _Column:
         self.layout = capture.layout
 
     def take(self, values: Any, count: int) -> bytes | None:  # noqa: ANN401
-        """Return the bytes of `count` values, or None where they are not one numeric array."""
+        """Return the bytes of `count` values, or None if they are not one numeric array."""
         values = _array(values)
         if values is None or values.dtype.str not in NUMERIC_DTYPES or not values.ndim:
             return None
@@ -202,13 +202,13 @@ def _array(values: Any) -> NDArray[Any] | None:  # noqa: ANN401
 
 
 def _picked(values: Any, chosen: NDArray[np.int64]) -> Any:  # noqa: ANN401
-    """Return the rows of these envs where the values are one array; else the values."""
+    """Return the rows of these envs if the values are one array; else the values."""
     array = _array(values)
     return values if array is None else array[chosen]
 
 
 def row_count(values: Any) -> int:  # noqa: ANN401
-    """Return how many envs these values are of. Raises TypeError where they are of none."""
+    """Return how many envs these values are of. Raises TypeError if they have no rows."""
     return len(_rows(values))
 
 
@@ -227,7 +227,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_batched(values: object) -> bool:
-    """Whether these are the parts of a Dict or Tuple space, each batched, and not a tuple with a value per env."""
+    """Return whether these are batched parts of a Dict or Tuple space, and not a tuple with a value per env."""
     if isinstance(values, Mapping):
         return True
     return isinstance(values, tuple) and bool(values) and isinstance(values[0], (np.ndarray, Mapping, tuple))
@@ -257,7 +257,7 @@ def _flags(values: ArrayLike, count: int, name: str) -> bytes:
 
 
 def _advance(positions: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
-    """Begin an episode where `reset`, step elsewhere; return the (episode, step) columns as bytes."""
+    """Begin an episode in the rows of `reset`, step the others; return the (episode, step) columns as bytes."""
     envs = np.arange(len(reset))
     episode, step = np.empty(len(envs), np.int64), np.empty(len(envs), np.int32)
     episode[reset], step[reset] = positions.reset_many(envs[reset])

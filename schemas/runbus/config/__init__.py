@@ -1,1 +1,1 @@
-"""Settings, read once and frozen: flag > environment > file > default."""
+"""Reads settings once and freezes them: flag > environment > file > default."""

@@ -1,4 +1,4 @@
-"""Addresses in settings: checked, and never shown with a password in them."""
+"""Checks the addresses in settings, and never shows a password in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTENER = r"(?:(?P<six>\[[0-9a-fA-F:.]+\])|(?P<host>[\w.-]*)):(?P<port>\d+)|(?
 
 
 def without_password(text: str) -> str:
-    """Return the address with what stands before an `@` masked, for messages."""
+    """Return the address for messages: what is before an `@` is masked."""
     return re.sub(r"[^\s/,]*@", "***@", text)
 
 

@@ -1,9 +1,9 @@
-"""Every setting of RunBus, declared once: variable, place in the file, kind with bounds and unit, default, meaning.
+"""Declares every setting of RunBus once: variable, place in the file, kind with bounds and unit, default, meaning.
 
-To add one, write its declaration here and read it: `sources.get(SETTING)`, or a field `of(SETTING)` of a dataclass of
-settings. The check of the file, `runbus config show` and docs/configuration.md are made from what stands here; options
-of a single command stand in options.py. All are in one room because a file with an unknown key is refused in every
-process, also in the agent's, which has none of the other components.
+To add one, declare it here and read it: `sources.get(SETTING)`, or a field `of(SETTING)` of a dataclass of settings.
+The check of the file, `runbus config show` and docs/configuration.md are made from these declarations; options of a
+single command are in options.py. All settings are in one module, because every process refuses a file with an
+unknown key, also the agent's, which has none of the other components.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from runbus.config.address import brokers, http_url, listener
-from runbus.config.kinds import choice, file, integer, mebibytes, number, optional, path, seconds, secret, text
+from runbus.config.kinds import (
+    choice,
+    file,
+    integer,
+    mebibytes,
+    milliseconds,
+    number,
+    optional,
+    path,
+    seconds,
+    secret,
+    text,
+)
 from runbus.config.secret import Secret
 from runbus.config.setting import Setting
 
@@ -317,21 +329,21 @@ STREAMS_GRACE_SECONDS = Setting(
 EPISODES_IDLE_SECONDS = Setting(
     "RUNBUS_EPISODES_IDLE_SECONDS",
     "episodes.idle_seconds",
-    seconds(0.1, 31_536_000),
+    milliseconds(seconds(0.1, 31_536_000), 1000),
     "3600",
     "An open episode that is silent this long (by the broker's clock) is closed as abandoned.",
 )
 EPISODES_GRACE_SECONDS = Setting(
     "RUNBUS_EPISODES_GRACE_SECONDS",
     "episodes.grace_seconds",
-    seconds(0, 86_400),
+    milliseconds(seconds(0, 86_400), 1000),
     "60",
     "Steps that come this late still make a new revision of an incomplete episode; later ones are dead letters.",
 )
 EPISODES_REMEMBER_HOURS = Setting(
     "RUNBUS_EPISODES_REMEMBER_HOURS",
     "episodes.remember_hours",
-    number(0.001, 8_760, "h"),
+    milliseconds(number(0.001, 8_760, "h"), 3_600_000),
     "168",
     "How long a silent stream is known, so that steps sent again open nothing anew; at least the retention of steps.",
 )

@@ -1,4 +1,4 @@
-"""How to reach ClickHouse."""
+"""Reads how to reach ClickHouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runbus.config.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class ClickHouseSettings:
-    """Address of the HTTP interface, user and database, cluster ("" = one server), files of TLS where it is https."""
+    """Address of the HTTP interface, user and database, cluster ("" = one server), files of TLS if it is https."""
 
     url: str = of(c.CLICKHOUSE_URL)
     user: str = of(c.CLICKHOUSE_USER)
@@ -30,11 +30,11 @@ class ClickHouseSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         tls = TlsFiles.load(sources, c.CLICKHOUSE_CA, c.CLICKHOUSE_CERTIFICATE, c.CLICKHOUSE_KEY)
         settings = load(cls, sources, tls=tls)
-        if any(tls.all) and not settings.url.startswith("https:"):
+        if any(tls) and not settings.url.startswith("https:"):
             raise ConfigError(f"{c.CLICKHOUSE_URL.env}={settings.url!r} is not https, and CLICKHOUSE_SSL_* is set")
         return settings
 
     @property
     def credential_files(self) -> tuple[Path, ...]:
         """All files that the credentials come from: what changes there is rotated."""
-        return credential_files([self.password], self.tls.all)
+        return credential_files([self.password], self.tls)

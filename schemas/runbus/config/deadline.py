@@ -1,13 +1,14 @@
-"""A moment by which something has to be done. Light: the agent's process imports it."""
+"""Bounds waiting by a moment. The agent's process imports it, so it stays light."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A moment of a monotonic clock, which is the caller's: it is never read here, so tests need not wait.
+class Deadline(NamedTuple):
+    """A moment of a monotonic clock by which something has to be done.
+
+    The caller reads the clock, never this class, so tests need not wait.
 
     Attributes:
         at: the moment, in seconds of that clock.

@@ -25,7 +25,7 @@ def options_table() -> str:
 
 
 def places_table() -> str:
-    """Return the variables that are nothing else as a Markdown table."""
+    """Return what only the environment can set as a Markdown table."""
     return table(("variable", "meaning"), [(_variable(s), s.doc) for s in PLACES])
 
 

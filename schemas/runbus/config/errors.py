@@ -1,11 +1,11 @@
-"""The errors a user can meet. Their text is the whole message: what is wrong, and what to do about it."""
+"""Defines the errors that a user can meet. Their text is the whole message: what is wrong, and what to do."""
 
-#: A reason is a header of a dead letter and a log line; what it quotes may be megabytes of anything.
+#: A reason is a header of a dead letter and a log line; what it quotes may be megabytes.
 MAX_REASON = 1_000
 
 
 class RunBusError(Exception):
-    """Base of every error that is a user's to mend: shown as one line, without a traceback, exit code 1."""
+    """Base of every error that a user can mend: shown as one line, without a traceback, exit code 1."""
 
 
 class ConfigError(RunBusError):

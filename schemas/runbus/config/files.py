@@ -1,10 +1,10 @@
-"""Settings that name a file: checked where they are read."""
+"""Reads settings that name files: certificates, keys, secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from runbus.config.errors import ConfigError
 from runbus.config.secret import Secret
@@ -12,8 +12,7 @@ from runbus.config.setting import Setting
 from runbus.config.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(NamedTuple):
     """PEM files of a TLS client; empty = none.
 
     Attributes:
@@ -33,11 +32,6 @@ class TlsFiles:
         if files.key and not files.certificate:
             raise ConfigError(f"{key.env} is set and {certificate.env} is not: a key needs its certificate")
         return files
-
-    @property
-    def all(self) -> tuple[str, str, str]:
-        """All three."""
-        return self.ca, self.certificate, self.key
 
 
 def credential_files(secrets: Iterable[Secret], files: Iterable[str]) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Options of single commands, declared once: option, variable, kind with bounds and unit, default, meaning.
+"""Declares each option of a single command once: option, variable, kind with bounds and unit, default, meaning.
 
 `runbus.cli` makes its options from these declarations; they have no place in the configuration file.
 """

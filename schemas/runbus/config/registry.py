@@ -1,4 +1,4 @@
-"""How to reach the schema registry, if there is one."""
+"""Reads how to reach the schema registry, if there is one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runbus.config.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """Base URL of the Confluent API, empty = no registry, and who asks."""
+    """Base URL of the Confluent API, empty = no registry; its user, and files of TLS."""
 
     url: str = ""
     user: str = of(c.REGISTRY_USER)

@@ -1,4 +1,4 @@
-"""When a password or a certificate is another one: the files that hold them, looked at now and then."""
+"""Notices new passwords and certificates: looks at the files that hold them, once a second."""
 
 from __future__ import annotations
 

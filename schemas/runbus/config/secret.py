@@ -1,4 +1,4 @@
-"""A value that must never be printed."""
+"""Holds a value that must never be printed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 class Secret:
     """A password or token: `repr`, `str` and logs show `***`; only `reveal()` gives the text.
 
-    Not a dataclass: `dataclasses.asdict` of settings would take it apart.
+    Not a dataclass: `dataclasses.asdict` of settings would copy its text.
 
     Args:
         text: the secret, as it is now.
-        file: where it came from. What stands there later is what `reveal` returns later: that is how it is rotated.
+        file: the file that holds it. `reveal` reads it again, so a new secret is taken over.
     """
 
     __slots__ = ("_text", "file")
@@ -22,7 +22,7 @@ class Secret:
         self.file = file
 
     def reveal(self) -> str:
-        """Return the secret itself, the newest of its file; call it only where a client library needs it.
+        """Return the secret itself, the newest of its file; call it only for a client library.
 
         A file that cannot be read just now, or is empty because it is being written, leaves the secret as it was.
         """

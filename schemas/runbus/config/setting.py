@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from runbus.config.kinds import Kind, T_co
 from runbus.config.secret import Secret
@@ -14,13 +13,12 @@ T = TypeVar("T")
 DECLARED = "setting"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Setting(Generic[T_co]):
-    """One setting: where its value can come from, which values are allowed, and what it means.
+class Setting(NamedTuple, Generic[T_co]):
+    """One setting: the sources of its value, the values that are allowed, and its meaning.
 
     Attributes:
         env: its variable. A secret can also be given as a file: `<env>_FILE` holds the file's path.
-        path: where it stands in the configuration file, for example `kafka.bootstrap_servers`; empty = not there.
+        path: its place in the configuration file, for example `kafka.bootstrap_servers`; empty = none.
         kind: reads its text; knows bounds, choices and the unit.
         default: as text; empty = none.
         doc: what it means, one sentence or two.
@@ -46,7 +44,7 @@ class Setting(Generic[T_co]):
 
     @property
     def secret(self) -> bool:
-        """Whether the value must never be shown."""
+        """True if the value must never be shown."""
         return isinstance(self.default_value, Secret)
 
     @property

@@ -1,4 +1,4 @@
-"""Where a setting's value comes from: flag > environment > file > default."""
+"""Finds the value of a setting: flag > environment > file > default."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ FILE_NAME = "runbus.toml"
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of the local stack: `RUNBUS_HOME`, or the platform's user data folder."""
-    named = place(HOME, environ)
+    named = path_of(HOME, environ)
     return named.expanduser().absolute() if named else _platform_folder(DATA_FOLDER, ".local/share", environ)
 
 
 def cache(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder of what can be fetched again: `RUNBUS_CACHE`, or the platform's user cache folder."""
-    named = place(CACHE, environ)
+    named = path_of(CACHE, environ)
     return named.expanduser().absolute() if named else _platform_folder(CACHE_FOLDER, ".cache", environ)
 
 
-def place(setting: Setting[Path | None], environ: Mapping[str, str] | None = None) -> Path | None:
+def path_of(setting: Setting[Path | None], environ: Mapping[str, str] | None = None) -> Path | None:
     """Return the path that a variable names, None if it is not set: for what only the environment can say."""
     return setting.parse((os.environ if environ is None else environ).get(setting.env, ""))
 
 
 def _platform_folder(setting: Setting[Path | None], fallback: str, environ: Mapping[str, str] | None) -> Path:
-    base = place(setting, environ) or Path.home() / fallback
-    if sys.platform == "darwin" and not place(setting, environ):
+    base = path_of(setting, environ) or Path.home() / fallback
+    if sys.platform == "darwin" and not path_of(setting, environ):
         base = Path.home() / "Library" / ("Caches" if setting is CACHE_FOLDER else "Application Support")
     return base / "runbus"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's text and where it was found: `flag`, a variable's name, a file's path, or `default`.
+    """A setting's text and its source: `flag`, a variable's name, a file's path, or `default`.
 
     `file` is the file that holds a secret, if `<VARIABLE>_FILE` names one.
     """
@@ -59,7 +59,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The places a setting can come from, read once.
+    """The sources of all settings, read once.
 
     Args:
         flags: by environment variable name; what the command line gave.
@@ -122,7 +122,7 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
 
 
 def _config_file(env: Mapping[str, str]) -> Path | None:
-    named = place(CONFIG_FILE, env)
+    named = path_of(CONFIG_FILE, env)
     if named:
         if not _is_file(named):
             raise ConfigError(f"{CONFIG_FILE.env} names {named}, which is not a file: correct it or unset it")
@@ -170,7 +170,7 @@ def _text(setting: Setting[object], value: object, path: Path | None) -> str:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder on the way that we may not enter
+    except OSError:  # a folder on the way that this user may not enter
         return False
 
 

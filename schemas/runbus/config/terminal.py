@@ -1,17 +1,15 @@
-"""Escapes what a terminal would act on: recorded text is an agent's, a tool's or a model's, and nobody vouches for it.
+"""Escapes what a terminal would act on: recorded text comes from agents, tools and models, and is not trusted.
 
 Everything that prints data to people goes through here. JSON and the formats for programs stay exact.
 """
 
 from __future__ import annotations
 
-import unicodedata
-
 # Cc: C0, DEL, C1. Cf: bidi controls, zero width characters, tags. Zl, Zp: line and paragraph separators, which some
-# terminals take as a new line. Cs: halves of a surrogate pair cannot be written at all. Cn, Co: nobody knows what a
-# terminal's font does with them.
+# terminals take as a new line. Cs: halves of a surrogate pair cannot be written at all. Cn, Co: it
+# depends on the terminal's font what they do.
 _ACTED_ON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Cn", "Co"})
-# Blank or of no width although their category is a letter's or a mark's: they hide what stands beside them.
+# Blank or of no width although their category is a letter's or a mark's: they hide what is beside them.
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800") | {
     chr(code) for code in (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 }
@@ -31,12 +29,9 @@ def printable(text: str) -> str:
     return "".join(_escaped(text))
 
 
-def printable_lines(text: str) -> str:
-    """Return the same for a text of several lines: their ends stay."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
 def _escaped(text: str) -> list[str]:
+    import unicodedata  # here: only odd text needs it, and the agent's process imports this module
+
     found: list[str] = []
     marks, before = 0, ""
     for character in text:

@@ -14,18 +14,18 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 # Short beside the start of what is waited for (some seconds), long beside one question.
 AGAIN_S = 1.0
-# The same reason once in this time: a log that says it every second hides everything else.
+# The same reason is logged once in this time: every second it would hide everything else.
 SAY_S = 10.0
 
 
 @dataclass(frozen=True)  # no slots: a generic class cannot have them and be named with its type in 3.11
 class Patience(Generic[E]):
-    """For which answers, and for how long, a question is asked again.
+    """The errors after which a question is asked again, and for how long.
 
     Attributes:
-        errors: that end by themselves; every other one is the caller's.
+        errors: that may pass by themselves; every other one is raised.
         say: is told such an error, at once and then every 10 s.
-        seconds: after which such an error is the caller's too; None = as long as it takes.
+        seconds: after which such an error is raised too; None = never.
     """
 
     errors: tuple[type[E], ...]

@@ -1,1 +1,1 @@
-"""What a client of Kafka is: its settings, its clients, the topics and rights, and the nouns of the log."""
+"""Holds what every client of Kafka needs: settings, clients, topics, rights, and the nouns of the log."""

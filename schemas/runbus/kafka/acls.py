@@ -67,7 +67,7 @@ class Grant:
 
 
 def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: str = "") -> list[Grant]:
-    """Return every right of the catalogue and whether the broker has it, then what these principals have beside.
+    """Return every right of the catalogue and whether the broker has it, then what else these principals have.
 
     Args:
         settings: of a user with Describe on the cluster.
@@ -96,7 +96,7 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
 def apply_acls(
     settings: KafkaSettings, principals: Mapping[Role, str], group: str = "", *, dry_run: bool = False
 ) -> list[tuple[Grant, Change]]:
-    """Give what is missing; safe to repeat. Takes nothing away: what is `extra` stands in `list_acls`.
+    """Give what is missing; safe to repeat. Takes nothing away: `list_acls` shows what is `extra`.
 
     Args:
         settings: of a user with Describe and Alter on the cluster.
@@ -183,7 +183,7 @@ def _wait_for(settings: KafkaSettings, principals: Mapping[Role, str], created: 
 def _may_look(settings: KafkaSettings) -> None:
     """Raise AclsRefused without Describe on the cluster: the client then returns no ACLs instead of an error."""
     admin, what = admin_client(settings), "cannot see the rights"
-    ask_topics(settings, admin, _ANSWER_S)  # where nobody answers, it says so soonest and best
+    ask_topics(settings, admin, _ANSWER_S)  # if no broker answers, this says so soonest and best
     described = _result(settings, what, admin.describe_cluster(include_authorized_operations=True))
     if AclOperation.DESCRIBE not in (described.authorized_operations or []):
         raise AclsRefused(f"{what}: {_LACKS}")
@@ -209,6 +209,6 @@ def _result(settings: KafkaSettings, what: str, future: Future[V]) -> V:
             raise AclsRefused(f"{what}: {_LACKS}") from error
         if cause.code() == KafkaError.SECURITY_DISABLED:
             raise AclsRefused(
-                f"{what}: the broker has no authorizer (authorizer.class.name), so everybody may do everything"
+                f"{what}: the broker has no authorizer (authorizer.class.name), so every client may do everything"
             ) from error
         raise BrokerUnavailable(f"{what} at {settings.bootstrap_servers}: {cause.str()}") from error

@@ -1,4 +1,4 @@
-"""Creates the topics, sets their configuration, or says how the broker's differ."""
+"""Creates the topics and sets their configuration; says if the broker's partitions differ."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int 
         if name not in found
     ]
     created = admin.create(missing)
-    if missing:  # the caller may use them at once; and somebody else may have been faster, with other partitions
+    if missing:  # the caller may use them at once; another client may have created them first, with other partitions
         _check_partitions(admin.all_there(wanted), wanted)
     changed = admin.configure({name: topic for name, (topic, _) in wanted.items() if name not in created})
     return [(n, "created" if n in created else "reconfigured" if n in changed else "unchanged") for n in wanted]
@@ -124,7 +124,7 @@ def _check_partitions(found: Mapping[str, list[int]], wanted: Mapping[str, tuple
 
 
 class _Admin:
-    """The requests, with the client's errors translated."""
+    """Makes the requests, and translates the client's errors."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -164,7 +164,7 @@ class _Admin:
         return found
 
     def create(self, missing: list[NewTopic]) -> set[str]:
-        """Create them; return those that nobody else had created first."""
+        """Create them; return those that no other client had created first."""
         created = set()
         for name, future in (self._request(lambda: self._client.create_topics(missing)) if missing else {}).items():
             try:
@@ -228,7 +228,7 @@ class _Admin:
 
 
 class _AlreadyThere(Exception):
-    """Somebody else was faster."""
+    """Another client created the topic first."""
 
 
 class _NotThere(TopicRefused):

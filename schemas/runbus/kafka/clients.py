@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -55,7 +55,7 @@ class _Quiet(AdminClient):
 
 
 def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
-    """Return a member of a group that does nothing by itself: no commits, no offset resets."""
+    """Return a member of a group that does nothing of its own accord: no commits, no offset resets."""
     config: dict[str, object] = {
         **kafka.client_config(),
         "client.id": "runbus-sink",
@@ -63,9 +63,9 @@ def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
         "group.protocol": membership.protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        # a reset would move a partition without a word: ours are explicit (opening.py)
+        # a reset would move a partition silently: the sink's are explicit (sink/opening.py)
         "auto.offset.reset": "error",
-        # `episodes` is written in transactions: what was aborted is nobody's to store. It is the default; the promise
+        # `episodes` is written in transactions: what was aborted must not be stored. It is the default; the promise
         # "once per revision" rests on it.
         "isolation.level": "read_committed",
         # Markers of transactions and aborted records hold offsets that are never delivered. "The end is reached at
@@ -169,7 +169,11 @@ def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol
         return membership.protocol
     if membership.instance_id:
         return "classic"
-    return "consumer" if _attempt(lambda: _has_consumer_protocol(admin)) else "classic"
+    try:
+        return "consumer" if _has_consumer_protocol(admin) else "classic"
+    except (KafkaException, TimeoutError) as error:  # no right to ask, or too old to know: every broker has classic
+        log.info("sink.group_protocol classic, because the broker does not say: %s", error)
+        return "classic"
 
 
 def _has_consumer_protocol(admin: AdminClient) -> bool:
@@ -178,12 +182,3 @@ def _has_consumer_protocol(admin: AdminClient) -> bool:
     (future,) = admin.describe_configs([resource], request_timeout=_TIMEOUT_S).values()
     entry = future.result(timeout=_TIMEOUT_S + 1).get("group.coordinator.rebalance.protocols")
     return entry is not None and "consumer" in str(entry.value).split(",")
-
-
-def _attempt(question: Callable[[], bool]) -> bool:
-    """A broker that does not say (no right to, or too old to know) gets the protocol that every broker has."""
-    try:
-        return question()
-    except (KafkaException, TimeoutError) as error:
-        log.info("sink.group_protocol classic, because the broker does not say: %s", error)
-        return False

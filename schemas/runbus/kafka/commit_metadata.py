@@ -11,7 +11,7 @@ from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What an owner is about to store, kept in the metadata of the committed offset `lo`.
+    """The range that an owner is about to store, kept in the metadata of the committed offset `lo`.
 
     Attributes:
         topic_id: of the topic that the offset counts in; a re-created topic has another one.
@@ -33,7 +33,7 @@ class Intent:
 
     @property
     def pending(self) -> bool:
-        """Whether a range was announced that may or may not be stored."""
+        """True if a range was announced that may or may not be stored."""
         return self.hi >= 0
 
     def again(self) -> Intent:
@@ -69,7 +69,7 @@ class Intent:
 
 
 class Committed(NamedTuple):
-    """What the group committed for a partition: next offset and its intent, if this sink wrote it."""
+    """The committed offset of a partition, and its intent, if the sink wrote it."""
 
     offset: int
     intent: Intent | None

@@ -1,7 +1,7 @@
-"""Decides how many dead letters are too many, by a count that travels with the commits: no restart forgets it.
+"""Decides how many dead letters are too many, by a count that is kept in the commits: no restart forgets it.
 
 A value that cannot be stored becomes a dead letter and the rest goes on. But if hardly anything can be stored,
-something else is wrong (a schema that nobody registered, a producer of another program), and emptying the log into the
+something else is wrong (a schema that is not registered, a producer of another program), and emptying the log into the
 dead letters would hide it. Past these limits a partition waits for a person instead.
 """
 
@@ -12,10 +12,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from runbus.config import catalogue as c
+from runbus.config.setting import of
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimits:
-    """Where a partition stops.
+    """Limits on dead letters; past one of them a partition pauses.
 
     Attributes:
         run: dead letters one behind the other; 0 = any number.
@@ -23,13 +26,13 @@ class DeadLetterLimits:
         window: records that the share is taken of; fewer are not judged.
     """
 
-    run: int = 100
-    share: float = 0.1
+    run: int = of(c.SINK_DEAD_LETTER_RUN)
+    share: float = of(c.SINK_DEAD_LETTER_SHARE)
     window: int = 1000
 
 
 class DeadLetterRate(NamedTuple):
-    """What the records of a partition were like up to a position.
+    """Dead letters among the records of a partition, up to a position.
 
     Attributes:
         run: dead letters at its end, one behind the other.

@@ -1,4 +1,4 @@
-"""Says what a broker that is away, lacks a topic or refuses this user means for the person who has to act."""
+"""Says what to do about a broker that is away, lacks a topic or refuses this user."""
 
 from __future__ import annotations
 

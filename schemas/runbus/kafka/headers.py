@@ -36,8 +36,8 @@ def letter_headers(component: str, topic: str, error: str, **more: object) -> He
     """Return the headers of a letter.
 
     Args:
-        component: kind of the one who gives the record up, as in its heartbeats.
-        topic: where the record is from, or should have gone.
+        component: kind of the component that gives the record up, as in its heartbeats.
+        topic: of the record, or the one that it should have gone to.
         error: why.
         more: further headers by name; bytes stay as they are, None is left out.
     """
@@ -46,14 +46,14 @@ def letter_headers(component: str, topic: str, error: str, **more: object) -> He
 
 
 def shortened(value: bytes, headers: Headers) -> tuple[bytes, Headers]:
-    """Return the start of a value that no letter can hold, and headers with `size` and `sha256` of all of it."""
+    """Return the start of a value that no letter can hold, and headers with `size` and `sha256` of the whole value."""
     cut = tuple((name, header[:_HEADER_BYTES]) for name, header in headers)
     whole = (("size", str(len(value)).encode()), ("sha256", sha256(value).hexdigest().encode()))
     return value[:START_BYTES], cut + whole
 
 
 def fitting(value: bytes | None, headers: Headers) -> tuple[bytes | None, Headers]:
-    """Return value and headers of a letter as the topic takes them: whole wherever that is possible."""
+    """Return value and headers of a letter as the topic takes them: whole, if they fit."""
     size = len(value or b"") + sum(len(name) + len(header) for name, header in headers)
     return (value, headers) if size <= DEAD_LETTER_BYTES - _ROOM else shortened(value or b"", headers)
 

@@ -1,4 +1,4 @@
-"""Names the things of the log that every component speaks of. Imports no client: an agent's process has it too."""
+"""Defines the nouns of the log, each once. Imports no client: the agent's process imports it too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runbus.kafka.headers import Headers, letter_headers, position_key
 
 
 class Fenced(Exception):
-    """The partition belongs to somebody else: drop its work. Its next owner does the same from the last commit on."""
+    """The partition has another owner: drop its work. The owner does it again from the last commit on."""
 
 
 class LogUnavailable(Exception):
@@ -64,7 +64,7 @@ class StreamId(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far behind a partition is.
+    """The lag of a consumer in one partition.
 
     Attributes:
         events: offsets that can be read and are not processed.
@@ -80,8 +80,8 @@ class DeadLetter:
     """A record that could not be used, whole or in part, as it was, and why.
 
     Attributes:
-        component: kind of the one who gives it up, as in its heartbeats.
-        source: where the record is from.
+        component: kind of the component that gives it up, as in its heartbeats.
+        source: the partition of the record.
         record: with its bytes as they were.
         error: why.
         schema_id: the schema that its framing names, as text; "" = none.
@@ -100,7 +100,7 @@ class DeadLetter:
 
     @property
     def headers(self) -> Headers:
-        """What the dead letter says about its source."""
+        """The dead letter's headers, about its source."""
         return letter_headers(
             self.component,
             self.source.topic,

@@ -5,9 +5,9 @@
 | NOTHING | no failure: success, the end of a partition | goes on |
 | AGAIN | the broker is away or busy; the request may have been carried out | makes the same call again |
 | NEW_CLIENT | this client is of no use any more | makes a new one: it finds everything in the log |
-| FENCED | somebody else is the owner now | drops the work: its owner does it |
+| FENCED | the partition has another owner | drops the work: its owner does it |
 | RECORD | this record, or a value of this request, is never taken | isolates the record |
-| PERSON | wrong until somebody changes rights, credentials or settings | ends, with one sentence |
+| PERSON | wrong until a person changes rights, credentials or settings | ends, with one sentence |
 
 A code that is in no row is NEW_CLIENT, and logged: the same call again may fail for ever, and the end of a process
 because of an error that may pass is what this table is to prevent. What librdkafka says of one error (`fatal`,
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class NextStep(Enum):
-    """What to do after an error of a Kafka client; see the module's text."""
+    """A step after an error of a Kafka client; see the module's table."""
 
     NOTHING = "nothing"
     AGAIN = "again"
@@ -77,7 +77,7 @@ _AGAIN = (
 _NEW_CLIENT = (
     *("UNKNOWN", "_FATAL", "_STATE", "_INCONSISTENT", "_CONFLICT", "_EXISTING_SUBSCRIPTION", "_FS"),
     *("_APPLICATION", "_UNKNOWN_GROUP", "_NO_OFFSET", "_NOENT", "_READ_ONLY"),
-    # where the client stands in the log, or in a sequence, is not where the broker is
+    # the client's position in the log, or in a sequence, is not the broker's
     *("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET", "_LOG_TRUNCATION", "_GAPLESS_GUARANTEE"),
     *("OUT_OF_ORDER_SEQUENCE_NUMBER", "DUPLICATE_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"),
     *("INVALID_PRODUCER_ID_MAPPING", "INVALID_TXN_STATE", "TRANSACTION_ABORTABLE"),
@@ -87,9 +87,9 @@ _NEW_CLIENT = (
 _FENCED = (
     # of a member. ILLEGAL_GENERATION and STALE_MEMBER_EPOCH are not among them: a member hears them that is still in
     # the group while a rebalance goes on around it, and in a cooperative or KIP-848 rebalance it keeps most of its
-    # partitions without a callback. Whoever was thrown out is UNKNOWN_MEMBER_ID.
+    # partitions without a callback. A member that was thrown out hears UNKNOWN_MEMBER_ID.
     *("UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH", "_FENCED", "_ASSIGNMENT_LOST"),
-    # the client is being closed, and has no coordinator any more: inside the last callback, where asking again would
+    # the client is being closed, and has no coordinator any more: inside the last callback, asking again would
     # only hold up the end of the process
     "_DESTROY",
     # of a producer
@@ -165,7 +165,7 @@ def cause_of(exception: KafkaException) -> KafkaError:
 
 
 def raise_for_person(error: KafkaError, refused: str) -> None:
-    """Raise RunBusError where a person has to change something first; `refused` says what the broker does not do."""
+    """Raise RunBusError if a person has to change something first; `refused` says what the broker does not do."""
     if next_step(error) is NextStep.PERSON:
         raise RunBusError(
             f"Kafka refuses this user {refused}: {error.str()}; an admin gives the right with `runbus topics apply "

@@ -32,7 +32,7 @@ _LOOK_S = 3.0
 
 
 class KafkaOffsets:
-    """The positions of one group.
+    """Reads the positions of one group.
 
     Args:
         admin: an admin client.
@@ -54,9 +54,9 @@ class KafkaOffsets:
     async def ends(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where reading ends for each partition. Raises LogUnavailable.
 
-        It is the last stable offset: what stands behind it belongs to a transaction that is open, and nobody can be
-        late in storing it. The broker is asked, because a partition that is paused is not fetched, so the consumer's
-        own watermark stands still just when the lag matters.
+        It is the last stable offset: what stands behind it belongs to a transaction that is open, and it
+        cannot be late. The broker is asked, because a partition that is paused is not fetched, so the consumer's
+        own watermark does not move just when the lag matters.
         """
         return await in_thread(
             lambda: self._ends(positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S),  # type: ignore[no-untyped-call]
@@ -101,7 +101,7 @@ class KafkaOffsets:
 
 
 def _unavailable(error: KafkaError) -> LogUnavailable:
-    """Return what a question without an answer is. Raises RunBusError where a person has to act."""
+    """Return the error of a question without an answer. Raises RunBusError if a person has to act."""
     raise_for_person(error, "Describe on a topic or the sink's group")
     return LogUnavailable(error.str())
 

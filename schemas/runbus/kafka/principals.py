@@ -30,7 +30,7 @@ Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
 SINK_GROUP = "sink"
-#: What Kafka calls all things of a kind; stands for an empty topic prefix.
+#: What Kafka calls all things of a kind; the name of an empty topic prefix.
 EVERYTHING = "*"
 
 
@@ -70,7 +70,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
-    """What an installation calls its things.
+    """Names of topics and groups in one installation.
 
     Attributes:
         prefix: of topics, and of the groups of the stream apps.
@@ -153,7 +153,7 @@ ADMIN = Principal(
             for operation in ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
         ),
         Right("Cluster", "", "Describe", "to list these rights"),
-        Right("Cluster", "", "Alter", "to give these rights (--acls): whoever has it can give itself every other"),
+        Right("Cluster", "", "Alter", "to give these rights (--acls): a user with it can give itself every other"),
     ),
 )
 
@@ -188,7 +188,7 @@ def principal_names(text: str) -> Mapping[Role, str]:
         if found is None or ":" not in name or not name.partition(":")[2]:
             raise ConfigError(
                 f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(ROLES)}, "
-                "and `;` stands between two"
+                "with `;` between two"
             )
         names[found] = name.strip()
     return names

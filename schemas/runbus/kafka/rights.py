@@ -32,7 +32,7 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
     """Raise RightMissing with everything on topics and groups that the broker says this user lacks.
 
     What it does not say passes: rights on transactional ids, on what does not exist yet, and all of a broker that is
-    too old. A component still meets those refusals where it works, and names them there.
+    too old. A component meets those refusals when it works, and names them then.
 
     Args:
         settings: of this user.

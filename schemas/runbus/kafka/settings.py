@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError
@@ -14,21 +15,20 @@ from runbus.config.setting import of
 from runbus.config.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Who a member of a consumer group is.
+class Membership(NamedTuple):
+    """A member of a consumer group.
 
     Attributes:
         group: its name.
         protocol: `consumer` (KIP-848), `classic`, or `auto`: what the broker can do.
-        instance_id: of a static member; "" = none.
         session_seconds: how long the group waits for a silent member.
+        instance_id: of a static member; "" = none.
     """
 
     group: str
-    protocol: c.GroupProtocol = "auto"
+    protocol: c.GroupProtocol
+    session_seconds: float
     instance_id: str = ""
-    session_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class KafkaSettings:
 
     @property
     def uses_password(self) -> bool:
-        """Whether a user and a password are sent."""
+        """True if a user and a password are sent."""
         return self.security_protocol.startswith("SASL")
 
     @property
     def uses_tls(self) -> bool:
-        """Whether the connection is encrypted."""
+        """True if the connection is encrypted."""
         return self.security_protocol.endswith("SSL")
 
     @property
@@ -80,7 +80,7 @@ class KafkaSettings:
 
     @property
     def who(self) -> str:
-        """What this client is to the broker, for messages."""
+        """Name of this client at the broker, for messages."""
         if self.uses_password:
             return f"user {self.sasl_username}"
         if self.uses_tls and self.ssl_certificate_location:

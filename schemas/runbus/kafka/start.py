@@ -18,7 +18,7 @@ from runbus.kafka.rights import check_rights
 from runbus.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
-# A broker that starts beside us is given this long; a wrong address should not look like patience. No partition is
+# A broker that starts at the same time has this long; a wrong address should not wait for ever. No partition is
 # owned yet, so neither session nor poll interval runs. SIGTERM ends the wait after the question that is under way.
 BROKER_S = 30.0
 # One question to a broker that hangs. SIGTERM waits for it, and for the one about rights (10 s): 15 s of the 30 s that
@@ -28,7 +28,7 @@ _ASK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Whose rights are needed.
+    """The rights that a component needs.
 
     Attributes:
         role: of the catalogue of principals.

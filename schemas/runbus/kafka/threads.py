@@ -29,7 +29,7 @@ def _carry(loop: asyncio.AbstractEventLoop, done: asyncio.Future[T], call: Calla
         failure = error
     try:
         loop.call_soon_threadsafe(_settle, done, result, failure)
-    except RuntimeError:  # the loop is gone: the process is ending, nobody waits for this
+    except RuntimeError:  # the loop is gone: the process ends, nothing waits for this
         return
 
 
@@ -46,7 +46,7 @@ async def in_thread(call: Callable[[], T], name: str) -> T:
 
 
 class OneThread:
-    """A daemon thread that makes blocking calls one after the other.
+    """Makes blocking calls one after the other, in a daemon thread.
 
     For clients whose calls exclude each other: confluent-kafka 2.16 lets a commit wait until a `consume` of another
     thread returns, and lets it wait for ever if that `consume` is inside a rebalance callback. On one thread there

@@ -29,7 +29,7 @@ OffsetByPartition = Mapping[int, int]
 
 
 class TopicLog:
-    """A topic as it was when it was opened.
+    """Reads a topic as it was when it was opened.
 
     Attributes:
         name: with its prefix.
@@ -80,7 +80,7 @@ class TopicLog:
                     TopicPartition(self.name, partition), timeout=_REQUEST_S
                 )
             except KafkaException as error:
-                # the leader moves, or the topic has just been created and the client's picture of it is not whole yet
+                # the leader moves, or the topic has just been created and the client does not know all of it yet
                 if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
@@ -96,7 +96,7 @@ class TopicLog:
         work, total, done = f"reading {self.name}", sum(end - begin[p] for p, end in ends.items()), 0
         while ends:
             message = next_message(self._consumer, f"{self.name}: the log goes on to {ends}")
-            partition, offset = place(message)
+            partition, offset = record_position(message)
             if message.error() is None and offset < ends.get(partition, 0):
                 yield message
             if offset + 1 >= ends.get(partition, 0):  # the end of file counts: compaction may have taken the last
@@ -120,7 +120,7 @@ class TopicLog:
 
 
 class Walk:
-    """One partition, read once and in order, piece by piece."""
+    """Reads one partition once and in order, piece by piece."""
 
     def __init__(self, consumer: Consumer, start: TopicPartition) -> None:
         self._consumer = consumer
@@ -139,7 +139,7 @@ class Walk:
         """
         while self._passed < end:
             message = self._ahead or next_message(self._consumer, f"{self._name}: the log goes on to {end}")
-            _, offset = place(message)
+            _, offset = record_position(message)
             if offset < self._passed or (message.error() is not None and offset < end):
                 raise LogShrank(
                     f"{self._name}: the log ends at {offset}, it went on to {end} a moment ago: the broker lost "
@@ -167,8 +167,8 @@ def next_message(consumer: Consumer, waiting: str) -> Message:
     raise BrokerUnavailable(f"no record for {_SILENCE_S:.0f} s. {waiting}")
 
 
-def place(message: Message) -> tuple[int, int]:
-    """Return partition and offset; at the end of a partition the offset of what comes next."""
+def record_position(message: Message) -> tuple[int, int]:
+    """Return partition and offset of a record; at the end of a partition, the offset of the next one."""
     partition, offset = message.partition(), message.offset()
     return (-1 if partition is None else partition), (-1 if offset is None else offset)
 
@@ -176,7 +176,7 @@ def place(message: Message) -> tuple[int, int]:
 def headers_of(message: Message) -> dict[str, bytes]:
     """Return the headers of a record, of several with one name the last.
 
-    Where a name is not UTF-8 the client gives none of them, but a SystemError: such a letter keeps its bytes.
+    If a name is not UTF-8, the client raises SystemError instead: then only the value of the letter is kept.
     """
     try:
         found = dict(message.headers() or [])

@@ -1,4 +1,4 @@
-"""The topics of RunBus: one typed catalogue. Names, keys and cleanup are a contract (docs/topics.md)."""
+"""Lists the topics of RunBus: one typed catalogue. Names, keys and cleanup are a contract (docs/topics.md)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The wire format: Avro schemas, the codec, the topics. Everything else in RunBus stands on it."""
+"""Defines the wire format: Avro schemas, batches of steps, layouts of values, framing."""

@@ -1,4 +1,4 @@
-"""The Avro schemas that ship with the package, and what identifies a schema."""
+"""Loads the Avro schemas of the package, and identifies a schema by its fingerprint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runbus.config.errors import InvalidValue
 
 #: records that are on the wire: their schemas only grow (evolution.py)
 NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat")
-#: records that never leave a process, so they may change: what the sink makes of values that are no Avro
+#: records that never leave a process, so they may change: the sink makes them of values that are not Avro
 INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
     "RunEvent": "run_event",

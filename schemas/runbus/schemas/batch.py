@@ -1,4 +1,4 @@
-"""StepBatch: consecutive steps of one stream, one column per field. The heart of the wire format.
+"""Encodes and decodes a StepBatch: consecutive steps of one stream, one column per field.
 
 `encode` and `decode` are exact inverses; both refuse a batch whose columns contradict its `count`.
 """
@@ -20,21 +20,6 @@ from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, pack, un
 from runbus.schemas.record import read_prefix, read_record, write_record
 from runbus.schemas.walk import MAX_RECORDS
 
-__all__ = [
-    "MAX_COUNT",
-    "NO_SEED",
-    "NO_TICK",
-    "BatchHeader",
-    "Extra",
-    "StepBatch",
-    "StepColumns",
-    "check",
-    "decode",
-    "decode_header",
-    "encode",
-    "read_record",
-]
-
 MAX_COUNT = 1_000_000
 MAX_LONG = 2**63 - 1
 NO_SEED = -(2**63)
@@ -52,8 +37,8 @@ class StepColumns:
         ts: int64, microseconds since the epoch.
         reward: float64, 0 on a reset.
         terminated, truncated: uint8, 0 or 1.
-        tick: int64 world step, or None outside of a multi-agent environment.
-        seed: int64, NO_SEED where there is none, or None if no row has one.
+        tick: int64 step of a multi-agent environment, or None.
+        seed: int64, NO_SEED if there is none, or None if no row has one.
     """
 
     env: NDArray[np.int32]
@@ -78,7 +63,7 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class BatchHeader:
-    """What a reader learns without decoding a column."""
+    """The fields that a reader learns without decoding a column."""
 
     run_id: str
     agent_id: str

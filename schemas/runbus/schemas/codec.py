@@ -1,4 +1,4 @@
-"""From a record to a Kafka value and back: two framings, and readers take both.
+"""Frames Avro bodies as Kafka values, and finds the schema of a value. There are two framings; readers take both.
 
 Avro single-object encoding (`C3 01` + CRC-64-AVRO fingerprint) needs no service; Confluent framing (`00` + schema id)
 needs a registry. The body is the same bytes in both.
@@ -60,14 +60,14 @@ class Registry(Protocol):
 
 
 class Framing(NamedTuple):
-    """The schema that a value names, and where its Avro body starts in it."""
+    """The schema that a value names, and the index at which its Avro body starts."""
 
     ref: SchemaRef
     start: int
 
 
 def framing(value: bytes | None) -> Framing | None:
-    """Return the framing of a value, or None where it has none. The one place where a value is taken apart."""
+    """Return the framing of a value, or None if it has none. No other function reads the framing."""
     if not value:
         return None
     return _framing(bytes(value[: CONFLUENT_SIZE if value[:1] == CONFLUENT_MARK else SINGLE_OBJECT_SIZE]))
@@ -125,7 +125,7 @@ class Codec:
         """Return the writer schema that `ref` names.
 
         Raises:
-            UnknownSchema: nobody here knows it; upgrade RunBus.
+            UnknownSchema: it is not known here; upgrade RunBus.
             InvalidValue: the registry knows it, and this version cannot read it.
             RegistryMissing: it is a registry's id; set SCHEMA_REGISTRY_URL.
             RegistryUnavailable: no answer; try again later.

@@ -1,7 +1,7 @@
 """Reads a dead letter as a row of its table.
 
-Everything but the bytes is in the headers of a letter (runbus.kafka.headers writes them). Whoever reads one expects
-nothing: a header may be missing or odd, and another program may write to the topic too.
+Everything but the bytes is in the headers of a letter (runbus.kafka.headers writes them). A reader relies
+on none of them: a header may be missing or odd, and another program may write to the topic too.
 """
 
 from __future__ import annotations

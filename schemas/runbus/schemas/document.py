@@ -1,4 +1,4 @@
-"""Tables of topics.md, schemas.md and security.md: `python -m runbus.schemas.document docs` renews them."""
+"""Makes the tables of topics.md, schemas.md and security.md: `python -m runbus.schemas.document docs` renews them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other records of the log: the start and end of a stream, episodes, live metrics, heartbeats."""
+"""Encodes and decodes the other records of the log: streams' starts and ends, episodes, live metrics, heartbeats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event:
     __slots__ = ()
 
     def encode(self) -> bytes:
-        """Return the Avro body. Raises InvalidValue where a field does not fit the schema."""
+        """Return the Avro body. Raises InvalidValue if a field does not fit the schema."""
         record = _plain(self)
         _check(self.SCHEMA, record)
         return write_record(schema(self.SCHEMA), record)
@@ -141,7 +141,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMetrics(Event):
-    """What one stream does now; see live_metrics.avsc for each field."""
+    """Live figures of one stream; see live_metrics.avsc for each field."""
 
     SCHEMA: ClassVar[str] = "LiveMetrics"
     run_id: str
@@ -170,7 +170,7 @@ class LiveMetrics(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat(Event):
-    """Where one component stands; see heartbeat.avsc for each field."""
+    """State of one component; see heartbeat.avsc for each field."""
 
     SCHEMA: ClassVar[str] = "Heartbeat"
     component_id: str

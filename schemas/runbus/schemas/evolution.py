@@ -1,4 +1,4 @@
-"""Whether a changed schema still fits what is already in the log."""
+"""Checks that a changed schema still fits the values in the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 
 _OF_A_TYPE = ("type", "name", "items", "values", "fields", "symbols", "size", "dtype", "logicalType")
-#: what the sink puts around a record's own fields
+#: names of the fields that the sink adds to a record
 _OF_THE_SINK = re.compile(r"kafka_.*|record_end")
 
 
@@ -26,7 +26,7 @@ def history(name: str) -> list[AvroSchema]:
 
 @cache
 def misfit(writer: AvroSchema) -> str:
-    """Return why this version cannot read what `writer` wrote; "" = it can, or has no such record at all.
+    """Return why this version cannot read values that `writer` wrote; "" = it can, or has no such record at all.
 
     Avro and ClickHouse would read more than is right: both take a column of another dtype for the same `bytes`, and one
     that is not there for empty. So a schema from a registry must have every field that this version knows, of the same
@@ -115,7 +115,7 @@ def _moved_columns(new: AvroSchema, old: AvroSchema) -> list[str]:
 
 
 def _other_fields(new: AvroSchema, old: AvroSchema) -> Iterator[str]:
-    """Yield what the landing tables cannot take, though Avro can: a field is a column, and so is each part of it."""
+    """Yield the changes that Avro allows and the landing tables do not: each field and each part of one is a column."""
     before = {f["name"]: f["type"] for f in old.fields}
     for field in new.fields:
         name, kind = field["name"], field["type"]
@@ -128,7 +128,7 @@ def _other_fields(new: AvroSchema, old: AvroSchema) -> Iterator[str]:
 
 
 def _endless(node: Any) -> bool:  # noqa: ANN401 - JSON
-    """Tell whether there is an array in a type of whose items any number fits into nothing."""
+    """Return whether a type contains an array whose items take no bytes."""
     if isinstance(node, list):
         return any(_endless(branch) for branch in node)
     if not isinstance(node, dict):

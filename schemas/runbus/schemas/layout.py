@@ -1,4 +1,4 @@
-"""How one action or observation becomes bytes, exactly, and back.
+"""Encodes one action or observation as bytes, exactly, and decodes it.
 
 A value's **layout** is a dtype (numpy's array-interface string, or a word), a shape and a width in bytes:
 
@@ -62,19 +62,19 @@ _NATIVE = {name: np.dtype(name) for name in NUMERIC_DTYPES}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the bytes of a value mean; see the module's table. Equal layouts can share a batch."""
+    """The meaning of a value's bytes; see the module's table. Equal layouts can share a batch."""
 
     dtype: str = ""
     shape: Shape = ()
     width: int = 0
 
     def omitted(self) -> Layout:
-        """Return the layout that says: there was such a value, it was not recorded. No value stays no value."""
+        """Return the layout of such a value that is not recorded. No value stays no value."""
         return Layout(OMITTED + self.dtype, self.shape, 0) if self.recorded else self
 
     @property
     def recorded(self) -> bool:
-        """Whether values of this layout are in the column."""
+        """True if values of this layout are in the column."""
         return bool(self.dtype) and not self.dtype.startswith(OMITTED)
 
 
@@ -137,7 +137,7 @@ def _array_layout(dtype: np.dtype[Any], shape: Shape) -> Layout:
 
 
 def encode_value(layout: Layout, value: object) -> bytes:
-    """Return the bytes of `value`, empty where the layout has no values.
+    """Return the bytes of `value`, empty if the layout has no values.
 
     Raises:
         InvalidValue: its layout is another one (nothing is cast or reshaped), or it is not JSON data.
@@ -157,7 +157,7 @@ def encode_value(layout: Layout, value: object) -> bytes:
 def decode_value(layout: Layout, raw: bytes) -> Any:  # noqa: ANN401 - any value a layout can describe
     """Return the value: a read-only array (shape `layout.shape`), str, JSON data, dict or tuple, or None.
 
-    None also stands for the empty bytes of a reset's action where the layout is JSON or a struct of variable width.
+    None is also the value of a reset's action, which is empty, if the layout is JSON or a struct of variable width.
 
     Raises:
         InvalidValue: `raw` is not one value of this layout.

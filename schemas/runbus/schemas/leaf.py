@@ -1,4 +1,4 @@
-"""One number, array, string or piece of JSON as bytes: the leaves that every layout is made of."""
+"""Encodes a number, array, string or piece of JSON as bytes: the leaves of every layout."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _as_integer(value: int) -> np.ndarray[Any, Any] | None:
 
 @lru_cache(maxsize=256)
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the layout's name of a numpy dtype of any byte order. Raises InvalidValue where there is none."""
+    """Return the layout's name of a numpy dtype of any byte order. Raises InvalidValue if there is none."""
     name = dtype.newbyteorder("<").str
     if name not in NUMERIC_DTYPES:
         raise InvalidValue(f"dtype {dtype} cannot be recorded; use bool, integers or floats up to 64 bits, or text")
@@ -87,7 +87,7 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def encode_leaf(dtype: str, shape: Shape, value: object) -> bytes:
-    """Return the bytes of `value`. Raises InvalidValue where it is not of that dtype and shape: nothing is cast."""
+    """Return the bytes of `value`. Raises InvalidValue if it has another dtype or shape: nothing is cast."""
     if dtype in NUMERIC_DTYPES:
         return _encode_array(dtype, shape, value)
     if dtype == JSON:

@@ -1,4 +1,4 @@
-"""One Avro record to bytes and back, whole or not at all; the only place that calls fastavro's reader and writer."""
+"""Writes and reads one Avro record, whole or not at all; the only module that calls fastavro's reader and writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.walk import walk, without_sizes
 
-# What fastavro's readers and writers let through, compiled or not; all of it means "these bytes are not this record".
+# Errors of fastavro's readers and writers, compiled or not; each means "these bytes are not this record".
 _DATA_ERRORS = (
     EOFError,
     ValueError,
@@ -29,7 +29,7 @@ _DATA_ERRORS = (
 
 
 def write_record(schema: AvroSchema, record: Mapping[str, object]) -> bytes:
-    """Return the Avro body. Raises InvalidValue where a field does not fit the schema."""
+    """Return the Avro body. Raises InvalidValue if a field does not fit the schema."""
     out = io.BytesIO()
     try:
         fastavro.schemaless_writer(out, schema.parsed, dict(record))
@@ -57,7 +57,7 @@ def read_prefix(body: bytes, writer: AvroSchema, reader: AvroSchema) -> dict[str
 
 
 def _walked(body: bytes, writer: AvroSchema, reader: AvroSchema) -> tuple[bytes, int]:
-    """Return the record that `body` begins with, as fastavro may have it, and where it ends in `body`."""
+    """Return the record that `body` begins with, as fastavro may have it, and its end in `body`."""
     if writer.fingerprint != reader.fingerprint:
         return without_sizes(writer, body)
     end = walk(writer, body)

@@ -1,4 +1,4 @@
-"""A Confluent-compatible schema registry, through the client of confluent-kafka (extra `registry`)."""
+"""Asks a Confluent-compatible schema registry, through the client of confluent-kafka (extra `registry`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
-# What a registry answers where it has no such subject, version or schema. Another 404 is another server's.
+# Codes of a registry that has no such subject, version or schema. Another 404 is another server's.
 _NOT_FOUND = (40401, 40402, 40403)
 _REFUSED = (409, 422)  # incompatible with the versions before it, or invalid
 # Two attempts, each of at most this long to connect and then to answer: a silent server costs 8 s, not the client's
@@ -43,7 +43,7 @@ def codec(sources: Sources) -> Codec:
 
 
 def registry(sources: Sources) -> SchemaRegistry | None:
-    """Return the registry of the settings, None where SCHEMA_REGISTRY_URL is empty. Connects to nothing yet."""
+    """Return the registry of the settings, None if SCHEMA_REGISTRY_URL is empty. Connects to nothing yet."""
     settings = RegistrySettings.load(sources)
     return SchemaRegistry(settings.url, settings.user, settings.password, settings.tls) if settings.url else None
 
@@ -104,7 +104,7 @@ class SchemaRegistry:
         return AvroSchema.from_json(found.schema_str)
 
     def push(self, topic: str, schema: AvroSchema) -> int:
-        """Register `schema` for a topic and return its id. Raises UnknownSchema where the registry refuses it."""
+        """Register `schema` for a topic and return its id. Raises UnknownSchema if the registry refuses it."""
         hint = f"the registry refuses {schema.name} for {topic}: it does not fit the versions before it"
         name = subject(topic)
         return int(self._ask(hint, lambda client: client.register_schema(name, _registry_schema(schema))))
@@ -129,7 +129,7 @@ class SchemaRegistry:
         if self._user:
             config["basic.auth.user.info"] = f"{self._user}:{self._password.reveal() if self._password else ''}"
         names = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
-        config |= {name: path for name, path in zip(names, self._tls.all, strict=True) if path}
+        config |= {name: path for name, path in zip(names, self._tls, strict=True) if path}
         try:
             return SchemaRegistryClient(config)
         except ValueError as error:  # its text may hold the user's password
@@ -138,7 +138,7 @@ class SchemaRegistry:
             raise ConfigError(f"SCHEMA_REGISTRY_SSL_* cannot be used: {error}") from error
 
     def _ask(self, hint: str, request: Callable[[SchemaRegistryClient], V]) -> V:
-        """Translate the client's errors; `hint` is the text where the registry itself says no."""
+        """Translate the client's errors; `hint` is the text if the registry itself says no."""
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         network: tuple[type[Exception], ...] = (OSError, *_http_errors())
@@ -168,7 +168,7 @@ def _registry_schema(schema: AvroSchema) -> Schema:
 
 
 def _http_errors() -> tuple[type[Exception], ...]:
-    """Return the network errors of the HTTP library that confluent-kafka uses: httpx2 where it is installed."""
+    """Return the network errors of the HTTP library that confluent-kafka uses: httpx2 if it is installed."""
     found = []
     for name in ("httpx2", "httpx"):
         try:

@@ -1,4 +1,4 @@
-"""Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
+"""Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
 variable width (text, JSON) has its length in front, uint32.
@@ -36,7 +36,7 @@ class Node:
 
 
 def has_arrays(value: object, depth: int = 0) -> bool:
-    """Tell whether there is a numpy array or scalar somewhere in it. Raises InvalidValue if it is nested too deep."""
+    """Return whether a value contains a numpy array or scalar. Raises InvalidValue if it is nested too deep."""
     if isinstance(value, (np.ndarray, np.generic)):
         return True
     if not isinstance(value, (Mapping, tuple, list)):
@@ -72,7 +72,7 @@ def _spec_of(value: object, depth: int = 0) -> list[Any]:
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Node:
-    """Return the node of a struct's text. Raises InvalidValue if it is not one: it may come from anywhere."""
+    """Return the node of a struct's text. Raises InvalidValue if it is not one: it may come from any program."""
     if len(text) > MAX_TEXT:
         raise InvalidValue(f"a struct layout of {len(text)} characters: at most {MAX_TEXT}")
     try:
@@ -113,7 +113,7 @@ def _inner(parts: list[Node], keys: tuple[str, ...] | None) -> Node:
 
 
 def encode(node: Node, value: object) -> bytes:
-    """Return the bytes of `value`. Raises InvalidValue where it is not of this struct."""
+    """Return the bytes of `value`. Raises InvalidValue if it is not of this struct."""
     if node.parts is None:
         raw = encode_leaf(node.dtype, node.shape, value)
         return len(raw).to_bytes(4, "little") + raw if node.width == VARIABLE else raw

@@ -1,12 +1,12 @@
-"""The way over one Avro record, byte by byte, before anything is made of it.
+"""Checks one Avro record byte by byte, before it is decoded.
 
 fastavro's reader takes what Avro does not allow, and what ClickHouse's reader refuses: a varint of any length (its high
-bits fall off), a boolean that is 7, a negative enum index. Of a map that says two things of one key it takes the last,
-and of every record that an array claims to have it makes a dict. A value that one reader takes and another refuses is a
+bits fall off), a boolean that is 7, a negative enum index. Of a map with a key twice it takes the last value,
+and it makes a dict of every record that an array claims to have. A value that one reader takes and another refuses is a
 row here and a dead letter there, so the rules are those of the strictest reader, and they are checked first.
 
 One rule is the loosest reader's: a block of an array may say how many bytes it has, and ClickHouse does not look at it.
-fastavro does where it passes over a field, so a record is given to it without them.
+fastavro does when it passes over a field, so a record is given to it without these sizes.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema
 
-#: Records that one array may have: each costs half a kilobyte in memory, also where it is three bytes long.
+#: Records that one array may have: each costs half a kilobyte in memory, even if it is three bytes long.
 MAX_RECORDS = 65_536
 
 _VARINT_BYTES = 10
-#: from the place of a value to the place behind it; raises InvalidValue, or IndexError past the end
+#: from the index of a value to the index behind it; raises InvalidValue, or IndexError past the end
 Step = Callable[[bytes, int], int]
 
 
 def walk(schema: AvroSchema, body: bytes) -> int:
-    """Return where the record ends that `body` begins with. Keeps nothing of it but the keys of a map.
+    """Return the end of the record that `body` begins with. Keeps only the keys of a map.
 
     Raises:
-        InvalidValue: it is cut short, or it is none.
+        InvalidValue: it is cut short, or is not of this schema.
     """
     try:
         end = _step_of(schema)(body, 0)
@@ -47,21 +47,21 @@ def walk(schema: AvroSchema, body: bytes) -> int:
 
 
 class _Copied(bytes):
-    """A body that is copied as a way passes its sized blocks, each without its size."""
+    """A body that is copied while it is walked: its blocks without their sizes."""
 
     def __init__(self, _: bytes) -> None:
         self.copy, self.copied = bytearray(), 0
 
     def pass_block(self, start: int, count: int, end: int) -> None:
-        """Copy what is before a block of so many items; `end` is where its first item begins."""
+        """Copy the bytes before a block of so many items; `end` is the index of its first item."""
         self.copy += self[self.copied : start] + zigzag(count)
         self.copied = end
 
 
 def without_sizes(schema: AvroSchema, body: bytes) -> tuple[bytes, int]:
-    """Return the record that `body` begins with, its blocks without their sizes, and where it ends in `body`.
+    """Return the record that `body` begins with, its blocks without their sizes, and its end in `body`.
 
-    The items stay as they are; what a block said of its size may have been wrong. Raises like `walk`.
+    The items stay as they are; the size that a block states may be wrong. Raises like `walk`.
     """
     copied = _Copied(body)
     end = walk(schema, copied)
@@ -86,7 +86,7 @@ def _long(body: bytes, at: int) -> int:
 
 
 def number(body: bytes, at: int) -> tuple[int, int]:
-    """Return the long at `at`, and the place behind it."""
+    """Return the long at `at`, and the index behind it."""
     byte = body[at]
     raw, shift = byte & 0x7F, 7
     while byte > 0x7F:
@@ -171,7 +171,7 @@ def _union(steps: tuple[Step, ...]) -> Step:
 
 
 def _array(item: Step, limit: int | None) -> Step:
-    """Return the way over an array of at most so many items, or of any number."""
+    """Return the step over an array of at most so many items, or of any number."""
 
     def step(body: bytes, at: int) -> int:
         items = 0
@@ -209,7 +209,7 @@ def _map(value: Step) -> Step:
 
 
 def _block(body: bytes, at: int) -> tuple[int, int]:
-    """Return how many items follow in a block of an array or a map, and the place of the first."""
+    """Return how many items follow in a block of an array or a map, and the index of the first."""
     start = at
     count, at = number(body, at)
     if count < 0:  # then the block says how many bytes it has, for those who want to skip it
@@ -253,7 +253,7 @@ def _compile(node: Any, named: dict[str, Step]) -> Step:  # noqa: ANN401 - a par
 
 
 def _reference(name: str, named: Mapping[str, Step]) -> Step:
-    """Return the way over a type by its name: a record may contain itself, so it is looked up when it is met."""
+    """Return the step over a type by its name: a record may contain itself, so it is looked up when it is met."""
 
     def step(body: bytes, at: int) -> int:
         return named[name](body, at)

@@ -14,7 +14,7 @@ from runbus.config.errors import InvalidValue
 from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import OffsetByPartition, open_topic, place
+from runbus.kafka.topic_log import OffsetByPartition, open_topic, record_position
 from runbus.kafka.topics import RUNS, STEPS, Topic
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
@@ -72,7 +72,7 @@ class LogReader:
                 for message in log.records(on_progress=on_progress):
                     if run is not None and not _of_run(message, run):
                         continue
-                    partition, offset = place(message)
+                    partition, offset = record_position(message)
                     is_letter = offset in letters.get(partition, ())
                     try:
                         add(message, is_letter)
@@ -105,7 +105,7 @@ class _Streams:
             self._dead.setdefault(stream, IntervalSet()).add(header.first_seq, header.next_seq - 1)
         elif stream in self._dead:  # sent again behind the dead letter: a record like any other
             self._dead[stream].remove(header.first_seq, header.next_seq - 1)
-        partition, offset = place(message)
+        partition, offset = record_position(message)
         waits = not is_letter and offset >= self._committed.get(partition, 0)
         before = self._found.get(stream, Logged())
         self._found[stream] = replace(

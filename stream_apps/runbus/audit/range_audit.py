@@ -31,7 +31,7 @@ from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.errors import InvalidValue, RunBusError
 from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.admin import topic_id
-from runbus.kafka.topic_log import TopicLog, open_topic, place
+from runbus.kafka.topic_log import TopicLog, open_topic, record_position
 from runbus.kafka.topics import DEAD_LETTERS, TOPICS
 from runbus.schemas.batch import decode_header
 from runbus.schemas.codec import Codec
@@ -219,8 +219,8 @@ class _AuditedTopic:
             after = min(first + piece, audited.end)
             found = self.tables.found(audited.partition, first, after - 1)
             dead = facts.dead | self.tables.dead(audited.partition, first, after - 1)
-            records = {place(message)[1]: self._expected(message) for message in walk.below(after)}
-            start, _ = self.log.bounds(audited.partition)  # retention may have overtaken this audit
+            records = {record_position(message)[1]: self._expected(message) for message in walk.below(after)}
+            start, _ = self.log.bounds(audited.partition)  # retention may have been faster than this audit
             lost = tuple((lo, hi) for lo, hi in facts.lost if lo < after and first <= hi)
             yield from compare(records, found, replace(facts, start=start, dead=dead, lost=lost))
             self._compared.add(after - first)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runbus.kafka.topics import DAY_MS, MINUTE_MS
+from runbus.config import catalogue as c
+from runbus.config.setting import of
 
 #: Envs of one stream: rows of a higher index are refused, because an index costs memory.
 MAX_ENVS = 65_536
@@ -25,9 +26,9 @@ class FinaliserPolicy:
         max_finished: FINISHED events that are remembered.
     """
 
-    idle_ms: int = 60 * MINUTE_MS
-    grace_ms: int = MINUTE_MS
-    remember_ms: int = 7 * DAY_MS
+    idle_ms: int = of(c.EPISODES_IDLE_SECONDS)
+    grace_ms: int = of(c.EPISODES_GRACE_SECONDS)
+    remember_ms: int = of(c.EPISODES_REMEMBER_HOURS)
     max_late: int = 4096
     max_finished: int = 100_000
 

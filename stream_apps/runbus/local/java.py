@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runbus.config.catalogue import JAVA_HOME
 from runbus.config.errors import RunBusError
-from runbus.config.sources import place
+from runbus.config.sources import path_of
 
 MINIMUM = 17  # Kafka 4 brokers need Java 17
 
@@ -29,7 +29,7 @@ def find_java() -> Path:
 
     Raises RunBusError when there is none.
     """
-    home, on_path = place(JAVA_HOME), shutil.which("java")
+    home, on_path = path_of(JAVA_HOME), shutil.which("java")
     system = [home / "bin" / "java"] if home else []
     system += [Path(on_path)] if on_path else []
     for java in system:

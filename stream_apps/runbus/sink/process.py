@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 from runbus.config.sources import Sources
 from runbus.kafka.clients import choose_protocol, new_consumer, new_producer, new_reader
@@ -127,7 +126,7 @@ class Sink:
     async def _store(self, start: Start, kafka_log: KafkaLog, store: ClickHouseStore, offsets: KafkaOffsets) -> None:
         settings, metrics = self._settings, self._metrics
         protocol = await in_thread(lambda: choose_protocol(start.admin, settings.membership), "runbus-sink-start")
-        membership = replace(settings.membership, protocol=protocol)
+        membership = settings.membership._replace(protocol=protocol)
         routes = {settings.kafka.topic_prefix + route.topic: route for route in ROUTES}
         clock = WallClock()
         schemas = CodecSchemas(self._codec)

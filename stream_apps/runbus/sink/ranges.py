@@ -10,6 +10,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from runbus.config import catalogue as c
+from runbus.config.setting import of
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.api import FramedRecord, OffsetRange
 from runbus.sink.insert_interval import InsertInterval
@@ -24,10 +26,10 @@ MAX_SCHEMAS = 8
 class RangeLimits:
     """A range closes when one of these is reached; `seconds` to `most_seconds` is its insert interval."""
 
-    steps: int = 250_000
-    bytes: int = 16 * 1024 * 1024
-    seconds: float = 1.0
-    most_seconds: float = 10.0
+    steps: int = of(c.SINK_RANGE_STEPS)
+    bytes: int = of(c.SINK_RANGE_MB)
+    seconds: float = of(c.SINK_RANGE_SECONDS)
+    most_seconds: float = of(c.SINK_RANGE_SECONDS_MAX)
 
 
 @dataclass(slots=True)

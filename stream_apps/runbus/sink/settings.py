@@ -36,27 +36,19 @@ class SinkSettings:
     @property
     def membership(self) -> Membership:
         """Its name and protocol in the group."""
-        return Membership(self.group, self.group_protocol, self.instance_id, self.session_seconds)
+        return Membership(self.group, self.group_protocol, self.session_seconds, self.instance_id)
 
     @classmethod
     def load(cls, sources: Sources) -> SinkSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         kafka = KafkaSettings.load(sources)
-        limits = RangeLimits(
-            steps=sources.get(c.SINK_RANGE_STEPS),
-            bytes=sources.get(c.SINK_RANGE_MB),
-            seconds=sources.get(c.SINK_RANGE_SECONDS),
-            most_seconds=sources.get(c.SINK_RANGE_SECONDS_MAX),
-        )
         return load(
             cls,
             sources,
             kafka=kafka,
             clickhouse=ClickHouseSettings.load(sources),
             group=sources.get(c.SINK_GROUP) or f"{kafka.topic_prefix}sink",
-            limits=limits,
-            dead_letter_limits=DeadLetterLimits(
-                run=sources.get(c.SINK_DEAD_LETTER_RUN), share=sources.get(c.SINK_DEAD_LETTER_SHARE)
-            ),
+            limits=load(RangeLimits, sources),
+            dead_letter_limits=load(DeadLetterLimits, sources),
             skip_lost=sources.get(c.SINK_LOST_RANGE) == "continue",
         )

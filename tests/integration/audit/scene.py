@@ -14,7 +14,7 @@ from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.clickhouse import ClickHouseSettings
-from runbus.kafka.topic_log import open_topic, place
+from runbus.kafka.topic_log import open_topic, record_position
 from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
@@ -92,7 +92,7 @@ class AuditSetup:
         with open_topic(self.feed.settings, stored.topic, "scene") as log:
             topic_id = log.id
             values = [
-                (place(message)[1] + moved, message.value() or b"", SINGLE_OBJECT_SIZE)
+                (record_position(message)[1] + moved, message.value() or b"", SINGLE_OBJECT_SIZE)
                 for message in log.records()
                 if message.partition() == partition and message.offset() in offsets
             ]

@@ -77,9 +77,9 @@ def test_sigkill_of_the_broker_loses_and_repeats_nothing(
 
 def test_without_a_broker_memory_stays_bounded_and_drops_are_counted(agent: Callable[..., Any]) -> None:
     """Far more steps than the queue holds: the loop goes on, memory is flat, produced = dropped + waiting."""
-    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    nowhere = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
     process = agent(
-        nobody,
+        nowhere,
         """
         import json, os
         from pathlib import Path
@@ -96,7 +96,7 @@ def test_without_a_broker_memory_stays_bounded_and_drops_are_counted(agent: Call
 
         before = record(100_000)  # 4 MB hold about 9,000 of these
         after = record(200_000)
-        recorder.flush(3)  # it cannot be; time enough to notice that nobody answers
+        recorder.flush(3)  # it cannot be; time enough to notice that no broker answers
         recorder.close()
         queue = recorder.bus.stats()["kafka"].as_dict()
         print(json.dumps({"growth": after - before, "stats": recorder.stats(), "queue": queue}))
@@ -115,7 +115,7 @@ def test_without_a_broker_memory_stays_bounded_and_drops_are_counted(agent: Call
     assert queue["accepted_events"] == sum(queue[f"{what}_events"] for what in ("dropped", "delivered", "waiting"))
     assert stats["dropped"] == queue["dropped_events"] > 250_000
     down, left = err.splitlines()
-    assert f"no Kafka broker answers at {nobody.bootstrap_servers}" in down
+    assert f"no Kafka broker answers at {nowhere.bootstrap_servers}" in down
     assert "`runbus up` starts a local one" in down
     assert f"{300_000 - stats['dropped']} steps were not delivered" in left
 

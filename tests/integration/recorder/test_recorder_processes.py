@@ -121,10 +121,10 @@ def test_a_handler_that_goes_on_keeps_recording(settings: KafkaSettings, topic_l
 
 
 def test_the_deadline_of_the_end_is_kept_and_what_is_left_is_said(kafka_settings: KafkaSettings, agent: Agent) -> None:
-    """With nobody to deliver to, the process ends in time and names the steps that stay behind."""
-    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    """Without a broker, the process ends in time and names the steps that stay behind."""
+    nowhere = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
     process = agent(
-        nobody,
+        nowhere,
         """
         from runbus.recorder import Recorder
         with Recorder("run-1") as recorder:
@@ -136,7 +136,7 @@ def test_the_deadline_of_the_end_is_kept_and_what_is_left_is_said(kafka_settings
     _, err = process.communicate(timeout=15)
     assert process.returncode == 0
     assert "777 steps were not delivered" in err
-    assert nobody.bootstrap_servers in err
+    assert nowhere.bootstrap_servers in err
 
 
 BLOCKED = """
