@@ -1,7 +1,7 @@
-"""What recording adds to one step of a training loop, in microseconds.
+"""Measures what recording adds to one step of a training loop, in microseconds.
 
 Method: one process, one environment, the same loop `env.step(action)` in chunks of `--steps`, the variants in turn
-(A B C ... A B C ...), `--rounds` times, so that what else the machine does hits all alike. Before a chunk is timed it
+(A B C ... A B C ...), `--rounds` times, so that other load on the machine slows all of them. Before a chunk is timed it
 has warmed up; after it, what it left to background threads is waited for. Two figures per chunk:
 
 * loop: wall time of the loop / steps. What the agent waits. The courier's thread shares the interpreter lock, so what
@@ -11,8 +11,9 @@ has warmed up; after it, what it left to background threads is waited for. Two f
 The added cost of a variant is its figure less that of `bare` in the same round; printed are medians over the rounds.
 
 Variants: `bare` (no wrapper), `recorded` (RecordSteps, the full transition, to a real broker), `broker-down`
-(RecordSteps, nobody listens), `trackio` (`trackio.log` of one number a step, offline into a temporary folder; skipped
-where it is not installed). Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded about 1.
+(RecordSteps, no broker answers), `trackio` (`trackio.log` of one number a step, offline into a temporary folder;
+skipped if it is not installed). Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded
+about 1.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from runbus.config.sources import cache
 from runbus.gymnasium import RecordSteps
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.recorder import RunBus
+from setup.engines import broker
 
 WARM_UP = 300
 
@@ -82,7 +81,7 @@ class Cost:
 
 
 def loop(variant: Variant, actions: list[Any]) -> None:
-    """Step through `actions`, resetting where an episode ends."""
+    """Step through `actions`, with a reset after each episode."""
     env, after_step = variant.env, variant.after_step
     env.reset(seed=1)
     step = env.step
@@ -128,17 +127,6 @@ def summary(costs: dict[str, list[Cost]]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
-@contextmanager
-def broker() -> Iterator[KafkaSettings]:
-    """Run a broker of its own, with the topics."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = KafkaOptions(Path(folder) / "kafka", free_port(), free_port(), cache())
-        with running(kafka_service(options), Path(folder) / "kafka.log"):
-            settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
-            apply_topics(settings)
-            yield settings
-
-
 def recorded(name: str, env: gymnasium.Env[Any, Any], settings: KafkaSettings, wait: float) -> Variant:
     """Return the loop with RecordSteps; `wait` seconds at most for its deliveries."""
     wrapped = RecordSteps(env, run=f"bench-{name}", bus=RunBus(), settings=settings)
@@ -146,7 +134,7 @@ def recorded(name: str, env: gymnasium.Env[Any, Any], settings: KafkaSettings, w
 
 
 def trackio_variant(env: gymnasium.Env[Any, Any], stack: ExitStack) -> Variant | None:
-    """Return the loop with one trackio.log a step, or None where trackio is not installed."""
+    """Return the loop with one trackio.log a step, or None if trackio is not installed."""
     os.environ["TRACKIO_DIR"] = stack.enter_context(tempfile.TemporaryDirectory())
     os.environ |= {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
@@ -162,10 +150,11 @@ def trackio_variant(env: gymnasium.Env[Any, Any], stack: ExitStack) -> Variant |
 def run(make: Callable[[], gymnasium.Env[Any, Any]], steps: int, rounds: int) -> dict[str, float]:
     """Compare all variants on one kind of environment."""
     with ExitStack() as stack:
-        settings = stack.enter_context(broker())
-        nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+        settings = stack.enter_context(broker(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        apply_topics(settings)
+        down = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
         up = recorded("recorded", make(), settings, 30)
-        variants = [Variant("bare", make()), up, recorded("broker-down", make(), nobody, 0.2)]
+        variants = [Variant("bare", make()), up, recorded("broker-down", make(), down, 0.2)]
         with_trackio = trackio_variant(make(), stack)
         variants += [with_trackio] if with_trackio else []
         env = make()

@@ -1,4 +1,4 @@
-"""Steps a second from agents to rows, with every process on this machine: agents, broker, sink, ClickHouse's engine.
+"""Measures steps a second from agents to rows, all on this machine: agents, broker, sink, ClickHouse's engine.
 
 This is the durable path; the stream apps do not run.
 
@@ -49,6 +49,7 @@ from runbus.local.stack import Endpoints, Plan, Stack
 from runbus.recorder import Recorder
 from runbus.schemas.registry import codec
 from runbus.sink import SinkSettings
+from setup.processes import cpu_seconds
 
 ENVS = 64
 AGENTS = {"vector": 4, "single": 4, "cartpole": 4}
@@ -83,7 +84,7 @@ class NoOp(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one agent process does."""
+    """The work of one agent process."""
 
     shape: str
     run: str
@@ -94,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One round: all rows (resets included), seconds until all were stored, and when the agents were done."""
+    """One round: all rows (resets included), seconds until all were stored, and until all were recorded."""
 
     shape: str
     rows: int
@@ -138,19 +139,14 @@ def _single(env: RecordSteps, steps: int) -> None:
             env.reset()
 
 
-def cpu_seconds(stack: Stack) -> dict[str, float]:
-    """Return the processor time so far of each process of the stack (Linux)."""
-    tick = os.sysconf("SC_CLK_TCK")
-    found = {}
-    for name, process in stack.supervisor.processes().items():
-        fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        found[name] = (int(fields[11]) + int(fields[12])) / tick
-    return found
+def cpu_of(stack: Stack) -> dict[str, float]:
+    """Return the processor time so far of each process of the stack."""
+    return {name: cpu_seconds(process.pid) for name, process in stack.supervisor.processes().items()}
 
 
 def one_round(stack: Stack, endpoints: Endpoints, shape: str, scale: float, number: int) -> Result:
     """Run all agents of a shape and wait until the last row is stored."""
-    cpu = cpu_seconds(stack)
+    cpu = cpu_of(stack)
     found = sources(endpoints)
     sink = SinkSettings.load(found)
     context = multiprocessing.get_context("spawn")
@@ -170,7 +166,7 @@ def one_round(stack: Stack, endpoints: Endpoints, shape: str, scale: float, numb
     seconds = time.monotonic() - began
     for process in processes:
         process.join(DEADLINE_S)
-    spent = {name: (after - cpu[name]) * 1e6 / rows for name, after in cpu_seconds(stack).items()}
+    spent = {name: (after - cpu[name]) * 1e6 / rows for name, after in cpu_of(stack).items()}
     spent["agents"] = sum(agents) * 1e6 / rows
     result = audit(Installation(sink.kafka, sink.clickhouse, codec(found), sink.group), run)
     if not result.sound or result.total.dropped:

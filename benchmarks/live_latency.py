@@ -1,4 +1,4 @@
-"""Milliseconds from a step's timestamp to the LiveMetrics that say so, readable by a consumer.
+"""Measures milliseconds from a step's timestamp to the LiveMetrics that say so, readable by a consumer.
 
 Method: `--streams` recorders with their default settings (a batch closes after 50 ms, the Kafka client lingers 5 ms)
 record `--rate` steps a second each, one stream after the other, which makes 20 batches a second each and 100 in all
@@ -33,16 +33,13 @@ from pathlib import Path
 import numpy as np
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.batch import decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import LiveMetrics
+from setup.engines import broker
 
 PARTITIONS = 4
 WARM_UP_S = 2.0
@@ -51,9 +48,7 @@ WARM_UP_S = 2.0
 @contextmanager
 def stack(folder: Path) -> Iterator[KafkaSettings]:
     """Run a broker and one worker that has its partitions."""
-    options = KafkaOptions(folder / "kafka", free_port(), free_port(), cache())
-    with running(kafka_service(options), folder / "kafka.log"):
-        settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
+    with broker(folder) as settings:
         apply_topics(settings, partitions=PARTITIONS)
         env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers}
         with (folder / "worker.log").open("wb") as output:
@@ -68,7 +63,7 @@ def stack(folder: Path) -> Iterator[KafkaSettings]:
 
 @dataclass
 class Arrivals:
-    """What came on `live-metrics`, and when: (run, agent) -> (seconds since the epoch, newest step in seconds)."""
+    """Records of `live-metrics`: (run, agent) -> (arrival in seconds since the epoch, newest step in seconds)."""
 
     settings: KafkaSettings
     found: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
@@ -119,8 +114,8 @@ def record(settings: KafkaSettings, run: str, streams: int, rate: float, seconds
     for recorder in recorders:
         recorder.reset(observation)
     for number in range(count):
-        for place, recorder in enumerate(recorders):
-            time.sleep(max(0.0, started + (number + place / streams) / rate - time.perf_counter()))
+        for index, recorder in enumerate(recorders):
+            time.sleep(max(0.0, started + (number + index / streams) / rate - time.perf_counter()))
             recorder.step(1, 1.0, number % 200 == 199, False, observation)
             if number % 200 == 199:
                 recorder.reset(observation)

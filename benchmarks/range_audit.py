@@ -1,4 +1,4 @@
-"""Records a second that `runbus audit --ranges` checks, by how many steps a record holds.
+"""Measures records a second that `runbus audit --ranges` checks, by the steps in a record.
 
 Method: a topic of `--partitions` partitions is filled with `--records` records for each size in `--sizes` (4 float32
 values an observation, lz4), and the same records are stored in ClickHouse under their offsets, before anything is
@@ -16,12 +16,9 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 
@@ -30,23 +27,16 @@ from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.installation import Installation
-from runbus.clickhouse.migrate import migrate
 from runbus.clickhouse.tables import STEPS
-from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.secret import Secret
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics, topic_id
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
-from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service, new_password
-from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import encode
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
-from runbus.schemas.layout import Layout
 from runbus.sink.container import Container
+from setup.engines import engines
+from setup.steps import random_walk
 
 RANGE_STEPS = 250_000
 
@@ -62,34 +52,9 @@ class Result:
     memory_grown: float
 
 
-@contextmanager
-def engines(folder: Path) -> Iterator[tuple[KafkaSettings, ClickHouseSettings]]:
-    """Run a broker and an engine."""
-    kafka = KafkaOptions(folder / "kafka", free_port(), free_port(), cache())
-    options = ClickHouseOptions(folder / "clickhouse", free_port(), new_password(), new_password())
-    with running(kafka_service(kafka), folder / "k.log"), running(clickhouse_service(options), folder / "c.log"):
-        settings = ClickHouseSettings(options.url, OWNER, Secret(options.owner_password), "bench")
-        migrate(settings)
-        yield KafkaSettings(kafka.bootstrap_servers), settings
-
-
 def value(agent: str, first: int, size: int) -> bytes:
     """Return `size` steps of a random walk, framed."""
-    rng = np.random.default_rng(first)
-    seq = np.arange(first, first + size)
-    observation = np.cumsum(rng.normal(0, 0.02, (size, 4)), 0).astype("<f4")
-    columns = StepColumns(
-        env=np.zeros(size, "<i4"),
-        episode=(seq // 200).astype("<i8"),
-        step=(seq % 200).astype("<i4"),
-        ts=(1_790_000_000_000_000 + seq * 20_000).astype("<i8"),
-        reward=-np.abs(observation[:, 0]).astype("<f8"),
-        terminated=(seq % 200 == 199).astype("u1"),
-        truncated=np.zeros(size, "u1"),
-    )
-    header = BatchHeader("run", agent, 1, first, size, 0, 1, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
-    batch = StepBatch(header, columns, rng.integers(0, 2, size).astype("<i8").tobytes(), observation.tobytes())
-    return Codec().frame("steps", schema("StepBatch"), encode(batch))
+    return Codec().frame("steps", schema("StepBatch"), encode(random_walk("run", agent, first, size)))
 
 
 def fill(kafka: KafkaSettings, client: Client, partition: int, count: int, size: int) -> None:

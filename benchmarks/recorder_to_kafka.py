@@ -1,4 +1,4 @@
-"""Steps a second from `Recorder` into a real broker, acknowledged, nothing dropped.
+"""Measures steps a second from `Recorder` into a real broker, acknowledged, nothing dropped.
 
 Method: record `--steps` steps as fast as the recorder takes them, close, and wait until Kafka has acknowledged every
 one; steps / that whole time. The loop itself does nothing else, so the figure is the most that the recorder, the
@@ -23,13 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.recorder import Recorder, RunBus
+from setup.engines import broker as own_broker
 
 DRAIN_S = 120.0
 
@@ -42,12 +39,9 @@ def broker(servers: str) -> Iterator[KafkaSettings]:
         apply_topics(settings)
         yield settings
         return
-    with tempfile.TemporaryDirectory() as folder:
-        options = KafkaOptions(Path(folder) / "kafka", free_port(), free_port(), cache())
-        with running(kafka_service(options), Path(folder) / "kafka.log"):
-            settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
-            apply_topics(settings)
-            yield settings
+    with tempfile.TemporaryDirectory() as folder, own_broker(Path(folder)) as settings:
+        apply_topics(settings)
+        yield settings
 
 
 def single(recorder: Recorder, steps: int) -> None:

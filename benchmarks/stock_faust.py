@@ -1,4 +1,4 @@
-"""What SIGKILLs and rebalances under a backlog cost a stock Faust table app, and what they cost our engine.
+"""Counts what SIGKILLs and rebalances under a backlog cost a stock Faust table app, and what they cost our engine.
 
 Method: `--records` records under `--keys` keys, in a topic of 4 partitions. `stock` is the plainest table app of Faust
 that could be exact: it counts the records of each key, with `noack()` and an `ack()` after the table was written,
@@ -9,7 +9,7 @@ the backlog for a random moment and is SIGKILLed, `--kills` times; every second 
 one while more is written, and leaves by SIGTERM or is killed. Then one worker takes the rest. Counted from the newest
 value of each key in the state's topic: records that are missing, and records too much.
 
-`held` shows the cause and leaves nothing to chance: the stock app, killed once, and a pause of two seconds where Faust,
+`held` shows the cause without chance: the stock app, killed once, and a pause of two seconds at the point where Faust,
 at the end of a recovery, has resumed its partitions and has not yet called `flow_control.resume()`; while it lasts the
 agent takes a millisecond a record, as one that waits for something. `thrown away` is what the queues held when they
 were cleared, taken from the queues themselves, in `stock` as well. What was delivered before the seek comes again. For
@@ -38,17 +38,14 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import EPISODES_STATE, stream_key
-from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
 from runbus.streams.shard import FENCE_KEY, POSITION_KEY
+from setup.engines import broker
 
 WORKER = Path(__file__).parent / "workers" / "counting.py"
 PARTITIONS = 4
@@ -59,7 +56,7 @@ STATE = {"cleanup.policy": "compact"}
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What came of one run.
+    """The result of one run.
 
     Attributes:
         kills, joins: SIGKILLs, and workers that joined a loaded one.
@@ -146,7 +143,7 @@ class Run:
         """Return how many records the group has committed."""
         with contextlib.suppress(KafkaException):
             asked = [TopicPartition(self.source, p) for p in range(PARTITIONS)]
-            return sum(max(int(place.offset), 0) for place in self._cursor.committed(asked, timeout=10))
+            return sum(max(int(found.offset), 0) for found in self._cursor.committed(asked, timeout=10))
         return 0
 
     def until(self, records: int) -> None:
@@ -189,7 +186,7 @@ class Run:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL where that does not help."""
+    """Send SIGTERM, and SIGKILL if that does not help."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(30)
@@ -270,13 +267,11 @@ def missing(wanted: Mapping[bytes, int], found: Mapping[bytes, int]) -> int:
 
 def rounds(args: argparse.Namespace) -> Iterator[tuple[str, Lost]]:
     """Run everything, each on topics of its own, the kinds in turn."""
-    with tempfile.TemporaryDirectory() as name:
-        options = KafkaOptions(Path(name) / "kafka", free_port(), free_port(), cache())
-        with running(kafka_service(options), Path(name) / "kafka.log"):
-            for number in range(args.rounds):
-                for kind in args.kinds:
-                    settings = KafkaSettings(options.bootstrap_servers, topic_prefix=f"{kind}{number}.")
-                    yield kind, measure(kind, settings, Path(name), args, args.seed + number)
+    with tempfile.TemporaryDirectory() as name, broker(Path(name)) as servers:
+        for number in range(args.rounds):
+            for kind in args.kinds:
+                settings = KafkaSettings(servers.bootstrap_servers, topic_prefix=f"{kind}{number}.")
+                yield kind, measure(kind, settings, Path(name), args, args.seed + number)
 
 
 def main() -> None:

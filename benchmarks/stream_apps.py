@@ -1,4 +1,4 @@
-"""Steps a second of one worker of each stream app, with its state and its commits, against a bare reader of the topic.
+"""Compares one worker of each stream app, its state and its commits included, with a bare reader: steps a second.
 
 Method: topics of 4 partitions are filled with `--records` records of 8 single-environment streams (two a partition, 4
 float32 values an observation, episodes of 200 steps, lz4) before anything is measured, once of 64 steps each and once
@@ -23,27 +23,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
-from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
+from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
-from runbus.schemas.layout import Layout
 from runbus.streams.kafka import partition_of
+from setup.engines import broker
+from setup.processes import cpu_seconds
+from setup.steps import random_walk
 
 PARTITIONS, STREAMS = 4, 8
 APPS = {"episodes": "runbus.episodes", "live-metrics": "runbus.live_metrics"}
@@ -56,33 +51,6 @@ class Measured:
 
     rate: float
     cpu_us: float
-
-
-@contextmanager
-def broker() -> Iterator[str]:
-    """Run a broker; yield its address."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = KafkaOptions(Path(folder) / "kafka", free_port(), free_port(), cache())
-        with running(kafka_service(options), Path(folder) / "kafka.log"):
-            yield options.bootstrap_servers
-
-
-def make_batch(agent: str, first: int, size: int) -> StepBatch:
-    """Return consecutive steps of a random walk; every 200th is the reset of an episode."""
-    rng = np.random.default_rng(first)
-    seq = np.arange(first, first + size)
-    observation = np.cumsum(rng.normal(0, 0.02, (size, 4)), 0).astype("<f4")
-    columns = StepColumns(
-        env=np.zeros(size, "<i4"),
-        episode=(seq // 200).astype("<i8"),
-        step=(seq % 200).astype("<i4"),
-        ts=(1_790_000_000_000_000 + seq * 20_000 + rng.integers(0, 900, size)).astype("<i8"),
-        reward=np.where(seq % 200 == 0, 0.0, -np.abs(observation[:, 0])).astype("<f8"),
-        terminated=(seq % 200 == 199).astype("u1"),
-        truncated=np.zeros(size, "u1"),
-    )
-    header = BatchHeader("bench", agent, 1, first, size, 0, 1, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
-    return StepBatch(header, columns, rng.integers(0, 2, size).astype("<i8").tobytes(), observation.tobytes())
 
 
 def agents() -> list[str]:
@@ -98,11 +66,8 @@ def agents() -> list[str]:
 def make_records(steps: int, size: int) -> list[tuple[bytes, bytes]]:
     """Return key and value of each record, the streams in turn."""
     names, frame, kind = agents(), Codec().frame, schema("StepBatch")
-    return [
-        (stream_key("bench", names[n % STREAMS]), frame("", kind, encode(make_batch(names[n % STREAMS], first, size))))
-        for n in range(steps // size)
-        for first in (n // STREAMS * size,)
-    ]
+    batches = (random_walk("bench", names[n % STREAMS], n // STREAMS * size, size) for n in range(steps // size))
+    return [(stream_key("bench", batch.header.agent_id), frame("", kind, encode(batch))) for batch in batches]
 
 
 def fill(settings: KafkaSettings, records: list[tuple[bytes, bytes]]) -> None:
@@ -150,21 +115,15 @@ def _until(cursor: Consumer, settings: KafkaSettings, records: int, worker: subp
     """Wait until that many records are committed; return how many are."""
     end = time.monotonic() + DEADLINE_S
     while True:
-        places = [TopicPartition(settings.topic_prefix + "steps", p) for p in range(PARTITIONS)]
+        partitions = [TopicPartition(settings.topic_prefix + "steps", p) for p in range(PARTITIONS)]
         found = 0
         with contextlib.suppress(KafkaException):  # a new broker looks for the group's coordinator first
-            found = sum(max(int(place.offset), 0) for place in cursor.committed(places, timeout=10))
+            found = sum(max(int(found.offset), 0) for found in cursor.committed(partitions, timeout=10))
         if found >= records:
             return found
         if time.monotonic() > end or worker.poll() is not None:
             raise TimeoutError(f"{found} of {records} records are committed")
         time.sleep(0.02)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_reader(settings: KafkaSettings, records: int, size: int) -> Measured:
@@ -178,10 +137,9 @@ def measure_reader(settings: KafkaSettings, records: int, size: int) -> Measured
 
 async def read(servers: str, prefix: str, records: int) -> None:
     """Read the topic and print how long it took after the first answer."""
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka import TopicPartition as Place
+    import aiokafka
 
-    consumer = AIOKafkaConsumer(
+    consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=servers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -190,7 +148,7 @@ async def read(servers: str, prefix: str, records: int) -> None:
         max_partition_fetch_bytes=8 * 1024 * 1024,
     )
     await consumer.start()
-    consumer.assign([Place(f"{prefix}steps", partition) for partition in range(PARTITIONS)])
+    consumer.assign([aiokafka.TopicPartition(f"{prefix}steps", partition) for partition in range(PARTITIONS)])
     first = seen = 0
     started = cpu = 0.0
     while seen < records:
@@ -246,7 +204,8 @@ def main() -> None:
         uvloop.run(read(args.read[0], args.read[1], int(args.read[2])))
         return
     results = {}
-    with broker() as servers:
+    with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as kafka:
+        servers = kafka.bootstrap_servers
         for size in args.sizes:
             records = make_records(args.records * size, size)
             results[size] = summary([run_round(servers, f"b{size}-{n}", records, size) for n in range(args.rounds)])

@@ -1,4 +1,4 @@
-"""Seconds from starting a stream app to its `/ready`, with `--streams` open streams, and again a day of work later.
+"""Measures seconds from a start of a stream app to `/ready`, with `--streams` open streams, and after a day of work.
 
 Method, for each app: topics of `--partitions` partitions with their own configuration, on a broker of the local stack.
 Every stream sends one record (a reset and seven steps: one open episode each). A worker takes them, commits, and is
@@ -34,7 +34,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,16 +41,13 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from runbus.config.sources import cache
 from runbus.episodes.finaliser import EpisodesCore
+from runbus.kafka import model
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.model import TopicPartition as Place
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.live_metrics.core import LiveMetricsCore
-from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
-from runbus.local.process import running
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns, encode
 from runbus.schemas.codec import Codec
@@ -60,6 +56,7 @@ from runbus.streams import kafka
 from runbus.streams.api import At, Change, Core
 from runbus.streams.kafka import partition_of
 from runbus.streams.shard import FENCE_KEY, POSITION_KEY
+from setup.engines import broker
 
 STEPS = 8  # of a record
 ATTEMPT = 1_790_000_000_000_000
@@ -80,22 +77,6 @@ APPS = (
     App("episodes", "runbus.episodes", EpisodesCore, 0.2),
     App("live-metrics", "runbus.live_metrics", lambda: LiveMetricsCore(""), 1.0),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A broker, and where its files are."""
-
-    settings: KafkaSettings
-    data: Path
-
-
-@contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
-    """Run one."""
-    options = KafkaOptions(folder / "kafka", free_port(), free_port(), cache())
-    with running(kafka_service(options), folder / "kafka.log"):
-        yield Broker(KafkaSettings(bootstrap_servers=options.bootstrap_servers), options.home / "data")
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
@@ -209,7 +190,7 @@ def until_taken(app: App, settings: KafkaSettings, records: int, partitions: int
     group = {"group.id": settings.topic_prefix + app.kind, "enable.auto.commit": False}
     cursor, end = Consumer({**settings.client_config(), **group}), time.monotonic() + DEADLINE_S
     asked = [TopicPartition(f"{settings.topic_prefix}steps", p) for p in range(partitions)]
-    while sum(max(int(place.offset), 0) for place in cursor.committed(asked, timeout=30)) < records:
+    while sum(max(int(found.offset), 0) for found in cursor.committed(asked, timeout=30)) < records:
         if time.monotonic() > end:
             raise TimeoutError("the app does not come to the end of the log")
         time.sleep(0.2)
@@ -223,7 +204,7 @@ State = dict[int, dict[bytes, bytes]]  # partition -> key -> value
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What is written in how long: streams that go on, streams that come and go, batches a second, hours."""
+    """The work to write: streams that go on, streams that come and go, batches a second, hours."""
 
     streams: int
     churn: int
@@ -255,7 +236,7 @@ def early(app: App, topic: str, day: Day, state: State) -> Iterator[tuple[str, b
 
 
 class Writer:
-    """What the app does with one partition, from its state on: its core, and a transaction a commit."""
+    """Writes as the app does for one partition, from its state on: its core, and a transaction a commit."""
 
     def __init__(self, app: App, settings: KafkaSettings, day: Day, partition: int, state: State) -> None:
         self._app, self._settings, self._partition = app, settings, partition
@@ -273,8 +254,8 @@ class Writer:
 
     async def round(self, first_seq: int, seconds: float = 0.0) -> None:
         """Let every stream write once; with `seconds` in real time, as far as it comes in these."""
-        place = Place(f"{self._settings.topic_prefix}steps", self._partition)
-        transactions = kafka.Transactions(self._settings, self._settings.topic_prefix + self._app.kind, place)
+        partition = model.TopicPartition(f"{self._settings.topic_prefix}steps", self._partition)
+        transactions = kafka.Transactions(self._settings, self._settings.topic_prefix + self._app.kind, partition)
         await transactions.open()
         started = time.monotonic()
         for number, first in enumerate(range(0, len(self._streams), self._a_commit)):
@@ -311,7 +292,7 @@ def until_compacted(data: Path) -> None:
 
 
 def restarts(app: App, settings: KafkaSettings, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Return how long restarts take now, and what there is to read back."""
+    """Return the seconds of restarts, and the size of what they read back."""
     seconds, taking = [], []
     for _ in range(args.rounds):
         worker = Worker(app, settings, folder)
@@ -331,9 +312,9 @@ def restarts(app: App, settings: KafkaSettings, folder: Path, args: argparse.Nam
     }
 
 
-def measure(app: App, found: Broker, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def measure(app: App, servers: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Measure one app, on topics of its own."""
-    settings = KafkaSettings(bootstrap_servers=found.settings.bootstrap_servers, topic_prefix=f"{app.kind}.")
+    settings = KafkaSettings(bootstrap_servers=servers, topic_prefix=f"{app.kind}.")
     apply_topics(settings, partitions=args.partitions)
     frame, topic = Codec().frame, f"{settings.topic_prefix}{app.kind}-state-changelog"
     values = ((stream_key(*ids(n)), frame("", schema("StepBatch"), encode(batch(n, 0)))) for n in range(args.streams))
@@ -348,7 +329,7 @@ def measure(app: App, found: Broker, folder: Path, args: argparse.Namespace) -> 
         if key != FENCE_KEY and value is not None:
             state[partition][key] = value
     written = produce(settings, early(app, topic, day, state))
-    asyncio.run(late([Writer(app, settings, day, partition, state) for partition in state], found.data))
+    asyncio.run(late([Writer(app, settings, day, partition, state) for partition in state], folder / "kafka" / "data"))
     results["worked"] = {**restarts(app, settings, folder, args), "written": written + args.streams}
     return results
 
@@ -369,13 +350,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as found:
         for app in APPS:
             if app.kind in args.apps:
-                results[app.kind] = measure(app, found, Path(name), args)
+                results[app.kind] = measure(app, found.bootstrap_servers, Path(name), args)
     if args.json:
         print(json.dumps({"load": os.getloadavg(), "results": results}))
         return
     for kind, both in results.items():
         for state, r in both.items():
-            took = f"{r['seconds']:6.2f} s, {r['takeover']:6.2f} s of it taking over"
+            took = f"{r['seconds']:6.2f} s, taking over {r['takeover']:6.2f} s"
             print(f"{kind:13s} {state:7s} {took}  {r['read_back']:10,d} records  {r['mib']:7.1f} MiB")
         print(f"{kind:13s} ratio   {both['worked']['seconds'] / both['fresh']['seconds']:6.2f}")
 

@@ -1,4 +1,4 @@
-"""Random search on CartPole, recorded: `python examples/cartpole_search.py`, then
+"""Records a random search on CartPole: `python examples/cartpole_search.py`, then
 
 runbus query "SELECT episode, return FROM episode_returns WHERE run_id = 'cartpole-search' ORDER BY episode"
 """

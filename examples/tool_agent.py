@@ -1,4 +1,4 @@
-"""An agent that talks: text and JSON are recorded like any other value. `python examples/tool_agent.py`, then
+"""Records an agent that talks: text and JSON are values like any other. `python examples/tool_agent.py`, then
 
 runbus query "SELECT step, action_text, observation_text, reward FROM steps WHERE run_id = 'tool-agent' ORDER BY seq"
 """

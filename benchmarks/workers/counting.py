@@ -1,4 +1,4 @@
-"""Apps that count the records of each key, as processes for `benchmarks/stock_faust.py`: Faust's own way, and ours.
+"""Runs an app that counts the records of each key, for `benchmarks/stock_faust.py`: Faust's own way, or ours.
 
     python benchmarks/workers/counting.py stock|held|engine SERVERS PREFIX INSTANCE
 

@@ -1,1 +1,1 @@
-"""The `runbus` command. One file a group of commands; every file only parses, calls and prints."""
+"""Implements the `runbus` command: one file a group of commands; each only parses, calls and prints."""

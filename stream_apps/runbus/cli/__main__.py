@@ -1,4 +1,4 @@
-"""`python -m runbus.cli`: the same as `runbus`."""
+"""Runs the `runbus` command: `python -m runbus.cli`."""
 
 from runbus.cli.main import run
 

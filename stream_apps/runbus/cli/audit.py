@@ -1,4 +1,4 @@
-"""`runbus audit`."""
+"""Adds `runbus audit`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.config.options import AUDIT_RANGES, AUDIT_TOPIC, RUN
 from runbus.sink import SinkSettings
 
-_SHOWN = 50  # ranges; a table of thousands is read by nobody
+_SHOWN = 50  # ranges; no one reads a table of thousands
 
 Run = Annotated[str | None, option(RUN)]
 Ranges = Annotated[bool, option(AUDIT_RANGES)]
@@ -67,7 +67,7 @@ def _audit_streams(installation: Installation, run: str | None, as_json: bool) -
     if result.unreadable_letters:
         complain(
             f"{result.unreadable_letters} records of the log cannot be read and are dead letters: what they held is in "
-            "these sums only where a later record of their stream shows that steps are missing"
+            "these sums only if a later record of their stream shows that steps are missing"
         )
     return result.sound
 

@@ -1,4 +1,4 @@
-"""`runbus config show`."""
+"""Adds `runbus config show`."""
 
 from __future__ import annotations
 

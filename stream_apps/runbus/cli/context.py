@@ -1,4 +1,4 @@
-"""What every command needs: the settings as the flags, the environment and the file give them."""
+"""Gives every command its settings: from the flags, the environment and the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runbus.schemas.registry import codec
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one command, read and checked when they are first asked for; `flags` by variable name."""
+    """The settings of one command, read and checked at their first use; `flags` by variable name."""
 
     flags: Mapping[str, str]
 

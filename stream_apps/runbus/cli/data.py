@@ -1,4 +1,4 @@
-"""`runbus run ls|show`: what ClickHouse knows of runs."""
+"""Adds `runbus run ls` and `show`: the runs that are stored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def read(
     target: ClickHouseSettings, sql: str, parameters: Mapping[str, Any] | None = None, *, query_limit: int = 0
 ) -> QueryResult:
-    """Run one statement that cannot write, whoever the user is; `query_limit` rows at most (0 = all)."""
+    """Run one statement that cannot write, whatever the user may do; `query_limit` rows at most (0 = all)."""
     client = connect(target)
     try:
         client.query_limit = query_limit

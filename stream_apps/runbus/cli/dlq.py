@@ -1,4 +1,4 @@
-"""`runbus dlq list|show|retry`: what could not be stored or used, and storing it after all."""
+"""Adds `runbus dlq list`, `show` and `retry`: what could not be stored or used, and storing it after all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_(
     limit: Annotated[int, option(LIMIT)] = LIMIT.default_value,
     as_json: Json = False,
 ) -> None:
-    """List the newest dead letters: what each is about, who gave it up and why, and whether it is stored meanwhile."""
+    """List the newest dead letters: their record, the component, its error, and whether it is stored by now."""
     current = settings(context)
     with letters(current.clickhouse, current.kafka.topic_prefix) as found:
         newest = found.newest(limit, _full_name(current, topic), run)
@@ -67,7 +67,7 @@ def show(
     raw: Annotated[Path | None, option(DLQ_RAW)] = DLQ_RAW.default_value,
     as_json: Json = False,
 ) -> None:
-    """Show what the dead letters of one key say, and the value: its bytes, and its header where that can be read."""
+    """Show what the dead letters of one key say, and the value: its bytes, and its header if that can be read."""
     current = settings(context)
     prefix = current.kafka.topic_prefix
     with letters(current.clickhouse, prefix) as found:
@@ -117,7 +117,7 @@ def retry_(
     try:
         retry(installation, keys or (), topics if every else (), report)
     except BaseException:
-        if outcomes:  # what was done until then, also if it was stopped
+        if outcomes:  # what is done so far, also if it was stopped
             _print_outcomes(outcomes, as_json=as_json)
         raise
     _print_outcomes(outcomes, as_json=as_json)
@@ -174,7 +174,7 @@ def _everything(full: StoredLetterDetail) -> dict[str, object]:
 
 
 def _facts(full: StoredLetterDetail) -> dict[str, object]:
-    """Return what a person reads first; what a letter does not have is left out."""
+    """Return what a person reads first; what is empty is left out."""
     letter = full.letter
     facts = {
         "error": letter.error,

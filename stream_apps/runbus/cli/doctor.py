@@ -1,4 +1,4 @@
-"""What `runbus doctor` looks at: each check is one function that returns what it found or raises what is wrong."""
+"""Checks each thing that RunBus needs: one function each, which returns what it found or raises what is wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runbus.local.java import find_java
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
 
-_SOON = Timeouts(connect=3, answer=10)  # whoever asks a doctor does not wait for minutes
+_SOON = Timeouts(connect=3, answer=10)  # a person waits for the answer
 _FRESH_MS = 10_000  # a sink sends a heartbeat every second and stores it within a second or two
 
 
@@ -37,7 +37,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at: what looks, and the check without which it can only say the same again."""
+    """One check: its function, and the check that must pass before it."""
 
     look: Callable[[Sources], str]
     needs: str = ""
@@ -157,4 +157,4 @@ def _sink(sources: Sources) -> str:
         age = f"the last heartbeat is {rows[0][1] / 1000:.0f} s old" if rows else "there is no heartbeat"
         raise RunBusError(f"no sink is running ({age}): start `runbus sink`")
     component, age_ms, lag = rows[0]
-    return f"{component} was heard {age_ms / 1000:.1f} s ago, {lag:,} records behind"
+    return f"{component} sent a heartbeat {age_ms / 1000:.1f} s ago, {lag:,} records behind"

@@ -1,4 +1,4 @@
-"""Make the table of docs/commands.md from the commands: `python -m runbus.cli.document docs/commands.md`."""
+"""Makes the table of docs/commands.md from the commands: `python -m runbus.cli.document docs/commands.md`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001 - the options are read through context.params, by the table _FLAGS
-"""The root of the command: options that every command shares, and how errors become exit codes.
+"""Runs the command line: the options that every command shares, and the exit code of each error.
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage (an option, a variable or a configuration file).
 """

@@ -1,4 +1,4 @@
-"""Options of the command line, made from the declarations of settings."""
+"""Makes options of the command line from the declarations of settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def option(setting: Setting[T], *short: str) -> typer.models.OptionInfo:
 
 
 def flag(setting: Setting[object]) -> typer.models.OptionInfo:
-    """Return the option of a setting that `Sources` reads and checks, when a command needs it: as text."""
+    """Return the option of a setting that `Sources` reads and checks at its first use: as text."""
     return _option(setting, None)
 
 

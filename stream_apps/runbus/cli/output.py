@@ -23,17 +23,17 @@ Json = Annotated[bool, option(JSON)]
 
 
 class Count(int):
-    """A number of things, which people read in groups of three digits; an id, a port or an offset is none."""
+    """A number of things, shown in groups of three digits; an id, a port or an offset is no Count."""
 
     __slots__ = ()
 
 
 def write(text: str) -> None:
-    """Write to standard output; if nobody reads it any more (`| head`), the command ends, quietly and with 0."""
+    """Write to standard output; if its reader has gone (`| head`), the command ends, quietly and with 0."""
     try:
         sys.stdout.write(text)
     except BrokenPipeError:
-        nobody_reads()
+        end_without_reader()
 
 
 def write_bytes(content: bytes) -> None:
@@ -43,7 +43,7 @@ def write_bytes(content: bytes) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        nobody_reads()
+        end_without_reader()
 
 
 def flush() -> None:
@@ -51,10 +51,10 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        nobody_reads()
+        end_without_reader()
 
 
-def nobody_reads() -> NoReturn:
+def end_without_reader() -> NoReturn:
     """End the command. What still waits in memory goes nowhere, else Python complains about it at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -30,13 +30,13 @@ from rich.text import Text
 from runbus.config.progress import OnProgress, Unit, unseen
 from runbus.config.terminal import printable
 
-PLAIN_EVERY_S = 5.0  # seldom enough for a log that somebody keeps, often enough for somebody who waits
+PLAIN_EVERY_S = 5.0  # seldom enough for a log, often enough for a person who waits
 _BARS_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One report: what is worked on, and how far it is."""
+class ProgressReport:
+    """What is worked on, how much is done, and of how many (None = not known)."""
 
     what: str
     done: int
@@ -90,7 +90,7 @@ class PlainLines:
                 return
             self._next_line = now + PLAIN_EVERY_S
             speed = (done - first) / (now - began) if now > began else None
-        self._write(f"{printable(what)}: {_amount(Step(what, done, total, unit), speed)}")
+        self._write(f"{printable(what)}: {_amount(ProgressReport(what, done, total, unit), speed)}")
 
 
 class _Bars:
@@ -105,8 +105,8 @@ class _Bars:
     def __call__(self, what: str, done: int, total: int | None = None, unit: Unit = "") -> None:
         """Take a report."""
         with self._lock:
-            now, step = time.monotonic(), Step(what, done, total, unit)
-            if now < self._next.get(what, 0.0) and not step.over:
+            now, report = time.monotonic(), ProgressReport(what, done, total, unit)
+            if now < self._next.get(what, 0.0) and not report.over:
                 return
             self._next[what] = now + _BARS_EVERY_S
             if what not in self._tasks:
@@ -123,8 +123,8 @@ class _AmountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the text of one bar."""
         total = None if task.total is None else int(task.total)
-        step = Step(task.description, int(task.completed), total, task.fields["unit"])
-        return Text(_amount(step, task.finished_speed or task.speed), style="progress.remaining")
+        report = ProgressReport(task.description, int(task.completed), total, task.fields["unit"])
+        return Text(_amount(report, task.finished_speed or task.speed), style="progress.remaining")
 
 
 def _bars(console: Console) -> Progress:
@@ -141,15 +141,15 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def _amount(step: Step, speed: float | None) -> str:
+def _amount(report: ProgressReport, speed: float | None) -> str:
     """Return how much is done and how fast, for example `1,200 of 3,400 records, 480/s`."""
-    if not step.unit and step.total == 1:  # a thing that is ready or not
-        return "ready" if step.done else "starting"
-    number: Callable[[int], str] = decimal if step.unit == "bytes" else "{:,}".format
-    unit = f" {step.unit}" if step.unit == "records" else ""
-    of = "" if step.total is None else f" of {number(step.total)}"
-    rate = f", {number(int(speed))}/s" if speed and step.unit else ""
-    return f"{number(step.done)}{of}{unit}{rate}"
+    if not report.unit and report.total == 1:  # a thing that is ready or not
+        return "ready" if report.done else "starting"
+    number: Callable[[int], str] = decimal if report.unit == "bytes" else "{:,}".format
+    unit = f" {report.unit}" if report.unit == "records" else ""
+    of = "" if report.total is None else f" of {number(report.total)}"
+    rate = f", {number(int(speed))}/s" if speed and report.unit else ""
+    return f"{number(report.done)}{of}{unit}{rate}"
 
 
 def _plain_line(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`runbus query`: one read-only statement, as a table, or in a format that ClickHouse writes itself."""
+"""Adds `runbus query`: one read-only statement, as a table, or in a format that ClickHouse writes itself."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def query(
 
 
 def _send(found: Answer, write: Callable[[bytes], object], *, as_table: bool) -> None:
-    """Write an answer where no terminal acts on it: byte for byte."""
+    """Write an answer to a file or a pipe: byte for byte."""
     if as_table:
         table = rows.ShownRows(found.pieces())
         print_rows(table.columns, iter(table), None, lambda text: write(text.encode()))
@@ -100,7 +100,7 @@ def _escaped(lines: bytes) -> bytes:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """Yield what writes to a file that has its name when everything is in it; a pipe or a device is written at once."""
+    """Yield a function that writes; a file gets its name once it is whole, a pipe or a device is written at once."""
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as file:

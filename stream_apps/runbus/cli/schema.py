@@ -1,4 +1,4 @@
-"""`runbus schema check|push`."""
+"""Adds `runbus schema check` and `push`."""
 
 from __future__ import annotations
 

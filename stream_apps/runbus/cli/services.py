@@ -1,4 +1,4 @@
-"""`runbus migrate`, and a command for each process of the catalogue: what runs beside the broker and ClickHouse."""
+"""Adds `runbus migrate` and a command for each process of the catalogue."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _add(app: typer.Typer, entry: ProcessEntry) -> None:
 
 
 def _log_level(context: typer.Context) -> str:
-    """Return the level of a process: a question logs only what fails, a process says what it does."""
+    """Return the level of a process: from info on, unless one is chosen; other commands log only what fails."""
     root = context.find_root()
     level = root.get_parameter_source("log_level")
     chosen = level is not None and level.name != "DEFAULT"

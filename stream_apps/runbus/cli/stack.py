@@ -1,4 +1,4 @@
-"""`runbus demo`, `up`, `down`, `status` and `doctor`: the local stack."""
+"""Adds `runbus demo`, `up`, `down`, `status` and `doctor`: the local stack."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def print_rows(
     Args:
         columns: of the answer.
         rows: their values.
-        limit: of a terminal, or None where none reads.
+        limit: of a terminal, or None for a pipe or a file.
         out: takes the text.
     """
     if limit is not None:

@@ -1,4 +1,4 @@
-"""`runbus topics apply|list|acls`."""
+"""Adds `runbus topics apply`, `list` and `acls`."""
 
 from __future__ import annotations
 

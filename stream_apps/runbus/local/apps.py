@@ -1,4 +1,4 @@
-"""Names what runs on the engines of a local stack, and makes what that needs first: topics, tables, schemas."""
+"""Lists the processes on the engines of a local stack, and makes what they need: topics, tables, schemas."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def sources(endpoints: Endpoints) -> Sources:
     return read_sources(environ={CONFIG_FILE_ENV: str(endpoints.config_file)})
 
 
-def stack_plan(heard: Sequence[StackProcess] = APPS, report: OnProgress = unseen) -> Plan:
-    """Return the start of everything, from now; it succeeds once each of `heard` works."""
+def stack_plan(awaited: Sequence[StackProcess] = APPS, report: OnProgress = unseen) -> Plan:
+    """Return the start of everything, from now; it succeeds once each of `awaited` works."""
     began = datetime.now(UTC)
-    return Plan(APPS, prepare, lambda endpoints: wait_for_apps(endpoints, began, heard, report), report)
+    return Plan(APPS, prepare, lambda endpoints: wait_for_apps(endpoints, began, awaited, report), report)
 
 
 def wait_for_apps(
@@ -61,18 +61,18 @@ def wait_for_apps(
 ) -> None:
     """Return once a heartbeat that each app sent after `began` (UTC) is stored: the whole path works.
 
-    Raises RunBusError, naming the log, when that takes longer than a start should.
+    Raises RunBusError, naming the log, if that takes longer than a start should.
     """
     settings = ClickHouseSettings.load(sources(endpoints))
     deadline = Deadline.after(_START_S, time.monotonic())
     names = {app.name for app in apps}
     client = connect(settings)
     try:
-        while silent := names - _reported(_heard(client, began) & names, report):
+        while missing := names - _reported(_kinds_since(client, began) & names, report):
             if deadline.passed(time.monotonic()):
-                name = SINK.name if SINK.name in silent else min(silent)  # without the sink nobody is heard
+                name = SINK.name if SINK.name in missing else min(missing)  # without the sink no heartbeat is stored
                 log = endpoints.config_file.parent / "logs" / f"{name}.log"
-                raise RunBusError(f"nothing was heard of {name} within {_START_S:.0f} s.{last_lines(log)}")
+                raise RunBusError(f"{name} sent no heartbeat within {_START_S:.0f} s.{last_lines(log)}")
             time.sleep(0.1)
     finally:
         client.close()
@@ -84,7 +84,7 @@ def _reported(ready: set[str], report: OnProgress) -> set[str]:
     return ready
 
 
-def _heard(client: Client, began: datetime) -> set[str]:
+def _kinds_since(client: Client, began: datetime) -> set[str]:
     with translated():
         found = client.query(
             "SELECT DISTINCT kind FROM heartbeats WHERE sent_at >= {began:DateTime64(6, 'UTC')}",
@@ -94,7 +94,7 @@ def _heard(client: Client, began: datetime) -> set[str]:
 
 
 def prepare(endpoints: Endpoints) -> None:
-    """Create the topics and the tables, and register the schemas where the stack has a registry; safe to repeat."""
+    """Create the topics and the tables, and register the schemas if the stack has a registry; safe to repeat."""
     found = sources(endpoints)
     kafka = KafkaSettings.load(found)
     apply_topics(kafka, LOCAL_PARTITIONS)

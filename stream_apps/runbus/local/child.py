@@ -1,6 +1,6 @@
-"""Run a command that dies with its parent, even when the parent is killed: ``python -m runbus.local.child -- ARGV``.
+"""Runs a command that dies with its parent, even if that is killed: ``python -m runbus.local.child -- ARGV``.
 
-Linux: the kernel sends SIGKILL to this process when its parent dies (the mark survives exec), then the command
+Linux: the kernel sends SIGKILL to this process if its parent dies (the mark survives exec), then the command
 replaces this process. Elsewhere: this process stays, runs the command and looks for its parent twice a second.
 Only the standard library is imported: this runs before every process of the stack.
 """
@@ -29,7 +29,7 @@ def wrap(argv: tuple[str, ...], environment: Path | None = None) -> tuple[str, .
 
 
 def die_with_parent() -> None:
-    """Ask the kernel (Linux only) to kill this process when its parent dies; the mark survives exec.
+    """Ask the kernel (Linux only) to kill this process if its parent dies; the mark survives exec.
 
     The kernel watches the parent's *thread* that forked: start children from a thread that lives as long as they do.
     """
@@ -44,7 +44,7 @@ def parent_is_gone() -> bool:
 
 
 def watch(argv: list[str]) -> int:
-    """Run ``argv``, pass signals on, and kill it when the parent is gone. Returns its exit code."""
+    """Run ``argv``, pass signals on, and kill it if the parent is gone. Returns its exit code."""
     parent = os.getppid()
     command = subprocess.Popen(argv)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

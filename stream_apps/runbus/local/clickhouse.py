@@ -16,7 +16,7 @@ READER = "runbus_reader"
 
 @dataclass(frozen=True, slots=True)
 class ClickHouseOptions:
-    """Where one engine lives: its directory (survives restarts), its port on 127.0.0.1 and its two passwords."""
+    """Location of one engine: its directory (survives restarts), its port on 127.0.0.1 and its two passwords."""
 
     home: Path
     port: int

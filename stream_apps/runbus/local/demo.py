@@ -52,7 +52,7 @@ def _nothing_shown() -> AbstractContextManager[OnProgress]:
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How long (seconds and steps per agent; None = until Ctrl-C), how many agents, and the first one's seed."""
+    """Length of a demo (seconds and steps per agent; None = until Ctrl-C), number of agents, the first one's seed."""
 
     seconds: float | None = None
     steps: int | None = None
@@ -73,7 +73,7 @@ NO_EPISODES = Episodes(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """How a demo ended: the audit of its runs, what failed while it ran (a line each), and the finalised episodes."""
+    """Outcome of a demo: the audit of its runs, what failed while it ran (a line each), and the finalised episodes."""
 
     audit: Audit
     failures: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class DemoResult:
 
     @property
     def problems(self) -> list[str]:
-        """What is not as it should be, in words; an empty list is a success."""
+        """A sentence for each thing that is wrong; an empty list is a success."""
         total, found = self.audit.total, list(self.failures)
         if not self.audit.sound:
             found.append(f"NOT SOUND: {total.missing:,} steps are missing, {total.duplicates:,} are stored twice")
@@ -113,7 +113,7 @@ class DemoResult:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What ClickHouse holds of one agent now; `age_ms` is how old its newest step is."""
+    """Stored steps and episodes of one agent; `age_ms` is the age of its newest step."""
 
     run_id: str
     agent_id: str
@@ -151,7 +151,7 @@ def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_s
 
 @dataclass(slots=True)
 class _Asked:
-    """Whether the user asked to stop; set by a signal's handler, so nothing that locks."""
+    """Remembers that the user asked to stop; a signal's handler sets it, so it takes no lock."""
 
     to_stop: bool = False
 
@@ -181,7 +181,7 @@ def _train(stack: Stack, endpoints: Endpoints, plan: _Training, watch: _Watch) -
 
 
 def _all_well(running: Sequence[RunningProcess]) -> bool:
-    """Return whether somebody still learns and nobody failed."""
+    """Return whether an agent still runs and none has failed."""
     codes = [agent.process.poll() for agent in running]
     return None in codes and not any(code not in (0, None) for code in codes)
 
@@ -190,7 +190,7 @@ def _all_well(running: Sequence[RunningProcess]) -> bool:
 def _asked_to_stop() -> Iterator[_Asked]:
     """Yield a flag that the first Ctrl-C or SIGTERM sets; the second interrupts.
 
-    A flag and not KeyboardInterrupt: that is lost without a trace where it hits a finaliser or a callback from C.
+    A flag and not KeyboardInterrupt: that is lost without a trace if it hits a finaliser or a callback from C.
     """
     asked = _Asked()
 
@@ -233,7 +233,7 @@ def _agent(endpoints: Endpoints, stamp: str, index: int, options: DemoOptions) -
 
 
 class _Watch:
-    """Asks ClickHouse how the agents do and says so: at the first step, then every two seconds."""
+    """Says what ClickHouse has of the agents: at the first step, then every two seconds."""
 
     def __init__(self, endpoints: Endpoints, prefix: str, say: Say, began: float) -> None:
         self._settings = ClickHouseSettings.load(sources(endpoints))
@@ -277,7 +277,7 @@ class _Watch:
             raise
 
     def close(self) -> None:
-        """Let go of the connection; the next look opens another."""
+        """Close the connection; the next look opens another."""
         if self._client is not None:
             self._client.close()
             self._client = None

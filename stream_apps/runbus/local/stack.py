@@ -55,8 +55,8 @@ class StackProcess:
 class Endpoints:
     """Addresses of a running stack. ``registry_url`` is empty without a registry.
 
-    ``started`` names what the ``up`` that returns this has started: empty when everything ran already. ``changed`` says
-    in a line each what it changed for good; ``already_running``: it found a stack that ran.
+    ``started`` names what the ``up`` that returns this has started: empty if everything ran already. ``changed``
+    has a line for each thing that it changed for good; ``already_running``: it found a stack that ran.
     """
 
     bootstrap_servers: str
@@ -74,7 +74,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a start brings up on the engines, in this order; ``report`` is told how far it is.
+    """Steps of a start after the engines, in this order; ``report`` is told the progress.
 
     ``prepare`` runs between the engines and the processes, ``confirm`` at the end, both at every call of ``Stack.up``:
     they must be repeatable. What they raise makes the start fail.
@@ -88,7 +88,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _Attempt:
-    """One start, as far as it is: what must be undone if it fails."""
+    """One start that is under way: what must be undone if it fails."""
 
     plan: Plan
     fresh: bool
@@ -110,7 +110,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """``running``: supervisord is up. ``stale``: it died without cleaning up; the next ``up`` recovers."""
+    """A stack now. ``running``: supervisord is up. ``stale``: it died without cleaning up; the next ``up`` recovers."""
 
     home: Path
     running: bool
@@ -232,7 +232,7 @@ class Stack:
             attempt.plan.report(engine.name, 1, 1)
 
     def _undo(self, attempt: _Attempt) -> None:
-        """Stop what a failed start has started; nothing of it is remembered unless its engines answered."""
+        """Stop what a failed start has started; its choices are kept only if its engines answered."""
         if attempt.fresh:
             self._stop()
         else:
@@ -300,7 +300,7 @@ class Stack:
         return ProcessStatus(process, process.alive and probe(), address, path)
 
     def _wait_for_remains(self, state: StackState) -> None:
-        """After a crash of supervisord its children are dying: let go of ports and data before new ones start."""
+        """After a crash of supervisord its children are dying: wait until they have released their ports."""
         if not self.supervisor.is_stale():
             return
         log.warning("the stack of %s ended without being stopped; recovering", self.home)

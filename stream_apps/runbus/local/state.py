@@ -27,7 +27,7 @@ class StackState:
 
 
 def load_state(path: Path) -> StackState:
-    """Read the state, or make a new one with random passwords when there is none or it is damaged."""
+    """Read the state, or make a new one with random passwords if there is none or it is damaged."""
     try:
         state = StackState(**json.loads(path.read_text(encoding="utf-8")))
         return dataclasses.replace(state, fixed=tuple(state.fixed))

@@ -1,4 +1,4 @@
-"""Supervised processes: supervisord keeps them running, restarts them with backoff and rotates a log for each.
+"""Keeps processes running by supervisord, which restarts them with backoff and rotates a log for each.
 
 supervisord is driven over XML-RPC on a Unix socket. Each process dies with it (``runbus.local.child``), so a killed
 supervisord leaves nothing behind. It holds a lock as long as it lives. From ``start`` to ``keep`` it ends when its
@@ -83,7 +83,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What supervisord knows. ``state``: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
+    """A process now. ``state``: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
 
     name: str
     state: str
@@ -123,7 +123,7 @@ class Supervisor:
         return True
 
     def is_stale(self) -> bool:
-        """Tell whether supervisord died without cleaning up: its socket is there and it lives no more."""
+        """Tell whether supervisord died without cleaning up: its socket is there, its process is not."""
         return self.socket.exists() and not self.is_running() and not self._is_locked()
 
     def settle(self, seconds: float) -> bool:
@@ -143,7 +143,7 @@ class Supervisor:
 
         It ends with this process until ``keep``. After that, ``tied``: it dies with this process, however that ends
         (call it from the main thread). Otherwise it outlives this process and its terminal. Its processes inherit
-        ``stack_environment`` and what their service adds. Raises RunBusError when it does not come up.
+        ``stack_environment`` and what their service adds. Raises RunBusError if it does not come up.
         """
         self.configure(services)
         self.socket.unlink(missing_ok=True)
@@ -223,7 +223,7 @@ class Supervisor:
             log.debug("%s was not running: %s", name, error)
 
     def processes(self) -> dict[str, ProcessState]:
-        """Return the state of every process by name; empty when supervisord is not running."""
+        """Return the state of every process by name; empty if supervisord is not running."""
         try:
             infos = cast("list[dict[str, Any]]", self._call("getAllProcessInfo"))
         except (OSError, xmlrpc.client.Fault):  # a Fault: it is ending
@@ -236,7 +236,7 @@ class Supervisor:
         return process is not None and process.state not in {"STOPPED", "EXITED", "FATAL"}
 
     def pid(self) -> int | None:
-        """Return the process id of supervisord, None when it is not running."""
+        """Return the process id of supervisord, None if it is not running."""
         if self._is_locked() and (locker := self._locker()):
             return locker  # whether it answers or not
         try:
@@ -245,7 +245,7 @@ class Supervisor:
             return None
 
     def stop(self, seconds: float) -> bool:
-        """Stop every process and supervisord; returns False when nothing ran.
+        """Stop every process and supervisord; returns False if nothing ran.
 
         What did not end within ``seconds`` is killed.
         """
@@ -263,7 +263,7 @@ class Supervisor:
         return pid is not None
 
     def _release(self) -> None:
-        """Close the pipe to what ``start`` started; without the word of ``keep`` it ends."""
+        """Close the pipe to what ``start`` started; it ends unless ``keep`` has written to it."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             os.close(pipe)
@@ -287,7 +287,7 @@ class Supervisor:
         return False
 
     def _locker(self) -> int | None:
-        """Return the process id that the holder of the lock wrote, None if it had no time for it."""
+        """Return the process id that the holder of the lock wrote, None if it has not written it yet."""
         text = self._lock_file.read_text(encoding="ascii").strip()
         return int(text) if text.isdigit() else None
 
@@ -378,7 +378,7 @@ def _escape(value: object) -> str:
 
 def _exists(pid: int) -> bool:
     try:
-        # Collect it when it is our own child, else it stays as a zombie and seems to live on.
+        # Collect it if it is our own child: a zombie would seem to run.
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
     except ChildProcessError:

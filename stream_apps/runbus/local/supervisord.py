@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runbus.local.child import PARENT_VARIABLE
 
-#: The starter's word that this process may outlive it.
+#: What the starter writes to the pipe: this process may outlive it.
 KEEP = b"k"
 
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
 
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     lock, pipe, file, *options = arguments
-    with suppress(OSError):  # a full disk: only who must kill this process misses it
+    with suppress(OSError):  # a full disk: the id is needed only to kill this process
         os.ftruncate(int(lock), 0)
         os.write(int(lock), f"{os.getpid()}\n".encode())
     threading.Thread(target=_end_unless_kept, args=(int(pipe), Path(file)), daemon=True).start()
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _end_unless_kept(pipe: int, starting: Path) -> None:
-    """Wait for the starter's word; without it, for example because the starter was killed, stop everything."""
+    """Wait for ``KEEP``; without it, for example because the starter was killed, stop everything."""
     word = os.read(pipe, 1)
     os.close(pipe)
     if word == KEEP:

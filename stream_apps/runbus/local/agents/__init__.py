@@ -1,1 +1,1 @@
-"""The demo's agents: small numpy learners on real Gymnasium environments."""
+"""Trains the demo's agents: small numpy learners on real Gymnasium environments."""

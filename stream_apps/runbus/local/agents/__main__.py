@@ -1,4 +1,4 @@
-"""`python -m runbus.local.agents --task cartpole --run R --agent A [--seconds N] [--steps N]`."""
+"""Trains one agent: `python -m runbus.local.agents --task cartpole --run R --agent A [--seconds N] [--steps N]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cross-entropy method over the parameters of a small policy, in numpy.
+"""Searches the parameters of a small policy by the cross-entropy method, in numpy.
 
 Source: Rubinstein and Kroese, The Cross-Entropy Method (2004); with the decaying extra noise of Szita and Lorincz,
 Learning Tetris using the noisy cross-entropy method (2006).
@@ -17,7 +17,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CrossEntropySettings:
-    """How the search goes: candidates a generation, how many of them survive, and the noise (all per parameter)."""
+    """Settings of the search: candidates a generation, how many of them survive, and the noise (all per parameter)."""
 
     population: int = 24
     elites: int = 6

@@ -1,4 +1,4 @@
-"""What the demo's agents learn: an environment, the policy that can solve it, and how the search goes."""
+"""Lists the tasks of the demo's agents: an environment, a policy that can solve it, and the settings of the search."""
 
 from __future__ import annotations
 

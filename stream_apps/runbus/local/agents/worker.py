@@ -1,4 +1,4 @@
-"""One agent process of the demo: a learner in its environment, recorded step by step."""
+"""Trains one agent of the demo in its environment and records every step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ActionPolicy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When an agent stops: after so many seconds or steps, whichever comes first; None = no limit."""
+    """Most seconds and most steps of an agent; it stops at the first of the two. None = no limit."""
 
     seconds: float | None = None
     steps: int | None = None

@@ -1,4 +1,4 @@
-"""``python -m runbus.local.clickhouse_http --path DIR --port N --users FILE``: serve until SIGTERM."""
+"""Serves a directory until SIGTERM: ``python -m runbus.local.clickhouse_http --path DIR --port N --users FILE``."""
 
 import argparse
 import logging
@@ -33,7 +33,7 @@ def serve(path: Path, port: int, users_file: Path) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        # uvicorn raises the signal once more when it is done; the default action would skip closing the engine.
+        # uvicorn raises the signal once more at its end; the default action would skip closing the engine.
         signal.signal(signal.SIGTERM, lambda _number, _frame: None)
         uvicorn.Server(config).run(sockets=[server_socket])
     finally:

@@ -1,4 +1,4 @@
-"""The ASGI application: ``/`` runs statements, ``/ping`` tells that the engine is up."""
+"""Answers HTTP requests (ASGI): ``/`` runs statements, ``/ping`` tells that the engine is up."""
 
 import uuid
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import first_word
 from runbus.local.clickhouse_http.users import User, authenticate
 
-# Apart from each other: slow reads may fill their threads and inserts still go through.
+# Two pools of threads: slow reads may fill theirs and inserts still go through.
 _READ_THREADS = 32
 _INSERT_THREADS = 8
 
@@ -51,7 +51,7 @@ class ClickHouseHttp:
         except EngineError as error:
             return error_response(error, headers)
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=499)  # the client is gone
 
     async def _run(self, command: Command, user: User, headers: dict[str, str]) -> Response:
         limiter = self._inserts if first_word(command.statement) == b"INSERT" else self._reads

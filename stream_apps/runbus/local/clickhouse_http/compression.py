@@ -1,4 +1,4 @@
-"""HTTP content codings of the ClickHouse interface: gzip, deflate, zstd and lz4 (frame format), both ways."""
+"""Compresses and decompresses HTTP bodies as ClickHouse does: gzip, deflate, zstd and lz4 (frame format)."""
 
 import gzip
 import zlib

@@ -1,6 +1,6 @@
-"""chDB behind one file: an engine that owns a data directory, short-lived sessions, results, inserts and streams.
+"""Wraps chDB: an engine that owns a data directory, short-lived sessions, results, inserts and streams.
 
-A fresh connection per request (0.2 ms) isolates settings and lets requests run side by side; one connection is serial.
+A fresh connection per request (0.2 ms) isolates settings and lets requests run in parallel; one connection is serial.
 Everything here blocks: call it from a worker thread.
 """
 
@@ -19,7 +19,7 @@ from runbus.config.errors import RunBusError
 from runbus.local.clickhouse_http.errors import UNKNOWN_SETTING, EngineError, engine_error
 from runbus.local.clickhouse_http.sql import split_settings
 
-# Bodies of inserts wait here: in memory where the system has such a folder.
+# Bodies of inserts wait here: in memory if the system has such a folder.
 _SPOOL = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
@@ -35,7 +35,7 @@ class ChdbEngine:
     """The one engine of this process on ``path``, which no other process may open meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """Take the directory (created when missing) and start. Raises RunBusError when another process has it."""
+        """Take the directory (created when missing) and start. Raises RunBusError if another process has it."""
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = (path / "runbus.lock").open("a")
@@ -53,7 +53,7 @@ class ChdbEngine:
         self.table_functions = frozenset(names.decode().split())
 
     def close(self) -> None:
-        """Stop the engine and give the directory free."""
+        """Stop the engine and release the directory."""
         self._pin.close()
         self._lock.close()
 
@@ -134,7 +134,7 @@ class ChdbSession:
         with tempfile.NamedTemporaryFile(prefix="runbus-insert-", dir=_SPOOL) as spool:
             spool.write(data)
             spool.flush()
-            # Never Connection.send_insert: it reports success when a materialised view of the table raises (chDB 4.4).
+            # Never Connection.send_insert: it reports success if a materialised view of the table raises (chDB 4.4).
             source = f"FROM INFILE {literal(spool.name)} COMPRESSION 'none'"
             return self.run(f"{before} {source} {settings} FORMAT {input_format}", "Null", {})
 
@@ -156,7 +156,7 @@ class ResultStream:
         self._open = True
 
     def next(self) -> bytes | None:
-        """Return the next piece, None at the end. Raises EngineError when the query fails on its way."""
+        """Return the next piece, None at the end. Raises EngineError if the query fails meanwhile."""
         try:
             piece = self._result.fetch()  # type: ignore[no-untyped-call]
         except (chdb.ChdbError, RuntimeError) as error:

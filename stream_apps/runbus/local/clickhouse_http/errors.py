@@ -1,4 +1,4 @@
-"""Errors as a ClickHouse server reports them: text, numeric code, HTTP status. Codes: ErrorCodes.cpp of ClickHouse."""
+"""Words errors as a ClickHouse server does: text, numeric code, HTTP status. Codes: ErrorCodes.cpp of ClickHouse."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a command does: who may run it, as what, and whether the answer is complete or a stream."""
+"""Executes a command: checks who may run it, opens its connection, returns a complete answer or a stream."""
 
 from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
@@ -36,7 +36,7 @@ _SETTING = frozenset({b"SET", b"USE"})
 
 
 def execute(sessions: Sessions, command: Command, user: User) -> tuple[Result | ResultStream, str]:
-    """Run a command; returns its result or a started stream, and the output format ("" when nothing is returned).
+    """Run a command; returns its result or a started stream, and the output format ("" if nothing is returned).
 
     Blocks. Raises EngineError.
     """

@@ -26,7 +26,7 @@ class HeadedStream(ResultStream):
         self._header: bytes | None = None
 
     def next(self) -> bytes | None:
-        """Return the next piece, None at the end. Raises EngineError when the query fails on its way."""
+        """Return the next piece, None at the end. Raises EngineError if the query fails meanwhile."""
         piece = self._stream.next()
         if self._header is not None:
             return None if piece is None else piece.removeprefix(self._header)
@@ -42,7 +42,7 @@ class HeadedStream(ResultStream):
 
 
 def header_end(piece: bytes, rows: int) -> int:
-    """Return the position behind so many rows; a line end between the double quotes of CSV is none of a row."""
+    """Return the position behind so many rows; a line end between the double quotes of CSV ends no row."""
     position = 0
     for _ in range(rows):
         end = piece.find(b"\n", position)

@@ -1,4 +1,4 @@
-"""From an HTTP request to a ``Command``: statement, data, parameters and settings, as ClickHouse defines them."""
+"""Reads a ``Command`` from an HTTP request: statement, data, parameters and settings, as ClickHouse defines them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def _session(fields: Mapping[str, str]) -> SessionWish | None:
 
 
 def _statement(query: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Join URL and body: an INSERT's body is data and stays apart, any other body continues the statement."""
+    """Join URL and body: an INSERT's body is data and stays separate, any other body continues the statement."""
     if not query.strip():
         return body, b""
     if not body or first_word(query) == b"INSERT":

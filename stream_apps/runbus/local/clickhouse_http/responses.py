@@ -1,4 +1,4 @@
-"""HTTP answers: complete results, streams that end early when the client leaves, errors as a server words them."""
+"""Makes HTTP answers: complete results, streams that end early if the client leaves, errors as a server words them."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Just enough of ClickHouse's SQL lexer to route a request: its kind, where inline data starts, what it may not use.
+"""Reads just enough of ClickHouse's SQL to route a request: its kind, the start of inline data, what it may not use.
 
 The engine parses the statement; nothing here may accept what it refuses, or change a byte that reaches it.
 """
@@ -64,7 +64,7 @@ class Insert:
 
 
 def text(statement: bytes) -> str:
-    """Decode a statement. Raises EngineError when it is not UTF-8."""
+    """Decode a statement. Raises EngineError if it is not UTF-8."""
     try:
         return statement.decode()
     except UnicodeDecodeError as error:
@@ -88,7 +88,7 @@ def first_word(statement: bytes) -> bytes:
 
 
 def split_insert(statement: bytes) -> Insert | None:
-    """Split ``INSERT INTO ... FORMAT name [data]``; None when it has no FORMAT clause (VALUES or SELECT)."""
+    """Split ``INSERT INTO ... FORMAT name [data]``; None if it has no FORMAT clause (VALUES or SELECT)."""
     depth = 0
     previous: Token | None = None
     for token in tokens(statement[:_HEAD_LIMIT]):
@@ -103,7 +103,7 @@ def split_insert(statement: bytes) -> Insert | None:
 
 
 def split_settings(head: str) -> tuple[str, str]:
-    """Split the head of an INSERT before its SETTINGS clause, which is empty when there is none."""
+    """Split the head of an INSERT before its SETTINGS clause, which is empty if there is none."""
     depth = 0
     statement = head.encode()
     for token in tokens(statement):
@@ -142,7 +142,7 @@ def is_single(statement: bytes) -> bool:
 
 
 def refuse_outside_access(statement: bytes, table_functions: frozenset[str]) -> None:
-    """Raise ACCESS_DENIED when a statement names something outside the engine: a file, a host, a process.
+    """Raise ACCESS_DENIED if a statement names something outside the engine: a file, a host, a process.
 
     ``table_functions`` are the engine's own (lower case): what is not known to be harmless is refused.
     """

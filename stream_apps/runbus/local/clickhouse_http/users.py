@@ -1,4 +1,4 @@
-"""Users of the adapter: a JSON file of name -> password hash, rights and limits (chDB has no users of its own)."""
+"""Keeps the adapter's users in a JSON file: name -> password hash, rights and limits (chDB has no users of its own)."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ from runbus.local.paths import save_private
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``owner`` may write and reach files; others only read. ``settings`` are limits that a client cannot change."""
+    """A user: an ``owner`` may write and reach files, others only read; ``settings`` are limits on clients."""
 
     name: str
     sha256: str
@@ -43,7 +43,7 @@ def save_users(path: Path, users: tuple[User, ...]) -> None:
 
 
 def load_users(path: Path) -> dict[str, User]:
-    """Read a users file. Raises RunBusError when it is missing or malformed."""
+    """Read a users file. Raises RunBusError if it is missing or malformed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {
