@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,15 +113,9 @@ def _refuse_changed(settings: ClickHouseSettings, found: list[Migration]) -> Non
 
 
 def _replicated(settings: ClickHouseSettings) -> bool:
-    client = connect(settings)
-    try:
-        with asking():
-            engines = client.query(
-                "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'steps'"
-            )
-        return any(engine.startswith("Replicated") for (engine,) in engines.result_rows)
-    finally:
-        client.close()
+    sql = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'steps'"
+    with closing(connect(settings)) as client, asking():
+        return any(engine.startswith("Replicated") for (engine,) in client.query(sql).result_rows)
 
 
 @contextmanager

@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
-from clickhouse_connect.driver.client import Client
 from confluent_kafka import Message
 
 from runbus.audit.dead_letters import letters_in_flight
-from runbus.audit.tables import TopicTables, connected
-from runbus.audit.verdicts import (
-    UNKNOWN,
-    ExpectedRows,
-    Facts,
-    Verdict,
-    VerdictRange,
-    VerdictSums,
-    compare,
-    merged,
-)
+from runbus.audit.tables import TopicTables
+from runbus.audit.verdicts import UNKNOWN, ExpectedRows, Facts, Verdict, VerdictRange, VerdictSums, compare, merged
+from runbus.clickhouse.client import connect
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
 from runbus.config.errors import InvalidValue, RunBusError
@@ -137,12 +129,12 @@ class RangeAudit:
             TopicChanged: what was yielded of the last topic is invalid.
         """
         kafka, group = self._installation.kafka, self._installation.group
-        with connected(self._installation.clickhouse) as client:
+        with closing(connect(self._installation.clickhouse)) as client:
             for stored in self._topics:
                 with open_topic(kafka, stored.topic, group) as log, open_topic(kafka, DEAD_LETTERS, group) as letters:
-                    topic = _AuditedTopic(
-                        stored, log, self._installation.codec, client, _AuditProgress(log, self._on_progress)
-                    )
+                    tables = TopicTables(client, stored, log.name, log.id)
+                    progress = _AuditProgress(log, self._on_progress)
+                    topic = _AuditedTopic(stored, log, tables, self._installation.codec, progress)
                     yield from self._topic(topic, letters)
                 if topic_id(kafka, log.name) != log.id:
                     raise TopicChanged(f"{log.name} was created anew during its audit: run the audit again")
@@ -190,17 +182,15 @@ class _AuditProgress:
         self._on_progress(self._work, self._done, max(self._done, self._total), "records")
 
 
+@dataclass(frozen=True, slots=True)
 class _AuditedTopic:
     """Compares the log and the table of one topic."""
 
-    def __init__(
-        self, stored: StoredTopic, topic: TopicLog, codec: Codec, client: Client, compared: _AuditProgress
-    ) -> None:
-        self.stored = stored
-        self.log = topic
-        self.tables = TopicTables(client, stored, topic.name, topic.id)
-        self._codec = codec
-        self._compared = compared
+    stored: StoredTopic
+    log: TopicLog
+    tables: TopicTables
+    codec: Codec
+    progress: _AuditProgress
 
     def ranges(self, audited: AuditedPartition, facts: Facts, piece: int) -> Iterator[VerdictRange]:
         """Yield the ranges of one partition, from what is older than the log to what is beyond its end."""
@@ -223,7 +213,7 @@ class _AuditedTopic:
             start, _ = self.log.bounds(audited.partition)  # retention may have been faster than this audit
             lost = tuple((lo, hi) for lo, hi in facts.lost if lo < after and first <= hi)
             yield from compare(records, found, replace(facts, start=start, dead=dead, lost=lost))
-            self._compared.add(after - first)
+            self.progress.add(after - first)
 
     def _beyond(self, audited: AuditedPartition, piece: int) -> Iterator[VerdictRange]:
         """Yield the rows of offsets that the log does not reach. It grows, so its end is read after the rows."""
@@ -238,7 +228,7 @@ class _AuditedTopic:
         if self.stored != STEPS:
             return ExpectedRows()
         try:
-            writer, body = self._codec.open(message.value(), self.stored.schema)
+            writer, body = self.codec.open(message.value(), self.stored.schema)
             header = decode_header(body, writer)
         except (InvalidValue, UnknownSchema):
             return UNKNOWN

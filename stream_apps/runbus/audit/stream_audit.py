@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from clickhouse_connect.driver.client import Client
 
 from runbus.audit.dead_letters import letters_in_flight
 from runbus.audit.log import DeadOffsets, LogReader
 from runbus.audit.reconciliation import Audit, Stored, reconcile
-from runbus.audit.tables import TopicTables, connected
+from runbus.audit.tables import TopicTables
 from runbus.clickhouse import tables
 from runbus.clickhouse.asking import asking
+from runbus.clickhouse.client import connect
 from runbus.clickhouse.installation import Installation
 from runbus.clickhouse.queries import query
 from runbus.config.progress import OnProgress, unseen
@@ -27,7 +30,7 @@ def audit(installation: Installation, run: str | None = None, on_progress: OnPro
     """
     log = LogReader(installation.kafka, installation.codec, installation.group)
     committed = log.committed(STEPS)
-    with connected(installation.clickhouse) as client:
+    with closing(connect(installation.clickhouse)) as client:
         dead = _dead(installation, client, on_progress)
         on_progress("counting rows in ClickHouse", 0)
         stored = _stored(client, run)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,8 @@ from clickhouse_connect.driver.client import Client
 from runbus.audit.interval_set import IntervalSet
 from runbus.audit.verdicts import StoredRows, Verdict, VerdictRange
 from runbus.clickhouse.asking import asking
-from runbus.clickhouse.client import connect
 from runbus.clickhouse.queries import QueryName, query
 from runbus.clickhouse.tables import STEPS, StoredTopic
-from runbus.config.clickhouse import ClickHouseSettings
 
 LAST_OFFSET = 2**63 - 1
 _AT_ONCE = 1000  # offsets of a request: they are in its URL, which may have 64 KiB
@@ -102,13 +99,3 @@ def _settings(client: Client) -> dict[str, str]:
     """Return settings to see rows of every replica; a single server ignores them, a read-only user may not set them."""
     setting = client.server_settings.get(_CONSISTENT)
     return {_CONSISTENT: "1"} if setting is not None and not setting.readonly else {}
-
-
-@contextmanager
-def connected(settings: ClickHouseSettings) -> Iterator[Client]:
-    """Yield a client. Raises StoreError."""
-    client = connect(settings)
-    try:
-        yield client
-    finally:
-        client.close()

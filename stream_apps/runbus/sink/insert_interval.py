@@ -30,14 +30,10 @@ class InsertInterval:
         return self.seconds * self.stretch
 
     def due(self, first: float, last: float) -> float:
-        """Return the time at which a range is due.
+        """Return the time at which a range is due: `first` is its first record's, `last` the partition's last insert's.
 
         A busy partition inserts once an interval. A quiet one inserts its first record at once: that makes no more
         parts, and the first step of an agent is seen at once.
-
-        Args:
-            first: time at which its first record was read.
-            last: time of its partition's last insert.
         """
         return min(max(first + TOGETHER_S, last + self.current), first + self.current)
 

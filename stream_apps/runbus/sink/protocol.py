@@ -142,7 +142,9 @@ class _Delivery:
         """
         attempt = 0
         while True:
-            letters = await self._store_groups(maybe_stored=maybe_stored or attempt > 0)
+            groups, letters = await self._sort()
+            for group in groups:
+                letters += await self._store_group(group, maybe_stored=maybe_stored or attempt > 0)
             bad = {letter.record.offset for letter in letters}
             read = [record.offset for record in self.offsets.records]
             rate, broken = self.intent.rate.after(read, bad, self.context.limits)
@@ -154,12 +156,6 @@ class _Delivery:
             await self._refresh()
         resume(self.context, self.lease)
         return letters, rate
-
-    async def _store_groups(self, *, maybe_stored: bool) -> list[DeadLetter]:
-        groups, letters = await self._sort()
-        for group in groups:
-            letters += await self._store_group(group, maybe_stored=maybe_stored)
-        return letters
 
     async def _sort(self) -> tuple[list[SchemaGroup], list[DeadLetter]]:
         """Return the records by writer schema, and dead letters of those without one.

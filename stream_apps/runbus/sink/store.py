@@ -23,16 +23,6 @@ _WHERE = (
     "AND kafka_offset BETWEEN {lo:Int64} AND {hi:Int64}"
 )
 _LAST_OFFSET = 2**63 - 1
-_LOST_COLUMNS = (
-    "topic",
-    "topic_id",
-    "partition",
-    "first_offset",
-    "last_offset",
-    "consumer_group",
-    "reason",
-    "detected_at",
-)
 # Counting after a write must see it on every replica (ignored by a single server).
 _READ = {"select_sequential_consistency": "1"}
 
@@ -83,19 +73,20 @@ class ClickHouseStore:
 
     async def record_lost(self, deleted: DeletedRange) -> None:
         """Insert into `lost_ranges`: its key is the position, so the same row again merges away."""
-        row = [
-            deleted.topic,
-            deleted.topic_id,
-            deleted.partition,
-            deleted.lo,
-            deleted.hi,
-            self._group,
-            deleted.reason,
-            _now_us(),
-        ]
+        row = {
+            "topic": deleted.topic,
+            "topic_id": deleted.topic_id,
+            "partition": deleted.partition,
+            "first_offset": deleted.lo,
+            "last_offset": deleted.hi,
+            "consumer_group": self._group,
+            "reason": deleted.reason,
+            "detected_at": time.time_ns() // 1000,
+        }
+        values, names = [list(row.values())], list(row)
         settings = {"async_insert": "0"}
         await self._call(
-            lambda: acknowledged(self._client.insert(LOST_RANGES, [row], column_names=_LOST_COLUMNS, settings=settings))
+            lambda: acknowledged(self._client.insert(LOST_RANGES, values, column_names=names, settings=settings))
         )
 
     async def _query(self, query: str, partition: PartitionIdentity, lo: int, hi: int) -> list[list[int]]:
@@ -128,7 +119,3 @@ def _numbers(answer: bytes) -> list[list[int]]:
     if not whole:
         raise no_clickhouse(f"{len(rows)} rows of {found['rows']}")
     return rows
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

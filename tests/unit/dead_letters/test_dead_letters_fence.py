@@ -111,8 +111,8 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
         knows.append(True)
         origin = LetterOrigin("steps", "id-1", AT.partition, 1)
         assert RetryEligibility({"steps": STEPS}, setup.log.topic_ids, setup.log.committed).obstacle(origin) == ""
-        retry = RetryContext(setup.store, setup.schemas, setup.clock)
-        assert await store_again(retry, STEPS, origin, setup.log.records[AT][1])
+        retrying = RetryContext(setup.store, setup.schemas, setup.clock)
+        assert await store_again(retrying, STEPS, origin, setup.log.records[AT][1])
         pause.awake.set()
         with pytest.raises(Fenced):
             await old

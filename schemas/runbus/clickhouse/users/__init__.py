@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from importlib import resources
 from typing import Literal, get_args
 
@@ -64,19 +65,15 @@ def apply_users(
     Raises:
         StoreError: the server's refusal.
     """
-    client = connect(settings)
-    try:
-        with asking():
-            for statement in role_statements(settings.database):
+    with closing(connect(settings)) as client, asking():
+        for statement in role_statements(settings.database):
+            client.command(statement)
+        for team, prefix in teams.items():
+            for statement in team_statements(settings.database, team, prefix):
                 client.command(statement)
-            for team, prefix in teams.items():
-                for statement in team_statements(settings.database, team, prefix):
-                    client.command(statement)
-            for role, password in passwords.items():
-                for statement in _user_statements(settings.database, role, password):
-                    client.command(statement)
-    finally:
-        client.close()
+        for role, password in passwords.items():
+            for statement in _user_statements(settings.database, role, password):
+                client.command(statement)
     made = [f"role {settings.database}_{role}" for role in USER_ROLES]
     made += [f"role {settings.database}_team_{team} (run ids that start with {p})" for team, p in teams.items()]
     return made + [f"user {settings.database}-{role}" for role in passwords]

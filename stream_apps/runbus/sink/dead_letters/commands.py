@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,11 +54,8 @@ def routes_of(prefix: str) -> dict[str, Route]:
 @contextmanager
 def letters(settings: ClickHouseSettings, prefix: str) -> Iterator[StoredLetters]:
     """Yield the dead letters of a database. Raises StoreError."""
-    client = connect(settings)
-    try:
+    with closing(connect(settings)) as client:
         yield StoredLetters(client, routes_of(prefix))
-    finally:
-        client.close()
 
 
 def retry(
@@ -77,11 +74,8 @@ def retry(
         StoreError: ClickHouse does not answer, refuses, or is not set up; what was reported before is stored.
         RegistryUnavailable: the registry does not answer.
     """
-    client = connect(installation.clickhouse, timeouts=Timeouts(answer=30))
-    try:
+    with closing(connect(installation.clickhouse, timeouts=Timeouts(answer=30))) as client:
         asyncio.run(_retry(installation, client, keys, topics, report))
-    finally:
-        client.close()
 
 
 async def _retry(

@@ -19,6 +19,9 @@ from runbus.sink.records import read
 
 # Records of one partition in one query.
 _AT_ONCE = 1000
+# Columns that are fields of the same name.
+_OF_LETTER = ("key", "component", "run_id", "agent_id", "error", "failed_at", "size")
+_OF_DETAIL = ("attempt", "seq", "count", "schema_id", "source_key", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +132,7 @@ class StoredLetters:
     def _letters(self, rows: Sequence[Mapping[str, Any]]) -> list[StoredLetter]:
         stored = self.stored(map(_origin, rows))
         return [
-            StoredLetter(
-                row["key"],
-                _origin(row),
-                row["component"],
-                row["run_id"],
-                row["agent_id"],
-                row["error"],
-                row["failed_at"],
-                row["size"],
-                _origin(row) in stored,
-            )
+            StoredLetter(origin=_origin(row), stored=_origin(row) in stored, **{name: row[name] for name in _OF_LETTER})
             for row in rows
         ]
 
@@ -163,12 +156,7 @@ def _partition(position: TopicPartition, topic_id: str) -> dict[str, Any]:
 def _full(letter: StoredLetter, row: Mapping[str, Any]) -> StoredLetterDetail:
     return StoredLetterDetail(
         letter,
-        attempt=row["attempt"],
-        seq=row["seq"],
-        count=row["count"],
-        schema_id=row["schema_id"],
-        source_key=row["source_key"],
-        value=row["value"],
+        **{name: row[name] for name in _OF_DETAIL},
         headers={name: bytes.fromhex(content) for name, content in row["headers"].items()},
         partition=row["kafka_partition"],
         offset=row["kafka_offset"],
