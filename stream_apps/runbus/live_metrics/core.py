@@ -70,7 +70,7 @@ class LiveMetricsCore:
         self._active[id_] = stream
         self._active.move_to_end(id_)
         self._changed[id_] = None
-        if not self._schedule.is_due(stream, at.now_us):
+        if not self._schedule.take_turn(stream, at.now_us):
             return NOTHING
         return Effects((self._emission(stream, at, at.offset + 1),))
 
@@ -166,7 +166,7 @@ class LiveMetricsCore:
         return self._emit(stream, at) if changed else []
 
     def _emit(self, stream: LiveStream, at: At) -> list[Emission]:
-        return [self._emission(stream, at, at.offset)] if self._schedule.is_due(stream, at.now_us) else []
+        return [self._emission(stream, at, at.offset)] if self._schedule.take_turn(stream, at.now_us) else []
 
     def _emission(self, stream: LiveStream, at: At, next_offset: int) -> Emission:
         stream.sent_us = at.now_us

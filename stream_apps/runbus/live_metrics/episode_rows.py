@@ -75,5 +75,5 @@ def _grouped(columns: StepColumns, fresh: NDArray[np.bool_] | None) -> list[Epis
     found = segments(0, columns, fresh)
     if found is None:
         return []
-    values = [getattr(found, name).tolist() for name in EpisodeRows._fields]
-    return list(map(EpisodeRows._make, zip(*values, strict=True)))
+    lists = [getattr(found, name).tolist() for name in EpisodeRows._fields]
+    return list(map(EpisodeRows._make, zip(*lists, strict=True)))

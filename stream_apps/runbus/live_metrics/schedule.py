@@ -28,8 +28,8 @@ class EmissionSchedule:
         self._entries = 0
         self._now_us = 0
 
-    def is_due(self, stream: LiveStream, now_us: int) -> bool:
-        """Return whether a stream that changed is due now; if not, it is queued for when it will be."""
+    def take_turn(self, stream: LiveStream, now_us: int) -> bool:
+        """Let a stream that changed be emitted now (True), or queue it for when it is due (False)."""
         self._now_us = max(self._now_us, now_us)
         if stream.sent_us is None or not stream.sent_us <= now_us < stream.sent_us + self._interval_us:
             stream.entry, stream.awaited = 0, False

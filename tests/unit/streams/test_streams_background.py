@@ -1,0 +1,42 @@
+"""Tasks beside the loop: the first error ends the work, and nothing outlives a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runbus.streams.background import BackgroundTasks
+
+
+async def _fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_the_first_error_of_a_task_is_raised_in_the_loop() -> None:
+    """A later error does not replace it, and a task that ends well changes nothing."""
+
+    async def story() -> None:
+        tasks = BackgroundTasks()
+        await tasks.start(asyncio.sleep(0))
+        tasks.raise_error()
+        for text in ("first", "second"):
+            await asyncio.gather(tasks.start(_fail(text)), return_exceptions=True)
+        with pytest.raises(ValueError, match="first"):
+            tasks.raise_error()
+
+    asyncio.run(story())
+
+
+def test_a_cancellation_ends_every_task_and_is_no_error() -> None:
+    """It returns once all of them have ended."""
+
+    async def story() -> None:
+        tasks = BackgroundTasks()
+        started = [tasks.start(asyncio.Event().wait()) for _ in range(3)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await tasks.cancel()
+        assert all(task.cancelled() for task in started)
+        assert tasks.error is None
+
+    asyncio.run(story())
