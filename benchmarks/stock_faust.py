@@ -249,7 +249,13 @@ def measure(kind: str, settings: KafkaSettings, folder: Path, args: argparse.Nam
     found = run.counts()
     wanted = {stream_key("run", f"agent-{k:04d}"): len(range(k, args.records, args.keys)) for k in range(args.keys)}
     return Lost(
-        *(args.records, killed, joins, stuck, missing(wanted, found), missing(found, wanted), run.thrown_away()),
+        args.records,
+        killed,
+        joins,
+        stuck,
+        missing(wanted, found),
+        missing(found, wanted),
+        run.thrown_away(),
         seconds=round(time.monotonic() - started, 1),
     )
 

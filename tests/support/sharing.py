@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import secrets
 import threading
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from typing import TypeAlias
 
 import pytest
 
+from runbus.config.errors import RunBusError
 from tests.support.engines import Address, Engines
+from tests.support.unavailable import Unavailable
 
 #: Where the controller answers, and the key that a worker shows. Plain strings: xdist carries them to the workers.
 Door: TypeAlias = tuple[str, str]
@@ -28,7 +31,7 @@ class SharedEngines:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._key = secrets.token_hex(16)
-        self._listener = Listener(family="AF_UNIX", authkey=self._key.encode())
+        self._listener = Listener(family="AF_UNIX", backlog=64, authkey=self._key.encode())
         self._thread = threading.Thread(target=self._serve, name="engines", daemon=True)
         self._thread.start()
 
@@ -52,15 +55,17 @@ class SharedEngines:
                     if not name:
                         break
                     connection.send(self._answer(name))
-            except (EOFError, OSError):
-                continue  # a worker that ended while it asked
+            except (EOFError, OSError, AuthenticationError):
+                continue  # a worker that ended while it asked, or somebody else
         self._engines.stop()
 
     def _answer(self, name: str) -> Address | Exception:
         try:
             return self._engines.address(name)
-        except Exception as error:  # noqa: BLE001 - it is raised in the worker that asked
+        except (Unavailable, RunBusError) as error:
             return error
+        except Exception as error:  # noqa: BLE001 - it is raised in the worker that asked, which may not know its class
+            return RuntimeError(f"{name} did not start: {error!r}")
 
 
 def door_of(config: pytest.Config) -> Door | None:

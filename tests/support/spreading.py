@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import sys
 
 import pytest
 
+from runbus.local.child import die_with_parent
 from tests.support.engines import Engines
 from tests.support.sharing import SharedEngines
 
@@ -42,20 +42,17 @@ GROUPS = {
     "tests/": MODULE,
 }
 _shared = pytest.StashKey[SharedEngines]()
-_folder = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
+@pytest.hookimpl(trylast=True)  # the folders of the run are configured before
 def pytest_configure(config: pytest.Config) -> None:
-    """Get ready to start engines for workers, if there are any."""
-    if config.getoption("dist", "no") == "no" or hasattr(config, "workerinput"):
-        return
-    folder = config.stash[_folder] = tempfile.TemporaryDirectory(prefix="runbus-engines-")
-    config.stash[_shared] = SharedEngines(Engines(lambda name: _made(Path(folder.name) / name)))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+    """Get ready to start engines for workers; a worker ends with its controller, however that ends."""
+    if hasattr(config, "workerinput"):
+        if sys.platform == "linux":
+            die_with_parent()
+    elif config.getoption("dist", "no") != "no":
+        factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined] # no test has it yet
+        config.stash[_shared] = SharedEngines(Engines(factory.mktemp))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,7 +66,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the engines, however the run ended."""
     if _shared in config.stash:
         config.stash[_shared].stop()
-        config.stash[_folder].cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

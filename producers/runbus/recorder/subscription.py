@@ -79,7 +79,7 @@ class Item(NamedTuple):
     nbytes: int
 
 
-class _Amount:
+class _Volume:
     """Events and bytes, counted together."""
 
     __slots__ = ("events", "nbytes")
@@ -114,7 +114,7 @@ class Subscription:
         self._taken = 0
         self._released = False
         self._items: OrderedDict[Hashable, Item] = OrderedDict()
-        self._accepted, self._delivered, self._dropped, self._waiting = _Amount(), _Amount(), _Amount(), _Amount()
+        self._accepted, self._delivered, self._dropped, self._waiting = _Volume(), _Volume(), _Volume(), _Volume()
         self._position = 0
         self._closed = False
         self._block_until: Deadline | None = None

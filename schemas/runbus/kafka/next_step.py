@@ -64,7 +64,7 @@ _AGAIN = (
     # thrown out for being slow: the consumer joins again by itself at its next poll
     "_MAX_POLL_EXCEEDED",
     # a connection that is refused is made again by the client; the credentials may be renewed in their files meanwhile.
-    # A process that cannot connect at its start says so (runbus.schemas.start)
+    # A process that cannot connect at its start says so (runbus.kafka.start)
     *("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED", "DELEGATION_TOKEN_EXPIRED"),
     # the next request is another one
     *("FETCH_SESSION_ID_NOT_FOUND", "INVALID_FETCH_SESSION_EPOCH", "SHARE_SESSION_NOT_FOUND"),

@@ -38,6 +38,13 @@ _FETCH_BYTES = 8 * 1024 * 1024
 # owner ends it at once.
 _TRANSACTION_MS = 30_000
 _REQUEST_MS = 20_000
+# For a takeover, a transaction or its opening, without an answer: past it a new client is made, because this one
+# may wait for a broker that is gone for good (membership.py). Longer than the broker lets the transaction live (30 s)
+# and a request (20 s), so nothing is given up that could still end well.
+_ANSWER_S = 60.0
+# How old a client's picture of the cluster may be. While brokers start again it may have one of three, and nothing else
+# makes a client that works ask again; the default is 5 minutes.
+_METADATA_MS = 15_000
 # How long the group waits for a member whose partitions are taken away; the engine's deadline is shorter.
 _REBALANCE_MS = 30_000
 _RETRY_MS = 20  # the usual reason passes within milliseconds: the transaction before is being ended
@@ -51,6 +58,7 @@ def _options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "security_protocol": settings.security_protocol,
         "request_timeout_ms": _REQUEST_MS,
+        "metadata_max_age_ms": _METADATA_MS,
     }
     if settings.uses_password:
         options |= {
@@ -256,11 +264,15 @@ class Transactions:
     async def close(self) -> None:
         """Give the client up; an open transaction is aborted by the next owner."""
         await dropped(self._producer)
+        ended = self._producer._txn_manager._transaction_waiter
+        if ended is not None and ended.done() and not ended.cancelled():
+            ended.exception()  # what failed before its end was asked for is heard by nobody else
 
     async def _translated(self, call: Any) -> Any:  # noqa: ANN401 - its own result
         try:
             with own_state_checked():
-                return await call
+                async with asyncio.timeout(_ANSWER_S):
+                    return await call
         except TransactionalIdAuthorizationFailed as error:
             raise RightMissing(self._settings, [f"Write on TransactionalId {self._id}"]) from error
         except CLIENT_ERRORS as error:
@@ -293,10 +305,14 @@ class StateLog:
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             entries: list[tuple[bytes, bytes | None]] = []
-            while True:
-                for record in (await read(consumer, 1.0)).get(place, []):
+            silent_s = 0.0
+            while silent_s < _ANSWER_S:
+                records = (await read(consumer, 1.0)).get(place, [])
+                silent_s = 0.0 if records else silent_s + 1.0
+                for record in records:
                     if record.key == FENCE_KEY and record.value == token:
                         return entries, now_ms
                     entries.append((record.key, record.value))
+            raise TimeoutError(f"nothing more was read of {self.topic}:{self.partition} for {_ANSWER_S:.0f} s")
         finally:
             await dropped(consumer)

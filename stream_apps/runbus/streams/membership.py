@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+from aiokafka.errors import KafkaError
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep
@@ -14,6 +17,12 @@ from runbus.streams.kafka import Consumer, Listener, dropped, member, read
 from runbus.streams.settings import StreamSettings
 
 log = logging.getLogger(__name__)
+
+# Past this, a consumer whose fetches nobody answered is replaced. aiokafka asks the brokers of its newest metadata
+# only. While a cluster starts again that may be one broker, and if that one dies, the client waits for it for ever,
+# whatever the others do; a new client begins at the configured addresses. Longer than a session (20 s) and a request
+# (20 s).
+_SILENT_S = 60.0
 
 
 class GroupMembership:
@@ -38,6 +47,8 @@ class GroupMembership:
         self._assigned = assigned
         self._revoked = revoked
         self._left = False
+        self._heard_at = time.monotonic()  # when a fetch was answered last, or none was under way
+        self._answered_ms = 0
         self.consumer: Consumer = self._new_consumer()
 
     def _new_consumer(self) -> Consumer:
@@ -48,8 +59,9 @@ class GroupMembership:
         """Begin to be a member, with a new consumer behind one that left. Raises CLIENT_ERRORS."""
         if self._left:
             self.consumer = self._new_consumer()
-        self._left = False
+        self._left, self._answered_ms = False, 0
         await self.consumer.start()
+        self._heard_at = time.monotonic()
         self.consumer.subscribe([topic], listener=self._listener(self.consumer))
 
     def _listener(self, consumer: Consumer) -> Listener:
@@ -67,14 +79,28 @@ class GroupMembership:
 
     async def read(self, seconds: float, most: int) -> dict[TopicPartition, list[Any]]:
         """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
+        if self._silent_seconds() > _SILENT_S:
+            raise KafkaError(f"no fetch was answered for {_SILENT_S:.0f} s")
         try:
-            return await read(self.consumer, seconds, most)
+            async with asyncio.timeout(_SILENT_S) as limit:  # while the group shares out anew, a read waits for that
+                return await read(self.consumer, seconds, most)
         except CLIENT_ERRORS as error:
+            if limit.expired():
+                raise KafkaError(f"the group gave no partitions for {_SILENT_S:.0f} s") from error
             if next_step(error) is not NextStep.AGAIN:
                 raise
             log.warning("streams.again reading: %s", said(error))
             await asyncio.sleep(AGAIN_S)
             return {}
+
+    def _silent_seconds(self) -> float:
+        """Return for how long no fetch has been answered; 0 if nothing is fetched."""
+        consumer, now = self.consumer, time.monotonic()
+        fetched = consumer.assignment() - consumer.paused()
+        answered_ms = max((consumer.last_poll_timestamp(place) or 0 for place in fetched), default=0)
+        if not fetched or answered_ms > self._answered_ms:
+            self._heard_at, self._answered_ms = now, max(answered_ms, self._answered_ms)
+        return now - self._heard_at
 
     def end(self) -> None:
         """Hear nothing of this consumer from now on."""

@@ -87,7 +87,8 @@ def test_a_landing_takes_the_token_of_a_repair(use: Use, lease: Lease) -> None:
         await store.insert(STEPS.landing, container(lease, 0), token)
         for _ in range(2):
             await store.insert(STEPS.landing, container(lease, 10), f"{token}#0")
-        assert await store.rows(STEPS, lease, 0, 10) == {0: 10, 10: 10}
+        assert await store.rows(STEPS, lease, 0, 10) == {0: 20}  # both hold steps of offset 0
+        assert await store.sequence(STEPS, lease, 0) == set(range(20))
 
     use(work)
 

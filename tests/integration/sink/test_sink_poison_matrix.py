@@ -105,12 +105,29 @@ def written(batch: StepBatch) -> list[Row]:
         extras = [(e.name, _bits(e.values[e.rows == i])[0]) for e in batch.extras if i in e.rows]
         found.append(
             (
-                *(h.run_id, h.agent_id, h.attempt, h.first_seq + i, int(c.env[i]), int(c.episode[i]), int(c.step[i])),
-                *(int(ticks[i]), int(c.ts[i]), _bits(c.reward)[i], bool(c.terminated[i]), bool(c.truncated[i]), seed),
-                *(sorted(extras), batch.info[i] if batch.info else ""),
-                *(h.action.dtype, list(h.action.shape), action.hex().upper()),
-                *(h.observation.dtype, list(h.observation.shape), observations[i].hex().upper()),
-                *(h.dropped, h.sent_at),
+                h.run_id,
+                h.agent_id,
+                h.attempt,
+                h.first_seq + i,
+                int(c.env[i]),
+                int(c.episode[i]),
+                int(c.step[i]),
+                int(ticks[i]),
+                int(c.ts[i]),
+                _bits(c.reward)[i],
+                bool(c.terminated[i]),
+                bool(c.truncated[i]),
+                seed,
+                sorted(extras),
+                batch.info[i] if batch.info else "",
+                h.action.dtype,
+                list(h.action.shape),
+                action.hex().upper(),
+                h.observation.dtype,
+                list(h.observation.shape),
+                observations[i].hex().upper(),
+                h.dropped,
+                h.sent_at,
             )
         )
     return found

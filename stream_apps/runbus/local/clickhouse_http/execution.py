@@ -43,14 +43,14 @@ def execute(sessions: Sessions, command: Command, user: User) -> tuple[Result | 
     kind = first_word(command.statement)
     _check(sessions.engine, command, user, kind)
     session = _open(sessions, command, user, kind)
-    query = (text(command.statement), command.output, command.parameters)
     streaming = False
     try:
         if kind == b"INSERT":
             return _insert(session, command), ""
+        query = (text(command.statement), command.output, command.parameters)
         output = output_format(command.statement, command.output) if kind in READING else ""
         if output in _STREAMABLE and kind in {b"SELECT", b"WITH", b"FROM"} and not command.wait:
-            stream: ResultStream = session.stream(text(command.statement), output, command.parameters)
+            stream: ResultStream = session.stream(query[0], output, command.parameters)
             streaming = True
             if output in HEADER_ROWS:
                 stream = HeadedStream(stream, HEADER_ROWS[output], lambda: session.run(*query).body)
