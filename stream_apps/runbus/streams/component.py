@@ -106,14 +106,8 @@ def _recovering(engine: StreamEngine) -> list[str]:
 
 
 def _detail(engine: StreamEngine) -> dict[str, object]:
-    metrics = engine.metrics
-    return {
-        "records": metrics.records,
-        "emitted": metrics.emitted,
-        "dead_letters": metrics.dead_letters,
-        "refused_steps": metrics.refused_steps,
-        "commits": metrics.commits,
-        "skipped_offsets": metrics.skipped_offsets,
+    counts = ("records", "emitted", "dead_letters", "refused_steps", "commits", "skipped_offsets")
+    return {name: getattr(engine.metrics, name) for name in counts} | {
         "not_sent": engine.best_effort.dropped,
         "recovering": _recovering(engine),
         "paused": engine.ownership.waits_for,
