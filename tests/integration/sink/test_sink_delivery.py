@@ -111,20 +111,22 @@ def test_two_sinks_share_the_partitions(feed: Feed, sinks: Sinks, tables: Tables
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "sentence", "code"),
     [
-        ({"RUNBUS_TOPIC_PREFIX": "nowhere."}, "run `runbus topics apply`"),
-        ({"CLICKHOUSE_DATABASE": "nowhere"}, "runbus migrate"),
-        ({"CLICKHOUSE_DATABASE": "default"}, "runbus migrate"),
-        ({"CLICKHOUSE_PASSWORD": "wrong"}, "CLICKHOUSE_"),
-        ({"RUNBUS_SINK_RANGE_STEPS": "many"}, "RUNBUS_SINK_RANGE_STEPS"),
-        ({"RUNBUS_SINK_LOST_RANGE": "maybe"}, "stop, continue"),
+        ({"RUNBUS_TOPIC_PREFIX": "nowhere."}, "run `runbus topics apply`", 1),
+        ({"CLICKHOUSE_DATABASE": "nowhere"}, "runbus migrate", 1),
+        ({"CLICKHOUSE_DATABASE": "default"}, "runbus migrate", 1),
+        ({"CLICKHOUSE_PASSWORD": "wrong"}, "CLICKHOUSE_", 1),
+        ({"RUNBUS_SINK_RANGE_STEPS": "many"}, "RUNBUS_SINK_RANGE_STEPS", 2),
+        ({"RUNBUS_SINK_LOST_RANGE": "maybe"}, "stop, continue", 2),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(feed: Feed, sinks: Sinks, wrong: dict[str, str], sentence: str) -> None:
-    """Exit code 1 and one line that says what to do, no traceback."""
+def test_what_is_missing_is_said_in_one_line(
+    feed: Feed, sinks: Sinks, wrong: dict[str, str], sentence: str, code: int
+) -> None:
+    """One line that says what to do, no traceback: exit code 1 for what is missing, 2 for a wrong setting."""
     sinks.env |= wrong
-    assert sinks.start().wait(60) == 1
+    assert sinks.start().wait(60) == code
     last = sinks.log().splitlines()[-1]
     assert last.startswith("error: ")
     assert sentence in last
