@@ -165,7 +165,7 @@ def test_the_heartbeat_shows_the_process(settings: KafkaSettings, topic_log: Any
     assert recorder.flush(10)
     beat = topic_log.heartbeats()[0]
     assert beat.kind == "recorder"
-    assert beat.component_id.startswith(f"recorder:{socket.gethostname()}:{os.getpid()}")
+    assert beat.component_id.startswith(f"recorder-{socket.gethostname()}-{os.getpid()}")
     assert "kafka" in json.loads(beat.detail)["bus"]
 
 
