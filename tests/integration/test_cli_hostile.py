@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 #: A title, the bell, a colour, a forged line, a moved cursor, text from right to left, C1, zero width.
 HOSTILE = "x\x1b]0;title\x07\x1b[31m\nforged\rover\u202eevil\x9b2J\u200b"
+#: The worst that the log takes as an id: control characters are refused there.
+HOSTILE_ID = "x\u202eevil\u200b"
 
 
 @pytest.fixture
@@ -28,8 +30,8 @@ def asked(kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings
     """Return the command over a log and tables in which every text is hostile."""
     apply_topics(kafka_settings, partitions=1)
     migrate(clickhouse_settings)
-    feed = Feed(kafka_settings, run=HOSTILE)
-    feed.send("steps", b"key", feed.value(make_batch(HOSTILE, HOSTILE, 0, 4)))
+    feed = Feed(kafka_settings, run=HOSTILE_ID)
+    feed.send("steps", b"key", feed.value(make_batch(HOSTILE_ID, HOSTILE_ID, 0, 4)))
     feed.flush()
     now = "2026-11-28 18:00:00"
     with closing(connect(clickhouse_settings)) as client:
@@ -72,7 +74,8 @@ def test_nothing_reaches_the_terminal(asked: Asked, arguments: tuple[str, ...], 
     done = asked.run(*arguments)
     shown = done.stdout.decode() + done.stderr.decode()
     assert done.returncode == code, shown
-    assert "x\\x1b]0;title\\x07\\x1b[31m\\nforged\\rover\\" in shown.replace("\n", "")
+    escaped = "x\\u202eevil\\u200b" if arguments == ("audit",) else "x\\x1b]0;title\\x07\\x1b[31m\\nforged\\rover\\"
+    assert escaped in shown.replace("\n", "")
     assert not _acted_on(shown)
     assert not [line for line in shown.splitlines() if line.startswith("forged")]
 
@@ -88,7 +91,11 @@ def test_on_a_real_terminal(asked: Asked) -> None:
 
 def test_json_is_exact(asked: Asked) -> None:
     """Programs get the text as it was recorded."""
-    for arguments in (("run", "ls", "--json"), ("dlq", "list", "--json"), ("audit", "--json")):
+    for arguments, id_ in (
+        (("run", "ls", "--json"), HOSTILE),
+        (("dlq", "list", "--json"), HOSTILE),
+        (("audit", "--json"), HOSTILE_ID),
+    ):
         document = json.loads(asked.run(*arguments).stdout)
         rows = document["streams"] if isinstance(document, dict) else document
-        assert [row["run_id"] for row in rows] == [HOSTILE]
+        assert [row["run_id"] for row in rows] == [id_]

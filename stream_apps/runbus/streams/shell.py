@@ -60,6 +60,7 @@ def run_in_faust(work: Work) -> None:
     failures: list[Exception] = []
     app = _app(faust, strategy, work, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
+    worker.spinner = None  # it writes to the log's terminal, and to what is none
     code: Any = 0
     try:
         worker.execute_from_commandline()
@@ -87,6 +88,7 @@ def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> An
 
         BootStrategy = NoKafka
 
+    Shell.logger = logging.getLogger("faust.services")  # before it is made: mode gives it this module's
     app = Shell("runbus", autodiscover=False, store="memory://", web_enabled=False)
 
     @app.service
@@ -113,5 +115,5 @@ def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> An
             finally:
                 self.done.set()
 
-    Shell.logger = Runner.logger = logging.getLogger("faust.services")
+    Runner.logger = logging.getLogger("faust.services")
     return app
