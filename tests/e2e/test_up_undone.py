@@ -44,9 +44,9 @@ def _interrupted(runbus: Command, moment: str, number: signal.Signals) -> subpro
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        ("supervisor", signal.SIGINT),
+        pytest.param("supervisor", signal.SIGINT, marks=pytest.mark.long),
         ("engines", signal.SIGTERM),
-        ("topics", signal.SIGHUP),
+        pytest.param("topics", signal.SIGHUP, marks=pytest.mark.long),
         ("apps", signal.SIGINT),
     ],
 )
@@ -64,7 +64,9 @@ def test_an_interrupted_up_is_undone_and_says_so(runbus: Command, moment: str, n
     assert "no stack runs" in done.stdout
 
 
-@pytest.mark.parametrize("moment", ["supervisor", "engines", "apps"])
+@pytest.mark.parametrize(
+    "moment", [*(pytest.param(m, marks=pytest.mark.long) for m in ("supervisor", "engines")), "apps"]
+)
 def test_a_killed_up_ends_what_it_started(runbus: Command, moment: str) -> None:
     """SIGKILL of `up`: the supervisor notices and stops everything; `down` waits for that, the next `up` works."""
     up = _interrupted(runbus, moment, signal.SIGKILL)
