@@ -131,7 +131,14 @@ class Cursor:
     _consumer: Consumer = field(init=False)
 
     def __post_init__(self) -> None:
-        config = {**self.settings.client_config(), "group.id": self.group, "enable.auto.commit": False, "log_level": 0}
+        config = {
+            **self.settings.client_config(),
+            "group.id": self.group,
+            "enable.auto.commit": False,
+            "log_level": 0,
+            # a question about where a log ends goes to the leader as the client knows it, and does not look for another
+            "topic.metadata.refresh.interval.ms": 1000,
+        }
         self._consumer = Consumer(config)  # asks only; it does not join
 
     def committed(self) -> dict[int, int]:

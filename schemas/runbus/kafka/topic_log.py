@@ -84,6 +84,7 @@ class TopicLog:
                 if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
+                self._partitions()  # the question goes to the leader that the client knows, and does not ask for another
             else:
                 return low, end
 
