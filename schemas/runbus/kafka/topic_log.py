@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -84,7 +84,7 @@ class TopicLog:
                 if next_step(cause_of(error)) is not NextStep.AGAIN or deadline.passed(time.monotonic()):
                     raise
                 time.sleep(0.1)
-                self._partitions()  # the question goes to the leader that the client knows, and does not ask for another
+                self._learn_leaders()
             else:
                 return low, end
 
@@ -110,6 +110,11 @@ class TopicLog:
     def walk(self, partition: int, start: int) -> Walk:
         """Begin to read one partition from `start` on; ends what was read with this object before."""
         return Walk(self._consumer, TopicPartition(self.name, partition, start))
+
+    def _learn_leaders(self) -> None:
+        """Ask who leads the partitions: a question about a log goes to the leader that the client knows."""
+        with suppress(KafkaException):  # the caller asks again, and says what is wrong in the end
+            self._consumer.list_topics(self.name, timeout=_REQUEST_S)
 
     def _partitions(self) -> list[int]:
         found = self._consumer.list_topics(self.name, timeout=_REQUEST_S).topics[self.name]
