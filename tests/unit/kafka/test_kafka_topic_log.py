@@ -22,14 +22,14 @@ class Moving:
         self._asked = -1 - failures  # the first question opens the topic
         self._failures = failures
 
-    def list_topics(self, name: str, timeout: float) -> Any:
+    def list_topics(self, name: str, **_: float) -> Any:
         """Return the topic's partitions; the client knows the leader from here on."""
         self._asked += 1
         if -self._failures <= self._asked - 1 < 0:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         return SimpleNamespace(topics={name: SimpleNamespace(error=None, partitions={0: None})})
 
-    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+    def get_watermark_offsets(self, *_: TopicPartition, **__: float) -> tuple[int, int]:
         """Answer if the leader is known."""
         if self._asked < 1:
             raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
