@@ -38,6 +38,12 @@ def test_the_seeds_meet_all_that_can_go_wrong(result: Result) -> None:
     assert [name for name in MET if not result.counts[name]] == []
 
 
+@pytest.mark.parametrize("seed", [895])
+def test_a_seed_that_found_a_fault_stays_whole(seed: int) -> None:
+    """895: retention took the first record of an announced range, and with it the name of the others' insert."""
+    simulate(seed)
+
+
 def test_a_seed_is_deterministic() -> None:
     """What a seed finds can be found again."""
     for seed in (3, 22, 86):

@@ -160,8 +160,8 @@ class _Delivery:
     async def _sort(self) -> tuple[list[SchemaGroup], list[DeadLetter]]:
         """Return the records by writer schema, and dead letters of those without one.
 
-        A group's token depends on the range only, so every owner sends the same records under it, also one that knows
-        more schemas: the first schema that the range names has the range's own token.
+        A group's token depends on the announcement and on what the framing names, never on the other records: a later
+        owner may know more schemas, and retention may have deleted the first records of the range meanwhile.
         """
         writers: dict[SchemaRef, AvroSchema] = {}
         records: dict[SchemaRef, list[FramedRecord]] = {}
@@ -176,11 +176,7 @@ class _Delivery:
                     continue
                 known = records[ref] = []
             known.append(record)
-        return [SchemaGroup(writers[ref], self._token_of(ref), tuple(records[ref])) for ref in records], letters
-
-    def _token_of(self, ref: SchemaRef) -> str:
-        first = next((record.ref for record in self.offsets.records if record.ref is not None), None)
-        return self.token if ref == first else f"{self.token}/{ref}"
+        return [SchemaGroup(writers[ref], f"{self.token}/{ref}", tuple(records[ref])) for ref in records], letters
 
     async def _writer(self, record: FramedRecord) -> tuple[SchemaRef, AvroSchema]:
         """Return the reference of a record's schema, and the schema. Raises InvalidValue, UnknownSchema."""
