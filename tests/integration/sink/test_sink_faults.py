@@ -27,6 +27,7 @@ from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, running, start
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
+from runbus.schemas.codec import Fingerprint
 from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch
@@ -235,7 +236,8 @@ def announce_again(feed: Feed, tables: Tables) -> None:
             pending = Intent(intent.topic_id, part.offset - 1, "salt")
             back = TopicPartition(part.topic, part.partition, 0, metadata=pending.encode())
             consumer.commit(offsets=[back], asynchronous=False)
-            spend(tables, f"{intent.topic_id}:{part.partition}:0-{pending.hi}:{pending.salt}")
+            named = Fingerprint(schema("StepBatch").fingerprint)
+            spend(tables, f"{intent.topic_id}:{part.partition}:0-{pending.hi}:{pending.salt}/{named}")
     consumer.close()
 
 
