@@ -1,4 +1,7 @@
-"""Runs the tasks beside an event loop's main work; the first error that one of them raises ends that work."""
+"""Runs the tasks beside an event loop's main work; the first error that one of them raises ends that work.
+
+A task that ends as cancelled, though nobody cancelled it, has failed too: what it was to do was not done.
+"""
 
 from __future__ import annotations
 
@@ -39,5 +42,10 @@ class BackgroundTasks:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        error = None if task.cancelled() else task.exception()
-        self.error = self.error or error
+        self.error = self.error or _error_of(task)
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    if not task.cancelled():
+        return task.exception()
+    return None if task.cancelling() else RuntimeError(f"{task.get_name()} ended before its work was done: {task!r}")

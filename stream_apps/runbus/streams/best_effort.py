@@ -7,6 +7,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from aiokafka.errors import Cancelled
+
 from runbus.kafka.next_step import NextStep
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, own_state_checked, said
 from runbus.streams.kafka import Message, Producer, close_client
@@ -53,8 +55,9 @@ class BestEffortProducer:
         while True:
             producer = self._new_producer()
             try:
-                await producer.start()
-                await self._send_all(producer)
+                with own_state_checked():
+                    await producer.start()
+                    await self._send_all(producer)
             except CLIENT_ERRORS as error:
                 log.warning("streams.not_sent: no producer: %s", said(error))
             finally:
@@ -79,7 +82,7 @@ class BestEffortProducer:
         except CLIENT_ERRORS as error:
             self._finish(error)
             return
-        sent.add_done_callback(lambda done: self._finish(None if done.cancelled() else done.exception()))
+        sent.add_done_callback(lambda done: self._finish(Cancelled() if done.cancelled() else done.exception()))
 
     def _finish(self, error: BaseException | None) -> None:
         self._done += 1

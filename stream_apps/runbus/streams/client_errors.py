@@ -7,6 +7,7 @@ the cause was: NEW_CLIENT, unless a cause that is still there asks for a person.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,11 +105,25 @@ def next_step(error: BaseException) -> NextStep:
 
 @contextmanager
 def own_state_checked() -> Iterator[None]:
-    """Turn an AssertionError inside, by which aiokafka says that its own state is wrong, into a KafkaError."""
+    """Turn what aiokafka raises if its own state is wrong into a KafkaError.
+
+    That is an AssertionError, or a CancelledError that nobody asked for: aiokafka awaits tasks that it has cancelled
+    itself. Without this, such a call would end the task that made it as if we had cancelled it, and nobody would hear.
+    """
     try:
         yield
     except AssertionError as error:
         raise KafkaError("aiokafka found itself in a state that cannot be") from error
+    except asyncio.CancelledError as error:
+        if cancellation_asked():
+            raise
+        raise KafkaError("aiokafka cancelled its own call") from error
+
+
+def cancellation_asked() -> bool:
+    """Whether somebody asked the task that runs to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def raise_if_final(error: Exception, doing: str) -> None:

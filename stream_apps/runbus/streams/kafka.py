@@ -142,27 +142,33 @@ async def read(consumer: Consumer, seconds: float, most: int | None = None) -> d
 async def close_client(client: Consumer | Producer) -> None:
     """Stop a client for good, within a few seconds, whatever state it is in."""
     try:
-        await asyncio.wait_for(client.stop(), _CLOSE_S)
+        with own_state_checked():
+            await asyncio.wait_for(client.stop(), _CLOSE_S)
     except Exception as error:  # noqa: BLE001 - it is given up, so its errors do not count any more
         log.debug("streams.dropped: %s", said(error))
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), own_state_checked():
             await asyncio.wait_for(_drop(client), _DROP_S)
 
 
 async def _drop(client: Consumer | Producer) -> None:
     """End what `stop` left running: tasks that would go on to ask brokers for ever."""
     if isinstance(client, AIOKafkaConsumer):
-        if client._fetcher is not None:
-            await client._fetcher.close()
-        await client._client.close()
-        return
-    client._message_accumulator.fail_all(ProducerClosed())  # `stop` still waits for what was not sent
-    sending = client._sender.sender_task
-    if sending is not None:
-        sending.cancel()
-    await client.client.close()
-    if sending is not None:
-        await asyncio.gather(sending, return_exceptions=True)
+        tasks, connections = _tasks_of(client), client._client
+    else:
+        client._message_accumulator.fail_all(ProducerClosed())  # `stop` still waits for what was not sent
+        tasks, connections = [client._sender.sender_task], client.client
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await connections.close()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def _tasks_of(consumer: Consumer) -> list[asyncio.Task[None] | None]:
+    fetcher, coordinator = consumer._fetcher, consumer._coordinator
+    fetching = [] if fetcher is None else [fetcher._fetch_task, *fetcher._pending_tasks]
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+    return [*fetching, *(getattr(coordinator, name, None) for name in names)]
 
 
 def heartbeat_seconds(session_seconds: float) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from runbus.kafka.model import Fenced, TopicPartition
 from runbus.streams.background import BackgroundTasks
 from runbus.streams.broker_clock import BrokerClock
-from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final, said
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final, said
 from runbus.streams.kafka import heartbeat_seconds, pause, resume
 from runbus.streams.membership import GroupMembership
 from runbus.streams.owned_partition import OwnedPartition, commit_last
@@ -143,11 +143,12 @@ class PartitionOwnership:
         began = time.monotonic()
         partition, shard, consumer = owned.partition, owned.shard, self._member.consumer
         try:
-            same_topic = await owned.open(self.clock)
-            if shard.next_offset < 0:
-                committed = await consumer.committed(partition) if same_topic else 0
-                beginning = (await consumer.beginning_offsets([partition]))[partition]
-                shard.skip_to(max(beginning, committed or 0))
+            with own_state_checked():
+                same_topic = await owned.open(self.clock)
+                if shard.next_offset < 0:
+                    committed = await consumer.committed(partition) if same_topic else 0
+                    beginning = (await consumer.beginning_offsets([partition]))[partition]
+                    shard.skip_to(max(beginning, committed or 0))
         except Fenced as error:
             await self.fenced(owned, error)
             return

@@ -19,7 +19,7 @@ from runbus.kafka.topics import DAY_MS, RUNS, stream_key
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
-from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final
 from runbus.streams.kafka import close_client, partition_of, read, reader
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class RunEnds:
         """
         while True:
             try:
-                await self._follow()
+                with own_state_checked():
+                    await self._follow()
             except CLIENT_ERRORS as error:
                 raise_if_final(error, f"reading {RUNS.name}")
             await asyncio.sleep(AGAIN_S)

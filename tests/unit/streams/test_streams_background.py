@@ -40,3 +40,20 @@ def test_a_cancellation_ends_every_task_and_is_no_error() -> None:
         assert tasks.error is None
 
     asyncio.run(story())
+
+
+def test_a_task_that_nobody_cancelled_has_failed() -> None:
+    """A library below it awaited a task that it had cancelled itself: the work is not done, and somebody must hear."""
+
+    async def story() -> None:
+        async def library() -> None:
+            inner = asyncio.ensure_future(asyncio.Event().wait())
+            inner.cancel()
+            await inner
+
+        tasks = BackgroundTasks()
+        await asyncio.gather(tasks.start(library()), return_exceptions=True)
+        with pytest.raises(RuntimeError, match=r"ended before its work was done: .*library"):
+            tasks.raise_error()
+
+    asyncio.run(story())

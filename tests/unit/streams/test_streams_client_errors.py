@@ -1,5 +1,6 @@
 """What each error of aiokafka asks for: the whole table, what it wraps, and what the table does not know."""
 
+import asyncio
 import copy
 import logging
 
@@ -84,6 +85,28 @@ def test_a_wrong_state_of_the_client_asks_for_a_new_one() -> None:
     with pytest.raises(errors.KafkaError, match="cannot be") as found, own_state_checked():
         raise AssertionError("Invalid state transition")
     assert next_step(found.value) is NextStep.NEW_CLIENT
+
+
+def test_a_call_that_the_client_cancelled_itself_asks_for_a_new_one() -> None:
+    """Nobody asked the task to end; if somebody did, it ends."""
+
+    async def call() -> None:
+        with own_state_checked():
+            inner = asyncio.ensure_future(asyncio.Event().wait())
+            asyncio.get_running_loop().call_soon(inner.cancel)
+            await inner
+
+    async def story() -> None:
+        with pytest.raises(errors.KafkaError, match="cancelled its own call") as found:
+            await call()
+        assert next_step(found.value) is NextStep.NEW_CLIENT
+        asked = asyncio.ensure_future(call())
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+
+    asyncio.run(story())
 
 
 def test_what_a_person_has_to_change_is_one_sentence() -> None:

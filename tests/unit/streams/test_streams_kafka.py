@@ -51,3 +51,44 @@ def test_a_client_that_does_not_stop_is_dropped(make: Any, monkeypatch: pytest.M
         client._closed = True  # `stop` of the library says so first of all
 
     asyncio.run(story())
+
+
+async def _await_a_cancelled_task() -> None:
+    """Await what aiokafka's fetcher awaits if it is closed just after it made a request: a task that never began."""
+    request = asyncio.ensure_future(_wait())
+    request.cancel()
+    await request
+
+
+def test_a_client_that_cancels_its_own_end_does_not_cancel_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's task goes on (a partition was owned and never opened), the connections are closed all the same."""
+
+    async def story() -> None:
+        client, closed = member(NOBODY, "group", "", 3.0), asyncio.Event()
+
+        async def close() -> None:
+            closed.set()
+
+        monkeypatch.setattr(client, "stop", _await_a_cancelled_task)
+        monkeypatch.setattr(client._client, "close", close)
+        await close_client(client)
+        assert closed.is_set()
+        client._closed = True
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_user_does_not_close_on() -> None:
+    """A cancellation that was asked for is one."""
+
+    async def story() -> None:
+        client = sender(NOBODY)
+        client.stop = _wait
+        closing = asyncio.ensure_future(close_client(client))
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        client._closed = True
+
+    asyncio.run(story())
