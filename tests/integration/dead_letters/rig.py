@@ -6,16 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import encode
-from runbus.schemas.codec import CONFLUENT_MARK
-from runbus.schemas.registry import SchemaRegistry
 from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
 from tests.support.waiting import until
 
@@ -67,29 +62,6 @@ class Dlq:
     def results(self, *arguments: str, code: int = 0) -> dict[str, str]:
         """Retry; return key -> result."""
         return {outcome["key"]: outcome["result"] for outcome in self.json("retry", *arguments, code=code)}
-
-
-class Unlearned:
-    """A schema that the registry will know under an id that it has not given out yet."""
-
-    def __init__(self, url: str, topic: str) -> None:
-        self._registry = SchemaRegistry(url)
-        self._topic = topic
-        self.id = self._registry.push(f"probe-{uuid.uuid4().hex}", _unlike_any_other()) + 1
-
-    def value(self, run: str, agent: str, first: int, count: int) -> bytes:
-        """Return a value that names it."""
-        return CONFLUENT_MARK + self.id.to_bytes(4, "big") + encode(make_batch(run, agent, first, count))
-
-    def learn(self) -> None:
-        """Let the registry know it."""
-        assert self._registry.push(self._topic, _unlike_any_other()) == self.id
-
-
-def _unlike_any_other() -> AvroSchema:
-    """Return StepBatch with a text of its own: a registry gives equal schemas one id."""
-    text = json.loads(schema("StepBatch").text) | {"doc": uuid.uuid4().hex}
-    return AvroSchema.from_json(json.dumps(text))
 
 
 def own_positions(tables: Tables, topics: Sequence[str]) -> list[tuple[int, int]]:

@@ -24,7 +24,8 @@ from runbus.local.ports import free_port
 from runbus.local.process import start
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import SchemaRegistry
-from tests.integration.dead_letters.rig import Dlq, Unlearned, broken, deliver, good
+from tests.integration.dead_letters.late_registry import LateRegistry
+from tests.integration.dead_letters.rig import Dlq, broken, deliver, good
 from tests.integration.sink.rig import Feed, Sinks, Tables, environment
 from tests.support.waiting import until
 
@@ -33,29 +34,28 @@ KEY = b"one key"
 
 
 def test_what_the_registry_learned_is_stored_and_what_is_broken_stays(
-    feed: Feed, sinks: Sinks, tables: Tables, dlq: Dlq, registry: str, migrated: ClickHouseSettings, tmp_path: Path
+    feed: Feed, sinks: Sinks, tables: Tables, dlq: Dlq, late: LateRegistry, migrated: ClickHouseSettings, tmp_path: Path
 ) -> None:
     """An unknown id is dead until the registry knows it, then stored once however often; the audit is clean."""
     topic = feed.settings.topic_prefix + "steps"
-    unlearned = Unlearned(registry, topic)
-    value = unlearned.value(feed.run, "learned", 8, 8)
+    value = late.value(feed.run, "learned", 8, 8)
     for content in (good(feed, "learned", 0), value, good(feed, "learned", 16), broken(feed, 0)):
         feed.send("steps", KEY, content, partition=1)
     feed.produced["learned"] = 16
     feed.flush()
-    sinks.env["SCHEMA_REGISTRY_URL"] = registry
+    sinks.env["SCHEMA_REGISTRY_URL"] = late.url
     deliver(feed, sinks, tables, 2)
 
     learned, hopeless = f"{topic}-1-1", f"{topic}-1-3"
     assert dlq.statuses("steps") == {learned: "dead", hopeless: "dead"}
     assert dlq.results("--all", code=1) == {learned: "dead", hopeless: "dead"}
     shown = dlq.json("show", learned)
-    assert f"schema id {unlearned.id} is not known" in shown["wrong"]
+    assert f"schema id {late.id} is not known" in shown["wrong"]
     assert (shown["letters"][0]["component"], shown["letters"][0]["offset"]) == ("sink", 1)
     dlq.run("show", learned, "--raw", str(tmp_path / "value"))
     assert (tmp_path / "value").read_bytes() == value
 
-    unlearned.learn()
+    late.learn()
     assert "count = 8" in dlq.run("show", learned)
     assert dlq.results("--all", "--topic", topic, code=1) == {learned: "stored", hopeless: "dead"}
     assert dlq.results(learned) == {learned: "already"}
@@ -63,7 +63,7 @@ def test_what_the_registry_learned_is_stored_and_what_is_broken_stays(
     feed.produced["learned"] = 24
     tables.check(feed)
     installation = Installation(
-        feed.settings, migrated, Codec(SchemaRegistry(registry)), f"{feed.settings.topic_prefix}sink"
+        feed.settings, migrated, Codec(SchemaRegistry(late.url)), f"{feed.settings.topic_prefix}sink"
     )
     sums = audit(installation, feed.run).streams[StreamId(feed.run, "learned", 1)]
     assert (sums.produced, sums.stored, sums.missing, sums.duplicates) == (24, 24, 0, 0)
@@ -105,24 +105,23 @@ RECORDS = 24
 
 @pytest.mark.faults
 def test_retries_and_engines_that_are_killed_store_each_record_once(
-    feed: Feed, kafka_settings: KafkaSettings, registry: str, tmp_path: Path
+    feed: Feed, kafka_settings: KafkaSettings, late: LateRegistry, tmp_path: Path
 ) -> None:
     """Two retries at once, one of them and the engine killed again and again: every record is there exactly once."""
     options = ClickHouseOptions(tmp_path / "engine", free_port(), new_password(), new_password())
     settings = ClickHouseSettings(options.url, OWNER, Secret(options.owner_password), "runbus")
     service, output = clickhouse_service(options), tmp_path / "engine.log"
     engine = start(service, output)
-    env = environment(kafka_settings, settings) | {"SCHEMA_REGISTRY_URL": registry}
+    env = environment(kafka_settings, settings) | {"SCHEMA_REGISTRY_URL": late.url}
     sinks, dlq, rng = Sinks(env, tmp_path), Dlq(env, tmp_path), random.Random(11)
     running: list[subprocess.Popen[bytes]] = []
     try:
         migrate(settings)
-        unlearned = Unlearned(registry, kafka_settings.topic_prefix + "steps")
         for number in range(RECORDS):
-            feed.send("steps", KEY, unlearned.value(feed.run, "learned", number * 50, 50), partition=number % 4)
+            feed.send("steps", KEY, late.value(feed.run, "learned", number * 50, 50), partition=number % 4)
         feed.flush()
         deliver(feed, sinks, Tables(connect(settings)), RECORDS)
-        unlearned.learn()
+        late.learn()
         feed.produced["learned"] = RECORDS * 50
         for kill in range(4):
             logs = [tmp_path / f"retry-{kill}-{which}.log" for which in range(2)]
