@@ -1,7 +1,8 @@
 """Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
-variable width (text, JSON) has its length in front, uint32.
+variable width (text, JSON) has its length in front, uint32. A part that is not recorded takes no bytes; its leaf is
+`["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from runbus.config.errors import InvalidValue
-from runbus.schemas.leaf import JSON, TEXT, VARIABLE, Shape, decode_leaf, encode_leaf, leaf_of, leaf_width
+from runbus.schemas.leaf import JSON, TEXT, VARIABLE, Shape, as_array, decode_leaf, encode_leaf, leaf_of, part_width
 
 MAX_DEPTH = 100
 MAX_TEXT = 65_536  # characters of a struct's text; it is repeated in every batch
@@ -57,7 +58,7 @@ def text_of(value: object) -> str:
 def _spec_of(value: object, depth: int = 0) -> list[Any]:
     if depth > MAX_DEPTH:
         raise InvalidValue(f"a value is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list)) and as_array(value) is None:
         return ["tuple", [_spec_of(v, depth + 1) for v in value]]
     if isinstance(value, Mapping):
         if len({str(key) for key in value}) != len(value):
@@ -93,7 +94,7 @@ def _build(spec: object, depth: int) -> Node:
         return _inner([_build(part, depth + 1) for part in content], None)
     if not all(type(n) is int for n in content):
         raise InvalidValue(f"not a struct layout: {str(spec)[:200]}")
-    return Node(leaf_width(kind, tuple(content)), kind, tuple(content))
+    return Node(part_width(kind, tuple(content)), kind, tuple(content))
 
 
 def _build_dict(content: list[Any], depth: int) -> Node:
