@@ -25,8 +25,9 @@ from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.process import PROCESS, outcome_of
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream
+from runbus.recorder.structure import structure_of_space
 from runbus.recorder.text import json_text
-from runbus.recorder.values import Observations, chooser, number, plain_number
+from runbus.recorder.values import Observations, chooser, named_numbers
 from runbus.recorder.vector import VectorRows, VectorStep, row_count
 from runbus.schemas.events import Outcome, RunEvent
 
@@ -45,7 +46,9 @@ class Recorder:
         run: name of the run.
         agent: name of the agent in the run.
         config: hyper-parameters and the like; kept as JSON.
-        observation_space, action_space: JSON text, for readers of the run.
+        observation_space, action_space: what one environment's values look like, as JSON text: see
+            `runbus.gymnasium.space_json`. Values are read as it says (a list becomes an array of its dtype and shape, a
+            tuple is a Tuple or one value an environment), and readers of the run find it there.
         bus: where to publish; default: the one that this process shares.
         settings: the Kafka to deliver to; default: environment and configuration file.
         observations: `auto` leaves out images and what is over 1 KiB a step (their absence is visible in the data),
@@ -195,10 +198,12 @@ class Recorder:
         try:
             stream = self._stream or self._begin()
             if stream is not None:
-                numbers = {str(name): number(value) for name, value in values.items()}
+                numbers, flaws = named_numbers(values)
                 with stream.lock:
                     stream.pending.update(numbers)
                     self._summary.update(numbers)
+                if flaws:
+                    stream.leave_out_of("log", flaws[0], len(flaws))
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
 
@@ -274,7 +279,13 @@ class Recorder:
                 )
                 return None
             if self._stream is None:
-                stream = RecordedStream(self._id(), self._observations, self._publish)
+                stream = RecordedStream(
+                    self._id(),
+                    self._observations,
+                    self._publish,
+                    self._remark,
+                    (structure_of_space(self._spaces[1]), structure_of_space(self._spaces[0])),
+                )
                 self._vector = VectorRows(stream, self._complain)
                 if self._courier_settings is not None:
                     self._courier = PROCESS.courier(self._bus, self._courier_settings)
@@ -306,6 +317,21 @@ class Recorder:
             error,
         )
 
+    def _remark(self, part: str, why: str) -> None:
+        """Say once that a part of a step was left out, or what costs batches."""
+        if part == "layout":
+            self._complaints.say("layout", "%s/%s: %s", self.run, self.agent, why, level=logging.WARNING)
+            return
+        self._complaints.say(
+            f"left out {part}",
+            "%s/%s: a step is recorded without its %s: %s. It says so in its extra left_out.%s",
+            self.run,
+            self.agent,
+            part,
+            why,
+            part,
+        )
+
     def _id(self) -> StreamId:
         return StreamId(self.run, self.agent, self._attempt)
 
@@ -332,7 +358,7 @@ class Recorder:
             outcome=outcome,
             error=error.encode("utf-8", "replace").decode(),
             episodes=stream.positions.episodes,
-            summary=json_text({name: plain_number(value) for name, value in self._summary.items()}),
+            summary=json_text(self._summary),
             produced=produced,
         )
 

@@ -11,11 +11,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
+from runbus.recorder.batched import BatchedColumn, Values
 from runbus.recorder.columns import Block
 from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.left_out import mark_name
+from runbus.recorder.reading import Reading
 from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
-from runbus.recorder.values import Capture, as_recordable
-from runbus.schemas.layout import NUMERIC_DTYPES, Layout
+from runbus.recorder.structure import FREE, Structure
+from runbus.recorder.values import number
+from runbus.schemas.batch import NO_TICK
+from runbus.schemas.layout import Layout
+
+Marks = dict[str, dict[int, float]]  # which rows of a call are without a part, by the name of the mark
+_BOOL = np.dtype(bool)
 
 
 class VectorStep(NamedTuple):
@@ -40,28 +48,26 @@ class VectorRows:
     def __init__(self, stream: RecordedStream, complain: Callable[[Exception], None]) -> None:
         self._stream = stream
         self._complain = complain
-        self._action = _Column(stream.action)
-        self._observation = _Column(stream.observation)
+        self._action = BatchedColumn(stream.action)
+        self._observation = BatchedColumn(stream.observation)
         self._env_columns: dict[int, bytes] = {}
 
     def step(self, call: VectorStep) -> None:
-        """Append a row per env. Raises InvalidValue, TypeError or ValueError if the arrays do not fit each other."""
-        rewards = np.asarray(call.rewards, np.float64)
-        if rewards.ndim != 1:
-            raise InvalidValue(f"rewards have shape {list(rewards.shape)}: one number per environment is needed")
-        count = len(rewards)
-        if not count:
-            return
-        at_tick = checked_tick(call.tick)
+        """Append a row per env. Raises InvalidValue or TypeError if it cannot be told which envs those are."""
         with self._stream.lock:
+            marks: Marks = {}
+            rewards, over, cut = self._facts(call, marks)
+            count = len(rewards)
+            if not count:
+                return
             seen = self._observation.take(call.observations, count)
             did = self._action.take(call.actions, count)
             if seen is None or did is None:
-                self._one_by_one(call, count)
+                self._one_by_one(call, rewards, over, cut, marks)
                 return
-            over = _flags(call.terminated, count, "terminated")
-            cut = _flags(call.truncated, count, "truncated")
+            self._note(marks, count)
             reset = None if call.resets is None else np.asarray(call.resets, bool)
+            at_tick = self._tick(call.tick, marks, count)
             if reset is None or not reset.any():
                 episode, step = self._stream.positions.step_all(count)
             else:
@@ -75,12 +81,49 @@ class VectorRows:
                 episode=episode,
                 step=step,
                 reward=rewards.tobytes(),
-                terminated=over,
-                truncated=cut,
+                terminated=over.tobytes(),
+                truncated=cut.tobytes(),
                 action=did,
                 observation=seen,
             )
-            self._stream.append_block(block, self._action.layout, self._observation.layout)
+            self._stream.append_block(block, self._action.layout, self._observation.layout, marks=marks)
+
+    def _facts(
+        self, call: VectorStep, marks: Marks
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return rewards and flags of shape (n,); what cannot be read is NaN or false, and marked."""
+        rewards, flaws = row_numbers(call.rewards)
+        self._mark(marks, "reward", flaws)
+        over, flaws = row_flags(call.terminated, len(rewards))
+        self._mark(marks, "terminated", flaws)
+        cut, flaws = row_flags(call.truncated, len(rewards))
+        self._mark(marks, "truncated", flaws)
+        return rewards, over, cut
+
+    def _note(self, marks: Marks, count: int) -> None:
+        """Mark the rows whose actions or observations were left out, all of a call, and pass on other news."""
+        for part, column, capture in (
+            ("observation", self._observation, self._stream.observation),
+            ("action", self._action, self._stream.action),
+        ):
+            if column.flaw:
+                self._mark(marks, part, dict.fromkeys(range(count), column.flaw))
+            if capture.news:
+                self._stream.remark("layout", f"an {part} {capture.news}")
+                capture.news = ""
+
+    def _tick(self, tick: int | None, marks: Marks, count: int) -> int:
+        try:
+            return NO_TICK if tick is None else checked_tick(tick)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            self._mark(marks, "tick", dict.fromkeys(range(count), str(error)))
+            return NO_TICK
+
+    def _mark(self, marks: Marks, part: str, flaws: Mapping[int, str]) -> None:
+        if flaws:
+            marks[mark_name(part)] = dict.fromkeys(flaws, 1.0)
+            self._stream.counts.leave_out(part, len(flaws))
+            self._stream.remark(part, next(iter(flaws.values())))
 
     def reset(
         self,
@@ -93,30 +136,37 @@ class VectorRows:
 
         Raises InvalidValue, TypeError or ValueError if it cannot be told which envs those are.
         """
-        chosen = _chosen(row_count(observations), mask)
+        values = Values(observations, self._stream.observation.structure)
+        chosen = _chosen(values.count or 0, mask)
         if not chosen.size:
             return
         try:
-            self._reset(observations, seeds, chosen, tick)
+            self._reset(values, seeds, chosen, tick)
         except Exception as error:  # noqa: BLE001 - on any error, these rows and no others were not recorded
             self._stream.refuse_many(chosen, reset=True)
             self._complain(error)
 
     def _reset(
         self,
-        observations: Any,  # noqa: ANN401
+        values: Values,
         seeds: Sequence[int | None] | None,
         chosen: NDArray[np.int64],
         tick: int | None,
     ) -> None:
         with self._stream.lock:
-            seen = self._observation.take(_picked(observations, chosen), len(chosen))
+            seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
+            chosen_seeds, flaws = _chosen_seeds(seeds, chosen)
             if seen is None:
-                for i in chosen.tolist():
+                for row, i in enumerate(chosen.tolist()):
                     with self._counted(i, reset=True):
-                        self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
+                        if row in flaws:
+                            self._stream.leave_out("seed", flaws[row])
+                        self._stream.reset(values.row(i), chosen_seeds.get(row), None, i, tick)
                 return
-            at_tick, chosen_seeds = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
+            marks: Marks = {}
+            self._mark(marks, "seed", flaws)
+            self._note(marks, len(chosen))
+            at_tick = self._tick(tick, marks, len(chosen))
             episode, step = self._stream.positions.reset_many(chosen)
             zeros = np.zeros(len(chosen))
             block = Block(
@@ -132,21 +182,30 @@ class VectorRows:
                 action=b"",
                 observation=seen,
             )
-            self._stream.append_block(block, None, self._observation.layout, chosen_seeds)
+            self._stream.append_block(block, None, self._observation.layout, chosen_seeds, marks)
 
-    def _one_by_one(self, call: VectorStep, count: int) -> None:
-        """Record rows whose values are no plain arrays (dicts, text) with the single-step path."""
-        rewards, over, cut = (np.asarray(v) for v in (call.rewards, call.terminated, call.truncated))
+    def _one_by_one(
+        self,
+        call: VectorStep,
+        rewards: NDArray[np.float64],
+        over: NDArray[np.bool_],
+        cut: NDArray[np.bool_],
+        marks: Marks,
+    ) -> None:
+        """Record rows whose values are no plain arrays (text, values of several shapes) with the single-step path."""
+        count = len(rewards)
         reset = np.zeros(count, bool) if call.resets is None else np.asarray(call.resets, bool)
         if reset.shape != (count,):
             raise InvalidValue(f"resets have shape {list(reset.shape)}, must be [{count}]")
+        shown = _rows_of(call.observations, self._stream.observation.structure, count)
+        done = _rows_of(call.actions, self._stream.action.structure, count)
         for i in range(count):
             with self._counted(i, reset=bool(reset[i])):
-                seen = _row(call.observations, i)
+                self._stream.mark({name: rows[i] for name, rows in marks.items() if i in rows})
                 if reset[i]:
-                    self._stream.reset(seen, None, None, i, call.tick)
+                    self._stream.reset(shown(i), None, None, i, call.tick)
                 else:
-                    self._stream.step(_row(call.actions, i), rewards[i], over[i], cut[i], seen, None, i, call.tick)
+                    self._stream.step(done(i), rewards[i], over[i], cut[i], shown(i), None, i, call.tick)
 
     @contextmanager
     def _counted(self, env: int, *, reset: bool) -> Iterator[None]:
@@ -164,52 +223,20 @@ class VectorRows:
         return column
 
 
-class _Column:
-    """Copies an array of n values; knows the layout of one of them."""
-
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
-        self._dtype: np.dtype[Any] | None = None
-        self._shape: tuple[int, ...] = ()
-        self.layout = capture.layout
-
-    def take(self, values: Any, count: int) -> bytes | None:  # noqa: ANN401
-        """Return the bytes of `count` values, or None if they are not one numeric array."""
-        values = _array(values)
-        if values is None or values.dtype.str not in NUMERIC_DTYPES or not values.ndim:
-            return None
-        if values.dtype is not self._dtype or values.shape[1:] != self._shape:
-            self._learn(values)
-        if len(values) != count:
-            raise InvalidValue(f"{len(values)} values for {count} environments")
-        if not self.layout.recorded:
-            return b""
-        raw: bytes = values.tobytes()
-        return raw
-
-    def _learn(self, values: NDArray[Any]) -> None:
-        self._capture.learn(np.zeros(values.shape[1:], values.dtype))
-        self.layout = self._capture.layout
-        self._dtype, self._shape = values.dtype, values.shape[1:]
-
-
-def _array(values: Any) -> NDArray[Any] | None:  # noqa: ANN401
-    """Return the array that these values are, or a list of numbers makes; else None."""
-    values = as_recordable(values)
-    if type(values) is np.ndarray:
-        return values
-    return np.asarray(values) if isinstance(values, list) and values and _is_number(values[0]) else None
-
-
-def _picked(values: Any, chosen: NDArray[np.int64]) -> Any:  # noqa: ANN401
-    """Return the rows of these envs if the values are one array; else the values."""
-    array = _array(values)
-    return values if array is None else array[chosen]
-
-
 def row_count(values: Any) -> int:  # noqa: ANN401
-    """Return how many envs these values are of. Raises TypeError if they have no rows."""
-    return len(_rows(values))
+    """Return how many envs these values are of. Raises InvalidValue if they have no rows."""
+    return Values(values, FREE).count or 0
+
+
+def _rows_of(values: Any, structure: Structure, count: int) -> Callable[[int], Any]:  # noqa: ANN401
+    """Return what gives the value of one env: an object that nothing can hold if the values are not of these envs."""
+    try:
+        read = Values(values, structure)
+        if values is None or read.count == count:
+            return read.row
+    except InvalidValue:
+        pass
+    return lambda _: values
 
 
 def _chosen(count: int, mask: ArrayLike | None) -> NDArray[np.int64]:
@@ -222,38 +249,60 @@ def _chosen(count: int, mask: ArrayLike | None) -> NDArray[np.int64]:
     return np.flatnonzero(flags)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.generic))
+def row_numbers(values: Any) -> tuple[NDArray[np.float64], dict[int, str]]:  # noqa: ANN401
+    """Return rewards as an array of shape (n,), and why some of them could not be read: these are NaN.
+
+    Raises:
+        InvalidValue: it has no rows.
+    """
+    if type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == 1:
+        return values, {}
+    plain = Reading().plain(values)
+    if isinstance(plain, np.ndarray):
+        if plain.ndim == 2 and plain.shape[1] == 1:
+            plain = plain[:, 0]
+        if plain.ndim == 1:
+            return plain.astype(np.float64), {}
+    if not isinstance(plain, (np.ndarray, list, tuple)) or (isinstance(plain, np.ndarray) and not plain.ndim):
+        raise InvalidValue(f"rewards are a {type(values).__name__}: one number per environment is needed")
+    found, flaws = np.full(len(plain), np.nan), {}
+    for i, value in enumerate(plain):
+        try:
+            found[i] = number(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a reward
+            flaws[i] = f"{error}. It is stored as NaN"
+    return found, flaws
 
 
-def _is_batched(values: object) -> bool:
-    """Return whether these are batched parts of a Dict or Tuple space, and not a tuple with a value per env."""
-    if isinstance(values, Mapping):
-        return True
-    return isinstance(values, tuple) and bool(values) and isinstance(values[0], (np.ndarray, Mapping, tuple))
-
-
-def _rows(values: Any) -> Any:  # noqa: ANN401
-    """Return something with a row per env: the values themselves, or the first leaf of a dict or tuple of arrays."""
-    while _is_batched(values) and len(values):
-        values = next(iter(values.values())) if isinstance(values, Mapping) else values[0]
-    return values
-
-
-def _row(values: Any, index: int) -> Any:  # noqa: ANN401
-    """Return env `index` of values batched the way Gymnasium's vector environments do."""
-    if not _is_batched(values):
-        return None if values is None else values[index]
-    if isinstance(values, Mapping):
-        return {key: _row(part, index) for key, part in values.items()}
-    return tuple(_row(part, index) for part in values)
-
-
-def _flags(values: ArrayLike, count: int, name: str) -> bytes:
-    flags = np.asarray(values, bool)
+def row_flags(values: Any, count: int) -> tuple[NDArray[np.bool_], dict[int, str]]:  # noqa: ANN401
+    """Return flags as an array of shape (count,), and why some of them could not be read: these are false."""
+    if type(values) is np.ndarray and values.dtype is _BOOL and values.shape == (count,):
+        return values, {}
+    if isinstance(values, (list, tuple)) and len(values) == count:
+        return _flags_of_list(values)
+    try:
+        flags = np.asarray(Reading().plain(values), bool)
+    except Exception as error:  # noqa: BLE001 - whatever the environment calls flags
+        return _no_flags(count, str(error))
+    if flags.shape == (count, 1):
+        flags = flags[:, 0]
     if flags.shape != (count,):
-        raise InvalidValue(f"{name} has shape {list(flags.shape)}, must be [{count}]")
-    return flags.tobytes()
+        return _no_flags(count, f"shape {list(flags.shape)}, must be [{count}]")
+    return flags, {}
+
+
+def _flags_of_list(values: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.bool_], dict[int, str]]:
+    found, flaws = np.zeros(len(values), bool), {}
+    for i, value in enumerate(values):
+        try:
+            found[i] = bool(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a flag
+            flaws[i] = f"{error}. It is stored as false"
+    return found, flaws
+
+
+def _no_flags(count: int, why: str) -> tuple[NDArray[np.bool_], dict[int, str]]:
+    return np.zeros(count, bool), dict.fromkeys(range(count), f"{why}. It is stored as false")
 
 
 def _advance(positions: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
@@ -269,13 +318,24 @@ def _without_actions(
     reset: NDArray[np.bool_], rewards: NDArray[np.float64], actions: bytes, layout: Layout
 ) -> tuple[NDArray[np.float64], bytes]:
     """Return rewards and actions with zeros in the rows of resets (copies)."""
+    if not actions:
+        return np.where(reset, 0.0, rewards), actions
     rows = np.frombuffer(actions, np.uint8).reshape(len(reset), layout.width).copy()
     rows[reset] = 0
     return np.where(reset, 0.0, rewards), rows.tobytes()
 
 
-def _chosen_seeds(seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]) -> dict[int, int]:
-    if seeds is None:
-        return {}
-    picked = [(row, seeds[env]) for row, env in enumerate(chosen.tolist())]
-    return {row: checked_seed(seed) for row, seed in picked if seed is not None}
+def _chosen_seeds(
+    seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]
+) -> tuple[dict[int, int], dict[int, str]]:
+    """Return the seeds by row, and why some of them cannot be kept."""
+    found: dict[int, int] = {}
+    flaws: dict[int, str] = {}
+    for row, env in enumerate(chosen.tolist()) if seeds is not None else ():
+        try:
+            seed = seeds[env]  # type: ignore[index]  # there are seeds
+            if seed is not None:
+                found[row] = checked_seed(seed)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            flaws[row] = str(error)
+    return found, flaws

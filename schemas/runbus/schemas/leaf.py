@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -29,10 +29,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """Stands for a value that exists and is not recorded: alone, or as a part of a dict or tuple."""
+    """Stands for a value that exists and is not recorded: alone, or as a part of a dict or tuple.
+
+    Attributes:
+        why: what is wrong with it; empty = nothing is.
+    """
 
     dtype: str = JSON
     shape: Shape = ()
+    why: str = field(default="", compare=False)
 
 
 def leaf_width(dtype: str, shape: Shape) -> int:

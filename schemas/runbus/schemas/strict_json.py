@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ class _Saying:
         parts: dict[str, object] = {}
         for key, part in value.items():
             name = utf8_text(key) if type(key) is str else self._key(key)
-            parts[_free_name(name, parts)] = self.said(part, depth + 1)
+            parts[free_name(name, parts)] = self.said(part, depth + 1)
         return parts
 
     def _key(self, key: object) -> str:
@@ -114,7 +114,8 @@ def _whole(value: int) -> int | str:
         return hex(value)
 
 
-def _free_name(name: str, taken: Iterable[str]) -> str:
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return `name`, or `name (2)`, `name (3)`, ...: the first that is not taken."""
     found, number = name, 1
     while found in taken:
         number += 1
