@@ -39,7 +39,7 @@ def same(found: Any, value: Any) -> bool:
     """Whether two values have the same parts and the same numbers, whatever the dtype; NaN is NaN."""
     if isinstance(value, dict):
         return isinstance(found, dict) and all(same(found[str(key)], part) for key, part in value.items())
-    if isinstance(value, tuple) and not isinstance(found, np.ndarray):
+    if isinstance(value, tuple):
         return len(found) == len(value) and all(map(same, found, value))
     if isinstance(value, str) or isinstance(found, str):
         name = number_name(value) if isinstance(value, float) else value

@@ -29,6 +29,16 @@ class Block(NamedTuple):
     action: bytes
     observation: bytes
 
+    def slice(self, start: int, stop: int) -> Block:
+        """Return the rows [start, stop)."""
+
+        def cut(column: bytes) -> bytes:
+            width = len(column) // self.size
+            return column[start * width : stop * width]
+
+        columns = {name: cut(getattr(self, name)) for name in self._fields[3:]}
+        return Block(stop - start, self.ts, self.tick, **columns)
+
 
 #: the numbers of one row: env, episode, step, time in nanoseconds, reward, terminated, truncated, tick
 FACTS = struct.Struct("<iqiqd??q")

@@ -77,12 +77,13 @@ class EnvPositions:
         return self._episode[:count].tobytes(), steps.tobytes()
 
     def _grow(self, envs: NDArray[np.int64]) -> None:
-        self._vector = True
         size = max(int(envs.max(initial=-1)) + 1, max(self._single, default=-1) + 1)
         missing = size - len(self._episode)
+        episodes, steps = self._episode, self._step
         if missing > 0:
-            self._episode = np.concatenate([self._episode, np.full(missing, NO_EPISODE, np.int64)])
-            self._step = np.concatenate([self._step, np.zeros(missing, np.int32)])
+            episodes = np.concatenate([episodes, np.full(missing, NO_EPISODE, np.int64)])
+            steps = np.concatenate([steps, np.zeros(missing, np.int32)])
         for env, (episode, step) in self._single.items():
-            self._episode[env], self._step[env] = episode, step
-        self._single = {}
+            episodes[env], steps[env] = episode, step
+        # in one statement: an interrupt comes before all of it, or after
+        self._episode, self._step, self._single, self._vector = episodes, steps, {}, True

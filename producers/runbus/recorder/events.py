@@ -84,6 +84,7 @@ class StepsRecorded:
         seeds, infos, extras: by index of the row in the batch; extras by name first.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
+        settled: its steps were written to the log or counted as dropped.
     """
 
     counts: StreamCounts
@@ -98,6 +99,7 @@ class StepsRecorded:
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
     nbytes: int = 0
     closed_at: float = 0.0
+    settled: bool = False
 
     def cut_to_count(self) -> None:
         """Take back what a row or block that is not counted has left here."""

@@ -25,6 +25,8 @@ from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
 MAX_BYTES = 256 * 1024
+MAX_BLOCK_BYTES = 2 * 1024 * 1024  # a larger call is several events: one that is larger than a queue is lost
+BLOCK_ROW_BYTES = 38  # the numbers of one row of a block
 ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes objects, two list entries
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
@@ -104,8 +106,7 @@ class RecordedStream:
                     batch = self._batch_for(self.observation.layout, self.action.layout)
                 elif batch.blocks:
                     batch = self._batch_for(batch.observation, batch.action)
-                episode, step = self.positions.step(env)
-                begun = True
+                (episode, step), begun = self.positions.step(env), True
                 if said is not None:
                     batch.infos[batch.count] = said
                 if self.pending:
@@ -116,8 +117,8 @@ class RecordedStream:
                 rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
                 rows.actions.append(did)
                 rows.observations.append(seen)
-                batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
-                batch.count = count = batch.count + 1
+                nbytes, count = batch.nbytes + len(did) + len(seen), batch.count + 1
+                batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=False)
                 raise
@@ -144,8 +145,7 @@ class RecordedStream:
                 checked = None if seed is None else self.seed(seed)
                 env = _checked(env, range(_ENVS), "env")
                 batch = self._batch_for(self.observation.layout, None)
-                episode, step = self.positions.reset(env)
-                begun = True
+                (episode, step), begun = self.positions.reset(env), True
                 if checked is not None:
                     batch.seeds[batch.count] = checked
                 if said is not None:
@@ -155,8 +155,8 @@ class RecordedStream:
                 batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
                 batch.rows.actions.append(b"")
                 batch.rows.observations.append(seen)
-                batch.nbytes += len(seen)
-                batch.count += 1
+                nbytes, count = batch.nbytes + len(seen), batch.count + 1
+                batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=True)
                 raise
@@ -236,7 +236,7 @@ class RecordedStream:
         if isinstance(error, Exception):
             return
         if begun:
-            self._give_up(1)
+            self.give_up(1)
         else:
             self.refuse(env, reset=reset)
 
@@ -245,15 +245,18 @@ class RecordedStream:
         with self.lock:
             if isinstance(env, int) and 0 <= env < _ENVS:
                 (self.positions.reset if reset else self.positions.step)(env)
-            self._give_up(1)
+            self.give_up(1)
 
     def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
         """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
         with self.lock:
             (self.positions.reset_many if reset else self.positions.step_many)(envs)
-            self._give_up(len(envs))
+            self.give_up(len(envs))
 
-    def _give_up(self, count: int) -> None:
+    def give_up(self, count: int) -> None:
+        """Count steps that could not be recorded: each takes a seq and is dropped."""
+        if count < 1:
+            return
         self.close()
         self._first_seq += count
         self.counts.produced = self._first_seq
@@ -269,6 +272,10 @@ class RecordedStream:
     ) -> None:
         """Append one call of a vector environment, already in columns; `seeds` and `marks` by index in the block."""
         with self.lock:
+            nbytes = len(block.action) + len(block.observation) + BLOCK_ROW_BYTES * block.size
+            if nbytes > MAX_BLOCK_BYTES and block.size > 1:
+                self._append_halves(block, action, observation, seeds or {}, marks or {})
+                return
             batch = self._batch_for(observation, action, blocks=True)
             try:
                 batch.blocks.append(block)
@@ -278,12 +285,35 @@ class RecordedStream:
                     batch.extras.setdefault(name, {}).update({batch.count + i: value for i, value in values.items()})
                 if self.pending and action is not None:
                     self._attach_pending(batch, batch.count)
-                batch.nbytes += len(block.action) + len(block.observation)
-                batch.count += block.size
+                nbytes, count = batch.nbytes + len(block.action) + len(block.observation), batch.count + block.size
+                batch.nbytes, batch.count = nbytes, count
             except BaseException:
                 batch.cut_to_count()
                 raise
             self._close_if_full()
+
+    def _append_halves(
+        self,
+        block: Block,
+        action: Layout | None,
+        observation: Layout,
+        seeds: Mapping[int, int],
+        marks: Mapping[str, Mapping[int, float]],
+    ) -> None:
+        middle = block.size // 2
+        for start, stop in ((0, middle), (middle, block.size)):
+            of_half = {i - start: seed for i, seed in seeds.items() if start <= i < stop}
+            marked = {
+                name: {i - start: value for i, value in rows.items() if start <= i < stop}
+                for name, rows in marks.items()
+            }
+            self.append_block(
+                block.slice(start, stop),
+                action,
+                observation,
+                of_half,
+                {name: rows for name, rows in marked.items() if rows},
+            )
 
     @property
     def produced(self) -> int:
@@ -297,15 +327,20 @@ class RecordedStream:
             batch = self._open
             if batch.count == 0:
                 return
-            batch.first_seq = self._first_seq
-            self._first_seq += batch.count
-            self.counts.produced = self._first_seq
-            self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
-            overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
+            overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            fresh = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
-            self._publish(batch)
+            batch.first_seq = self._first_seq
+            end, closed = self._first_seq + batch.count, False
+            try:  # in one statement without a call: an interrupt comes before all of it, or after
+                self._first_seq, self.counts.produced, self._open, closed = end, end, fresh, True
+                self._publish(batch)
+            except BaseException as error:
+                if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
+                    self._publish(batch)  # the courier takes a batch once
+                raise
 
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""

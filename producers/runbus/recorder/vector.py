@@ -57,36 +57,58 @@ class VectorRows:
         with self._stream.lock:
             marks: Marks = {}
             rewards, over, cut = self._facts(call, marks)
-            count = len(rewards)
-            if not count:
-                return
-            seen = self._observation.take(call.observations, count)
-            did = self._action.take(call.actions, count)
-            if seen is None or did is None:
-                self._one_by_one(call, rewards, over, cut, marks)
-                return
-            self._note(marks, count)
-            reset = None if call.resets is None else np.asarray(call.resets, bool)
-            at_tick = self._tick(call.tick, marks, count)
-            if reset is None or not reset.any():
-                episode, step = self._stream.positions.step_all(count)
-            else:
-                rewards, did = _without_actions(reset, rewards, did, self._action.layout)
-                episode, step = _advance(self._stream.positions, reset)
-            block = Block(
-                size=count,
-                ts=time.time_ns(),
-                tick=at_tick,
-                env=self._env_column(count),
-                episode=episode,
-                step=step,
-                reward=rewards.tobytes(),
-                terminated=over.tobytes(),
-                truncated=cut.tobytes(),
-                action=did,
-                observation=seen,
-            )
-            self._stream.append_block(block, self._action.layout, self._observation.layout, marks=marks)
+            if len(rewards):
+                with self._whole(len(rewards)):
+                    self._step(call, rewards, over, cut, marks)
+
+    def _step(
+        self,
+        call: VectorStep,
+        rewards: NDArray[np.float64],
+        over: NDArray[np.bool_],
+        cut: NDArray[np.bool_],
+        marks: Marks,
+    ) -> None:
+        count = len(rewards)
+        seen = self._observation.take(call.observations, count)
+        did = self._action.take(call.actions, count)
+        if seen is None or did is None:
+            self._one_by_one(call, rewards, over, cut, marks)
+            return
+        self._note(marks, count)
+        reset = None if call.resets is None else np.asarray(call.resets, bool)
+        at_tick = self._tick(call.tick, marks, count)
+        if reset is None or not reset.any():
+            episode, step = self._stream.positions.step_all(count)
+        else:
+            rewards, did = _without_actions(reset, rewards, did, self._action.layout)
+            episode, step = _advance(self._stream.positions, reset)
+        block = Block(
+            size=count,
+            ts=time.time_ns(),
+            tick=at_tick,
+            env=self._env_column(count),
+            episode=episode,
+            step=step,
+            reward=rewards.tobytes(),
+            terminated=over.tobytes(),
+            truncated=cut.tobytes(),
+            action=did,
+            observation=seen,
+        )
+        self._stream.append_block(block, self._action.layout, self._observation.layout, marks=marks)
+
+    @contextmanager
+    def _whole(self, count: int) -> Iterator[None]:
+        """Count as dropped what an interrupt leaves of `count` rows: the caller cannot know which were made."""
+        before = self._stream.produced
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self._stream.give_up(before + count - self._stream.produced)
+            raise
 
     def _facts(
         self, call: VectorStep, marks: Marks
@@ -153,7 +175,7 @@ class VectorRows:
         chosen: NDArray[np.int64],
         tick: int | None,
     ) -> None:
-        with self._stream.lock:
+        with self._stream.lock, self._whole(len(chosen)):
             seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
             chosen_seeds, flaws = _chosen_seeds(seeds, chosen)
             if seen is None:
