@@ -363,11 +363,17 @@ def test_bad_seeds_logs_and_vectors_do_not_reach_the_loop() -> None:
 CALLS: dict[str, Callable[[Recorder], object]] = {
     "step": lambda r: r.step(1, 1.0, False, False, {"a": np.zeros(1), "b": 1.0}, info={"k": 1}),
     "reset": lambda r: r.reset([0.5, 1.0], seed=3, info={}),
-    "log": lambda r: (r.log({"x": 1.0}), r.step(1, 1.0, False, True, [1, 2])),
+    "log": lambda r: logged_step(r),
     "vector": lambda r: r.step_vector(np.zeros(2), np.ones(2), [False] * 2, [True] * 2, np.zeros((2, 3))),
     "one by one": lambda r: r.step_vector(np.zeros(2), np.ones(2), [False] * 2, [True] * 2, ["a", "b"]),
     "vector reset": lambda r: r.reset_vector({"a": np.zeros((2, 3))}, seeds=[1, 2]),
 }
+
+
+def logged_step(recorder: Recorder) -> None:
+    """Log a number and record a step."""
+    recorder.log({"x": 1.0})
+    recorder.step(1, 1.0, False, True, [1, 2])
 
 
 @pytest.mark.parametrize("name", CALLS)
