@@ -26,8 +26,13 @@ ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes o
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
+_NEVER = Layout(dtype="no value has this layout")
 
 Publish = Callable[[StepsRecorded], None]
+
+
+class StreamEnded(InvalidValue):
+    """A row came after the end of its stream."""
 
 
 class RecordedStream:
@@ -49,6 +54,7 @@ class RecordedStream:
         self.action = Capture(as_is)
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
+        self._ended = False
         self._seen_by_ticker = -1
         #: named numbers that wait for the next step
         self.pending: dict[str, float] = {}
@@ -129,6 +135,8 @@ class RecordedStream:
     def refuse(self, env: object, *, reset: bool) -> None:
         """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             if isinstance(env, int) and 0 <= env < _ENVS:
                 (self.positions.reset if reset else self.positions.step)(env)
             self._give_up(1)
@@ -136,6 +144,8 @@ class RecordedStream:
     def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
         """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             (self.positions.reset_many if reset else self.positions.step_many)(envs)
             self._give_up(len(envs))
 
@@ -180,6 +190,13 @@ class RecordedStream:
             batch.closed_at = time.monotonic()
             self._publish(batch)
 
+    def end(self) -> None:
+        """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
+        with self.lock:
+            self.close()
+            self._ended = True
+            self._open = StepsRecorded(self.counts, observation=_NEVER)  # so that the next row asks for a batch
+
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
         if not self.lock.acquire(blocking=False):
@@ -193,6 +210,8 @@ class RecordedStream:
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one if these layouts cannot share the open one."""
+        if self._ended:
+            raise StreamEnded("the stream has ended")
         batch = self._open
         if batch.count:
             same = observation is batch.observation or observation == batch.observation
