@@ -20,6 +20,7 @@ from runbus.kafka.topics import check_id
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.courier import Courier
+from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.process import PROCESS, outcome_of
@@ -27,7 +28,8 @@ from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Observations, chooser, number, plain_number
-from runbus.recorder.vector import VectorRows, VectorStep, row_count
+from runbus.recorder.vector import VectorRows, row_count
+from runbus.recorder.vector_calls import EnvNumbers, Infos, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Recorder:
         self._settings = settings
         self._kafka = kafka
         self._given_bus = bus
+        self._env_indices = EnvIndices()
         self._prepare()
 
     def _prepare(self) -> None:
@@ -144,9 +147,9 @@ class Recorder:
             if stream is not None:
                 stream.step(action, reward, terminated, truncated, observation, info, env, tick)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse(env, reset=False))
+            self._refuse(error, lambda stream: stream.refuse(env, reset=False, flags=(terminated, truncated)))
 
-    def step_vector(
+    def step_vector(  # noqa: PLR0913 - everything that a call of a vector environment says, by name
         self,
         actions: Any,  # noqa: ANN401 - arrays, or dicts and tuples of arrays
         rewards: ArrayLike,
@@ -156,23 +159,37 @@ class Recorder:
         *,
         resets: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
+        extras: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        """Record one step of n environments, env 0 to n-1: arrays whose first axis is the environment.
+        """Record one step of n environments: arrays whose first axis is the environment.
+
+        A row with `resets` and without an end is the reset that an environment made in place of a step (next-step
+        autoreset): its action and reward are not recorded. A row with `resets` and an end is the last step of an
+        episode, whose observation is the first of the next one (same-step autoreset): it becomes two rows, the step
+        with the last observation that `infos` has, or without one, and the reset.
 
         Args:
             actions: (n, ...).
             rewards, terminated, truncated: (n,).
             observations: (n, ...).
-            resets: (n,) of bool: rows where the environment began a new episode instead of stepping (Gymnasium's
-                next-step autoreset). Their action and reward are not recorded.
+            resets: (n,) of bool: rows whose observation is that of a reset.
             tick: step of a multi-agent environment.
+            infos: dict of arrays (n, ...) with masks `_name` (n,), as Gymnasium makes them, or a list of n dicts;
+                stored with the rows as JSON, but for `final_obs`, which is the observation that an end had.
+            envs: (n,) different env indices, in any order; default: 0 to n-1.
+            extras: named arrays (n,) of numbers, stored with the rows.
         """
         try:
             stream = self._stream or self._begin()
             if stream is not None and self._vector is not None:
-                self._vector.step(VectorStep(actions, rewards, terminated, truncated, observations, resets, tick))
+                call = VectorStep(
+                    actions, rewards, terminated, truncated, observations, resets, tick, infos, envs, extras
+                )
+                self._vector.step(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_envs(rewards), reset=False))
+            self._refuse(error, lambda stream: stream.refuse_many(_rows(rewards)))
 
     def reset_vector(
         self,
@@ -181,14 +198,23 @@ class Recorder:
         seeds: Sequence[int | None] | None = None,
         mask: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
     ) -> None:
-        """Record the reset of n environments: observations (n, ...), seeds by env, mask (n,) of those that were."""
+        """Record the reset of n environments.
+
+        Args:
+            observations: (n, ...).
+            seeds: n seeds, or None where there was none.
+            mask: (n,) of bool: the rows that were reset; default: all.
+            tick, infos, envs: see `step_vector`.
+        """
         try:
             stream = self._stream or self._begin()
             if stream is not None and self._vector is not None:
-                self._vector.reset(observations, seeds, mask, tick)
+                self._vector.reset(VectorReset(observations, seeds, mask, tick, infos, envs))
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_envs(observations), reset=True))
+            self._refuse(error, lambda stream: stream.refuse_many(_rows(observations), _rows(observations) >= 0))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
         """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
@@ -201,6 +227,19 @@ class Recorder:
                     self._summary.update(numbers)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
+
+    # --- called by wrappers of environments -----------------------------------------------------------------------
+
+    def reserve_envs(self, count: int = 1) -> EnvReservation:
+        """Return env indices that no other wrapper has, and that no row of the loop's own has so far."""
+        with self._lock:
+            stream = self._stream
+            return self._env_indices.reserve(count, stream.positions.has if stream is not None else lambda _env: False)
+
+    def give_back_envs(self, reservation: EnvReservation) -> None:
+        """Let another wrapper have these indices; nothing if they were given back."""
+        with self._lock:
+            self._env_indices.give_back(reservation)
 
     # --- the stream -------------------------------------------------------------------------------------------
 
@@ -274,7 +313,7 @@ class Recorder:
                 )
                 return None
             if self._stream is None:
-                stream = RecordedStream(self._id(), self._observations, self._publish)
+                stream = RecordedStream(self._id(), self._observations, self._publish, self._unannounced)
                 self._vector = VectorRows(stream, self._complain)
                 if self._courier_settings is not None:
                     self._courier = PROCESS.courier(self._bus, self._courier_settings)
@@ -286,6 +325,17 @@ class Recorder:
 
     def _publish(self, steps: StepsRecorded) -> None:
         self._bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+
+    def _unannounced(self, env: int) -> None:
+        self._complaints.say(
+            "began without a reset",
+            "env %d of %s/%s was stepped behind the end of its episode: this step begins the next one, which has no "
+            "reset. Call reset() after an end; if the environment resets itself, record it by resets= of step_vector",
+            env,
+            self.run,
+            self.agent,
+            level=logging.WARNING,
+        )
 
     def _refuse(self, error: Exception, count: Callable[[RecordedStream], None]) -> None:
         """Count what could not be recorded, and say so once."""
@@ -356,7 +406,7 @@ class Recorder:
         self._closed = closed
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("run", "agent", "_config", "_spaces", "_observations", "_settings", "_kafka")
+        names = ("run", "agent", "_config", "_spaces", "_observations", "_settings", "_kafka", "_env_indices")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -372,7 +422,7 @@ def _config_text(config: object) -> str:
         raise ConfigError(f"config= cannot be recorded: {error}. Give plain values: numbers, text, dicts") from error
 
 
-def _envs(values: object) -> NDArray[np.int64]:
+def _rows(values: object) -> NDArray[np.int64]:
     try:
         return np.arange(row_count(values))
     except Exception:  # noqa: BLE001 - without a length it was one call
