@@ -294,8 +294,8 @@ def test_a_loop_that_is_forked_is_two(first: tuple[list[Operation], list[Operati
         os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as answer:
-        error = pickle.loads(answer.read())
+        failure = pickle.loads(answer.read())
     os.waitpid(child, 0)
-    assert error is None
+    assert failure is None
     play(loop, second[0])
     loop.check()
