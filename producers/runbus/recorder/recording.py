@@ -15,8 +15,10 @@ from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import json_within, run_event_within, text_within
 from runbus.recorder.stream import RecordedStream
+from runbus.recorder.stream_complaints import StreamComplaints
+from runbus.recorder.structure import structure_of_space
 from runbus.recorder.text import json_text
-from runbus.recorder.values import Observations, plain_number
+from runbus.recorder.values import Observations
 from runbus.schemas.events import Outcome, RunEvent
 
 FORGOTTEN = "nothing refers to the recorder any more, and it was not closed"
@@ -29,7 +31,7 @@ class Recording:
         started: the event that begins it.
         observations: which ones to record; see Recorder.
         courier: that delivers the bus; None = nobody.
-        unannounced: is told the env of a step that begins an episode without a reset.
+        complaints: are told what could not be kept.
         left_behind: called in a forked child, where this stream is the parent's.
 
     Attributes:
@@ -47,14 +49,20 @@ class Recording:
         observations: Observations,
         bus: RunBus,
         courier: Courier | None,
-        *,
-        unannounced: Callable[[int], None],
+        complaints: StreamComplaints,
         left_behind: Callable[[], None],
     ) -> None:
         self.bus = bus
         self.courier = courier
         id_ = StreamId(started.run_id, started.agent_id, started.attempt)
-        self.stream = RecordedStream(id_, observations, self._publish, unannounced)
+        self.stream = RecordedStream(
+            id_,
+            observations,
+            self._publish,
+            unannounced=complaints.unannounced,
+            remark=complaints.left_out,
+            spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
+        )
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
@@ -103,6 +111,6 @@ class Recording:
             outcome=outcome,
             error=text_within(error.encode("utf-8", "replace").decode()),
             episodes=self.stream.positions.episodes,
-            summary=json_within(json_text({name: plain_number(value) for name, value in self.summary.items()})),
+            summary=json_within(json_text(self.summary)),
             produced=self.stream.counts.produced,
         )
