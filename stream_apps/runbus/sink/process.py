@@ -59,7 +59,7 @@ class CodecSchemas:
         self._codec = codec
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema; see api.Schemas."""
+        """Return the writer schema; see api.SchemaResolver."""
         if isinstance(ref, Fingerprint):
             return self._codec.resolve(ref)
         return await in_thread(lambda: self._codec.resolve(ref), "runbus-sink-registry")
