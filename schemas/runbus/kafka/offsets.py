@@ -66,7 +66,8 @@ class KafkaOffsets:
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self._reader.close, "runbus-kafka-offsets"), seconds)
+            async with asyncio.timeout(seconds):
+                await in_thread(self._reader.close, "runbus-kafka-offsets")
 
     def _committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         try:

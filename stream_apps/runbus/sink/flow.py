@@ -151,7 +151,8 @@ class Flow:
         wait = self._limits.seconds if due is None else max(0.0, due - self._context.clock.now())
         self._changed.clear()
         try:
-            await asyncio.wait_for(self._changed.wait(), wait)
+            async with asyncio.timeout(wait):
+                await self._changed.wait()
         except TimeoutError:
             if due is None:
                 await self.finish()

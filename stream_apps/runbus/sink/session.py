@@ -258,7 +258,8 @@ class Session:
     async def _close(self) -> None:
         """Leave the group; the callback of the revocation runs inside it."""
         try:
-            await asyncio.wait_for(self._member.close(), _CLOSE_S)
+            async with asyncio.timeout(_CLOSE_S):
+                await self._member.close()
         except TimeoutError:
             log.warning("sink.close: the broker did not answer in %.0f s", _CLOSE_S)
         await self._leave(list(self.flows), _LEFT_S, completing=False)

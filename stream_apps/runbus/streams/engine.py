@@ -106,7 +106,8 @@ class StreamEngine:
         partitions = await self.ownership.drop()
         closing = [self._member.close(), *(owned.close() for owned in partitions)]
         try:
-            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), self.settings.grace_seconds)
+            async with asyncio.timeout(self.settings.grace_seconds):
+                await asyncio.gather(*closing, return_exceptions=True)
         except TimeoutError:
             log.warning("streams.not_left: the broker did not answer")
 

@@ -143,11 +143,13 @@ async def close_client(client: Consumer | Producer) -> None:
     """Stop a client for good, within a few seconds, whatever state it is in."""
     try:
         with own_state_checked():
-            await asyncio.wait_for(client.stop(), _CLOSE_S)
+            async with asyncio.timeout(_CLOSE_S):
+                await client.stop()
     except Exception as error:  # noqa: BLE001 - it is given up, so its errors do not count any more
         log.debug("streams.dropped: %s", said(error))
         with contextlib.suppress(Exception), own_state_checked():
-            await asyncio.wait_for(_drop(client), _DROP_S)
+            async with asyncio.timeout(_DROP_S):
+                await _drop(client)
 
 
 async def _drop(client: Consumer | Producer) -> None:

@@ -198,3 +198,22 @@ def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> Non
     assert settings.session_seconds / 2 >= module.REVOKE_S
     assert module.REVOKE_S < module._CLOSE_S < 300
     assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + 6 < 30
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_flow_ends_when_it_is_cancelled_however_new_its_records_are(scene: Scene, turns: int) -> None:
+    """A revocation may come while records wake the flow: one that went on would deliver what is another owner's."""
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            place = scene.places[0]
+            await asyncio.sleep(0.01)  # it waits for records
+            task = session._tasks[place]
+            session.flows[place].add([read(0, b"k", scene.value, 0, batched=True)])
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+            assert task.cancelled()
+
+    asyncio.run(story())
