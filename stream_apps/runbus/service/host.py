@@ -17,6 +17,7 @@ from typing import Any
 
 from runbus.config.rotation import CredentialFiles
 from runbus.probes import Health, Limits, Probe, serving
+from runbus.service.background import error_of
 from runbus.service.broker import HostBroker, KafkaBroker
 from runbus.service.component import Component, ProcessSpec
 from runbus.service.heartbeat import HeartbeatBuilder, heartbeats
@@ -108,8 +109,8 @@ async def _first(*works: Coroutine[Any, Any, None]) -> None:
     finally:
         await _end(tasks)
     for task in tasks:
-        if task in ended:
-            task.result()
+        if task in ended and (error := error_of(task)) is not None:
+            raise error
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

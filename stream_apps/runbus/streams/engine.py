@@ -14,8 +14,8 @@ from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
+from runbus.service.background import BackgroundTasks
 from runbus.streams.api import AppMetrics, StreamApp
-from runbus.streams.background import BackgroundTasks
 from runbus.streams.best_effort import BestEffortProducer
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
 from runbus.streams.kafka import StateLog, Transactions, pause, resume, sender

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from runbus.kafka.model import Fenced, TopicPartition
-from runbus.streams.background import BackgroundTasks
+from runbus.service.background import BackgroundTasks
 from runbus.streams.broker_clock import BrokerClock
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final, said
 from runbus.streams.kafka import heartbeat_seconds, pause, resume

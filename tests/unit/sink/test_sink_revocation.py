@@ -217,3 +217,20 @@ def test_a_flow_ends_when_it_is_cancelled_however_new_its_records_are(scene: Sce
             assert task.cancelled()
 
     asyncio.run(story())
+
+
+def test_a_watch_that_fails_ends_the_session(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a topic that is created anew while it is idle would never be noticed."""
+    monkeypatch.setattr(module, "_TOPICS_S", 0.01)
+
+    async def fail(_: float) -> dict[str, str]:
+        raise ValueError("no such thing")
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            monkeypatch.setattr(session._topics, "ids", fail)
+            await scene.until(lambda: session._background.error is not None)
+            with pytest.raises(ValueError, match="no such thing"):
+                session._background.raise_error()
+
+    asyncio.run(story())
