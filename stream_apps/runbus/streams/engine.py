@@ -67,7 +67,7 @@ class StreamEngine:
         self._commit_s = settings.commit_seconds or app.commit_seconds
         self._tasks = BackgroundTasks()
         self._member = GroupMembership(settings, self.group)
-        self._ends = RunEnds(kafka, codec, source.partitions, self._ended)
+        self._ends = RunEnds(kafka, self._schemas, source.partitions, self._ended)
         self.ownership = PartitionOwnership(settings, self._member, self._new_partition, self._ends, self._tasks)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -171,17 +171,19 @@ class StreamEngine:
 
     async def _learn(self, owned: OwnedPartition, needed: SchemaNeeded) -> None:
         """Ask the registry until it answers; only this partition waits."""
-        source, waits_for = owned.shard.source, self.ownership.waits_for
+        source, waits_for = str(owned.shard.source), self.ownership.waits_for
         while True:
             try:
-                await asyncio.to_thread(self._schemas.learn, needed.ref)
+                await self._schemas.learn(needed.ref)
                 break
             except (RegistryMissing, RegistryUnavailable) as error:
-                waits_for[str(source)] = str(error)
+                if not self.ownership.works_on(owned):
+                    return
+                waits_for[source] = str(error)
                 log.warning("streams.waiting partition=%s: %s", source, error)
                 await asyncio.sleep(_REGISTRY_S)
-        waits_for.pop(str(source), None)
-        if not owned.given_up:
+        if self.ownership.works_on(owned):
+            waits_for.pop(source, None)
             resume(self._member.consumer, owned.partition)
             self._feed(owned, [])
 

@@ -92,6 +92,10 @@ class PartitionOwnership:
         await asyncio.gather(*(owned.close() for owned in given))
         log.info("streams.revoked %s", ", ".join(str(owned.shard.source) for owned in given))
 
+    def works_on(self, owned: OwnedPartition) -> bool:
+        """Whether a partition is owned here, and was not given up or taken over anew."""
+        return self.partitions.get(owned.partition) is owned and not owned.given_up
+
     async def drop(self) -> list[OwnedPartition]:
         """Stop what is being opened; return every partition, for the caller to close."""
         opening, partitions = [*self._opening.values()], [*self.partitions.values()]
