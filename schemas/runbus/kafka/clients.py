@@ -177,7 +177,9 @@ def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol
 
 
 def _has_consumer_protocol(admin: AdminClient) -> bool:
-    broker = next(iter(admin.list_topics(timeout=_TIMEOUT_S).brokers))
+    broker = next(iter(admin.list_topics(timeout=_TIMEOUT_S).brokers), None)
+    if broker is None:  # it does not count itself as alive yet
+        return False
     resource = ConfigResource(ResourceType.BROKER, str(broker))
     (future,) = admin.describe_configs([resource], request_timeout=_TIMEOUT_S).values()
     entry = future.result(timeout=_TIMEOUT_S + 1).get("group.coordinator.rebalance.protocols")

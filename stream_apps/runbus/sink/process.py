@@ -35,8 +35,8 @@ from runbus.sink.topics import TopicIds
 
 log = logging.getLogger(__name__)
 # For closing each of two clients. Nothing depends on it (a dead letter is acknowledged before its range is committed).
-# If the broker is away, an end costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to leave the group
-# (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
+# If the broker is away, an end costs, after SIGTERM: 8 s for ranges under way (the grace), 13 s to leave the group
+# (session.py), 6 s here, 2 s for heartbeats and probes: 29 of the 30 s before SIGKILL.
 _CLOSE_S = 3.0
 
 
@@ -59,7 +59,7 @@ class CodecSchemas:
         self._codec = codec
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema; see api.Schemas."""
+        """Return the writer schema; see api.SchemaResolver."""
         if isinstance(ref, Fingerprint):
             return self._codec.resolve(ref)
         return await in_thread(lambda: self._codec.resolve(ref), "runbus-sink-registry")

@@ -43,8 +43,8 @@ _CLOSE_S = 12.0
 #   max.poll.interval.ms  300 s: past it the group removes a member whose callback still runs.
 #   session               20 s (RUNBUS_SINK_SESSION_SECONDS), 45 s if the broker sets it (KIP-848): never more than
 #                         half of what is set, so that the member is in the group when it joins again.
-#   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 6 s for the clients
-#                         of heartbeats and offsets, are less than the 30 s of the chart and of compose.
+#   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 8 s for the other
+#                         clients and the probes (process.py), are less than the 30 s of the chart and of compose.
 # What is not completed within it is replayed by the next owner, exactly.
 REVOKE_S = 10.0
 _LEFT_S = 1.0  # the same, if the callback did not come: a broker that does not answer now will not answer in time

@@ -96,15 +96,17 @@ class StreamEngine:
                 raise
             raise_if_final(error, f"being a member of {self.group}")
         finally:
-            await self._close()
+            await self._close(stop)
         if not stop.is_set():
             await asyncio.sleep(AGAIN_S)
 
-    async def _close(self) -> None:
-        """Leave the group and drop the clients; a broker that is away must not hold up the end."""
+    async def _close(self, stop: asyncio.Event) -> None:
+        """Leave the group and drop the clients, at the end all at once: a broker that is away must not hold it up."""
         self._member.end()
         partitions = await self.ownership.drop()
         closing = [self._member.close(), *(owned.close() for owned in partitions)]
+        if stop.is_set():
+            closing.append(self._tasks.cancel())
         try:
             async with asyncio.timeout(self.settings.grace_seconds):
                 await asyncio.gather(*closing, return_exceptions=True)

@@ -13,6 +13,9 @@ from runbus.config.secret import Secret
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.probes import server
+from runbus.service import heartbeat
+from runbus.sink import process
 from runbus.sink import session as module
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
@@ -197,7 +200,8 @@ def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> Non
     settings = SinkSettings(KafkaSettings("memory:1"), ClickHouseSettings("http://m", "u", Secret(""), "d"), "sink")
     assert settings.session_seconds / 2 >= module.REVOKE_S
     assert module.REVOKE_S < module._CLOSE_S < 300
-    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + 6 < 30
+    others = 2 * process._CLOSE_S + heartbeat._FLUSH_S + server._CLOSE_S
+    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + others < 30
 
 
 @pytest.mark.parametrize("turns", range(6))
