@@ -36,7 +36,7 @@ class KafkaOffsets:
 
     Args:
         admin: an admin client.
-        reader: a consumer of the group that never subscribes (clients.new_reader).
+        reader: a consumer of the group that never subscribes (clients.new_offsets_reader).
     """
 
     def __init__(self, admin: AdminClient, reader: Consumer) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 from runbus.config.sources import Sources
-from runbus.kafka.clients import choose_protocol, new_consumer, new_producer, new_reader
+from runbus.kafka.clients import choose_protocol, new_dead_letter_producer, new_offsets_reader, new_sink_consumer
 from runbus.kafka.offsets import KafkaOffsets
 from runbus.kafka.start import Needs
 from runbus.kafka.threads import in_thread
@@ -109,9 +109,11 @@ class Sink:
         """Store until stopped. Raises RunBusError if a person has to act (tables, a lost range)."""
         settings, health = self._settings, self._health
         async with contextlib.AsyncExitStack() as resources:
-            offsets = KafkaOffsets(start.admin, new_reader(settings.kafka, settings.group))
+            offsets = KafkaOffsets(start.admin, new_offsets_reader(settings.kafka, settings.group))
             resources.push_async_callback(offsets.close, _CLOSE_S)
-            kafka_log = KafkaLog(lambda: new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+            kafka_log = KafkaLog(
+                lambda: new_dead_letter_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name
+            )
             resources.push_async_callback(kafka_log.close, _CLOSE_S)
             resources.callback(asyncio.create_task(health.follow(offsets)).cancel)
             health.waits_for = "ClickHouse"
@@ -137,7 +139,7 @@ class Sink:
 
         def new_session() -> Session:
             topics = TopicIds(lambda: kafka_ids(start.admin, list(routes)), clock)
-            member = KafkaMember(new_consumer(settings.kafka, membership), routes)
+            member = KafkaMember(new_sink_consumer(settings.kafka, membership), routes)
             session = Session(settings, context, member, topics, offsets, routes, start.stop)
             self._health.session = session
             metrics.sessions += 1

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from runbus.config.catalogue import GroupProtocol
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.clients import admin_client, new_consumer, new_reader
+from runbus.kafka.clients import admin_client, new_offsets_reader, new_sink_consumer
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
@@ -86,11 +86,11 @@ class KafkaGroupSetup(GroupSetup):
         self._membership = Membership(f"group-{uuid.uuid4().hex[:8]}", protocol, session_seconds=6)
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._membership.group))
+        self.offsets = KafkaOffsets(self._admin, new_offsets_reader(kafka, self._membership.group))
 
     def member(self) -> GroupMember:
         """Return a new member."""
-        return KafkaMember(new_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
+        return KafkaMember(new_sink_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""
