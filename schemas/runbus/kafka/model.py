@@ -68,7 +68,7 @@ class Lag(NamedTuple):
 
     Attributes:
         events: offsets that can be read and are not processed.
-        milliseconds: its age in the app's words (docs/metrics.md); grows while nothing moves, 0 when nothing is left.
+        milliseconds: age of the oldest of them; it grows while nothing moves, and is 0 if nothing is left.
     """
 
     events: int

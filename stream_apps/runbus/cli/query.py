@@ -14,9 +14,9 @@ import typer
 
 from runbus.cli import rows
 from runbus.cli.context import settings
-from runbus.cli.data import print_json_rows, read
 from runbus.cli.option import option
 from runbus.cli.output import Json, complain, write_bytes
+from runbus.cli.runs import print_json_rows, read
 from runbus.cli.tables import Limit, print_rows
 from runbus.clickhouse.answers import Answer, Question, answer
 from runbus.clickhouse.client import connect

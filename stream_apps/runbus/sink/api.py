@@ -54,7 +54,7 @@ class FramedRecord(NamedTuple):
 
     @property
     def unframed(self) -> Record:
-        """The record without its framing's meaning."""
+        """The record as the log has it."""
         return Record(self.offset, self.timestamp_ms, self.value, self.key)
 
     @property

@@ -330,9 +330,7 @@ class _Delivery:
             letters += refused
             if not missing:
                 return letters
-            if (
-                repairs
-            ):  # the repair was acknowledged and is not there: it needs another number, which is committed first
+            if repairs:  # it was acknowledged and is not there: it needs another number, which is committed first
                 self.intent = self.intent.again()
                 await self.announce()
             repairs += 1

@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from runbus.cli.data import read
+from runbus.cli.runs import read
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import StoreError

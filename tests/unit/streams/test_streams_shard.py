@@ -181,8 +181,8 @@ def test_a_registry_is_asked_for_outside_and_the_record_waits() -> None:
     assert core.counts == {"a": 9}
 
 
-def test_an_id_of_a_schema_that_cannot_be_read_is_poison() -> None:
-    """What the registry has under an id may be no Avro, or lack a column: the value is set apart, the app goes on."""
+def test_a_value_of_a_schema_that_cannot_be_read_is_a_dead_letter() -> None:
+    """What the registry has under an id may be no Avro, or lack a column: the app goes on without it."""
 
     class Registry:
         def id_of(self, topic: str, schema: AvroSchema) -> int:
