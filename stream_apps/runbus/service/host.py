@@ -64,13 +64,13 @@ class _Round:
         settings = self._process.settings
         limits = Limits(lag_seconds=settings.ready_lag_seconds)
         probe = Probe(self._process.kind, self._health, self._component.metrics, limits)
-        ending, renewal = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._renew(files))
+        ending, rotation = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._rotated(files))
         try:
             async with serving(settings.probes_address, probe):
                 await self._work()
         finally:
-            await _end([ending, renewal])
-        return not (renewal.cancelled() or asked.is_set())
+            await _end([ending, rotation])
+        return not (rotation.cancelled() or asked.is_set())
 
     async def _work(self) -> None:
         start = await self._broker.ready(self._stop)
@@ -94,7 +94,7 @@ class _Round:
         await asked.wait()
         self._stop.set()
 
-    async def _renew(self, files: CredentialFiles) -> None:
+    async def _rotated(self, files: CredentialFiles) -> None:
         """Set `stop` once the content of a file has changed."""
         changed = await files.wait()
         log.warning("service.credentials changed: %s: new clients are made", ", ".join(map(str, changed)))
