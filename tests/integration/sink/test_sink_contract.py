@@ -20,7 +20,7 @@ from runbus.sink.memory import LocalSchemas, MemoryLog, MemoryStore
 from runbus.sink.records import wrap
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
-from tests.integration.sink.rig import make_batch
+from tests.integration.sink.sink_processes import make_batch
 
 pytestmark = pytest.mark.integration
 STEPS = next(route for route in ROUTES if route.topic == "steps")
