@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -116,7 +116,20 @@ def _seeds(seeds: Mapping[int, int], count: int) -> NDArray[np.int64] | None:
     return column
 
 
-def extra_of(name: str, values: Mapping[int, float]) -> Extra:
-    """Return the extra of these numbers by index of the row, which ascends."""
+def extra_of(name: str, values: Mapping[int, float], parts: Sequence[tuple[int, NDArray[np.float64]]] = ()) -> Extra:
+    """Return the extra of these numbers.
+
+    Args:
+        values: by index of the row, ascending.
+        parts: of vector calls, ascending: index of a first row, and the numbers of it and of the rows behind it. They
+            stand where `values` has the same row.
+    """
     rows = np.fromiter(values, np.uint32, len(values))
-    return Extra(name, rows, np.fromiter(values.values(), np.float64, len(values)))
+    numbers = np.fromiter(values.values(), np.float64, len(values))
+    if not parts:
+        return Extra(name, rows, numbers)
+    at = np.concatenate([np.arange(first, first + len(part), dtype=np.uint32) for first, part in parts])
+    kept = ~np.isin(rows, at)
+    rows, numbers = np.concatenate([rows[kept], at]), np.concatenate([numbers[kept], *(part for _, part in parts)])
+    order = np.argsort(rows, kind="stable")
+    return Extra(name, rows[order], numbers[order])

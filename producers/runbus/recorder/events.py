@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runbus.kafka.model import StreamId
 from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
 from runbus.schemas.batch import BatchHeader, StepBatch
@@ -70,6 +73,7 @@ class StepsRecorded:
         rows, blocks: either rows of single steps, or blocks of a vector environment.
         count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
+        extra_columns: extras of vector calls, by name: index of a block's first row, and a number for each of its rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
     """
@@ -84,6 +88,7 @@ class StepsRecorded:
     seeds: dict[int, int] = field(default_factory=dict)
     infos: dict[int, str] = field(default_factory=dict)
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
+    extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
     nbytes: int = 0
     closed_at: float = 0.0
 
@@ -110,7 +115,10 @@ class StepsRecorded:
             columns=columns,
             action=actions,
             observation=observations,
-            extras=tuple(extra_of(name, values) for name, values in self.extras.items()),
+            extras=tuple(
+                extra_of(name, self.extras.get(name, {}), self.extra_columns.get(name, []))
+                for name in {**self.extras, **self.extra_columns}
+            ),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
         )
 

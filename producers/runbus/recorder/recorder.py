@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -21,6 +22,7 @@ from runbus.kafka.topics import check_id
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.config_text import config_text
+from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
@@ -28,7 +30,8 @@ from runbus.recorder.recording import Recording
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream, StreamEnded
 from runbus.recorder.values import Observations, chooser, number
-from runbus.recorder.vector import VectorRows, VectorStep, row_count
+from runbus.recorder.vector import VectorRows, row_count
+from runbus.recorder.vector_calls import EnvNumbers, Infos, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ class Recorder:
             except InvalidValue as error:
                 raise ConfigError(str(error)) from error
         chooser(observations)  # raises for a word that it does not know
+        self._env_indices = EnvIndices()
         self._set_up(
             _Given(
                 run=run,
@@ -152,9 +156,9 @@ class Recorder:
             stream = self._stream or self._begin()
             stream.step(action, reward, terminated, truncated, observation, info, env, tick)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse(env, reset=False))
+            self._refuse(error, lambda stream: stream.refuse(env, reset=False, flags=(terminated, truncated)))
 
-    def step_vector(
+    def step_vector(  # noqa: PLR0913 - everything that a call of a vector environment says, by name
         self,
         actions: Any,  # noqa: ANN401 - arrays, or dicts and tuples of arrays
         rewards: ArrayLike,
@@ -164,23 +168,34 @@ class Recorder:
         *,
         resets: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
+        extras: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        """Record one step of n environments, env 0 to n-1: arrays whose first axis is the environment.
+        """Record one step of n environments: arrays whose first axis is the environment.
+
+        A row with `resets` and without an end is the reset that an environment made in place of a step (next-step
+        autoreset): its action and reward are not recorded. A row with `resets` and an end is the last step of an
+        episode, whose observation is the first of the next one (same-step autoreset): it becomes two rows, the step
+        with the last observation that `infos` has, or without one, and the reset.
 
         Args:
             actions: (n, ...).
             rewards, terminated, truncated: (n,).
             observations: (n, ...).
-            resets: (n,) of bool: rows where the environment began a new episode instead of stepping (Gymnasium's
-                next-step autoreset). Their action and reward are not recorded.
+            resets: (n,) of bool: rows whose observation is that of a reset.
             tick: step of a multi-agent environment.
+            infos: dict of arrays (n, ...) with masks `_name` (n,), as Gymnasium makes them, or a list of n dicts;
+                stored with the rows as JSON, but for `final_obs`, which is the observation that an end had.
+            envs: (n,) different env indices, in any order; default: 0 to n-1.
+            extras: named arrays (n,) of numbers, stored with the rows.
         """
         try:
-            rows = self._vector or self._begin_vector()
-            rows.step(VectorStep(actions, rewards, terminated, truncated, observations, resets, tick))
+            call = VectorStep(actions, rewards, terminated, truncated, observations, resets, tick, infos, envs, extras)
+            (self._vector or self._begin_vector()).step(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            envs = _envs(rewards)
-            self._refuse(error, lambda stream: stream.refuse_many(envs, reset=False), len(envs))
+            rows = _rows(rewards)
+            self._refuse(error, lambda stream: stream.refuse_many(rows), len(rows))
 
     def reset_vector(
         self,
@@ -189,13 +204,23 @@ class Recorder:
         seeds: Sequence[int | None] | None = None,
         mask: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
     ) -> None:
-        """Record the reset of n environments: observations (n, ...), seeds by env, mask (n,) of those that were."""
+        """Record the reset of n environments.
+
+        Args:
+            observations: (n, ...).
+            seeds: n seeds, or None where there was none.
+            mask: (n,) of bool: the rows that were reset; default: all.
+            tick, infos, envs: see `step_vector`.
+        """
         try:
-            (self._vector or self._begin_vector()).reset(observations, seeds, mask, tick)
+            call = VectorReset(observations, seeds, mask, tick, infos, envs)
+            (self._vector or self._begin_vector()).reset(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            envs = _envs(observations)
-            self._refuse(error, lambda stream: stream.refuse_many(envs, reset=True), len(envs))
+            rows = _rows(observations, mask)
+            self._refuse(error, lambda stream: stream.refuse_many(rows, rows >= 0), len(rows))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
         """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
@@ -210,6 +235,19 @@ class Recorder:
             self._say_closed()
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
+
+    # --- called by wrappers of environments -----------------------------------------------------------------------
+
+    def reserve_envs(self, count: int = 1) -> EnvReservation:
+        """Return env indices that no other wrapper has, and that no row of the loop's own has so far."""
+        with PROCESS.lock:
+            stream = self._stream
+            return self._env_indices.reserve(count, stream.positions.has if stream is not None else lambda _env: False)
+
+    def give_back_envs(self, reservation: EnvReservation) -> None:
+        """Let another wrapper have these indices; nothing if they were given back."""
+        with PROCESS.lock:
+            self._env_indices.give_back(reservation)
 
     # --- the stream -------------------------------------------------------------------------------------------
 
@@ -289,7 +327,14 @@ class Recorder:
                 settings, owner = self._courier_settings, weakref.ref(self)
                 courier = None if settings is None else PROCESS.courier(self._bus, settings)
                 started = self._given.started(self.attempt)
-                recording = Recording(started, self._given.observations, self._bus, courier, lambda: _leave(owner))
+                recording = Recording(
+                    started,
+                    self._given.observations,
+                    self._bus,
+                    courier,
+                    unannounced=partial(_say_unannounced, self._complaints, self.run, self.agent),
+                    left_behind=lambda: _leave(owner),
+                )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
                 PROCESS.join(recording)
                 self._vector = VectorRows(recording.stream, partial(_complain, self._complaints, self.run, self.agent))
@@ -342,18 +387,19 @@ class Recorder:
     def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
         """Return a recorder of the same agent and bus, whose stream has not begun."""
         other = type(self).__new__(type(self))
+        other._env_indices = deepcopy(self._env_indices)
         other._set_up(self._given, self._bus if self._own_bus else None)
         return other
 
     def __copy__(self) -> Self:
         return self.__deepcopy__({})
 
-    def __getstate__(self) -> tuple[_Given, bool]:
+    def __getstate__(self) -> tuple[_Given, EnvIndices, bool]:
         """Return what travels to another process: all but the bus."""
-        return self._given, self._own_bus
+        return self._given, self._env_indices, self._own_bus
 
-    def __setstate__(self, state: tuple[_Given, bool]) -> None:
-        given, had_bus = state
+    def __setstate__(self, state: tuple[_Given, EnvIndices, bool]) -> None:
+        given, self._env_indices, had_bus = state
         self._set_up(given, None)
         if had_bus:
             self._complaints.say(
@@ -404,6 +450,18 @@ def _leave(owner: weakref.ref[Recorder]) -> None:
         recorder.after_fork()
 
 
+def _say_unannounced(complaints: Complaints, run: str, agent: str, env: int) -> None:
+    complaints.say(
+        "began without a reset",
+        "env %d of %s/%s was stepped behind the end of its episode: this step begins the next one, which has no reset. "
+        "Call reset() after an end; if the environment resets itself, record it by resets= of step_vector",
+        env,
+        run,
+        agent,
+        level=logging.WARNING,
+    )
+
+
 def _complain(complaints: Complaints, run: str, agent: str, error: Exception) -> None:
     complaints.say(
         f"refused {type(error).__name__}",
@@ -415,8 +473,10 @@ def _complain(complaints: Complaints, run: str, agent: str, error: Exception) ->
     )
 
 
-def _envs(values: object) -> NDArray[np.int64]:
+def _rows(values: object, mask: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Return the numbers of the rows that a call was about; one row if that cannot be told."""
     try:
-        return np.arange(row_count(values))
+        rows = np.arange(row_count(values))
+        return rows if mask is None else rows[np.asarray(mask, bool)]
     except Exception:  # noqa: BLE001 - without a length it was one call
         return np.arange(1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.columns import FACTS, Block
-from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
@@ -43,11 +43,18 @@ class RecordedStream:
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+        unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
     """
 
-    def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
+    def __init__(
+        self,
+        id_: StreamId,
+        observations: Observations,
+        publish: Publish,
+        unannounced: Callable[[int], None] | None = None,
+    ) -> None:
         self.counts = StreamCounts(id_)
-        self.positions = EnvPositions()
+        self.positions = EnvPositions(unannounced)
         self.lock = threading.RLock()
         self._publish = publish
         self.observation = Capture(chooser(observations))
@@ -59,7 +66,7 @@ class RecordedStream:
         #: named numbers that wait for the next step
         self.pending: dict[str, float] = {}
 
-    def step(
+    def step(  # noqa: PLR0913, PLR0917 - what a loop says of a step, called by position: this is the loop's time
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -69,8 +76,9 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
+        extras: Mapping[str, float] | None = None,
     ) -> None:
-        """Append one step. See Recorder.step."""
+        """Append one step, with named numbers of its own. See Recorder.step."""
         with self.lock:
             seen = self.observation.pack(observation)
             if seen is None:
@@ -90,11 +98,13 @@ class RecordedStream:
             elif batch.blocks:
                 batch = self._batch_for(batch.observation, batch.action)
             over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
-            episode, step = self.positions.step(env)
+            episode, step = self.positions.step(env, ends=over or cut)
             if said is not None:
                 batch.infos[batch.count] = said
             if self.pending:
                 self._attach_pending(batch, batch.count)
+            if extras:
+                self._attach(extras, batch, batch.count)
             rows = batch.rows
             rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
             rows.actions.append(did)
@@ -132,22 +142,29 @@ class RecordedStream:
             batch.rows.observations.append(seen)
             self._added(batch, 1, len(seen))
 
-    def refuse(self, env: object, *, reset: bool) -> None:
-        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
+    def refuse(self, env: object, *, reset: bool, flags: tuple[object, ...] = ()) -> None:
+        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for.
+
+        Args:
+            flags: of a step, terminated and truncated: a row that is lost still ends its episode.
+        """
         with self.lock:
             if self._ended:
                 raise StreamEnded("the stream has ended")
             if isinstance(env, int) and 0 <= env < _ENVS:
-                (self.positions.reset if reset else self.positions.step)(env)
+                if reset:
+                    self.positions.reset(env)
+                else:
+                    self.positions.step(env, ends=any(map(_is_set, flags)))
             self._give_up(1)
 
-    def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
-        """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
+    def refuse_many(self, envs: Envs, resets: Flags | None = None, ends: Flags | None = None) -> None:
+        """Count the rows of a vector call that could not be recorded: one of each of `envs`; see EnvPositions."""
         with self.lock:
             if self._ended:
                 raise StreamEnded("the stream has ended")
-            (self.positions.reset_many if reset else self.positions.step_many)(envs)
-            self._give_up(len(envs))
+            episode, _ = self.positions.advance(envs, resets=resets, ends=ends)
+            self._give_up(len(episode))
 
     def _give_up(self, count: int) -> None:
         self.close()
@@ -156,14 +173,31 @@ class RecordedStream:
         self.counts.drop(count)
 
     def append_block(
-        self, block: Block, action: Layout | None, observation: Layout, seeds: Mapping[int, int] | None = None
+        self,
+        block: Block,
+        action: Layout | None,
+        observation: Layout,
+        *,
+        seeds: Mapping[int, int] | None = None,
+        infos: Mapping[int, str] | None = None,
+        extras: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> None:
-        """Append one call of a vector environment, already in columns; `seeds` by index in the block."""
+        """Append rows of one call of a vector environment, already in columns.
+
+        Args:
+            seeds, infos: by index in the block.
+            extras: by name, a number for each row of the block.
+        """
         with self.lock:
             batch = self._batch_for(observation, action, blocks=True)
             batch.blocks.append(block)
             if seeds:
                 batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
+            if infos:
+                batch.infos.update({batch.count + index: info for index, info in infos.items()})
+            if extras:
+                for name, values in extras.items():
+                    batch.extra_columns.setdefault(name, []).append((batch.count, values))
             if self.pending and action is not None:
                 self._attach_pending(batch, batch.count)
             self._added(batch, block.size, len(block.action) + len(block.observation))
@@ -186,6 +220,8 @@ class RecordedStream:
             self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            if batch.extra_columns:
+                overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
             self._publish(batch)
@@ -228,9 +264,12 @@ class RecordedStream:
         return batch
 
     def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        for name, value in self.pending.items():
-            batch.extras.setdefault(name, {})[index] = value
+        self._attach(self.pending, batch, index)
         self.pending = {}
+
+    def _attach(self, numbers: Mapping[str, float], batch: StepsRecorded, index: int) -> None:
+        for name, value in numbers.items():
+            batch.extras.setdefault(name, {})[index] = value
 
     def _added(self, batch: StepsRecorded, count: int, nbytes: int) -> None:
         batch.count += count
@@ -247,6 +286,14 @@ def checked_tick(tick: int | None) -> int:
 def checked_seed(seed: int) -> int:
     """Return the seed. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
     return _checked(seed, _INT64, "seed")
+
+
+def _is_set(flag: object) -> bool:
+    """Return whether a flag is set; one that cannot be told is not."""
+    try:
+        return bool(flag)
+    except Exception:  # noqa: BLE001 - any object that a loop passes
+        return False
 
 
 def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer
