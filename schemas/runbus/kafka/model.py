@@ -39,8 +39,13 @@ class TopicIdPartition:
     topic_id: str
     partition: int
 
+    @property
+    def position(self) -> TopicPartition:
+        """The same by name."""
+        return TopicPartition(self.topic, self.partition)
+
     def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}"
+        return str(self.position)
 
 
 class Record(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Committed
-from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
+from runbus.kafka.model import Fenced, LogUnavailable, TopicIdPartition, TopicPartition
 from runbus.service.background import BackgroundTasks
 from runbus.sink.api import Clock, Route
 from runbus.sink.context import ProtocolContext
@@ -130,7 +130,7 @@ class Session:
             except LogUnavailable:
                 continue
             for position, flow in self.flows.items():
-                if ids.get(position.topic) != flow.lease.topic_id:
+                if ids.get(position.topic) != flow.lease.source.topic_id:
                     raise Restart(f"topic {position.topic} was deleted or re-created")
 
     # --- partitions -----------------------------------------------------------------------------------------------
@@ -159,7 +159,8 @@ class Session:
         if topic_id is None:
             raise Restart(f"topic {position.topic} is gone")
         start = opening(committed, topic_id, *bounds)
-        lease = MemberLease(self._member, position, topic_id, self._topics)
+        source = TopicIdPartition(position.topic, topic_id, position.partition)
+        lease = MemberLease(self._member, source, self._topics)
         lease.committed = start.lo if start.known else -1
         flow = Flow(
             self._context,
@@ -205,7 +206,7 @@ class Session:
         await self._complete_all(delivered, seconds / 2)  # half: the rest is for answers to commits under way
         await asyncio.gather(*(flow.lease.close(deadline - self._loop.time()) for flow, _ in owned))
         for flow, _ in owned:
-            self._context.metrics.paused.pop(flow.lease.position, None)
+            self._context.metrics.paused.pop(flow.lease.source.position, None)
 
     async def _complete_all(self, flows: list[Flow], seconds: float) -> None:
         completions = {asyncio.create_task(self._complete(flow)): flow for flow in flows}
@@ -259,4 +260,4 @@ class Session:
 
 
 def _not_completed(flow: Flow, why: str) -> None:
-    log.warning("sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.position, why)
+    log.warning("sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.source, why)

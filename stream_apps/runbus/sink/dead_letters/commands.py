@@ -114,7 +114,7 @@ async def _one(
         return RetryOutcome(key, origin, "refused", f"{kept}; {where}")
     record = read(origin.offset, record_key, value, 0, batched=route.batched)
     try:
-        new = await store_again(context, route, origin, record)
+        new = await store_again(context, route, origin.source, record)
     except (InvalidValue, UnknownSchema, DataError) as error:
         return RetryOutcome(key, origin, "dead", str(error))
     except RegistryMissing as error:
