@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
 from functools import partial
 
 from runbus.kafka.commit_metadata import Intent
@@ -17,7 +16,7 @@ from runbus.sink.group import GroupMember
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.protocol import complete, deliver, replay
-from runbus.sink.ranges import Backlog, RangeLimits
+from runbus.sink.ranges import Backlog, RangeLimits, consecutive
 
 log = logging.getLogger(__name__)
 UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
@@ -188,7 +187,7 @@ class Flow:
         found = await retrying_store(
             self._context, self.lease, partial(self._context.store.rows, self._route, self.lease.source, lo, hi)
         )
-        stored = _runs(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
+        stored = consecutive(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
         edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # of the stored ranges, and of all offsets
         between = zip(edges[::2], edges[1::2], strict=True)
         return [(last + 1, first - 1) for last, first in between if last + 1 < first], stored
@@ -215,14 +214,3 @@ class Flow:
                 lo,
                 self._stored_up_to,
             )
-
-
-def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
-    """Return ascending offsets as ranges (first, last)."""
-    runs: list[tuple[int, int]] = []
-    for offset in offsets:
-        if runs and runs[-1][1] == offset - 1:
-            runs[-1] = (runs[-1][0], offset)
-        else:
-            runs.append((offset, offset))
-    return runs
