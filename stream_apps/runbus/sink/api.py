@@ -150,7 +150,12 @@ class Log(Protocol):
     """Writes dead letters to the log."""
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter; on return the log has it. Raises LogUnavailable: it may be there, or be there twice."""
+        """Append a dead letter; on return the log has it.
+
+        Raises:
+            LogUnavailable: it may be there, or be there twice.
+            RunBusError: a person has to act.
+        """
 
 
 class Store(Protocol):
