@@ -13,7 +13,7 @@ from gymnasium import spaces
 from runbus.config.errors import ConfigError
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.bus import RunBus
-from runbus.recorder.process import outcome_of
+from runbus.recorder.outcome import outcome_of
 from runbus.recorder.recorder import Recorder
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Observations

@@ -46,7 +46,8 @@ some = st.tuples(st.just("some"), st.permutations(range(ENVS)), st.none() | flag
 def test_any_mixture_of_calls_counts_as_row_by_row(calls: list[Any]) -> None:
     """Single rows, slices and subsets in any order give the positions that the same rows give one after the other."""
     told: list[int] = []
-    positions, ledger = EnvPositions(told.append), Ledger()
+    positions, ledger = EnvPositions(), Ledger()
+    positions.unannounced = told.append
     for kind, who, resets, ends in calls:
         if kind == "single":
             found = [positions.reset(who) if resets else positions.step(who, ends=ends)]

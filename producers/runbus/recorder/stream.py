@@ -26,8 +26,13 @@ ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes o
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
+_NEVER = Layout(dtype="no value has this layout")
 
 Publish = Callable[[StepsRecorded], None]
+
+
+class StreamEnded(InvalidValue):
+    """A row came after the end of its stream."""
 
 
 class RecordedStream:
@@ -38,24 +43,18 @@ class RecordedStream:
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
-        unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
     """
 
-    def __init__(
-        self,
-        id_: StreamId,
-        observations: Observations,
-        publish: Publish,
-        unannounced: Callable[[int], None] | None = None,
-    ) -> None:
+    def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
         self.counts = StreamCounts(id_)
-        self.positions = EnvPositions(unannounced)
+        self.positions = EnvPositions()
         self.lock = threading.RLock()
         self._publish = publish
         self.observation = Capture(chooser(observations))
         self.action = Capture(as_is)
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
+        self._ended = False
         self._seen_by_ticker = -1
         #: named numbers that wait for the next step
         self.pending: dict[str, float] = {}
@@ -143,6 +142,8 @@ class RecordedStream:
             flags: of a step, terminated and truncated: a row that is lost still ends its episode.
         """
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             if isinstance(env, int) and 0 <= env < _ENVS:
                 if reset:
                     self.positions.reset(env)
@@ -153,6 +154,8 @@ class RecordedStream:
     def refuse_many(self, envs: Envs, resets: Flags | None = None, ends: Flags | None = None) -> None:
         """Count the rows of a vector call that could not be recorded: one of each of `envs`; see EnvPositions."""
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             episode, _ = self.positions.advance(envs, resets=resets, ends=ends)
             self._give_up(len(episode))
 
@@ -216,6 +219,13 @@ class RecordedStream:
             batch.closed_at = time.monotonic()
             self._publish(batch)
 
+    def end(self) -> None:
+        """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
+        with self.lock:
+            self.close()
+            self._ended = True
+            self._open = StepsRecorded(self.counts, observation=_NEVER)  # so that the next row asks for a batch
+
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
         if not self.lock.acquire(blocking=False):
@@ -229,6 +239,8 @@ class RecordedStream:
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one if these layouts cannot share the open one."""
+        if self._ended:
+            raise StreamEnded("the stream has ended")
         batch = self._open
         if batch.count:
             same = observation is batch.observation or observation == batch.observation
