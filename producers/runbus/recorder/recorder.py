@@ -330,6 +330,8 @@ class Recorder:
                 said = self._complaints, self.run, self.agent
                 recording.stream.positions.unannounced = partial(_say_unannounced, *said)
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
+                for other in PROCESS.members():
+                    other.beside(recording.stream.counts.id)
                 PROCESS.join(recording)
                 self._vector = VectorRows(recording.stream, partial(_complain, *said))
                 self._recording, self._stream = recording, recording.stream
