@@ -46,8 +46,7 @@ some = st.tuples(st.just("some"), st.permutations(range(ENVS)), st.none() | flag
 def test_any_mixture_of_calls_counts_as_row_by_row(calls: list[Any]) -> None:
     """Single rows, slices and subsets in any order give the positions that the same rows give one after the other."""
     told: list[int] = []
-    positions, ledger = EnvPositions(), Ledger()
-    positions.unannounced = told.append
+    positions, ledger = EnvPositions(told.append), Ledger()
     for kind, who, resets, ends in calls:
         if kind == "single":
             found = [positions.reset(who) if resets else positions.step(who, ends=ends)]

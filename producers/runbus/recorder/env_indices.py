@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from itertools import count as counted
 from typing import NamedTuple
 
@@ -44,7 +43,3 @@ class EnvIndices:
     def give_back(self, reservation: EnvReservation) -> None:
         """End a reservation; nothing if it has ended."""
         self._reserved.pop(reservation.number, None)
-
-    def copied(self) -> EnvIndices:
-        """Return reservations like these, that go on by themselves."""
-        return deepcopy(self)

@@ -21,20 +21,20 @@ class EnvPositions:
     An episode begins with a reset, its step 0, or with the first row of an env that has no open one: the very first, or
     the one behind a row that ended an episode. An episode that began without a reset has no step 0.
 
-    Attributes:
+    Args:
         unannounced: is called with an env whose step came behind the end of its episode.
-        episodes: begun so far, over all envs.
     """
 
-    def __init__(self) -> None:
-        self.unannounced: Callable[[int], None] = _ignored
-        self.episodes = 0
+    def __init__(self, unannounced: Callable[[int], None] | None = None) -> None:
+        self._unannounced = unannounced or _ignored
         self._single: dict[int, list[Any]] = {}  # env -> [episode, step, whether the episode is over]
         self._episode: NDArray[np.int64] = np.empty(0, np.int64)
         self._step: NDArray[np.int32] = np.empty(0, np.int32)
         self._over: Flags = np.empty(0, np.bool_)
         self._all_open = True  # no env of the arrays is over
         self._vector = False
+        #: episodes begun, over all envs
+        self.episodes = 0
 
     def reset(self, env: int) -> tuple[int, int]:
         """Begin an episode of `env`; return (episode, 0)."""
@@ -55,7 +55,7 @@ class EnvPositions:
         state = self._single.get(env)
         if state is None or state[2]:
             if state is not None:
-                self.unannounced(env)
+                self._unannounced(env)
             self.reset(env)
             state = self._single[env]
         state[1] += 1
@@ -109,7 +109,7 @@ class EnvPositions:
             rows = rows[step[rows] == 1]
         behind = rows[episode[rows] > 0]  # the first episode of an env is behind no end
         if behind.size:
-            self.unannounced(int(behind[0]) + envs.start if isinstance(envs, slice) else int(envs[behind[0]]))
+            self._unannounced(int(behind[0]) + envs.start if isinstance(envs, slice) else int(envs[behind[0]]))
 
     def step_all(self, envs: slice, ends: Flags | None) -> tuple[bytes, bytes]:
         """Advance a slice of environments by a step; return (episode, step) as bytes: int64, int32. See `advance`."""

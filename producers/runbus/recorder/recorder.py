@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -218,7 +219,7 @@ class Recorder:
             call = VectorReset(observations, seeds, mask, tick, infos, envs)
             (self._vector or self._begin_vector()).reset(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            rows = _rows(observations)
+            rows = _rows(observations, mask)
             self._refuse(error, lambda stream: stream.refuse_many(rows, rows >= 0), len(rows))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
@@ -326,14 +327,19 @@ class Recorder:
                 settings, owner = self._courier_settings, weakref.ref(self)
                 courier = None if settings is None else PROCESS.courier(self._bus, settings)
                 started = self._given.started(self.attempt)
-                recording = Recording(started, self._given.observations, self._bus, courier, lambda: _leave(owner))
-                said = self._complaints, self.run, self.agent
-                recording.stream.positions.unannounced = partial(_say_unannounced, *said)
+                recording = Recording(
+                    started,
+                    self._given.observations,
+                    self._bus,
+                    courier,
+                    unannounced=partial(_say_unannounced, self._complaints, self.run, self.agent),
+                    left_behind=lambda: _leave(owner),
+                )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
                 for other in PROCESS.members():
                     other.beside(recording.stream.counts.id)
                 PROCESS.join(recording)
-                self._vector = VectorRows(recording.stream, partial(_complain, *said))
+                self._vector = VectorRows(recording.stream, partial(_complain, self._complaints, self.run, self.agent))
                 self._recording, self._stream = recording, recording.stream
             return self._recording.stream
 
@@ -383,19 +389,19 @@ class Recorder:
     def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
         """Return a recorder of the same agent and bus, whose stream has not begun."""
         other = type(self).__new__(type(self))
-        other._env_indices = self._env_indices.copied()
+        other._env_indices = deepcopy(self._env_indices)
         other._set_up(self._given, self._bus if self._own_bus else None)
         return other
 
     def __copy__(self) -> Self:
         return self.__deepcopy__({})
 
-    def __getstate__(self) -> tuple[_Given, bool, EnvIndices]:
+    def __getstate__(self) -> tuple[_Given, EnvIndices, bool]:
         """Return what travels to another process: all but the bus."""
-        return self._given, self._own_bus, self._env_indices
+        return self._given, self._env_indices, self._own_bus
 
-    def __setstate__(self, state: tuple[_Given, bool, EnvIndices]) -> None:
-        given, had_bus, self._env_indices = state
+    def __setstate__(self, state: tuple[_Given, EnvIndices, bool]) -> None:
+        given, self._env_indices, had_bus = state
         self._set_up(given, None)
         if had_bus:
             self._complaints.say(
@@ -446,6 +452,18 @@ def _leave(owner: weakref.ref[Recorder]) -> None:
         recorder.after_fork()
 
 
+def _say_unannounced(complaints: Complaints, run: str, agent: str, env: int) -> None:
+    complaints.say(
+        "began without a reset",
+        "env %d of %s/%s was stepped behind the end of its episode: this step begins the next one, which has no reset. "
+        "Call reset() after an end; if the environment resets itself, record it by resets= of step_vector",
+        env,
+        run,
+        agent,
+        level=logging.WARNING,
+    )
+
+
 def _complain(complaints: Complaints, run: str, agent: str, error: Exception) -> None:
     complaints.say(
         f"refused {type(error).__name__}",
@@ -457,20 +475,10 @@ def _complain(complaints: Complaints, run: str, agent: str, error: Exception) ->
     )
 
 
-def _say_unannounced(complaints: Complaints, run: str, agent: str, env: int) -> None:
-    complaints.say(
-        "began without a reset",
-        "env %d of %s/%s was stepped behind the end of its episode: this step begins the next one, which has no "
-        "reset. Call reset() after an end; if the environment resets itself, record it by resets= of step_vector",
-        env,
-        run,
-        agent,
-        level=logging.WARNING,
-    )
-
-
-def _rows(values: object) -> NDArray[np.int64]:
+def _rows(values: object, mask: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Return the numbers of the rows that a call was about; one row if that cannot be told."""
     try:
-        return np.arange(row_count(values))
+        rows = np.arange(row_count(values))
+        return rows if mask is None else rows[np.asarray(mask, bool)]
     except Exception:  # noqa: BLE001 - without a length it was one call
         return np.arange(1)

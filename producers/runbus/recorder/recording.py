@@ -31,6 +31,7 @@ class Recording:
         started: the event that begins it.
         observations: which ones to record; see Recorder.
         courier: that delivers the bus; None = nobody.
+        unannounced: is told the env of a step that begins an episode without a reset.
         left_behind: called in a forked child, where this stream is the parent's.
 
     Attributes:
@@ -48,12 +49,14 @@ class Recording:
         observations: Observations,
         bus: RunBus,
         courier: Courier | None,
+        *,
+        unannounced: Callable[[int], None],
         left_behind: Callable[[], None],
     ) -> None:
         self.bus = bus
         self.courier = courier
         id_ = StreamId(started.run_id, started.agent_id, started.attempt)
-        self.stream = RecordedStream(id_, observations, self._publish)
+        self.stream = RecordedStream(id_, observations, self._publish, unannounced)
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())

@@ -43,11 +43,18 @@ class RecordedStream:
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+        unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
     """
 
-    def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
+    def __init__(
+        self,
+        id_: StreamId,
+        observations: Observations,
+        publish: Publish,
+        unannounced: Callable[[int], None] | None = None,
+    ) -> None:
         self.counts = StreamCounts(id_)
-        self.positions = EnvPositions()
+        self.positions = EnvPositions(unannounced)
         self.lock = threading.RLock()
         self._publish = publish
         self.observation = Capture(chooser(observations))
