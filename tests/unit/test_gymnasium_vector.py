@@ -13,7 +13,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, iterate
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 from runbus.config.errors import ConfigError
@@ -252,23 +252,34 @@ def test_infos_as_a_list() -> None:
         spaces.Sequence(spaces.Box(-1, 1, (2,))),
         spaces.Graph(spaces.Box(-1, 1, (2,)), spaces.Discrete(3)),
         spaces.OneOf((spaces.Discrete(3), spaces.Box(-1, 1, (2,)))),
+        spaces.Dict({}),
+        spaces.Tuple(()),
+        spaces.Box(-1, 1, (0,)),
         spaces.Dict({"s": spaces.Sequence(spaces.Discrete(3)), "t": spaces.Tuple((spaces.Text(3), BOX))}),
     ],
-    ids=lambda space: type(space).__name__,
+    ids=["sequence", "graph", "one of", "no dict", "no tuple", "no values", "nested"],
 )
-def test_other_spaces_are_recorded_or_said(space: spaces.Space[Any], caplog: pytest.LogCaptureFixture) -> None:
-    """A value of an environment is recorded as it is, or refused with one sentence; the loop goes on either way."""
+def test_other_spaces_are_recorded_row_by_row(space: spaces.Space[Any], caplog: pytest.LogCaptureFixture) -> None:
+    """Values that no array holds, and spaces without any: each environment's own value, and nothing to say."""
     env, subscription = wrapped(Script(space))
-    shown = [env.reset()[0]] + [env.step(np.zeros(2, np.int64))[0] for _ in range(3)]
-    env.recorder.close()
-    stats = env.recorder.stats()
-    assert stats["produced"] == 8
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == (1 if stats["dropped"] else 0)
-    if not stats["dropped"]:
-        (zero, _) = matrix.recorded(subscription, 2)
-        assert len(zero[0]["steps"]) == 3
-    assert len(shown) == 4
+    shown, batched = [env.reset()[0]], env.observation_space
+    shown += [env.step(np.zeros(2, np.int64))[0] for _ in range(3)]
+    empty = isinstance(space, (spaces.Dict, spaces.Tuple)) and not space.spaces
+    each = [[values] * 2 if empty else list(iterate(batched, values)) for values in shown]
+    for number, found in enumerate(episodes(env, subscription)):
+        seen = [found[0]["first"], *(step[4] for step in found[0]["steps"])]
+        assert repr(list(map(plain, seen))) == repr([plain(values[number]) for values in each])
+    assert env.recorder.stats()["complaints"] == {}
+    assert caplog.records == []
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain Python."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(part) for part in value]
+    return np.asarray(value).tolist()
 
 
 def test_a_dict_of_each_environment_in_place_of_a_dict_of_arrays() -> None:

@@ -107,7 +107,7 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
         if not self._resets_again:
             self._ended = self._ended & (False if mask is None else ~mask)
         self.recorder.reset_vector(
-            _rows(self.env.single_observation_space, self.env.observation_space, observations),
+            self._observed(observations),
             seeds=_seeds(self.env, seed),
             mask=mask,
             infos=infos if self._record_info else None,
@@ -132,17 +132,21 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
         said = infos if self._record_info else only_final_observations(infos) if same_step and ended.any() else None
         resets = {AutoresetMode.SAME_STEP: ended, AutoresetMode.NEXT_STEP: self._ended}.get(self._mode)
         self.recorder.step_vector(
-            _rows(self.env.single_action_space, self.env.action_space, given),
+            _rows(self.env.single_action_space, self.env.action_space, given, len(self._recorded.envs)),
             rewards,
             terminated,
             truncated,
-            _rows(self.env.single_observation_space, self.env.observation_space, observations),
+            self._observed(observations),
             resets=resets,
             infos=said,
             envs=self._recorded.envs,
         )
         self._ended = ended
         return result
+
+    def _observed(self, observations: Any) -> Any:  # noqa: ANN401
+        single, batched = self.env.single_observation_space, self.env.observation_space
+        return _rows(single, batched, observations, len(self._recorded.envs))
 
     def close(self, **kwargs: Any) -> None:  # noqa: ANN401 - as Gymnasium declares it
         """Close the environments, and the recorder if it is the wrapper's own."""
@@ -155,11 +159,13 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
             self._recorded.close()
 
 
-def _rows(single: spaces.Space[Any], batched: spaces.Space[Any], values: Any) -> Any:  # noqa: ANN401
+def _rows(single: spaces.Space[Any], batched: spaces.Space[Any], values: Any, count: int) -> Any:  # noqa: ANN401
     """Return what a vector environment shows as arrays, or dicts and tuples of such; else a list of a value per env."""
     try:
         if isinstance(single, spaces.Dict) and isinstance(values, (list, tuple)):
             return list(values)  # a dict of each environment, as some vector environments give them
+        if isinstance(single, (spaces.Dict, spaces.Tuple)) and not single.spaces:
+            return [values] * count  # nothing in it says how many there are
         return values if batches_as_arrays(single) else list(iterate(batched, values))
     except Exception:  # noqa: BLE001 - values that are not of their space: the recorder says what is wrong with them
         return values
