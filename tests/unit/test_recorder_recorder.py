@@ -520,3 +520,21 @@ def test_large_observations_are_left_out_visibly(mode: Any, value: Any, dtype: s
     if dtype.startswith("omitted"):
         assert batch.observation == b""
         assert batch.header.observation.shape == np.shape(value)
+
+
+def test_two_streams_of_one_name_in_a_process_say_that_both_go_on() -> None:
+    """The older one sends its start again when the newer one begins; one that is closed or of another name does not."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    train, other, closed = (Recorder("run-1", agent, bus=bus, kafka=False) for agent in ("a", "b", "a"))
+    for recorder in (train, other, closed):
+        recorder.reset(0.5)
+    closed.close()
+    evaluation = Recorder("run-1", "a", bus=bus, kafka=False)
+    subscription.get_many(100)
+    evaluation.reset(0.5)
+    begun = [e.event for e in subscription.get_many(100) if isinstance(e, StreamStarted)]
+    assert [event.attempt for event in begun] == [evaluation.attempt, train.attempt]
+    assert begun[1].sent_at > evaluation.attempt
+    train.close()
+    evaluation.close()

@@ -339,6 +339,8 @@ class Recorder:
                     left_behind=lambda: _leave(owner),
                 )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
+                for other in PROCESS.members():
+                    other.beside(recording.stream.counts.id)
                 PROCESS.join(recording)
                 self._vector = VectorRows(recording.stream, self._complaints.refused)
                 self._recording, self._stream = recording, recording.stream

@@ -7,11 +7,13 @@ still delivered and ended.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.identity import now_us
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import json_within, run_event_within, text_within
 from runbus.recorder.stream import RecordedStream
@@ -96,6 +98,14 @@ class Recording:
             self.stream.end()
             self.bus.publish(self._finished(outcome, error), events=0)
         return True
+
+    def beside(self, other: StreamId, /) -> None:
+        """Publish the start again if another stream of this agent has begun: a newer attempt that replaces none."""
+        mine = self.stream.counts.id
+        with self.stream.lock:
+            if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
+                again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
+                self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
 
     def after_fork(self) -> None:
         """Leave this stream to the parent (called in a forked child)."""
