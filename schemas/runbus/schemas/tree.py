@@ -1,7 +1,7 @@
 """Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
-variable width (text, JSON) has its length in front, uint32.
+variable width (text, JSON, a ragged array) has its length in front, uint32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from runbus.config.errors import InvalidValue
-from runbus.schemas.leaf import JSON, TEXT, VARIABLE, Shape, decode_leaf, encode_leaf, leaf_of, leaf_width
+from runbus.schemas.leaf import VARIABLE, Shape, decode_leaf, encode_leaf, leaf_of, leaf_width
 
 MAX_DEPTH = 100
 MAX_TEXT = 65_536  # characters of a struct's text; it is repeated in every batch
@@ -144,7 +144,7 @@ def _decode(node: Node, raw: memoryview) -> tuple[Any, memoryview]:
             values.append(value)
         return (tuple(values) if node.keys is None else dict(zip(node.keys, values, strict=True))), raw
     start, end = 0, node.width
-    if node.dtype in (TEXT, JSON):
+    if node.width == VARIABLE:
         start, end = 4, 4 + int.from_bytes(raw[:4], "little")
     if end > len(raw) or start > len(raw):
         raise InvalidValue("a struct value is cut short")
