@@ -133,8 +133,8 @@ def test_a_reset_shares_a_batch_with_any_action() -> None:
     assert unpack(batch.header.action, batch.action, 6) == [b"", b"go"] * 3
 
 
-def test_named_numbers_ride_on_the_next_step_and_end_in_the_summary() -> None:
-    """log() waits for a step, later values win, and the summary keeps the last of each name, NaN included."""
+def test_named_numbers_ride_on_the_next_row_and_end_in_the_summary() -> None:
+    """log() waits for a row, a reset too, and the summary keeps the last of each name, NaN included."""
     recorder, subscription = recorder_on()
     recorder.log({"loss": 1.0})
     recorder.reset(0.0)
@@ -145,7 +145,7 @@ def test_named_numbers_ride_on_the_next_step_and_end_in_the_summary() -> None:
     recorder.close()
     _, steps, finished = subscription.get_many(10)
     extras = {e.name: (e.rows.tolist(), e.values.tolist()) for e in steps.batch().extras}
-    assert extras == {"loss": ([1], [2.0]), "lr": ([1], [0.5])}
+    assert extras == {"loss": ([0, 1], [1.0, 2.0]), "lr": ([1], [0.5])}
     assert json.loads(finished.summary) == {"loss": "NaN", "lr": 0.5}
 
 
@@ -219,7 +219,7 @@ def test_a_value_that_cannot_be_recorded_is_counted_and_said_once(
 def test_bad_seeds_logs_and_vectors_do_not_reach_the_loop() -> None:
     """The other calls keep the same promise, and count every row they could not take."""
     recorder, subscription = recorder_on()
-    recorder.reset(0.0, seed=2**64)
+    recorder.reset(0.0, seed="x")  # type: ignore[arg-type]
     recorder.log({"loss": "high"})  # type: ignore[dict-item]
     recorder.log(None)  # type: ignore[arg-type]
     recorder.step_vector(np.zeros(3), [1.0, 2.0], [False] * 2, [False] * 2, np.zeros((2, 1)))
@@ -228,8 +228,8 @@ def test_bad_seeds_logs_and_vectors_do_not_reach_the_loop() -> None:
     recorder.reset_vector(object())
     recorder.step(1, 1.0, False, False, 0.0)
     recorder.close()
-    assert recorder.stats()["dropped"] == 1 + 2 + 2 + 1 + 1
-    assert [b.header.first_seq for b in batches(subscription)] == [7]
+    assert recorder.stats()["dropped"] == 2 + 2 + 1 + 1
+    assert [b.header.first_seq for b in batches(subscription)] == [0, 7]
 
 
 def test_after_close_steps_are_ignored_and_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import StepBatch, decode, encode
+from runbus.schemas.batch import NO_SEED, StepBatch, decode, encode
 from runbus.schemas.layout import decode_value, unpack
 
 COUNT, STEPS = 3, 40
@@ -134,26 +134,33 @@ def recorded(recorder: Recorder, subscription: Subscription) -> list[StepBatch]:
     return [decode(encode(e.batch())) for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]
 
 
+def seeds_of(batch: StepBatch) -> list[int | None]:
+    """Return the seed of every row."""
+    plain = np.full(batch.header.count, NO_SEED) if batch.columns.seed is None else batch.columns.seed
+    texts = batch.large_seeds or ("",) * batch.header.count
+    return [
+        int(text) if text else None if seed == NO_SEED else seed
+        for seed, text in zip(plain.tolist(), texts, strict=True)
+    ]
+
+
 def shown(batches: list[StepBatch]) -> list[tuple[int, str]]:
     """Return env and observation of every row."""
     return [(row[1], row[-1]) for row in rows(batches)]
 
 
-@pytest.mark.parametrize("seeds", [[1, 2**63], [1, "x"]], ids=["too large", "text"])
 @pytest.mark.parametrize("observations", [np.zeros((2, 1)), ["a", "b"]], ids=["array", "text"])
-def test_a_bad_seed_is_refused_at_the_call(seeds: Any, observations: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What no int64 holds is dropped and said once; the calls after it are recorded."""
+def test_no_seed_takes_its_row_with_it(observations: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A seed of any size is recorded; what is no integer is left out, and said once; the rows stay."""
     recorder, subscription = recorder_on()
-    for _ in range(2):
-        recorder.reset_vector(observations, seeds=seeds)
-    recorder.step_vector(np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, observations)
-    refused = 4 if isinstance(observations, np.ndarray) else 2  # one by one, the good seed's row is recorded
+    recorder.reset_vector(observations, seeds=[1, 2**63])
+    recorder.reset_vector(observations, seeds=["x", 2**200])  # type: ignore[list-item]
+    recorder.reset_vector(observations, seeds=[1.5, np.uint64(2**64 - 1)])  # type: ignore[list-item]
     found = recorded(recorder, subscription)
-    stats = recorder.stats()
-    assert (stats["produced"], stats["dropped"]) == (6, refused)
-    assert sum(batch.header.count for batch in found) == 6 - refused
-    assert found[-1].columns.episode.tolist() == [1, 1]
-    assert len([r for r in caplog.records if "cannot be recorded" in r.getMessage()]) == 1
+    assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (6, 0)
+    assert [seed for batch in found for seed in seeds_of(batch)] == [1, 2**63, None, 2**200, None, 2**64 - 1]
+    assert len([r for r in caplog.records if "seed" in r.getMessage()]) == 1
+    assert recorder.stats()["complaints"] == {"left out seed": 2}
 
 
 @pytest.mark.parametrize("tick", [2**63, "x"], ids=["too large", "text"])
@@ -197,7 +204,7 @@ def test_masked_resets_record_the_rows_of_the_mask(observations: Any) -> None:
 def test_only_the_rows_of_the_mask_are_refused() -> None:
     """A masked reset that cannot be recorded drops its own rows, not those of the other envs."""
     recorder, _ = recorder_on()
-    recorder.reset_vector(np.zeros((3, 1)), seeds=[2**63, None, None], mask=[True, False, False])
+    recorder.reset_vector(np.zeros((3, 1)), tick=2**63, mask=[True, False, False])
     assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (1, 1)
     assert recorder.stats()["episodes"] == 1
 

@@ -27,7 +27,8 @@ PAIRS = [(old, new) for name in NAMES for old, new in permutations(history(name)
 
 def _without_news(batch: StepBatch) -> StepBatch:
     """Return a batch without what version 2 added."""
-    columns = replace(batch.columns, **dict.fromkeys(OPTIONAL[2:]))
+    news: dict[str, Any] = dict.fromkeys(OPTIONAL[2:])
+    columns = replace(batch.columns, **news)
     return replace(batch, columns=columns, large_seeds=(), labels=(), stop=())
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from runbus.kafka.model import StreamId
-from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
+from runbus.recorder.annotations import Annotations
+from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
+from runbus.recorder.logged import extras_of
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -70,6 +73,8 @@ class StepsRecorded:
         rows, blocks: either rows of single steps, or blocks of a vector environment.
         count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
+        logged: numbers that were logged before a row: index of the row, name, number; in the order of the rows.
+        annotations: what else is said about rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
     """
@@ -84,6 +89,8 @@ class StepsRecorded:
     seeds: dict[int, int] = field(default_factory=dict)
     infos: dict[int, str] = field(default_factory=dict)
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
+    logged: list[tuple[int, str, float]] = field(default_factory=list)
+    annotations: Annotations = field(default_factory=Annotations)
     nbytes: int = 0
     closed_at: float = 0.0
 
@@ -107,11 +114,14 @@ class StepsRecorded:
             columns, actions, observations = columns_of_rows(self.rows, action, self.observation, self.seeds)
         return StepBatch(
             header=header,
-            columns=columns,
+            columns=replace(columns, **self.annotations.columns(self.count)),
             action=actions,
             observation=observations,
-            extras=tuple(extra_of(name, values) for name, values in self.extras.items()),
+            extras=extras_of(self.extras, self.logged),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
+            large_seeds=large_seeds(self.seeds, self.count),
+            labels=self.annotations.label_columns(),
+            stop=self.annotations.stops(self.count),
         )
 
 
@@ -134,6 +144,7 @@ class StreamFinished:
     episodes: int
     summary: str
     produced: int
+    logged: Mapping[str, list[float]] = field(default_factory=dict)
 
     def final(self, now_us: int) -> RunEvent:
         """Return the event with the counts of this moment."""
@@ -147,6 +158,7 @@ class StreamFinished:
             outcome=self.outcome,
             error=self.error,
             summary=self.summary,
+            logged=self.logged,
         )
 
 

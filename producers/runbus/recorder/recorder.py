@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, SupportsFloat
+from typing import Any, Self, SupportsFloat, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,16 +17,18 @@ from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
+from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import host, now_us, version
+from runbus.recorder.origin import origin_of
 from runbus.recorder.process import PROCESS, outcome_of
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream
 from runbus.recorder.text import json_text
-from runbus.recorder.values import Observations, chooser, number, plain_number
+from runbus.recorder.values import Observations, chooser, plain_number
 from runbus.recorder.vector import VectorRows, VectorStep, row_count
 from runbus.schemas.events import Outcome, RunEvent
 
@@ -51,6 +53,10 @@ class Recorder:
         observations: `auto` leaves out images and what is over 1 KiB a step (their absence is visible in the data),
             `all` records everything, `none` nothing.
         kafka: False = only the bus's own subscribers see the steps.
+        labels: of the run, by name; values become text.
+        tags: of the run.
+        parent: the recorder whose agent began this one (a sub-agent, a hand-off), or its `stream_id`.
+        parent_seq: seq of the step of `parent` that did.
 
     Raises:
         ConfigError: a name is empty or has a '/' in it, `config` cannot become JSON, or a setting is unusable.
@@ -68,6 +74,10 @@ class Recorder:
         settings: KafkaSettings | None = None,
         observations: Observations = "auto",
         kafka: bool = True,
+        labels: Mapping[str, object] | None = None,
+        tags: Iterable[str] | str | None = None,
+        parent: Recorder | str | None = None,
+        parent_seq: int | None = None,
     ) -> None:
         for name, value in (("run", run), ("agent", agent)):
             try:
@@ -78,6 +88,8 @@ class Recorder:
         self.run = run
         self.agent = agent
         self._config = _config_text(config)
+        begun_by = parent.stream_id if isinstance(parent, Recorder) else parent or ""
+        self._origin = origin_of(labels, tags, begun_by, parent_seq)
         self._spaces = (observation_space or "", action_space or "")
         self._observations = observations
         self._settings = settings
@@ -109,14 +121,27 @@ class Recorder:
         info: Mapping[str, Any] | None = None,
         env: int = 0,
         tick: int | None = None,
-    ) -> None:
-        """Record the reset that begins an episode of `env`, with its observation and seed."""
+        labels: Mapping[str, object] | None = None,
+    ) -> int | None:
+        """Record the reset that begins an episode of `env`.
+
+        Args:
+            observation: the first one; see `step`.
+            seed: an integer of any size.
+            info, env, tick: see `step`.
+            labels: of the episode: its task, group, split, policy version and the like. Values become text.
+
+        Returns:
+            Its seq, to name it as a parent; None if it is not recorded.
+        """
         try:
             stream = self._stream or self._begin()
             if stream is not None:
-                stream.reset(observation, seed, info, env, tick)
+                note = None if labels is None else annotation_of_reset(labels, self._leave_out)
+                return stream.reset(observation, seed, info, env, tick, note)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._refuse(error, lambda stream: stream.refuse(env, reset=True))
+        return None
 
     def step(
         self,
@@ -129,22 +154,32 @@ class Recorder:
         info: Mapping[str, Any] | None = None,
         env: int = 0,
         tick: int | None = None,
-    ) -> None:
+        **words: Unpack[StepWords],  # one empty dict costs less than four defaults: this is the loop's time
+    ) -> int | None:
         """Record one step: the action taken and what the environment answered.
 
         Args:
-            action, observation: array, number, text, dict or tuple of them, JSON data, or None.
+            action, observation: array, number, text, dict or tuple of them, JSON data, or None. ABSENT if there is none
+                in this step although others have one.
             reward: a number; stored as float64.
             info: JSON-like; stored with the step. Arrays become lists.
             env: index in a vector environment.
             tick: step of a multi-agent environment.
+            words: by name: kind (who acted: env, model, tool, agent, judge or human), status (how it went: ok, error,
+                timeout, cancelled or length), parent (seq of the step or reset of this recorder that caused it), stop
+                (why the episode stopped, in words of your own, with its last step).
+
+        Returns:
+            Its seq, to name it as a parent; None if it is not recorded.
         """
         try:
             stream = self._stream or self._begin()
             if stream is not None:
-                stream.step(action, reward, terminated, truncated, observation, info, env, tick)
+                note = annotation_of_step(words, self._leave_out) if words else None
+                return stream.step(action, reward, terminated, truncated, observation, info, env, tick, note)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._refuse(error, lambda stream: stream.refuse(env, reset=False))
+        return None
 
     def step_vector(
         self,
@@ -191,14 +226,15 @@ class Recorder:
             self._refuse(error, lambda stream: stream.refuse_many(_envs(observations), reset=True))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
-        """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
+        """Record named numbers, each of them, also of the same name.
+
+        They belong to the next row of this recorder, a step or a reset; those behind the last one to the end of the
+        stream. The run's summary keeps the last of each name. What is no number is left out by itself.
+        """
         try:
             stream = self._stream or self._begin()
             if stream is not None:
-                numbers = {str(name): number(value) for name, value in values.items()}
-                with stream.lock:
-                    stream.pending.update(numbers)
-                    self._summary.update(numbers)
+                self._summary.update(stream.log(values))
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
 
@@ -249,6 +285,11 @@ class Recorder:
         return self._attempt
 
     @property
+    def stream_id(self) -> str:
+        """This recorder's stream as text, `run/agent/attempt`: what another process gives as `parent`."""
+        return str(self._id())
+
+    @property
     def bus(self) -> RunBus:
         """The bus that the steps are published on."""
         return self._bus
@@ -274,7 +315,7 @@ class Recorder:
                 )
                 return None
             if self._stream is None:
-                stream = RecordedStream(self._id(), self._observations, self._publish)
+                stream = RecordedStream(self._id(), self._observations, self._publish, self._leave_out)
                 self._vector = VectorRows(stream, self._complain)
                 if self._courier_settings is not None:
                     self._courier = PROCESS.courier(self._bus, self._courier_settings)
@@ -286,6 +327,12 @@ class Recorder:
 
     def _publish(self, steps: StepsRecorded) -> None:
         self._bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+
+    def _leave_out(self, part: str, why: str) -> None:
+        """Say once for each part of a row that it is left out; the row is recorded."""
+        self._complaints.say(
+            f"left out {part}", "%s of %s/%s is left out, or a part of it: %s", part, self.run, self.agent, why
+        )
 
     def _refuse(self, error: Exception, count: Callable[[RecordedStream], None]) -> None:
         """Count what could not be recorded, and say so once."""
@@ -323,6 +370,10 @@ class Recorder:
             host=host(),
             pid=os.getpid(),
             version=version(),
+            labels=self._origin.labels,
+            tags=list(self._origin.tags),
+            parent=self._origin.parent,
+            parent_seq=self._origin.parent_seq,
         )
 
     def _finished(self, stream: RecordedStream, outcome: Outcome, error: str, produced: int) -> StreamFinished:
@@ -334,6 +385,7 @@ class Recorder:
             episodes=stream.positions.episodes,
             summary=json_text({name: plain_number(value) for name, value in self._summary.items()}),
             produced=produced,
+            logged=stream.take_pending(),
         )
 
     # --- called by the process ---------------------------------------------------------------------------------
@@ -356,7 +408,7 @@ class Recorder:
         self._closed = closed
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("run", "agent", "_config", "_spaces", "_observations", "_settings", "_kafka")
+        names = ("run", "agent", "_config", "_spaces", "_observations", "_settings", "_kafka", "_origin")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
+from runbus.recorder.absent import ABSENT
+from runbus.recorder.annotations import Annotation, LeaveOut
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.env_positions import EnvPositions
 from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
-from runbus.schemas.batch import NO_TICK
+from runbus.schemas.batch import ABSENT_ACTION, ABSENT_OBSERVATION, NO_TICK
 from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
@@ -38,22 +42,30 @@ class RecordedStream:
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+        leave_out: is told which part of a row cannot be recorded, and why; the row is recorded without it.
     """
 
-    def __init__(self, id_: StreamId, observations: Observations, publish: Publish) -> None:
+    def __init__(
+        self,
+        id_: StreamId,
+        observations: Observations,
+        publish: Publish,
+        leave_out: LeaveOut = lambda _part, _why: None,
+    ) -> None:
         self.counts = StreamCounts(id_)
         self.positions = EnvPositions()
         self.lock = threading.RLock()
         self._publish = publish
+        self.leave_out = leave_out
         self.observation = Capture(chooser(observations))
         self.action = Capture(as_is)
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
         self._seen_by_ticker = -1
-        #: named numbers that wait for the next step
-        self.pending: dict[str, float] = {}
+        #: named numbers that wait for the next row, in the order in which they were logged
+        self.pending: Numbers = []
 
-    def step(
+    def step(  # noqa: PLR0913, PLR0917 - by position: this is the loop's time
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -63,13 +75,14 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append one step. See Recorder.step."""
+        note: Annotation | None = None,
+    ) -> int:
+        """Append one step and return its seq. See Recorder.step."""
         with self.lock:
-            seen = self.observation.pack(observation)
+            seen = b"" if observation is ABSENT else self.observation.pack(observation)
             if seen is None:
                 seen = self.observation.learn(observation)
-            did = self.action.pack(action)
+            did = b"" if action is ABSENT else self.action.pack(action)
             if did is None:
                 did = self.action.learn(action)
             if type(reward) is not float:
@@ -89,14 +102,20 @@ class RecordedStream:
                 batch.infos[batch.count] = said
             if self.pending:
                 self._attach_pending(batch, batch.count)
+            if note is not None:
+                batch.annotations.take(batch.count, note)
+            if not (seen and did) and (observation is ABSENT or action is ABSENT):
+                batch.annotations.absent[batch.count] = _absent(observation, action)
             rows = batch.rows
             rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
             rows.actions.append(did)
             rows.observations.append(seen)
             batch.count = count = batch.count + 1
             batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+            seq = self._first_seq + count - 1
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
+            return seq
 
     def reset(
         self,
@@ -105,15 +124,16 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append the row of a reset. See Recorder.reset."""
+        note: Annotation | None = None,
+    ) -> int:
+        """Append the row of a reset and return its seq. See Recorder.reset."""
         with self.lock:
-            seen = self.observation.pack(observation)
+            seen = b"" if observation is ABSENT else self.observation.pack(observation)
             if seen is None:
                 seen = self.observation.learn(observation)
             at_tick = checked_tick(tick)
             said = None if info is None else json_text(info)
-            checked = None if seed is None else checked_seed(seed)
+            checked = None if seed is None else self.seed(seed)
             env = _checked(env, range(_ENVS), "env")
             batch = self._batch_for(self.observation.layout, None)
             episode, step = self.positions.reset(env)
@@ -121,10 +141,41 @@ class RecordedStream:
                 batch.seeds[batch.count] = checked
             if said is not None:
                 batch.infos[batch.count] = said
+            if self.pending:
+                self._attach_pending(batch, batch.count)
+            if note is not None:
+                batch.annotations.take(batch.count, note)
+            if observation is ABSENT:
+                batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
             batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
             batch.rows.actions.append(b"")
             batch.rows.observations.append(seen)
+            seq = self._first_seq + batch.count
             self._added(batch, 1, len(seen))
+            return seq
+
+    def log(self, values: Mapping[Any, Any]) -> dict[str, float]:
+        """Keep named numbers for the next row; return the last of each name. Raises what `values` raises."""
+        with self.lock:
+            found = numbers_of(values, MAX_WAITING - len(self.pending), self.leave_out)
+            self.pending += found
+            if len(self._open.logged) + len(self.pending) > MAX_WAITING:  # so that a batch can hold all their names
+                self.close()
+            return dict(found)
+
+    def take_pending(self) -> dict[str, list[float]]:
+        """Return the numbers that no row took, by name, and forget them."""
+        with self.lock:
+            pending, self.pending = self.pending, []
+            return by_name(pending)
+
+    def seed(self, seed: Any) -> int | None:  # noqa: ANN401 - an integer of any type
+        """Return the seed, of any size; None if it is no integer, which is said."""
+        try:
+            return operator.index(seed)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            self.leave_out("seed", f"{error}. Pass an integer")
+            return None
 
     def refuse(self, env: object, *, reset: bool) -> None:
         """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
@@ -146,15 +197,30 @@ class RecordedStream:
         self.counts.drop(count)
 
     def append_block(
-        self, block: Block, action: Layout | None, observation: Layout, seeds: Mapping[int, int] | None = None
+        self,
+        block: Block,
+        action: Layout | None,
+        observation: Layout,
+        seeds: Mapping[int, int] | None = None,
+        notes: Mapping[int, Annotation] | None = None,
+        absent: Mapping[int, int] | None = None,
     ) -> None:
-        """Append one call of a vector environment, already in columns; `seeds` by index in the block."""
+        """Append one call of a vector environment, already in columns.
+
+        Args:
+            seeds, notes: by index in the block.
+            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
+        """
         with self.lock:
             batch = self._batch_for(observation, action, blocks=True)
             batch.blocks.append(block)
             if seeds:
                 batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
-            if self.pending and action is not None:
+            for index, annotation in (notes or {}).items():
+                batch.annotations.take(batch.count + index, annotation)
+            if absent:
+                batch.annotations.absent.update({batch.count + index: bits for index, bits in absent.items()})
+            if self.pending:
                 self._attach_pending(batch, batch.count)
             self._added(batch, block.size, len(block.action) + len(block.observation))
 
@@ -176,6 +242,7 @@ class RecordedStream:
             self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            overhead += 100 * len(batch.logged) + batch.annotations.size
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
             self._publish(batch)
@@ -209,9 +276,8 @@ class RecordedStream:
         return batch
 
     def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        for name, value in self.pending.items():
-            batch.extras.setdefault(name, {})[index] = value
-        self.pending = {}
+        batch.logged += [(index, name, value) for name, value in self.pending]
+        self.pending = []
 
     def _added(self, batch: StepsRecorded, count: int, nbytes: int) -> None:
         batch.count += count
@@ -225,9 +291,8 @@ def checked_tick(tick: int | None) -> int:
     return NO_TICK if tick is None else _checked(tick, _INT64, "tick")
 
 
-def checked_seed(seed: int) -> int:
-    """Return the seed. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
-    return _checked(seed, _INT64, "seed")
+def _absent(observation: Any, action: Any) -> int:  # noqa: ANN401
+    return (ABSENT_OBSERVATION if observation is ABSENT else 0) | (ABSENT_ACTION if action is ABSENT else 0)
 
 
 def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer

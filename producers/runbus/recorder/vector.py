@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from runbus.config.errors import InvalidValue
 from runbus.recorder.columns import Block
 from runbus.recorder.env_positions import EnvPositions
-from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
+from runbus.recorder.stream import RecordedStream, checked_tick
 from runbus.recorder.values import Capture, as_recordable
 from runbus.schemas.layout import NUMERIC_DTYPES, Layout
 
@@ -116,7 +116,8 @@ class VectorRows:
                     with self._counted(i, reset=True):
                         self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
                 return
-            at_tick, chosen_seeds = checked_tick(tick), _chosen_seeds(seeds, chosen)  # before anything is counted
+            at_tick = checked_tick(tick)
+            chosen_seeds = _chosen_seeds(self._stream, seeds, chosen)  # before anything is counted
             episode, step = self._stream.positions.reset_many(chosen)
             zeros = np.zeros(len(chosen))
             block = Block(
@@ -274,8 +275,11 @@ def _without_actions(
     return np.where(reset, 0.0, rewards), rows.tobytes()
 
 
-def _chosen_seeds(seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]) -> dict[int, int]:
+def _chosen_seeds(
+    stream: RecordedStream, seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]
+) -> dict[int, int]:
     if seeds is None:
         return {}
     picked = [(row, seeds[env]) for row, env in enumerate(chosen.tolist())]
-    return {row: checked_seed(seed) for row, seed in picked if seed is not None}
+    found = {row: stream.seed(seed) for row, seed in picked if seed is not None}
+    return {row: seed for row, seed in found.items() if seed is not None}
