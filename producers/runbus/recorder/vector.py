@@ -195,14 +195,18 @@ class VectorRows:
         seen, unseen = self._final(call, rows, values.seen, infos)
         others = {row: info for row, info in infos.infos.items() if row not in set(both)}
         texts, begun = self._texts(others | infos.end(both), marks), self._texts(infos.begin(both), marks)
-        steps = np.setdiff1d(np.arange(rows.size), unseen)
-        for picked, shown in ((steps, layout), (unseen, without_observation(layout))):
-            if picked.size:
-                part = values.picked(picked, rows.size)._replace(
-                    seen=picked_rows(seen, picked, rows.size) if shown.recorded else b""
-                )
-                of_rows = {index: texts[row] for index, row in enumerate(picked.tolist()) if row in texts}
-                self._append(rows.picked(picked), part, shown, of_rows, marks.picked(picked))
+        whole = values._replace(seen=seen)
+        if not unseen.size:
+            self._append(rows, whole, layout, texts, marks.by_name)
+        else:
+            known = np.ones(rows.size, np.bool_)
+            known[unseen] = False
+            for picked, shown in ((np.flatnonzero(known), layout), (unseen, without_observation(layout))):
+                if picked.size:
+                    part = whole.picked(picked, rows.size)
+                    part = part if shown.recorded else part._replace(seen=b"")
+                    of_rows = {index: texts[row] for index, row in enumerate(picked.tolist()) if row in texts}
+                    self._append(rows.picked(picked), part, shown, of_rows, marks.picked(picked))
         self._append_resets(
             picked_envs(rows.envs, rows.both),
             picked_rows(values.seen, rows.both, rows.size),
@@ -373,10 +377,11 @@ class _StepValues(NamedTuple):
     marks: Marks
 
     def picked(self, rows: NDArray[np.intp], count: int) -> _StepValues:
-        """Return those of some of the `count` rows; the observations are left to the caller."""
+        """Return those of some of the `count` rows."""
         return self._replace(
             rewards=self.rewards[rows],
             did=picked_rows(self.did, rows, count),
+            seen=picked_rows(self.seen, rows, count),
             extras={name: numbers[rows] for name, numbers in self.extras.items()},
         )
 
