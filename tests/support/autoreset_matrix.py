@@ -27,6 +27,7 @@ SPACES: dict[str, spaces.Space[Any]] = {
     "image": spaces.Box(0, 255, (4, 4, 3), np.uint8),
     "dict": spaces.Dict({"b": spaces.Box(-1, 1, (2,), np.float64), "a": spaces.Discrete(9)}),
     "tuple": spaces.Tuple((spaces.Box(-1, 1, (2,)), spaces.MultiBinary(3))),
+    "twins": spaces.Tuple((spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (3,)))),
     "text": spaces.Text(5),
     "mixed": spaces.Dict({"t": spaces.Text(5), "x": spaces.Box(-1, 1, (2,))}),
 }

@@ -283,8 +283,7 @@ class Recorder:
 
     def give_back_envs(self, reservation: EnvReservation) -> None:
         """Let another wrapper have these indices; nothing if they were given back."""
-        with PROCESS.lock:
-            self._env_indices.give_back(reservation)
+        self._env_indices.give_back(reservation)
 
     # --- the stream -------------------------------------------------------------------------------------------
 

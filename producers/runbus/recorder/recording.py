@@ -102,10 +102,9 @@ class Recording:
     def beside(self, other: StreamId, /) -> None:
         """Publish the start again if another stream of this agent has begun: a newer attempt that replaces none."""
         mine = self.stream.counts.id
-        with self.stream.lock:
-            if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
-                again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
-                self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
+        if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
+            again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
+            self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
 
     def after_fork(self) -> None:
         """Leave this stream to the parent (called in a forked child)."""

@@ -83,7 +83,8 @@ def rows_of_step(call: VectorStep, terminated: Flags, truncated: Flags) -> CallR
         rows.resets = np.frombuffer(given, bool)
         if rows.ends is not None:
             rows.both = np.flatnonzero(rows.resets & rows.ends)
-            rows.resets = rows.resets & ~rows.ends
+            alone = rows.resets & ~rows.ends
+            rows.resets = alone if alone.any() else None
     return rows
 
 
