@@ -1,7 +1,7 @@
 """Runs a toy process under a runner: `python -m tests.integration.service.hosted RUNNER WHAT`; no broker is needed.
 
-WHAT: `works` until it is stopped, `waits` for its broker, `fails` so that a person has to mend it, `breaks` as a defect
-does, `is replaced`: its topic.
+WHAT: `works` until it is stopped, `waits` for its broker, `returns` by itself, `fails` so that a person has to mend it,
+`breaks` as a defect does, `is cancelled` by a library, `is replaced`: its topic.
 It says `running` once it runs and `closed` at its end.
 """
 
@@ -45,7 +45,11 @@ class Replaced(ToyBroker):
         raise TopicReplaced("topic steps was deleted or re-created")
 
 
-FAILURES = {"fails": RunBusError("mend it"), "breaks": ZeroDivisionError("a defect")}
+FAILURES: dict[str, BaseException] = {
+    "fails": RunBusError("mend it"),
+    "breaks": ZeroDivisionError("a defect"),
+    "is cancelled": asyncio.CancelledError(),
+}
 
 
 def main(runner: str, what: str) -> int:
@@ -56,6 +60,8 @@ def main(runner: str, what: str) -> int:
     def component(name: str) -> Talking:
         made = Talking(name)
         made.fails = FAILURES.get(what)
+        if what == "returns":
+            made.done.set()
         return made
 
     def broker(_: ProcessSpec) -> ToyBroker:
