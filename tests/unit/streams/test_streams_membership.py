@@ -192,3 +192,24 @@ def test_a_consumer_that_cancels_its_own_start_is_given_up(monkeypatch: pytest.M
             await _join(member, heard)
 
     _run(monkeypatch, story)
+
+
+def test_a_read_that_waits_for_the_group_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another member may be dead, and the group waits for it longer than SIGKILL; other reads are let be."""
+    monkeypatch.setattr(module, "_HURRY_S", 0.02)
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        member.hurry()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
+        member.hurry()
+        assert await member.read(0.0, 1) == {}
+        made[0].hangs = True
+        reading = asyncio.create_task(member.read(0.0, 1))
+        await asyncio.sleep(0)
+        member.hurry()
+        async with asyncio.timeout(10):
+            with pytest.raises(KafkaError, match="the group gave no partitions"):
+                await reading
+
+    _run(monkeypatch, story)
