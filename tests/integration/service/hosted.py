@@ -19,7 +19,7 @@ from runbus.config.log import start_log
 from runbus.service.component import ProcessSpec, Start
 from runbus.service.entry import exit_code
 from runbus.service.host import serve
-from runbus.service.topics import TopicReplaced
+from runbus.service.topic_watch import TopicReplaced
 from tests.unit.service.toy import Made, ToyBroker, ToyComponent
 
 

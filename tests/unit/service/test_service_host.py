@@ -17,7 +17,7 @@ from runbus.config import rotation
 from runbus.config.errors import RunBusError
 from runbus.service import heartbeat
 from runbus.service.host import serve
-from runbus.service.topics import TopicReplaced
+from runbus.service.topic_watch import TopicReplaced
 from tests.support.waiting import until_holds
 from tests.unit.service.toy import Made, ToyComponent
 
