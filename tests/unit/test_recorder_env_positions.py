@@ -109,15 +109,20 @@ def test_a_loop_without_resets_has_an_episode_for_each_end(
 
 
 def test_a_row_that_is_lost_still_ends_its_episode() -> None:
-    """What cannot be recorded counts as dropped, and the row behind it begins the next episode."""
+    """What Ctrl-C cut short counts as dropped, and the row behind it begins the next episode."""
+
+    class Interrupting:
+        def __array__(self, *_args: object, **_options: object) -> None:
+            raise KeyboardInterrupt
 
     def loop(recorder: Recorder) -> None:
-        bad = object()
         recorder.reset(0.5)
-        recorder.step(0, 0.0, True, False, {"x": np.array([bad])})
+        with pytest.raises(KeyboardInterrupt):
+            recorder.step(0, 0.0, True, False, Interrupting())
         recorder.step(0, 0.0, False, False, 0.5)
         recorder.reset_vector(np.zeros((2, 1)))
-        recorder.step_vector(np.zeros(2), np.zeros(2), [True, False], [False] * 2, np.full((2, 1), 1j))
+        with pytest.raises(KeyboardInterrupt):
+            recorder.step_vector(np.zeros(2), np.zeros(2), [True, False], [False] * 2, Interrupting())
         recorder.step_vector(np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, np.zeros((2, 1)))
 
     found, recorder = rows_of(loop)

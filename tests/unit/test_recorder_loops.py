@@ -224,6 +224,23 @@ def vector_resets(draw: st.DrawFn) -> Operation:
     return run
 
 
+@st.composite
+def bad_vector_steps(draw: st.DrawFn) -> Operation:
+    """A step of all environments whose observations cannot be read, or at which Ctrl-C is pressed."""
+    over, value = draw(st.tuples(*[ends] * ENVS)), draw(st.sampled_from([Broken(), Interrupting(), [1, 2, Broken()]]))
+
+    def run(loop: Loop) -> None:
+        ended = np.array(over)
+        try:
+            loop.recorder.step_vector(np.zeros(ENVS), np.full(ENVS, 0.5), ended[:, 0], ended[:, 1], value)
+        except KeyboardInterrupt:
+            assert isinstance(value, Interrupting)
+        for env, flags in enumerate(over):
+            loop.ledger.add(env, 0.5, flags, None, reset=False)
+
+    return run
+
+
 def _log(loop: Loop) -> None:
     loop.recorder.log({"loss": 0.5})
     loop.recorder.log({"": 1.0, "note": "text"})  # type: ignore[dict-item]
@@ -239,7 +256,8 @@ def _close(loop: Loop) -> None:
 
 
 operations = st.one_of(
-    resets(), steps(), steps(), vector_steps(), vector_resets(), bad_steps(), st.sampled_from([_log, _tick, _tick])
+    *(resets(), steps(), steps(), bad_steps(), vector_steps(), vector_resets(), bad_vector_steps()),
+    st.sampled_from([_log, _tick, _tick]),
 )
 loops = st.tuples(st.lists(operations, max_size=40), st.lists(operations | st.just(_close), max_size=6))
 

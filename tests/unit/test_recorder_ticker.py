@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.process import PROCESS
 from runbus.schemas.events import Outcome
@@ -32,6 +33,9 @@ class Ticked:
     def end(self, _outcome: Outcome, _error: str, /) -> bool:
         """Have nothing to end."""
         return True
+
+    def beside(self, _other: StreamId, /) -> None:
+        """Have no agent."""
 
     def after_fork(self) -> None:
         """Have nothing to begin."""

@@ -238,7 +238,10 @@ def test_envs_that_are_none_are_refused_with_one_sentence(envs: Any, caplog: pyt
 
 @pytest.mark.parametrize("observations", [np.zeros((3, 1)), ["a", "b", "c"]], ids=["array", "text"])
 def test_named_numbers_of_every_row(observations: Any) -> None:
-    """Extras have a number for each environment, over several calls of a batch, beside what was logged."""
+    """Extras have a number for each environment, over several calls of a batch, beside what was logged.
+
+    Those that have not are left out, which the rows say.
+    """
 
     def loop(recorder: Recorder) -> None:
         none = [False] * 3
@@ -253,5 +256,6 @@ def test_named_numbers_of_every_row(observations: Any) -> None:
     assert [row["extras"].get("value") for row in rows[:6]] == [0, 1, 2, None, None, None]
     assert np.isnan(rows[6]["extras"].pop("value"))
     assert rows[6]["extras"] == {"loss": 0.25, "logp": -1}
-    assert [row["extras"] for row in rows[7:]] == [{"value": 1, "logp": -2}, {"value": 2, "logp": -3}]
-    assert stats["dropped"] == 3
+    assert [row["extras"] for row in rows[7:9]] == [{"value": 1, "logp": -2}, {"value": 2, "logp": -3}]
+    assert [row["extras"] for row in rows[9:]] == [{"left_out.extras": 1}] * 3
+    assert stats["dropped"] == 0

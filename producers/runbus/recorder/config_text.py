@@ -7,42 +7,28 @@ from dataclasses import fields, is_dataclass
 from types import ModuleType
 from typing import Any
 
-from runbus.config.errors import ConfigError
-from runbus.recorder.text import json_text
-
-_DEPTH = 50
+from runbus.recorder.text import plain_object
+from runbus.schemas.strict_json import strict_json
 
 
 def config_text(config: object) -> str:
-    """Return a configuration as JSON.
+    """Return a configuration as JSON: see `strict_json`.
 
-    A mapping, a dataclass, a namespace, a model of pydantic or attrs, and OmegaConf's containers keep their fields, at
-    any depth; what has none is its text.
-
-    Raises:
-        ConfigError: it contains itself, or an object in it refuses to be text.
+    A mapping, a dataclass, a namespace, a named tuple, a model of pydantic or attrs, and OmegaConf's containers keep
+    their fields, at any depth; what has none is its text.
     """
-    try:
-        return json_text({} if config is None else _plain(config, 0))
-    except Exception as error:  # the user's objects make their own text: any error is possible
-        raise ConfigError(f"config= cannot be recorded: {error}. Give plain values: numbers, text, dicts") from error
+    found = {} if config is None else _fields(config)
+    return strict_json(config if found is None else found, _plain)
 
 
-def _plain(value: object, depth: int) -> object:
-    """Return a value with its objects as dicts of their fields."""
-    if depth > _DEPTH:
-        return value  # json_text says what is wrong with it
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part, depth + 1) for key, part in value.items()}
+def _plain(value: object) -> object:
     found = _fields(value)
-    if found is not None:
-        return {name: _plain(part, depth + 1) for name, part in found.items()}
-    return [_plain(part, depth + 1) for part in value] if isinstance(value, (list, tuple)) else value
+    return plain_object(value) if found is None else found
 
 
 def _fields(value: Any) -> dict[str, object] | None:  # noqa: ANN401 - any object of a user
     """Return the fields of an object that is made of fields, None of any other (a module, a lock, a function)."""
-    if isinstance(value, (type, ModuleType, str, bytes, int, float)) or value is None:
+    if isinstance(value, (type, ModuleType)):
         return None
     if is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in fields(value) if hasattr(value, f.name)}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
-from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
+from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -26,6 +26,7 @@ class StreamCounts:
         self.produced = 0  # written by the stream when it closes a batch: steps that were published or given up
         self._dropped = 0
         self._delivered = 0
+        self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def drop(self, count: int) -> None:
@@ -37,6 +38,17 @@ class StreamCounts:
         """Count steps that Kafka acknowledged."""
         with self._lock:
             self._delivered += count
+
+    def leave_out(self, part: str, count: int = 1) -> None:
+        """Count values of a part (`observation`, `info`, ...) that their steps had to leave out."""
+        with self._lock:
+            self._left_out[part] = self._left_out.get(part, 0) + count
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Values that their steps had to leave out so far, by part."""
+        with self._lock:
+            return dict(self._left_out)
 
     @property
     def dropped(self) -> int:
@@ -91,6 +103,20 @@ class StepsRecorded:
     extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
     nbytes: int = 0
     closed_at: float = 0.0
+
+    def cut_to_count(self) -> None:
+        """Take back what a row or block that is not counted has left here."""
+        rows, kept, blocks = self.rows, 0, 0
+        while blocks < len(self.blocks) and kept < self.count:
+            kept += self.blocks[blocks].size
+            blocks += 1
+        del self.blocks[blocks:]
+        single = 0 if self.blocks else self.count
+        del rows.facts[single * FACTS.size :], rows.actions[single:], rows.observations[single:]
+        self.seeds = {i: seed for i, seed in self.seeds.items() if i < self.count}
+        self.infos = {i: info for i, info in self.infos.items() if i < self.count}
+        extras = {name: {i: v for i, v in rows.items() if i < self.count} for name, rows in self.extras.items()}
+        self.extras = {name: values for name, values in extras.items() if values}
 
     def batch(self, *, sent_at: int = 0) -> StepBatch:
         """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
+from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.identity import Attempts, now_us
@@ -42,6 +43,9 @@ class OpenStream(Protocol):
 
     def end(self, outcome: Outcome, error: str, /) -> bool:
         """Publish the end; return False if that was done before."""
+
+    def beside(self, other: StreamId, /) -> None:
+        """Say that this stream goes on beside another one that has begun."""
 
     def after_fork(self) -> None:
         """Leave the stream to the parent (called in a forked child)."""

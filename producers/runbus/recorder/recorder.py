@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
@@ -20,7 +19,6 @@ from runbus.config.sources import read_sources
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
 from runbus.recorder.bus import RunBus
-from runbus.recorder.complaints import Complaints
 from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
@@ -29,7 +27,8 @@ from runbus.recorder.process import PROCESS
 from runbus.recorder.recording import Recording
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream, StreamEnded
-from runbus.recorder.values import Observations, chooser, number
+from runbus.recorder.stream_complaints import StreamComplaints
+from runbus.recorder.values import Observations, chooser, named_numbers
 from runbus.recorder.vector import VectorRows, row_count
 from runbus.recorder.vector_calls import EnvNumbers, Infos, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
@@ -51,7 +50,9 @@ class Recorder:
         agent: name of the agent in the run.
         config: hyper-parameters and the like, kept as JSON: a mapping, or an object with fields (a dataclass, a
             namespace, a model of pydantic, ...). Of more than 512 KiB the largest parts are left out, with a mark.
-        observation_space, action_space: JSON text, for readers of the run.
+        observation_space, action_space: what one environment's values look like, as JSON text: see
+            `runbus.gymnasium.space_json`. Values are read as it says (a list becomes an array of its dtype and shape, a
+            tuple is a Tuple or one value an environment), and readers of the run find it there.
         bus: where to publish; default: the one that this process shares. A copy by `copy` and a forked child keep it;
             one that is pickled into another process publishes on that process's own.
         settings: the Kafka to deliver to; default: environment and configuration file.
@@ -60,7 +61,7 @@ class Recorder:
         kafka: False = only the bus's own subscribers see the steps.
 
     Raises:
-        ConfigError: a name is empty or has a '/' in it, `config` cannot become JSON, or a setting is unusable.
+        ConfigError: a name is empty or has a "/" in it, or a setting is unusable.
     """
 
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
@@ -105,7 +106,7 @@ class Recorder:
         self._own_bus = bus is not None
         self._courier_settings = CourierSettings.load(read_sources(), given.settings) if given.kafka else None
         self._bus = bus or (PROCESS.bus(self._courier_settings) if self._courier_settings else RunBus())
-        self._complaints = Complaints(log)
+        self._complaints = StreamComplaints(log, given.run, given.agent)
         self._closed = False
         self._after_close = 0
         self._reserved = (0, 0)
@@ -226,15 +227,17 @@ class Recorder:
         """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
         try:
             stream = self._stream or self._begin()
-            numbers = {str(name): number(value) for name, value in values.items()}
+            numbers, flaws = named_numbers(values)
             with stream.lock:
                 stream.pending.update(numbers)
                 if self._recording is not None:
                     self._recording.summary.update(numbers)
+            if flaws:
+                stream.leave_out_of("log", flaws[0], len(flaws))
         except StreamEnded:
-            self._say_closed()
+            self._complaints.closed()
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
+            self._complaints.log_ignored(error)
 
     # --- called by wrappers of environments -----------------------------------------------------------------------
 
@@ -305,7 +308,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         if self._closed:
-            self._say_closed()
+            self._complaints.closed()
         else:
             self._begin()
         return self
@@ -332,12 +335,14 @@ class Recorder:
                     self._given.observations,
                     self._bus,
                     courier,
-                    unannounced=partial(_say_unannounced, self._complaints, self.run, self.agent),
+                    self._complaints,
                     left_behind=lambda: _leave(owner),
                 )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
+                for other in PROCESS.members():
+                    other.beside(recording.stream.counts.id)
                 PROCESS.join(recording)
-                self._vector = VectorRows(recording.stream, partial(_complain, self._complaints, self.run, self.agent))
+                self._vector = VectorRows(recording.stream, self._complaints.refused)
                 self._recording, self._stream = recording, recording.stream
             return self._recording.stream
 
@@ -353,7 +358,7 @@ class Recorder:
             if isinstance(error, StreamEnded):
                 self._count_after_close(rows)
                 return
-            _complain(self._complaints, self.run, self.agent, error)
+            self._complaints.refused(error)
             if self._recording is not None:
                 count(self._recording.stream)
         except StreamEnded:
@@ -366,15 +371,7 @@ class Recorder:
             self._after_close += rows
         if self._recording is not None and self._recording.courier is not None:
             self._recording.courier.drop_outside(rows)
-        self._say_closed()
-
-    def _say_closed(self) -> None:
-        self._complaints.say(
-            "closed",
-            "recorder %s/%s is closed: what comes after close() is counted, not recorded; make a new recorder for it",
-            self.run,
-            self.agent,
-        )
+        self._complaints.closed()
 
     def after_fork(self) -> None:
         """Begin a stream of its own at the next row (called in a forked child); a closed one stays closed."""
@@ -402,14 +399,7 @@ class Recorder:
         given, self._env_indices, had_bus = state
         self._set_up(given, None)
         if had_bus:
-            self._complaints.say(
-                "bus",
-                "a copy of the recorder of %s/%s publishes on this process's own bus: the one that the recorder was "
-                "given cannot leave its process",
-                self.run,
-                self.agent,
-                level=logging.WARNING,
-            )
+            self._complaints.bus_stayed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,29 +438,6 @@ def _leave(owner: weakref.ref[Recorder]) -> None:
     recorder = owner()
     if recorder is not None:
         recorder.after_fork()
-
-
-def _say_unannounced(complaints: Complaints, run: str, agent: str, env: int) -> None:
-    complaints.say(
-        "began without a reset",
-        "env %d of %s/%s was stepped behind the end of its episode: this step begins the next one, which has no reset. "
-        "Call reset() after an end; if the environment resets itself, record it by resets= of step_vector",
-        env,
-        run,
-        agent,
-        level=logging.WARNING,
-    )
-
-
-def _complain(complaints: Complaints, run: str, agent: str, error: Exception) -> None:
-    complaints.say(
-        f"refused {type(error).__name__}",
-        "a step of %s/%s cannot be recorded: %s. It counts as dropped; pass numbers, arrays, text, or dicts and "
-        "tuples of them",
-        run,
-        agent,
-        error,
-    )
 
 
 def _rows(values: object, mask: ArrayLike | None = None) -> NDArray[np.int64]:

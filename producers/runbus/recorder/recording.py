@@ -7,16 +7,20 @@ still delivered and ended.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.identity import now_us
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import json_within, run_event_within, text_within
 from runbus.recorder.stream import RecordedStream
+from runbus.recorder.stream_complaints import StreamComplaints
+from runbus.recorder.structure import structure_of_space
 from runbus.recorder.text import json_text
-from runbus.recorder.values import Observations, plain_number
+from runbus.recorder.values import Observations
 from runbus.schemas.events import Outcome, RunEvent
 
 FORGOTTEN = "nothing refers to the recorder any more, and it was not closed"
@@ -29,7 +33,7 @@ class Recording:
         started: the event that begins it.
         observations: which ones to record; see Recorder.
         courier: that delivers the bus; None = nobody.
-        unannounced: is told the env of a step that begins an episode without a reset.
+        complaints: are told what could not be kept.
         left_behind: called in a forked child, where this stream is the parent's.
 
     Attributes:
@@ -47,14 +51,20 @@ class Recording:
         observations: Observations,
         bus: RunBus,
         courier: Courier | None,
-        *,
-        unannounced: Callable[[int], None],
+        complaints: StreamComplaints,
         left_behind: Callable[[], None],
     ) -> None:
         self.bus = bus
         self.courier = courier
         id_ = StreamId(started.run_id, started.agent_id, started.attempt)
-        self.stream = RecordedStream(id_, observations, self._publish, unannounced)
+        self.stream = RecordedStream(
+            id_,
+            observations,
+            self._publish,
+            unannounced=complaints.unannounced,
+            remark=complaints.left_out,
+            spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
+        )
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
@@ -89,6 +99,14 @@ class Recording:
             self.bus.publish(self._finished(outcome, error), events=0)
         return True
 
+    def beside(self, other: StreamId, /) -> None:
+        """Publish the start again if another stream of this agent has begun: a newer attempt that replaces none."""
+        mine = self.stream.counts.id
+        with self.stream.lock:
+            if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
+                again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
+                self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
+
     def after_fork(self) -> None:
         """Leave this stream to the parent (called in a forked child)."""
         self._left_behind()
@@ -103,6 +121,6 @@ class Recording:
             outcome=outcome,
             error=text_within(error.encode("utf-8", "replace").decode()),
             episodes=self.stream.positions.episodes,
-            summary=json_within(json_text({name: plain_number(value) for name, value in self.summary.items()})),
+            summary=json_within(json_text(self.summary)),
             produced=self.stream.counts.produced,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from runbus.kafka.model import StreamId
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.left_out import Remark, mark_name, say_nothing
+from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
 from runbus.schemas.batch import NO_TICK
@@ -38,12 +41,15 @@ class StreamEnded(InvalidValue):
 class RecordedStream:
     """Takes the steps of one (run, agent, attempt) and publishes them in batches, in order.
 
-    The methods raise InvalidValue, TypeError, ValueError or OverflowError for a value that cannot be recorded; nothing
-    is recorded then, and the caller reports it to `refuse`.
+    A part of a step that cannot be kept is left out: the row says so in an extra (left_out.py), and the step stays. The
+    methods raise InvalidValue, TypeError or ValueError only if it cannot be told whose row it is; nothing is recorded
+    then, and the caller reports it to `refuse`. A row that an interrupt cuts short counts as dropped.
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
         unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
+        remark: is told which part was left out and why, and other news of the columns.
+        spaces: what is known of actions and observations.
     """
 
     def __init__(
@@ -52,21 +58,25 @@ class RecordedStream:
         observations: Observations,
         publish: Publish,
         unannounced: Callable[[int], None] | None = None,
+        remark: Remark = say_nothing,
+        spaces: tuple[Structure, Structure] = (FREE, FREE),
     ) -> None:
         self.counts = StreamCounts(id_)
         self.positions = EnvPositions(unannounced)
         self.lock = threading.RLock()
         self._publish = publish
-        self.observation = Capture(chooser(observations))
-        self.action = Capture(as_is)
+        self.remark = remark
+        self.action = Capture(as_is, spaces[0])
+        self.observation = Capture(chooser(observations), spaces[1])
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
         self._ended = False
         self._seen_by_ticker = -1
         #: named numbers that wait for the next step
         self.pending: dict[str, float] = {}
+        self._marks: dict[str, float] = {}  # of the row that is being made
 
-    def step(  # noqa: PLR0913, PLR0917 - what a loop says of a step, called by position: this is the loop's time
+    def step(
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -76,41 +86,49 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-        extras: Mapping[str, float] | None = None,
     ) -> None:
-        """Append one step, with named numbers of its own. See Recorder.step."""
+        """Append one step, with the named numbers that wait for it. See Recorder.step."""
         with self.lock:
-            seen = self.observation.pack(observation)
-            if seen is None:
-                seen = self.observation.learn(observation)
-            did = self.action.pack(action)
-            if did is None:
-                did = self.action.learn(action)
-            if type(reward) is not float:
-                reward = number(reward)
-            at_tick = checked_tick(tick)
-            said = None if info is None else json_text(info)
-            if type(env) is not int or not -1 < env < _ENVS:
-                env = _checked(env, range(_ENVS), "env")
-            batch = self._open
-            if self.observation.layout is not batch.observation or self.action.layout is not batch.action:
-                batch = self._batch_for(self.observation.layout, self.action.layout)
-            elif batch.blocks:
-                batch = self._batch_for(batch.observation, batch.action)
-            over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
-            episode, step = self.positions.step(env, ends=over or cut)
-            if said is not None:
-                batch.infos[batch.count] = said
-            if self.pending:
-                self._attach_pending(batch, batch.count)
-            if extras:
-                self._attach(extras, batch, batch.count)
-            rows = batch.rows
-            rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
-            rows.actions.append(did)
-            rows.observations.append(seen)
-            batch.count = count = batch.count + 1
-            batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+            begun = False
+            try:
+                seen = self.observation.pack(observation)
+                if seen is None:
+                    seen = self.learnt("observation", self.observation, observation)
+                did = self.action.pack(action)
+                if did is None:
+                    did = self.learnt("action", self.action, action)
+                if type(reward) is not float:
+                    reward = self._number(reward)
+                at_tick = NO_TICK if tick is None else self.tick(tick)
+                said = None if info is None else self._text(info)
+                if type(env) is not int or not -1 < env < _ENVS:
+                    env = _checked(env, range(_ENVS), "env")
+                try:
+                    over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
+                except Exception:  # noqa: BLE001 - an array of several, or an object that has no truth
+                    over, cut = self._flag("terminated", terminated), self._flag("truncated", truncated)
+                batch = self._open
+                if self.observation.layout is not batch.observation or self.action.layout is not batch.action:
+                    batch = self._batch_for(self.observation.layout, self.action.layout)
+                elif batch.blocks:
+                    batch = self._batch_for(batch.observation, batch.action)
+                episode, step = self.positions.step(env, ends=over or cut)
+                begun = True
+                if said is not None:
+                    batch.infos[batch.count] = said
+                if self.pending:
+                    self._attach_pending(batch, batch.count)
+                if self._marks:
+                    self._attach_marks(batch, batch.count)
+                rows = batch.rows
+                rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
+                rows.actions.append(did)
+                rows.observations.append(seen)
+                batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+                batch.count = count = batch.count + 1
+            except BaseException as error:
+                self._cut_short(error, env, begun=begun, reset=False, flags=(terminated, truncated))
+                raise
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
 
@@ -124,23 +142,113 @@ class RecordedStream:
     ) -> None:
         """Append the row of a reset. See Recorder.reset."""
         with self.lock:
-            seen = self.observation.pack(observation)
-            if seen is None:
-                seen = self.observation.learn(observation)
-            at_tick = checked_tick(tick)
-            said = None if info is None else json_text(info)
-            checked = None if seed is None else checked_seed(seed)
-            env = _checked(env, range(_ENVS), "env")
-            batch = self._batch_for(self.observation.layout, None)
-            episode, step = self.positions.reset(env)
-            if checked is not None:
-                batch.seeds[batch.count] = checked
-            if said is not None:
-                batch.infos[batch.count] = said
-            batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
-            batch.rows.actions.append(b"")
-            batch.rows.observations.append(seen)
-            self._added(batch, 1, len(seen))
+            begun = False
+            try:
+                seen = self.observation.pack(observation)
+                if seen is None:
+                    seen = self.learnt("observation", self.observation, observation)
+                at_tick = NO_TICK if tick is None else self.tick(tick)
+                said = None if info is None else self._text(info)
+                checked = None if seed is None else self.seed(seed)
+                env = _checked(env, range(_ENVS), "env")
+                batch = self._batch_for(self.observation.layout, None)
+                episode, step = self.positions.reset(env)
+                begun = True
+                if checked is not None:
+                    batch.seeds[batch.count] = checked
+                if said is not None:
+                    batch.infos[batch.count] = said
+                if self._marks:
+                    self._attach_marks(batch, batch.count)
+                batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
+                batch.rows.actions.append(b"")
+                batch.rows.observations.append(seen)
+                batch.nbytes += len(seen)
+                batch.count += 1
+            except BaseException as error:
+                self._cut_short(error, env, begun=begun, reset=True)
+                raise
+            self._close_if_full()
+
+    # --- parts that cannot be kept ----------------------------------------------------------------------------
+
+    def learnt(self, part: str, capture: Capture, value: Any) -> bytes:  # noqa: ANN401
+        """Return the bytes of a value that its packer does not know, and pass on what is to be said of it."""
+        raw = capture.learn(value)
+        if capture.flaw:
+            self.leave_out(part, capture.flaw)
+        if capture.news:
+            self.remark("layout", f"an {part} {capture.news}")
+            capture.news = ""
+        return raw
+
+    def leave_out(self, part: str, why: str, count: int = 1) -> None:
+        """Note that the row which is being made is without a part, and say why."""
+        self._marks[mark_name(part)] = self._marks.get(mark_name(part), 0.0) + count
+        self.counts.leave_out(part, count)
+        self.remark(part, why)
+
+    def mark(self, marks: Mapping[str, float]) -> None:
+        """Give the row which is made next these marks; what they say of is counted."""
+        self._marks.update(marks)
+
+    def leave_out_of(self, part: str, why: str, count: int = 1) -> None:
+        """Note that some values could not be kept: the next step says so."""
+        with self.lock:
+            name = mark_name(part)
+            self.pending[name] = self.pending.get(name, 0.0) + count
+            self.counts.leave_out(part, count)
+        self.remark(part, why)
+
+    def tick(self, tick: Any) -> int:  # noqa: ANN401
+        """Return the tick as it is stored: none if it is no int64, which is noted."""
+        try:
+            return checked_tick(tick)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            self.leave_out("tick", str(error))
+            return NO_TICK
+
+    def seed(self, seed: Any) -> int | None:  # noqa: ANN401
+        """Return the seed: None if it is no int64, which is noted."""
+        try:
+            return checked_seed(seed)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            self.leave_out("seed", str(error))
+            return None
+
+    def _number(self, reward: Any) -> float:  # noqa: ANN401
+        try:
+            return number(reward)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a reward
+            self.leave_out("reward", f"{error}. It is stored as NaN")
+            return math.nan
+
+    def _flag(self, part: str, value: Any) -> bool:  # noqa: ANN401
+        try:
+            return bool(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a flag
+            self.leave_out(part, f"{error}. It is stored as false")
+            return False
+
+    def _text(self, info: Any) -> str:  # noqa: ANN401
+        try:
+            return json_text(info)
+        except Exception as error:  # noqa: BLE001 - the objects in it are the user's
+            self.leave_out("info", str(error))
+            return ""
+
+    def _cut_short(
+        self, error: BaseException, env: object, *, begun: bool, reset: bool, flags: tuple[object, ...] = ()
+    ) -> None:
+        """Undo what a row left in the open batch, and count the row if an interrupt ended it: the caller cannot."""
+        self._marks = {}
+        self._open.cut_to_count()
+        if isinstance(error, Exception):
+            return
+        if begun:
+            self._give_up(1)
+        else:
+            self.refuse(env, reset=reset, flags=flags)
 
     def refuse(self, env: object, *, reset: bool, flags: tuple[object, ...] = ()) -> None:
         """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for.
@@ -166,6 +274,11 @@ class RecordedStream:
             episode, _ = self.positions.advance(envs, resets=resets, ends=ends)
             self._give_up(len(episode))
 
+    def give_up(self, count: int) -> None:
+        """Count rows that were lost on their way into a batch, and whose places in their episodes are taken."""
+        with self.lock:
+            self._give_up(count)
+
     def _give_up(self, count: int) -> None:
         self.close()
         self._first_seq += count
@@ -181,26 +294,38 @@ class RecordedStream:
         seeds: Mapping[int, int] | None = None,
         infos: Mapping[int, str] | None = None,
         extras: Mapping[str, NDArray[np.float64]] | None = None,
+        marks: Mapping[str, Mapping[int, float]] | None = None,
     ) -> None:
         """Append rows of one call of a vector environment, already in columns.
 
         Args:
             seeds, infos: by index in the block.
             extras: by name, a number for each row of the block.
+            marks: by name, then by index in the block.
         """
         with self.lock:
             batch = self._batch_for(observation, action, blocks=True)
-            batch.blocks.append(block)
-            if seeds:
-                batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
-            if infos:
-                batch.infos.update({batch.count + index: info for index, info in infos.items()})
-            if extras:
-                for name, values in extras.items():
-                    batch.extra_columns.setdefault(name, []).append((batch.count, values))
-            if self.pending and action is not None:
-                self._attach_pending(batch, batch.count)
-            self._added(batch, block.size, len(block.action) + len(block.observation))
+            try:
+                first = batch.count
+                batch.blocks.append(block)
+                if seeds:
+                    batch.seeds.update({first + index: seed for index, seed in seeds.items()})
+                if infos:
+                    batch.infos.update({first + index: info for index, info in infos.items()})
+                if extras:
+                    for name, numbers in extras.items():
+                        batch.extra_columns.setdefault(name, []).append((first, numbers))
+                if marks:
+                    for name, of_rows in marks.items():
+                        batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
+                if self.pending and action is not None:
+                    self._attach_pending(batch, first)
+                batch.nbytes += len(block.action) + len(block.observation)
+                batch.count += block.size
+            except BaseException:
+                batch.cut_to_count()
+                raise
+            self._close_if_full()
 
     @property
     def produced(self) -> int:
@@ -264,23 +389,24 @@ class RecordedStream:
         return batch
 
     def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        self._attach(self.pending, batch, index)
+        for name, value in self.pending.items():
+            batch.extras.setdefault(name, {})[index] = value
         self.pending = {}
 
-    def _attach(self, numbers: Mapping[str, float], batch: StepsRecorded, index: int) -> None:
-        for name, value in numbers.items():
-            batch.extras.setdefault(name, {})[index] = value
+    def _attach_marks(self, batch: StepsRecorded, index: int) -> None:
+        for name, value in self._marks.items():
+            of_row = batch.extras.setdefault(name, {})
+            of_row[index] = of_row.get(index, 0.0) + value
+        self._marks = {}
 
-    def _added(self, batch: StepsRecorded, count: int, nbytes: int) -> None:
-        batch.count += count
-        batch.nbytes += nbytes
-        if batch.count >= MAX_STEPS or batch.nbytes >= MAX_BYTES:
+    def _close_if_full(self) -> None:
+        if self._open.count >= MAX_STEPS or self._open.nbytes >= MAX_BYTES:
             self.close()
 
 
-def checked_tick(tick: int | None) -> int:
-    """Return the tick as it is stored. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
-    return NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+def checked_tick(tick: int) -> int:
+    """Return the tick. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
+    return _checked(tick, _INT64, "tick")
 
 
 def checked_seed(seed: int) -> int:

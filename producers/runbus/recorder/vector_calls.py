@@ -78,13 +78,13 @@ class CallRows:
         return found
 
 
-def rows_of_step(call: VectorStep, count: int) -> CallRows:
-    """Return the rows of a call of `count` rewards. Raises InvalidValue if its flags or envs are not as many."""
-    over, cut = flags(call.terminated, count, "terminated"), flags(call.truncated, count, "truncated")
-    none = _no_flags(count)
+def rows_of_step(call: VectorStep, terminated: Flags, truncated: Flags) -> CallRows:
+    """Return the rows of a call with these flags, (n,). Raises InvalidValue if its resets or envs are not as many."""
+    count = len(terminated)
+    over, cut, none = terminated.tobytes(), truncated.tobytes(), _no_flags(count)
     rows = CallRows(slice(0, count) if call.envs is None else envs_of(call.envs, count), count, over, cut)
     if over != none or cut != none:
-        rows.ends = np.frombuffer(over, bool) | np.frombuffer(cut, bool)
+        rows.ends = terminated | truncated
     if call.resets is None:
         return rows
     given = flags(call.resets, count, "resets")
@@ -116,7 +116,7 @@ def env_numbers(envs: Envs) -> list[int]:
     return list(range(envs.start, envs.stop)) if isinstance(envs, slice) else envs.tolist()
 
 
-def fitted(value: Any, example: Any) -> Any:  # noqa: ANN401
+def like(value: Any, example: Any) -> Any:  # noqa: ANN401
     """Return one environment's own observation as its vector environment shows it: same keys, dtypes; or None."""
     try:
         return None if value is None else _fit(value, example)
@@ -137,19 +137,34 @@ def _fit(value: Any, example: Any) -> Any:  # noqa: ANN401
     return found.astype(example.dtype, casting="same_kind", copy=False)
 
 
-def info_texts(infos: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
-    """Return the JSON text of each info that has something in it, by index of its row."""
-    return {row: json_text(info) for row, info in infos.items() if info}
+def info_texts(infos: Mapping[int, Mapping[str, Any]]) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the JSON text of each info that has something in it, by row, and why some of them have none."""
+    texts: dict[int, str] = {}
+    flaws: dict[int, str] = {}
+    for row, info in infos.items():
+        try:
+            if info:
+                texts[row] = json_text(info)
+        except Exception as error:  # noqa: BLE001 - the objects in it are the user's
+            flaws[row] = str(error)
+    return texts, flaws
 
 
-def named_numbers(extras: Mapping[str, ArrayLike], count: int) -> dict[str, NDArray[np.float64]]:
-    """Return copies of the named arrays. Raises InvalidValue if one has not a number for each row."""
-    found = {}
+def number_columns(
+    extras: Mapping[str, ArrayLike], count: int
+) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
+    """Return copies of the named arrays, and why some of them were left out, in all rows."""
+    found: dict[str, NDArray[np.float64]] = {}
+    flaws: dict[int, str] = {}
     for name, values in extras.items():
-        numbers = found[str(name)] = np.array(values, np.float64)
-        if numbers.shape != (count,):
-            raise InvalidValue(f"extras[{name!r}] has shape {list(numbers.shape)}, must be [{count}]")
-    return found
+        try:
+            numbers = np.array(values, np.float64)
+            if numbers.shape != (count,):
+                raise InvalidValue(f"shape {list(numbers.shape)}, must be [{count}]")
+            found[str(name)] = numbers
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            flaws = dict.fromkeys(range(count), f"extras[{name!r}]: {error}")
+    return found, flaws
 
 
 def envs_of(envs: EnvNumbers | None, count: int) -> Envs:

@@ -25,7 +25,7 @@ from runbus.schemas.events import Heartbeat
 
 log = logging.getLogger(__name__)
 VERSION = metadata.version("runbus")
-# One second, as docs/topics.md says: readers of heartbeats wait for a few of them.
+# One second, as docs/processes.md says: readers of heartbeats wait for a few of them.
 BEAT_S = 1.0
 # A heartbeat that the broker did not take in this time is out of date. It bounds what waits for a broker that is away:
 # 30 records. The producer has nothing to do with the poll interval.

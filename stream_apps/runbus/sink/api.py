@@ -36,7 +36,7 @@ class FramedRecord(NamedTuple):
     Attributes:
         offset: its offset.
         key, value: its bytes.
-        timestamp_ms: what its producer set.
+        timestamp_ms: what the topic keeps, see Record.
         size: bytes that it takes in memory.
         ref: the schema that its framing names; None = no framing.
         start: index of the Avro body in `value`.
@@ -84,7 +84,7 @@ class Route:
     Attributes:
         topic: name without prefix.
         schema: record name its values must have.
-        landing: table that takes the wrapped records.
+        landing: table that takes the inserts.
         target: table that the landing's view fills, one row a step (or a record).
         batched: a record holds several rows (`count` of them), else one.
         wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (records.py).
