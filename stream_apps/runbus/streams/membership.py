@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -42,6 +43,7 @@ class GroupMembership:
         self._heard_at = time.monotonic()  # when a fetch was answered last, or none was under way
         self._answered_ms = 0
         self._limit: asyncio.Timeout | None = None  # of the read that is under way, or of the last one
+        self._failed: Exception | None = None
         self.consumer: Consumer = self._new_consumer()
 
     def _new_consumer(self) -> Consumer:
@@ -61,7 +63,7 @@ class GroupMembership:
         """
         if self._left:
             self.consumer = self._new_consumer()
-        self._left, self._answered_ms = False, 0
+        self._left, self._answered_ms, self._failed = False, 0, None
         with own_state_checked():
             await self.consumer.start()
         self._heard_at = time.monotonic()
@@ -72,16 +74,34 @@ class GroupMembership:
 
         def on_assigned(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                assigned(partitions)
+                with self._heard():
+                    assigned(partitions)
 
         async def on_revoked(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                await revoked(partitions)
+                with self._heard():
+                    await revoked(partitions)
 
         return Listener(on_assigned, on_revoked)
 
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Let the next read raise what a callback raises: aiokafka only logs it, and reads on for nobody."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = error
+            raise
+
     async def read(self, seconds: float, most: int) -> dict[TopicPartition, list[Any]]:
-        """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
+        """Return what arrives; nothing while the broker is away.
+
+        Raises:
+            CLIENT_ERRORS: a new consumer is needed.
+            Exception: a callback of `join` has raised it.
+        """
+        if self._failed is not None:
+            raise self._failed
         if self._silent_seconds() > _SILENT_S:
             raise KafkaError(f"no fetch was answered for {_SILENT_S:.0f} s")
         try:

@@ -213,3 +213,25 @@ def test_a_read_that_waits_for_the_group_does_not_hold_up_the_end(monkeypatch: p
                 await reading
 
     _run(monkeypatch, story)
+
+
+def test_what_a_callback_raises_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka only logs it: the group would give this member partitions that nobody here works on."""
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        def assigned(_: set[TopicPartition]) -> None:
+            raise FileNotFoundError("a certificate that is being replaced")
+
+        async def revoked(_: set[TopicPartition]) -> None:
+            """Give nothing away."""
+
+        await member.join("steps", assigned, revoked)
+        with pytest.raises(FileNotFoundError):
+            await made[0].listener.on_partitions_assigned({PLACE})
+        with pytest.raises(FileNotFoundError):
+            await member.read(0.0, 1)
+        member.end()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
+
+    _run(monkeypatch, story)
