@@ -6,8 +6,9 @@ import gymnasium
 import numpy as np
 
 from runbus.gymnasium import RecordSteps
+from runbus.gymnasium.vector import RecordSteps as RecordVectorSteps
 from runbus.kafka.settings import KafkaSettings
-from runbus.recorder import Policy, Recorder, RunBus, Subscription, SubscriptionStats
+from runbus.recorder import ABSENT, Policy, Recorder, RunBus, Subscription, SubscriptionStats
 
 
 def record_by_hand() -> bool:
@@ -22,6 +23,11 @@ def record_by_hand() -> bool:
         recorder.reset_vector(np.zeros((2, 4)), seeds=[1, None], mask=[True, False])
         recorder.step_vector(np.zeros(2), [0.0, 1.0], np.zeros(2, bool), [False, False], np.zeros((2, 4)), resets=None)
         recorder.log({"loss": 0.5, "lr": np.float64(1e-3)})
+        asked: int | None = recorder.reset("question", seed=2**128, labels={"task": "sort", "version": 3})
+        recorder.step("answer", 1.0, True, False, ABSENT, kind="model", status="length", parent=asked, stop="max_turns")
+        Recorder("run-1", "sub-agent", parent=recorder, parent_seq=0, labels={"team": "a"}, tags=["x"]).close()
+        other: str = recorder.stream_id
+        Recorder("run-1", "elsewhere", parent=other).close()
     recorder.close("interrupted", "stopped by hand")
     attempt: int = recorder.attempt
     return recorder.flush(timeout=1.0) and attempt > 0
@@ -49,3 +55,15 @@ def record_an_environment(recorder: Recorder) -> gymnasium.Env[np.ndarray, int]:
     own = RecordSteps(gymnasium.make("CartPole-v1"), run="run-1", agent="agent-0", record_info=True)
     own.close()
     return RecordSteps(gymnasium.make("CartPole-v1"), recorder)
+
+
+def record_a_vector(recorder: Recorder) -> None:
+    """Wrap a vector environment, or call the recorder with arrays."""
+    envs = RecordVectorSteps(gymnasium.make_vec("CartPole-v1", num_envs=2), recorder, record_info=True)
+    envs.reset(seed=[1, None], options={"reset_mask": np.array([True, False])})
+    observations, rewards, terminated, truncated, infos = envs.step(np.zeros(2, np.int64))
+    recorder.step_vector(
+        [0, 1], rewards, terminated, truncated, observations, infos=infos, envs=[3, 1], extras={"value": [0.5, 0.25]}
+    )
+    recorder.reset_vector(observations, envs=np.array([3, 1]), infos=[{}, {"a": 1}])
+    envs.close()

@@ -148,7 +148,7 @@ def test_a_block_is_cut_by_rows() -> None:
     subscription = bus.subscribe("test", "drop_oldest", max_events=10**6, max_bytes=16 * 2**20)
     recorder = Recorder("run-1", bus=bus, kafka=False, observations="all")
     observations = np.arange(140_000 * 8, dtype=np.int32).reshape(-1, 8)
-    seeds = [None] * 139_998 + [7, 2**64]
+    seeds: Any = [None] * 139_998 + [7, "x"]
     recorder.reset_vector(observations, seeds=seeds)
     recorder.close()
     events = [e for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.schemas.batch import NO_SEED, NO_TICK, Extra, StepColumns
+from runbus.recorder.annotations import dense
+from runbus.schemas.batch import NO_SEED, NO_TICK, StepColumns
 from runbus.schemas.layout import Layout, pack
 
 
@@ -39,6 +40,9 @@ class Block(NamedTuple):
         columns = {name: cut(getattr(self, name)) for name in self._fields[3:]}
         return Block(stop - start, self.ts, self.tick, **columns)
 
+
+_INT64 = range(NO_SEED + 1, 2**63)
+_DECIMAL_BITS = 14_000  # Python makes no decimal text of more than 4,300 digits
 
 #: the numbers of one row: env, episode, step, time in nanoseconds, reward, terminated, truncated, tick
 FACTS = struct.Struct("<iqiqd??q")
@@ -119,14 +123,14 @@ def _ticks(ticks: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def _seeds(seeds: Mapping[int, int], count: int) -> NDArray[np.int64] | None:
-    if not seeds:
-        return None
-    column = np.full(count, NO_SEED, np.int64)
-    column[list(seeds)] = list(seeds.values())
-    return column
+    return dense({row: seed for row, seed in seeds.items() if seed in _INT64}, count, NO_SEED, np.int64)
 
 
-def extra_of(name: str, values: Mapping[int, float]) -> Extra:
-    """Return the extra of these numbers by index of the row, which ascends."""
-    rows = np.fromiter(values, np.uint32, len(values))
-    return Extra(name, rows, np.fromiter(values.values(), np.float64, len(values)))
+def large_seeds(seeds: Mapping[int, int], count: int) -> tuple[str, ...]:
+    """Return the column of the seeds that are no int64, as text; empty if there is none."""
+    large = {row: _digits(seed) for row, seed in seeds.items() if seed not in _INT64}
+    return tuple(large.get(row, "") for row in range(count)) if large else ()
+
+
+def _digits(seed: int) -> str:
+    return str(seed) if seed.bit_length() < _DECIMAL_BITS else hex(seed)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
+from runbus.recorder.absent import ABSENT
+from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, Block
-from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
+from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
-from runbus.schemas.batch import NO_TICK
+from runbus.schemas.batch import ABSENT_ACTION, ABSENT_OBSERVATION, NO_TICK
 from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
@@ -31,8 +35,14 @@ ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes o
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
+_NEVER = Layout(dtype="no value has this layout")
 
+_T = TypeVar("_T")
 Publish = Callable[[StepsRecorded], None]
+
+
+class StreamEnded(InvalidValue):
+    """A row came after the end of its stream."""
 
 
 class RecordedStream:
@@ -44,6 +54,7 @@ class RecordedStream:
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+        unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
         remark: is told which part was left out and why, and other news of the columns.
         spaces: what is known of actions and observations.
     """
@@ -53,11 +64,12 @@ class RecordedStream:
         id_: StreamId,
         observations: Observations,
         publish: Publish,
+        unannounced: Callable[[int], None] | None = None,
         remark: Remark = say_nothing,
         spaces: tuple[Structure, Structure] = (FREE, FREE),
     ) -> None:
         self.counts = StreamCounts(id_)
-        self.positions = EnvPositions()
+        self.positions = EnvPositions(unannounced)
         self.lock = threading.RLock()
         self._publish = publish
         self.remark = remark
@@ -65,12 +77,13 @@ class RecordedStream:
         self.observation = Capture(chooser(observations), spaces[1])
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
+        self._ended = False
         self._seen_by_ticker = -1
-        #: named numbers that wait for the next step
-        self.pending: dict[str, float] = {}
+        #: named numbers that wait for the next row, in the order in which they were logged
+        self.pending: Numbers = []
         self._marks: dict[str, float] = {}  # of the row that is being made
 
-    def step(
+    def step(  # noqa: PLR0912, PLR0913, PLR0917 - one row of everything, by position: this is the loop's time
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -80,15 +93,16 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append one step. See Recorder.step."""
+        words: StepWords | None = None,
+    ) -> int:
+        """Append one step, with the named numbers that wait for it; return its seq. See Recorder.step."""
         with self.lock:
             begun = False
             try:
-                seen = self.observation.pack(observation)
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
                 if seen is None:
                     seen = self.learnt("observation", self.observation, observation)
-                did = self.action.pack(action)
+                did = b"" if action is ABSENT else self.action.pack(action)
                 if did is None:
                     did = self.learnt("action", self.action, action)
                 if type(reward) is not float:
@@ -106,11 +120,15 @@ class RecordedStream:
                     batch = self._batch_for(self.observation.layout, self.action.layout)
                 elif batch.blocks:
                     batch = self._batch_for(batch.observation, batch.action)
-                (episode, step), begun = self.positions.step(env), True
+                (episode, step), begun = self.positions.step(env, ends=over or cut), True
                 if said is not None:
                     batch.infos[batch.count] = said
                 if self.pending:
                     self._attach_pending(batch, batch.count)
+                if words and (note := annotation_of_step(words, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
+                if not (seen and did) and (observation is ABSENT or action is ABSENT):
+                    batch.annotations.absent[batch.count] = _absent(observation, action)
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 rows = batch.rows
@@ -118,12 +136,14 @@ class RecordedStream:
                 rows.actions.append(did)
                 rows.observations.append(seen)
                 nbytes, count = batch.nbytes + len(did) + len(seen), batch.count + 1
+                seq = self._first_seq + count - 1
                 batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
-                self._cut_short(error, env, begun=begun, reset=False)
+                self._cut_short(error, env, begun=begun, reset=False, flags=(terminated, truncated))
                 raise
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
+            return seq
 
     def reset(
         self,
@@ -132,12 +152,13 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append the row of a reset. See Recorder.reset."""
+        labels: Mapping[str, object] | None = None,
+    ) -> int:
+        """Append the row of a reset and return its seq. See Recorder.reset."""
         with self.lock:
             begun = False
             try:
-                seen = self.observation.pack(observation)
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
                 if seen is None:
                     seen = self.learnt("observation", self.observation, observation)
                 at_tick = NO_TICK if tick is None else self.tick(tick)
@@ -150,17 +171,44 @@ class RecordedStream:
                     batch.seeds[batch.count] = checked
                 if said is not None:
                     batch.infos[batch.count] = said
+                if self.pending:
+                    self._attach_pending(batch, batch.count)
+                if labels and (note := annotation_of_reset(labels, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
+                if observation is ABSENT:
+                    batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
                 batch.rows.actions.append(b"")
                 batch.rows.observations.append(seen)
                 nbytes, count = batch.nbytes + len(seen), batch.count + 1
+                seq = self._first_seq + count - 1
                 batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=True)
                 raise
             self._close_if_full()
+            return seq
+
+    def log(self, values: Mapping[Any, Any]) -> dict[str, float]:
+        """Keep named numbers for the next row; return the last of each name. What is no number is left out."""
+        with self.lock:
+            try:
+                found = numbers_of(values, MAX_WAITING - len(self.pending), self.leave_out)
+            except Exception as error:  # noqa: BLE001 - whatever the caller gave
+                self.leave_out("log", f"{error}. Pass names and numbers")
+                return {}
+            self.pending += found
+            if len(self._open.logged) + len(self.pending) > MAX_WAITING:  # so that a batch can hold all their names
+                self.close()
+            return dict(found)
+
+    def take_pending(self) -> dict[str, list[float]]:
+        """Return the numbers that no row took, by name, and forget them."""
+        with self.lock:
+            pending, self.pending = self.pending, []
+            return by_name(pending)
 
     # --- parts that cannot be kept ----------------------------------------------------------------------------
 
@@ -184,14 +232,6 @@ class RecordedStream:
         """Give the row which is made next these marks; what they say of is counted."""
         self._marks.update(marks)
 
-    def leave_out_of(self, part: str, why: str, count: int = 1) -> None:
-        """Note that some values could not be kept: the next step says so."""
-        with self.lock:
-            name = mark_name(part)
-            self.pending[name] = self.pending.get(name, 0.0) + count
-            self.counts.leave_out(part, count)
-        self.remark(part, why)
-
     def tick(self, tick: Any) -> int:  # noqa: ANN401
         """Return the tick as it is stored: none if it is no int64, which is noted."""
         try:
@@ -201,7 +241,7 @@ class RecordedStream:
             return NO_TICK
 
     def seed(self, seed: Any) -> int | None:  # noqa: ANN401
-        """Return the seed: None if it is no int64, which is noted."""
+        """Return the seed, of any size; None if it is no integer, which is noted."""
         try:
             return checked_seed(seed)
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
@@ -229,34 +269,49 @@ class RecordedStream:
             self.leave_out("info", str(error))
             return ""
 
-    def _cut_short(self, error: BaseException, env: Any, *, begun: bool, reset: bool) -> None:  # noqa: ANN401
+    def _cut_short(
+        self, error: BaseException, env: object, *, begun: bool, reset: bool, flags: tuple[object, ...] = ()
+    ) -> None:
         """Undo what a row left in the open batch, and count the row if an interrupt ended it: the caller cannot."""
         self._marks = {}
         self._open.cut_to_count()
         if isinstance(error, Exception):
             return
         if begun:
-            self.give_up(1)
+            self._give_up(1)
         else:
-            self.refuse(env, reset=reset)
+            self.refuse(env, reset=reset, flags=flags)
 
-    def refuse(self, env: object, *, reset: bool) -> None:
-        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
+    def refuse(self, env: object, *, reset: bool, flags: tuple[object, ...] = ()) -> None:
+        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for.
+
+        Args:
+            flags: of a step, terminated and truncated: a row that is lost still ends its episode.
+        """
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             if isinstance(env, int) and 0 <= env < _ENVS:
-                (self.positions.reset if reset else self.positions.step)(env)
-            self.give_up(1)
+                if reset:
+                    self.positions.reset(env)
+                else:
+                    self.positions.step(env, ends=any(map(_is_set, flags)))
+            self._give_up(1)
 
-    def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
-        """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
+    def refuse_many(self, envs: Envs, resets: Flags | None = None, ends: Flags | None = None) -> None:
+        """Count the rows of a vector call that could not be recorded: one of each of `envs`; see EnvPositions."""
         with self.lock:
-            (self.positions.reset_many if reset else self.positions.step_many)(envs)
-            self.give_up(len(envs))
+            if self._ended:
+                raise StreamEnded("the stream has ended")
+            episode, _ = self.positions.advance(envs, resets=resets, ends=ends)
+            self._give_up(len(episode))
 
     def give_up(self, count: int) -> None:
-        """Count steps that could not be recorded: each takes a seq and is dropped."""
-        if count < 1:
-            return
+        """Count rows that were lost on their way into a batch, and whose places in their episodes are taken."""
+        with self.lock:
+            self._give_up(count)
+
+    def _give_up(self, count: int) -> None:
         self.close()
         self._first_seq += count
         self.counts.produced = self._first_seq
@@ -267,25 +322,56 @@ class RecordedStream:
         block: Block,
         action: Layout | None,
         observation: Layout,
+        *,
         seeds: Mapping[int, int] | None = None,
+        infos: Mapping[int, str] | None = None,
+        extras: Mapping[str, NDArray[np.float64]] | None = None,
         marks: Mapping[str, Mapping[int, float]] | None = None,
+        absent: Mapping[int, int] | None = None,
     ) -> None:
-        """Append one call of a vector environment, already in columns; `seeds` and `marks` by index in the block."""
+        """Append rows of one call of a vector environment, already in columns.
+
+        Args:
+            seeds, infos: by index in the block.
+            extras: by name, a number for each row of the block.
+            marks: by name, then by index in the block.
+            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
+        """
         with self.lock:
             nbytes = len(block.action) + len(block.observation) + BLOCK_ROW_BYTES * block.size
             if nbytes > MAX_BLOCK_BYTES and block.size > 1:
-                self._append_halves(block, action, observation, seeds or {}, marks or {})
+                self._append_halves(
+                    block,
+                    action,
+                    observation,
+                    seeds=seeds or {},
+                    infos=infos or {},
+                    extras=extras or {},
+                    marks=marks or {},
+                    absent=absent or {},
+                )
                 return
             batch = self._batch_for(observation, action, blocks=True)
             try:
+                first = batch.count
                 batch.blocks.append(block)
                 if seeds:
-                    batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
-                for name, values in (marks or {}).items():
-                    batch.extras.setdefault(name, {}).update({batch.count + i: value for i, value in values.items()})
-                if self.pending and action is not None:
-                    self._attach_pending(batch, batch.count)
-                nbytes, count = batch.nbytes + len(block.action) + len(block.observation), batch.count + block.size
+                    batch.seeds.update({first + index: seed for index, seed in seeds.items()})
+                if infos:
+                    batch.infos.update({first + index: info for index, info in infos.items()})
+                if extras:
+                    for name, numbers in extras.items():
+                        batch.extra_columns.setdefault(name, []).append((first, numbers))
+                if marks:
+                    for name, of_rows in marks.items():
+                        batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
+                if absent:
+                    batch.annotations.absent.update({first + index: bits for index, bits in absent.items()})
+                if self.pending:
+                    self._attach_pending(batch, first)
+                if self._marks:
+                    self._attach_marks(batch, first)
+                nbytes, count = batch.nbytes + len(block.action) + len(block.observation), first + block.size
                 batch.nbytes, batch.count = nbytes, count
             except BaseException:
                 batch.cut_to_count()
@@ -297,22 +383,25 @@ class RecordedStream:
         block: Block,
         action: Layout | None,
         observation: Layout,
+        *,
         seeds: Mapping[int, int],
+        infos: Mapping[int, str],
+        extras: Mapping[str, NDArray[np.float64]],
         marks: Mapping[str, Mapping[int, float]],
+        absent: Mapping[int, int],
     ) -> None:
         middle = block.size // 2
         for start, stop in ((0, middle), (middle, block.size)):
-            of_half = {i - start: seed for i, seed in seeds.items() if start <= i < stop}
-            marked = {
-                name: {i - start: value for i, value in rows.items() if start <= i < stop}
-                for name, rows in marks.items()
-            }
+            marked = {name: _rows_between(rows, start, stop) for name, rows in marks.items()}
             self.append_block(
                 block.slice(start, stop),
                 action,
                 observation,
-                of_half,
-                {name: rows for name, rows in marked.items() if rows},
+                seeds=_rows_between(seeds, start, stop),
+                infos=_rows_between(infos, start, stop),
+                extras={name: values[start:stop] for name, values in extras.items()},
+                marks={name: rows for name, rows in marked.items() if rows},
+                absent=_rows_between(absent, start, stop),
             )
 
     @property
@@ -329,6 +418,9 @@ class RecordedStream:
                 return
             overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            overhead += 100 * len(batch.logged) + batch.annotations.size
+            if batch.extra_columns:
+                overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
             fresh = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
@@ -341,6 +433,13 @@ class RecordedStream:
                 if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
                     self._publish(batch)  # the courier takes a batch once
                 raise
+
+    def end(self) -> None:
+        """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
+        with self.lock:
+            self.close()
+            self._ended = True
+            self._open = StepsRecorded(self.counts, observation=_NEVER)  # so that the next row asks for a batch
 
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
@@ -355,6 +454,8 @@ class RecordedStream:
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one if these layouts cannot share the open one."""
+        if self._ended:
+            raise StreamEnded("the stream has ended")
         batch = self._open
         if batch.count:
             same = observation is batch.observation or observation == batch.observation
@@ -371,9 +472,8 @@ class RecordedStream:
         return batch
 
     def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        for name, value in self.pending.items():
-            batch.extras.setdefault(name, {})[index] = value
-        self.pending = {}
+        batch.logged += [(index, name, value) for name, value in self.pending]
+        self.pending = []
 
     def _attach_marks(self, batch: StepsRecorded, index: int) -> None:
         for name, value in self._marks.items():
@@ -391,9 +491,21 @@ def checked_tick(tick: int) -> int:
     return _checked(tick, _INT64, "tick")
 
 
-def checked_seed(seed: int) -> int:
-    """Return the seed. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
-    return _checked(seed, _INT64, "seed")
+def checked_seed(seed: Any) -> int:  # noqa: ANN401 - an integer of any type and size
+    """Return the seed. Raises TypeError for what is no integer."""
+    return operator.index(seed)
+
+
+def _absent(observation: Any, action: Any) -> int:  # noqa: ANN401
+    return (ABSENT_OBSERVATION if observation is ABSENT else 0) | (ABSENT_ACTION if action is ABSENT else 0)
+
+
+def _is_set(flag: object) -> bool:
+    """Return whether a flag is set; one that cannot be told is not."""
+    try:
+        return bool(flag)
+    except Exception:  # noqa: BLE001 - any object that a loop passes
+        return False
 
 
 def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer
@@ -401,3 +513,8 @@ def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - in
     if whole not in allowed:
         raise InvalidValue(f"{name} {whole} is out of range")
     return whole
+
+
+def _rows_between(rows: Mapping[int, _T], start: int, stop: int) -> dict[int, _T]:
+    """Return the values of the rows [start, stop), which begin at 0 then."""
+    return {row - start: value for row, value in rows.items() if start <= row < stop}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,19 @@ class Structure:
         dtype: as in a layout; empty = the value decides.
         shape: of the numbers.
         keys, parts: of a dict or tuple.
+        unlike: a space gives values of several shapes (Sequence, Graph, OneOf, ...).
     """
 
     dtype: str = ""
     shape: Shape = ()
     keys: tuple[str, ...] | None = None
     parts: tuple[Structure, ...] | None = None
+    unlike: bool = field(default=False, compare=False)
+
+    @property
+    def varies(self) -> bool:
+        """True if it is in the nature of these values, or of a part of them, to have another layout each time."""
+        return self.unlike or any(part.varies for part in self.parts or ())
 
     @property
     def numeric(self) -> bool:
@@ -65,7 +72,7 @@ def _of_description(space: Any, depth: int) -> Structure:  # noqa: ANN401 - what
     if space.get("type") == "Text" or dtype == "str":
         return Structure(TEXT)
     if not isinstance(dtype, str) or not isinstance(shape, list):
-        return FREE
+        return Structure(unlike=True)
     name = np.dtype(dtype).newbyteorder("<").str
     return Structure(name, tuple(int(n) for n in shape)) if name in NUMERIC_DTYPES else FREE
 
@@ -99,7 +106,7 @@ def widened(space: Structure, seen: Structure) -> Structure:
 
 def matches(space: Structure, seen: Structure) -> bool:
     """Return whether values are as their space says, whatever the dtype of their numbers."""
-    if space in (FREE, seen):
+    if space in (FREE, seen) or space.parts == ():
         return True
     if space.numeric:
         return seen.numeric and seen.shape == space.shape

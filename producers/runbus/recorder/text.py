@@ -11,10 +11,10 @@ def json_text(value: object) -> str:
     """Return strict JSON of `value`: tensors as lists, other objects by their text, and what JSON has no word for as
     `strict_json` replaces it.
     """
-    return strict_json(value, _plain)
+    return strict_json(value, plain_object)
 
 
-def _plain(value: object) -> object:
+def plain_object(value: object) -> object:
     """Return plain data in place of an object that JSON does not know."""
     found = Reading().plain(value, 1)
     return text_of_object(value) if found is value or isinstance(found, Omitted) else found

@@ -114,7 +114,7 @@ class Capture:
     def _note_change(self, layout: Layout) -> None:
         old, new = structure_of_layout(self.layout), structure_of_layout(layout)
         wider = old.numeric and new.numeric and old.shape == new.shape and np.can_cast(old.dtype, new.dtype)
-        if wider or NONE in (self.layout, layout) or LEFT_OUT in (self.layout, layout):
+        if wider or self._space.varies or NONE in (self.layout, layout) or LEFT_OUT in (self.layout, layout):
             return
         self._changes += 1
         if self._changes == _MAX_CHANGES:

@@ -11,31 +11,53 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
+from runbus.recorder.absent import ABSENT
 from runbus.recorder.batched import BatchedColumn, Values
 from runbus.recorder.columns import Block
-from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.env_positions import Envs
+from runbus.recorder.fitting import fitted
 from runbus.recorder.left_out import mark_name
 from runbus.recorder.reading import Reading
 from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.values import number
-from runbus.schemas.batch import NO_TICK
-from runbus.schemas.layout import Layout
+from runbus.recorder.vector_calls import (
+    CallRows,
+    VectorReset,
+    VectorStep,
+    env_numbers,
+    envs_of,
+    info_texts,
+    like,
+    number_columns,
+    picked_envs,
+    picked_rows,
+    rows_of_step,
+)
+from runbus.recorder.vector_infos import NO_INFOS, RowInfos, row_infos
+from runbus.schemas.batch import ABSENT_OBSERVATION, NO_TICK
+from runbus.schemas.layout import Layout, encode_value
 
-Marks = dict[str, dict[int, float]]  # which rows of a call are without a part, by the name of the mark
 _BOOL = np.dtype(bool)
 
 
-class VectorStep(NamedTuple):
-    """The arguments of `Recorder.step_vector`: row i of each is env i."""
+class Marks:
+    """Notes which rows of a call are without a part: name of the mark -> index of the row -> 1."""
 
-    actions: Any
-    rewards: ArrayLike
-    terminated: ArrayLike
-    truncated: ArrayLike
-    observations: Any
-    resets: ArrayLike | None
-    tick: int | None
+    def __init__(self, stream: RecordedStream) -> None:
+        self._stream = stream
+        self.by_name: dict[str, dict[int, float]] = {}
+
+    def add(self, part: str, flaws: Mapping[int, str]) -> None:
+        """Note what is missing in which rows, and why; it is counted."""
+        if flaws:
+            self.by_name[mark_name(part)] = dict.fromkeys(flaws, 1.0)
+            self._stream.counts.leave_out(part, len(flaws))
+            self._stream.remark(part, next(iter(flaws.values())))
+
+    def of_row(self, row: int) -> dict[str, float]:
+        """Return the marks of one row."""
+        return {name: rows[row] for name, rows in self.by_name.items() if row in rows}
 
 
 class VectorRows:
@@ -50,77 +72,97 @@ class VectorRows:
         self._complain = complain
         self._action = BatchedColumn(stream.action)
         self._observation = BatchedColumn(stream.observation)
-        self._env_columns: dict[int, bytes] = {}
+        self._env_columns: dict[tuple[int, int], bytes] = {}
 
     def step(self, call: VectorStep) -> None:
-        """Append a row per env. Raises InvalidValue or TypeError if it cannot be told which envs those are."""
+        """Append a row per env; two for an env that ended an episode and shows the reset of the next one.
+
+        Raises InvalidValue or TypeError if it cannot be told which rows those are.
+        """
         with self._stream.lock:
-            marks: Marks = {}
+            marks = Marks(self._stream)
             rewards, over, cut = self._facts(call, marks)
-            if len(rewards):
-                with self._whole(len(rewards)):
-                    self._step(call, rewards, over, cut, marks)
+            if not len(rewards):
+                return
+            rows = rows_of_step(call, over, cut)
+            before = self._stream.produced
+            try:
+                self._step(call, rows, rewards, marks)
+            except BaseException as error:
+                self._lost(rows, self._stream.produced - before)
+                if not isinstance(error, Exception):
+                    raise
+                self._complain(error)
 
-    def _step(
-        self,
-        call: VectorStep,
-        rewards: NDArray[np.float64],
-        over: NDArray[np.bool_],
-        cut: NDArray[np.bool_],
-        marks: Marks,
-    ) -> None:
-        count = len(rewards)
-        seen = self._observation.take(call.observations, count)
-        did = self._action.take(call.actions, count)
-        if seen is None or did is None:
-            self._one_by_one(call, rewards, over, cut, marks)
+    def reset(self, call: VectorReset) -> None:
+        """Append the row of a reset for each env (of the mask, if given).
+
+        Raises InvalidValue, TypeError or ValueError if it cannot be told which envs those are.
+        """
+        values = Values(call.observations, self._stream.observation.structure)
+        count = _reset_count(values, call)
+        chosen = _chosen(count, call.mask)
+        if not chosen.size:
             return
-        self._note(marks, count)
-        reset = None if call.resets is None else np.asarray(call.resets, bool)
-        at_tick = self._tick(call.tick, marks, count)
-        if reset is None or not reset.any():
-            episode, step = self._stream.positions.step_all(count)
-        else:
-            rewards, did = _without_actions(reset, rewards, did, self._action.layout)
-            episode, step = _advance(self._stream.positions, reset)
-        block = Block(
-            size=count,
-            ts=time.time_ns(),
-            tick=at_tick,
-            env=self._env_column(count),
-            episode=episode,
-            step=step,
-            reward=rewards.tobytes(),
-            terminated=over.tobytes(),
-            truncated=cut.tobytes(),
-            action=did,
-            observation=seen,
-        )
-        self._stream.append_block(block, self._action.layout, self._observation.layout, marks=marks)
+        envs = picked_envs(envs_of(call.envs, count), chosen)
+        with self._stream.lock:
+            before = self._stream.produced
+            try:
+                self._reset(call, values, chosen, envs)
+            except BaseException as error:
+                if self._stream.produced == before:
+                    self._stream.refuse_many(envs, np.ones(len(envs), np.bool_))
+                if not isinstance(error, Exception):
+                    raise
+                self._complain(error)
 
-    @contextmanager
-    def _whole(self, count: int) -> Iterator[None]:
-        """Count as dropped what an interrupt leaves of `count` rows: the caller cannot know which were made."""
-        before = self._stream.produced
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            self._stream.give_up(before + count - self._stream.produced)
-            raise
+    # --- a step ---------------------------------------------------------------------------------------------------
+
+    def _step(self, call: VectorStep, rows: CallRows, rewards: NDArray[np.float64], marks: Marks) -> None:
+        infos = self._infos(call.infos, marks, rows.size)
+        seen = self._observation.take(call.observations, rows.size)
+        did = self._action.take(call.actions, rows.size)
+        extras, flaws = number_columns(call.extras, rows.size) if call.extras else ({}, {})
+        marks.add("extras", flaws)
+        if seen is None or did is None or (rows.both.size and self._observation.layout.width < 0):
+            self._one_by_one(call, rows, rewards, infos, extras, marks)
+            return
+        self._note(marks, rows.size)
+        tick = self._tick(call.tick, marks, rows.size)
+        if rows.resets is not None:
+            rewards, did = _without_actions(rows.resets, rewards, did, self._action.layout)
+        values = _StepValues(rewards, did, seen, extras, tick, marks)
+        if rows.both.size:
+            self._step_and_reset(call, rows, values, infos)
+        else:
+            texts = self._texts(infos.infos, marks) if infos.infos else {}
+            self._append(rows, values, texts)
 
     def _facts(
         self, call: VectorStep, marks: Marks
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return rewards and flags of shape (n,); what cannot be read is NaN or false, and marked."""
         rewards, flaws = row_numbers(call.rewards)
-        self._mark(marks, "reward", flaws)
+        marks.add("reward", flaws)
         over, flaws = row_flags(call.terminated, len(rewards))
-        self._mark(marks, "terminated", flaws)
+        marks.add("terminated", flaws)
         cut, flaws = row_flags(call.truncated, len(rewards))
-        self._mark(marks, "truncated", flaws)
+        marks.add("truncated", flaws)
         return rewards, over, cut
+
+    def _infos(self, infos: Any, marks: Marks, count: int) -> RowInfos:  # noqa: ANN401
+        if not infos:
+            return NO_INFOS
+        try:
+            return row_infos(infos, count)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            marks.add("info", dict.fromkeys(range(count), str(error)))
+            return NO_INFOS
+
+    def _texts(self, infos: Mapping[int, Mapping[str, Any]], marks: Marks) -> dict[int, str]:
+        texts, flaws = info_texts(infos)
+        marks.add("info", flaws)
+        return texts
 
     def _note(self, marks: Marks, count: int) -> None:
         """Mark the rows whose actions or observations were left out, all of a call, and pass on other news."""
@@ -129,7 +171,7 @@ class VectorRows:
             ("action", self._action, self._stream.action),
         ):
             if column.flaw:
-                self._mark(marks, part, dict.fromkeys(range(count), column.flaw))
+                marks.add(part, dict.fromkeys(range(count), column.flaw))
             if capture.news:
                 self._stream.remark("layout", f"an {part} {capture.news}")
                 capture.news = ""
@@ -138,111 +180,201 @@ class VectorRows:
         try:
             return NO_TICK if tick is None else checked_tick(tick)
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
-            self._mark(marks, "tick", dict.fromkeys(range(count), str(error)))
+            marks.add("tick", dict.fromkeys(range(count), str(error)))
             return NO_TICK
 
-    def _mark(self, marks: Marks, part: str, flaws: Mapping[int, str]) -> None:
-        if flaws:
-            marks[mark_name(part)] = dict.fromkeys(flaws, 1.0)
-            self._stream.counts.leave_out(part, len(flaws))
-            self._stream.remark(part, next(iter(flaws.values())))
+    def _step_and_reset(self, call: VectorStep, rows: CallRows, values: _StepValues, infos: RowInfos) -> None:
+        """Append the last steps of episodes with their own observation or none, then the resets behind them."""
+        both, marks = rows.both.tolist(), values.marks
+        seen, absent = self._final(call, rows, values.seen, infos)
+        others = {row: info for row, info in infos.infos.items() if row not in set(both)}
+        texts, begun = self._texts(others | infos.end(both), marks), self._texts(infos.begin(both), marks)
+        self._append(rows, values._replace(seen=seen), texts, absent)
+        self._append_resets(
+            picked_envs(rows.envs, rows.both),
+            picked_rows(values.seen, rows.both, rows.size),
+            values.tick,
+            infos={index: begun[row] for index, row in enumerate(both) if row in begun},
+        )
 
-    def reset(
+    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, dict[int, int]]:
+        """Return the observations with the last ones of the episodes, and the rows whose last one is not known."""
+        layout, structure = self._observation.layout, self._stream.observation.structure
+        if not layout.recorded:
+            return seen, {}
+        raw = np.frombuffer(seen, np.uint8).reshape(rows.size, -1).copy()
+        shown = Values(call.observations, structure)
+        absent: dict[int, int] = {}
+        for row in rows.both.tolist():
+            found = like(infos.final_observations.get(row), shown.row(row))
+            try:
+                raw[row] = np.frombuffer(encode_value(layout, fitted(found, structure)), np.uint8)
+            except (InvalidValue, ValueError):  # there is none, or it is not an observation of this environment
+                raw[row], absent[row] = 0, ABSENT_OBSERVATION
+        return raw.tobytes(), absent
+
+    def _append(
         self,
-        observations: Any,  # noqa: ANN401
-        seeds: Sequence[int | None] | None,
-        mask: ArrayLike | None,
-        tick: int | None,
+        rows: CallRows,
+        values: _StepValues,
+        infos: Mapping[int, str],
+        absent: Mapping[int, int] | None = None,
     ) -> None:
-        """Append the row of a reset for each env (of `mask`, if given).
-
-        Raises InvalidValue, TypeError or ValueError if it cannot be told which envs those are.
-        """
-        values = Values(observations, self._stream.observation.structure)
-        chosen = _chosen(values.count or 0, mask)
-        if not chosen.size:
-            return
-        try:
-            self._reset(values, seeds, chosen, tick)
-        except Exception as error:  # noqa: BLE001 - on any error, these rows and no others were not recorded
-            self._stream.refuse_many(chosen, reset=True)
-            self._complain(error)
-
-    def _reset(
-        self,
-        values: Values,
-        seeds: Sequence[int | None] | None,
-        chosen: NDArray[np.int64],
-        tick: int | None,
-    ) -> None:
-        with self._stream.lock, self._whole(len(chosen)):
-            seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
-            chosen_seeds, flaws = _chosen_seeds(seeds, chosen)
-            if seen is None:
-                for row, i in enumerate(chosen.tolist()):
-                    with self._counted(i, reset=True):
-                        if row in flaws:
-                            self._stream.leave_out("seed", flaws[row])
-                        self._stream.reset(values.row(i), chosen_seeds.get(row), None, i, tick)
-                return
-            marks: Marks = {}
-            self._mark(marks, "seed", flaws)
-            self._note(marks, len(chosen))
-            at_tick = self._tick(tick, marks, len(chosen))
-            episode, step = self._stream.positions.reset_many(chosen)
-            zeros = np.zeros(len(chosen))
-            block = Block(
-                size=len(chosen),
-                ts=time.time_ns(),
-                tick=at_tick,
-                env=chosen.astype(np.int32).tobytes(),
-                episode=episode.tobytes(),
-                step=step.tobytes(),
-                reward=zeros.tobytes(),
-                terminated=bytes(len(chosen)),
-                truncated=bytes(len(chosen)),
-                action=b"",
-                observation=seen,
-            )
-            self._stream.append_block(block, None, self._observation.layout, chosen_seeds, marks)
+        """Append a row of each env."""
+        envs = rows.envs
+        if isinstance(envs, slice) and rows.resets is None:
+            episode, step = self._stream.positions.step_all(envs, rows.ends)
+        else:
+            episodes, steps = self._stream.positions.advance(envs, resets=rows.resets, ends=rows.ends)
+            episode, step = episodes.tobytes(), steps.tobytes()
+        block = Block(
+            rows.size,
+            time.time_ns(),
+            values.tick,
+            self._env_column(envs),
+            episode,
+            step,
+            values.rewards.tobytes(),
+            rows.over,
+            rows.cut,
+            values.did,
+            values.seen,
+        )
+        self._stream.append_block(
+            block,
+            self._action.layout,
+            self._observation.layout,
+            infos=infos,
+            extras=values.extras,
+            marks=values.marks.by_name,
+            absent=absent,
+        )
 
     def _one_by_one(
         self,
         call: VectorStep,
+        rows: CallRows,
         rewards: NDArray[np.float64],
-        over: NDArray[np.bool_],
-        cut: NDArray[np.bool_],
+        infos: RowInfos,
+        extras: Mapping[str, NDArray[np.float64]],
         marks: Marks,
     ) -> None:
         """Record rows whose values are no plain arrays (text, values of several shapes) with the single-step path."""
-        count = len(rewards)
-        reset = np.zeros(count, bool) if call.resets is None else np.asarray(call.resets, bool)
-        if reset.shape != (count,):
-            raise InvalidValue(f"resets have shape {list(reset.shape)}, must be [{count}]")
-        shown = _rows_of(call.observations, self._stream.observation.structure, count)
-        done = _rows_of(call.actions, self._stream.action.structure, count)
-        for i in range(count):
-            with self._counted(i, reset=bool(reset[i])):
-                self._stream.mark({name: rows[i] for name, rows in marks.items() if i in rows})
-                if reset[i]:
-                    self._stream.reset(shown(i), None, None, i, call.tick)
-                else:
-                    self._stream.step(done(i), rewards[i], over[i], cut[i], shown(i), None, i, call.tick)
+        shown = _rows_of(call.observations, self._stream.observation.structure, rows.size)
+        done = _rows_of(call.actions, self._stream.action.structure, rows.size)
+        both, envs = set(rows.both.tolist()), env_numbers(rows.envs)
+        ended, began = infos.end(rows.both.tolist()), infos.begin(rows.both.tolist())
+        for i, env in enumerate(envs):
+            info, flags = infos.infos.get(i), (bool(rows.over[i]), bool(rows.cut[i]))
+            self._stream.mark(marks.of_row(i))
+            if rows.resets is not None and rows.resets[i]:
+                with self._counted(env, reset=True):
+                    self._stream.reset(shown(i), None, info, env, call.tick)
+                continue
+            with self._counted(env, reset=False, flags=flags):
+                seen = shown(i)
+                if i in both:
+                    last = like(infos.final_observations.get(i), seen)
+                    seen, info = ABSENT if last is None and seen is not None else last, ended.get(i)
+                self._stream.pending += [(name, float(values[i])) for name, values in extras.items()]
+                self._stream.step(done(i), rewards[i], *flags, seen, info, env, call.tick)
+            if i in both:
+                with self._counted(env, reset=True):
+                    self._stream.reset(shown(i), None, began.get(i), env, call.tick)
 
     @contextmanager
-    def _counted(self, env: int, *, reset: bool) -> Iterator[None]:
+    def _counted(self, env: int, *, reset: bool, flags: tuple[object, ...] = ()) -> Iterator[None]:
         """Count the row of `env` as refused if it fails; the others go on."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - any error of one row's value
-            self._stream.refuse(env, reset=reset)
+            self._stream.refuse(env, reset=reset, flags=flags)
             self._complain(error)
 
-    def _env_column(self, count: int) -> bytes:
-        column = self._env_columns.get(count)
+    def _lost(self, rows: CallRows, taken: int) -> None:
+        """Count the rows of a call that failed, less those that were taken."""
+        if taken:
+            self._stream.give_up(rows.size + rows.both.size - taken)
+            return
+        self._stream.refuse_many(rows.envs, rows.resets, rows.ends)
+        if rows.both.size:
+            both = picked_envs(rows.envs, rows.both)
+            self._stream.refuse_many(both, np.ones(len(both), np.bool_))
+
+    # --- a reset --------------------------------------------------------------------------------------------------
+
+    def _reset(self, call: VectorReset, values: Values, chosen: NDArray[np.int64], envs: NDArray[np.int64]) -> None:
+        marks = Marks(self._stream)
+        infos = self._infos(call.infos, marks, values.count or len(chosen)).infos
+        seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
+        seeds, flaws = _chosen_seeds(call.seeds, chosen)
+        if seen is None:
+            for row, (env, i) in enumerate(zip(envs.tolist(), chosen.tolist(), strict=True)):
+                with self._counted(env, reset=True):
+                    if row in flaws:
+                        self._stream.leave_out("seed", flaws[row])
+                    self._stream.reset(values.row(i), seeds.get(row), infos.get(i), env, call.tick)
+            return
+        marks.add("seed", flaws)
+        self._note(marks, len(chosen))
+        tick = self._tick(call.tick, marks, len(chosen))
+        texts = self._texts({index: infos[row] for index, row in enumerate(chosen.tolist()) if row in infos}, marks)
+        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name)
+
+    def _append_resets(
+        self,
+        envs: NDArray[np.int64],
+        seen: bytes,
+        tick: int,
+        *,
+        seeds: Mapping[int, int] | None = None,
+        infos: Mapping[int, str] | None = None,
+        marks: Mapping[str, Mapping[int, float]] | None = None,
+    ) -> None:
+        episode, step = self._stream.positions.reset_many(envs)
+        block = Block(
+            size=len(envs),
+            ts=time.time_ns(),
+            tick=tick,
+            env=envs.astype(np.int32).tobytes(),
+            episode=episode.tobytes(),
+            step=step.tobytes(),
+            reward=np.zeros(len(envs)).tobytes(),
+            terminated=bytes(len(envs)),
+            truncated=bytes(len(envs)),
+            action=b"",
+            observation=seen,
+        )
+        self._stream.append_block(block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks)
+
+    def _env_column(self, envs: Envs) -> bytes:
+        if not isinstance(envs, slice):
+            return envs.astype(np.int32).tobytes()
+        column = self._env_columns.get((envs.start, envs.stop))
         if column is None:
-            column = self._env_columns[count] = np.arange(count, dtype=np.int32).tobytes()
+            column = np.arange(envs.start, envs.stop, dtype=np.int32).tobytes()
+            self._env_columns[envs.start, envs.stop] = column
         return column
+
+
+class _StepValues(NamedTuple):
+    """What the rows of a step call hold: numbers, and the bytes of actions and observations."""
+
+    rewards: NDArray[np.float64]
+    did: bytes
+    seen: bytes
+    extras: Mapping[str, NDArray[np.float64]]
+    tick: int
+    marks: Marks
+
+
+def _reset_count(values: Values, call: VectorReset) -> int:
+    """Return of how many environments a reset call speaks. Raises InvalidValue if nothing says so."""
+    given = (values.count, None if call.mask is None else len(np.asarray(call.mask)))
+    count = next((n for n in given if n is not None), None if call.envs is None else len(call.envs))
+    if count is None:
+        raise InvalidValue("no observations, mask or envs say which environments were reset")
+    return count
 
 
 def row_count(values: Any) -> int:  # noqa: ANN401
@@ -325,15 +457,6 @@ def _flags_of_list(values: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.bool
 
 def _no_flags(count: int, why: str) -> tuple[NDArray[np.bool_], dict[int, str]]:
     return np.zeros(count, bool), dict.fromkeys(range(count), f"{why}. It is stored as false")
-
-
-def _advance(positions: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
-    """Begin an episode in the rows of `reset`, step the others; return the (episode, step) columns as bytes."""
-    envs = np.arange(len(reset))
-    episode, step = np.empty(len(envs), np.int64), np.empty(len(envs), np.int32)
-    episode[reset], step[reset] = positions.reset_many(envs[reset])
-    episode[~reset], step[~reset] = positions.step_many(envs[~reset])
-    return episode.tobytes(), step.tobytes()
 
 
 def _without_actions(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,9 @@ from runbus.config.secret import Secret
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.probes import server
+from runbus.service import heartbeat
+from runbus.sink import process
 from runbus.sink import session as module
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
@@ -23,6 +26,7 @@ from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.topics import TopicIds
+from tests.support.waiting import until_holds
 from tests.unit.sink.sink_setup import STEPS, MakeValue
 
 TOPIC = "steps"
@@ -102,19 +106,13 @@ class Scene:
         session = Session(settings, context, member, topics, Positions(self.log), routes, asyncio.Event())
         task = asyncio.create_task(session.run())
         try:
-            await self.until(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
+            await until_holds(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
             yield session, member
         finally:
             for name in list(self.group.members):
                 self.group.expel(name)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition."""
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - any condition
-                await asyncio.sleep(0.01)
 
     async def revoked(self, session: Session) -> float:
         """Take every partition away in one callback; return how long it took."""
@@ -131,7 +129,7 @@ class Scene:
     async def replayed(self) -> int:
         """Let the next owner take everything over; return how many ranges it replayed."""
         async with self.member() as (session, _):
-            await self.until(
+            await until_holds(
                 lambda: all(c.intent is not None and not c.intent.pending for c in self.log.committed.values())
             )
             assert {committed.offset for committed in self.log.committed.values()} == {1}
@@ -152,7 +150,7 @@ def test_a_log_that_hangs_holds_up_a_revocation_for_one_deadline_only(scene: Sce
         async with scene.member() as (session, member):
             member.hangs = True
             scene.append()
-            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
         assert await scene.replayed() == PARTITIONS
         assert scene.stored() == PARTITIONS * EACH
@@ -167,7 +165,7 @@ def test_a_store_that_hangs_does_not_hold_up_a_revocation(scene: Scene) -> None:
         async with scene.member() as (session, _):
             scene.store.hangs = True
             scene.append()
-            await scene.until(lambda: scene.store.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.store.waiting >= PARTITIONS)
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
             assert scene.stored() == 0
         scene.store.hangs = False
@@ -184,7 +182,7 @@ def test_what_is_delivered_is_completed_where_the_log_answers(scene: Scene) -> N
         async with scene.member() as (session, member):
             member.hangs = True
             scene.append()
-            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
             member.hangs = False
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
         assert await scene.replayed() == 0
@@ -197,4 +195,41 @@ def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> Non
     settings = SinkSettings(KafkaSettings("memory:1"), ClickHouseSettings("http://m", "u", Secret(""), "d"), "sink")
     assert settings.session_seconds / 2 >= module.REVOKE_S
     assert module.REVOKE_S < module._CLOSE_S < 300
-    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + 6 < 30
+    others = 2 * process._CLOSE_S + heartbeat._FLUSH_S + server._CLOSE_S
+    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + others < 30
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_flow_ends_when_it_is_cancelled_however_new_its_records_are(scene: Scene, turns: int) -> None:
+    """A revocation may come while records wake the flow: one that went on would deliver what is another owner's."""
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            place = scene.places[0]
+            await asyncio.sleep(0.01)  # it waits for records
+            task = session._tasks[place]
+            session.flows[place].add([read(0, b"k", scene.value, 0, batched=True)])
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+            assert task.cancelled()
+
+    asyncio.run(story())
+
+
+def test_a_watch_that_fails_ends_the_session(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a topic that is created anew while it is idle would never be noticed."""
+    monkeypatch.setattr(module, "_TOPICS_S", 0.01)
+
+    async def fail(_: float) -> dict[str, str]:
+        raise ValueError("no such thing")
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            monkeypatch.setattr(session._topics, "ids", fail)
+            await until_holds(lambda: session._background.error is not None)
+            with pytest.raises(ValueError, match="no such thing"):
+                session._background.raise_error()
+
+    asyncio.run(story())

@@ -25,7 +25,7 @@ class Fetching:
 
     def __init__(self) -> None:
         self.answered_ms = 0
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.hangs = False
         self.pausing: set[TopicPartition] = set()
         self._fetcher = self
@@ -53,7 +53,9 @@ class Fetching:
         return {}
 
     async def start(self) -> None:
-        """Start."""
+        """Start, or raise."""
+        if self.error is not None:
+            raise self.error
 
     def subscribe(self, _: list[str], listener: Any) -> None:
         """Subscribe."""
@@ -177,5 +179,59 @@ def test_a_consumer_that_left_has_no_say(monkeypatch: pytest.MonkeyPatch) -> Non
         await made[1].listener.on_partitions_assigned({PLACE})
         await made[1].listener.on_partitions_revoked({PLACE})
         assert heard == ["assigned", "assigned", "revoked"]
+
+    _run(monkeypatch, story)
+
+
+def test_a_consumer_that_cancels_its_own_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine makes another one; as a cancellation it would have ended the engine, and nobody would have heard."""
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        made[0].error = asyncio.CancelledError()
+        with pytest.raises(KafkaError):
+            await _join(member, heard)
+
+    _run(monkeypatch, story)
+
+
+def test_a_read_that_waits_for_the_group_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another member may be dead, and the group waits for it longer than SIGKILL; other reads are let be."""
+    monkeypatch.setattr(module, "_HURRY_S", 0.02)
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        member.hurry()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
+        member.hurry()
+        assert await member.read(0.0, 1) == {}
+        made[0].hangs = True
+        reading = asyncio.create_task(member.read(0.0, 1))
+        await asyncio.sleep(0)
+        member.hurry()
+        async with asyncio.timeout(10):
+            with pytest.raises(KafkaError, match="the group gave no partitions"):
+                await reading
+
+    _run(monkeypatch, story)
+
+
+def test_what_a_callback_raises_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka only logs it: the group would give this member partitions that nobody here works on."""
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        def assigned(_: set[TopicPartition]) -> None:
+            raise FileNotFoundError("a certificate that is being replaced")
+
+        async def revoked(_: set[TopicPartition]) -> None:
+            """Give nothing away."""
+
+        await member.join("steps", assigned, revoked)
+        with pytest.raises(FileNotFoundError):
+            await made[0].listener.on_partitions_assigned({PLACE})
+        with pytest.raises(FileNotFoundError):
+            await member.read(0.0, 1)
+        member.end()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
 
     _run(monkeypatch, story)
