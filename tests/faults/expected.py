@@ -146,6 +146,8 @@ def _episode(own: list[Row], newest: bool, stream: Stream, gaps: list[tuple[int,
         "min_reward": min(rewards, default=0.0),
         "max_reward": max(rewards, default=0.0),
         "extras_sum": sums,
+        "labels": {name: text for row in own for name, text in row.labels.items()},
+        "stop": next((row.stop for row in reversed(own) if row.stop), ""),
     }
 
 

@@ -268,6 +268,7 @@ class Reference:
         for row in rows:
             for name, value in row.extras.items():
                 sums[name] = sums.get(name, 0.0) + value
+        labels = {name: text for row in rows for name, text in row.labels.items()}
         missing = stream.missing(env, episode)
         one.revision += 1
         one.said = missing
@@ -293,6 +294,8 @@ class Reference:
                 min_reward=min(rewards, default=0.0),
                 max_reward=max(rewards, default=0.0),
                 extras_sum=sums,
+                labels=labels,
+                stop=next((row.stop for row in reversed(rows) if row.stop), ""),
             )
         )
 

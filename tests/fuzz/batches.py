@@ -10,8 +10,8 @@ import numpy as np
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepColumns, encode
-from runbus.schemas.layout import NONE, Layout, Omitted, encode_value, layout_of, pack
+from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns, encode
+from runbus.schemas.layout import NONE, VARIABLE, Layout, Omitted, encode_value, layout_of, pack
 from runbus.schemas.record import read_record, write_record
 from runbus.schemas.walk import zigzag
 from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
@@ -25,12 +25,14 @@ _LATER: tuple[dict[str, Any], ...] = (
 )
 #: the schema of a later release: fields that this one passes over
 LATER = AvroSchema.from_json(json.dumps({**json.loads(STEP_BATCH.text), "fields": [*STEP_BATCH.fields, *_LATER]}))
+#: stands for ragged arrays, of which each has another length
+RAGGED = object()
 _PAIR = {"position": np.zeros(2, np.float32), "goal": "door"}
 #: one value of each kind of layout; None = the stream has none
 VALUES: tuple[Any, ...] = (
     *(None, 7, 0.5, True, "text", "", {"tool": "search", "n": 3}, [1, "a"]),
     *(np.zeros(2, np.float32), np.ones((2, 3), np.uint8), np.zeros((0, 3)), np.float16(1), np.arange(3)),
-    *(_PAIR, (np.zeros(2, np.float16), True), {"a": {"b": (np.int8(1), None)}}, (np.zeros(0), np.zeros(1))),
+    *(RAGGED, _PAIR, (np.zeros(2, np.float16), True), {"a": {"b": (np.int8(1), None)}}, (np.zeros(0), np.zeros(1))),
     *({"image": Omitted("|u1", (8, 8, 3)), "said": "x"}, (Omitted("<f8", (2,)), np.float32(1))),
 )
 DTYPES = (
@@ -43,6 +45,7 @@ DTYPES = (
 )
 SHAPES: tuple[list[int], ...] = (
     *([], [0], [1], [2], [3], [-1], [2, 3], [3, 2], [0, -1], [1] * 64, [1] * 65, [65_536] * 4, [2**31 - 1] * 3),
+    *([-1, 2], [-1, 0], [-1, -1], [-1, *[2**31 - 1] * 3], [2, -1], [-2]),
     *([2**31 - 1, 2**31 - 1, 4], [0, *[2**31 - 1] * 40], [2**31], [2**63 - 1]),
 )
 
@@ -71,17 +74,27 @@ class Batches:
             truncated=np.zeros(count, "u1"),
             tick=(seq + 5).astype("<i8") if dice.random() < 0.5 else None,
             seed=np.where(seq == 0, 42, NO_SEED).astype("<i8") if dice.random() < 0.5 else None,
+            absent=np.array([dice.randrange(4) for _ in seq], "|u1") if dice.random() < 0.3 else None,
+            kind=np.array([dice.randrange(8) for _ in seq], "|u1") if dice.random() < 0.3 else None,
+            status=np.array([dice.randrange(7) for _ in seq], "|u1") if dice.random() < 0.3 else None,
+            parent=(seq - 1).astype("<i8") if dice.random() < 0.3 else None,
         )
         (action, actions), (observation, observations) = self._values(count), self._values(count)
         ids = dice.choice([("run", "agent"), ("run-é", "агент"), ("r", "a")])
         longs = (dice.choice([1, 2**40]), dice.choice([0, 5, 2**40]), count, dice.choice([0, 3]), 1_790_000_000_000_000)
         info = [dice.choice(["", "{}", '{"a":"ü"}']) for _ in seq] if dice.random() < 0.4 else []
         header = BatchHeader(*ids, *longs, action, observation)
-        return StepBatch(header, columns, actions, observations, self._extras(count), tuple(info))
+        seeds = [dice.choice(["", "-5", "0x1f", str(2**128)]) for _ in seq] if dice.random() < 0.3 else []
+        stop = [dice.choice(["", "max_turns", "ä"]) for _ in seq] if dice.random() < 0.3 else []
+        texts = (tuple(info), tuple(seeds), self._labels(count), tuple(stop))
+        return StepBatch(header, columns, actions, observations, self._extras(count), *texts)
 
     def _values(self, count: int) -> tuple[Layout, bytes]:
         """Return a layout and a column of `count` values, the first of them like that of a reset."""
         value = self.dice.choice(VALUES)
+        if value is RAGGED:
+            ragged = self.dice.choice([Layout("<i8", (VARIABLE,), VARIABLE), Layout("<f4", (VARIABLE, 2), VARIABLE)])
+            return ragged, pack(ragged, [bytes(range(8)) * self.dice.randrange(4) for _ in range(count)])
         layout = NONE if value is None else layout_of(value)
         if self.dice.random() < 0.1:
             return layout.omitted(), b""
@@ -91,9 +104,17 @@ class Batches:
     def _extras(self, count: int) -> tuple[Extra, ...]:
         extras = []
         for name in self.dice.sample(["loss", "entropy", "", "ä"], self.dice.randint(0, 3)):
-            rows = np.array(sorted(self.dice.sample(range(count), self.dice.randint(0, count))), "<u4")
+            rows = np.array(sorted(self.dice.choices(range(count), k=self.dice.randint(0, count))), "<u4")
             extras.append(Extra(name, rows, np.array([self.dice.random() for _ in rows], "<f8")))
         return tuple(extras)
+
+    def _labels(self, count: int) -> tuple[Label, ...]:
+        labels = []
+        for name in self.dice.sample(["task", "split", "", "ä"], self.dice.choice([0, 0, 1, 3])):
+            rows = sorted(self.dice.sample(range(count), self.dice.randint(0, count)))
+            texts = tuple(self.dice.choice(["", "train", "größe"]) for _ in rows)
+            labels.append(Label(name, np.array(rows, "<u4"), texts))
+        return tuple(labels)
 
     def body(self) -> bytes:
         """Return the body of a good batch."""
@@ -127,7 +148,7 @@ class Batches:
             elif isinstance(value, (str, bytes)):
                 out += text(value.encode() if isinstance(value, str) else value)
             else:
-                out += blocks(self.dice, [_item(item) for item in value])
+                out += blocks(self.dice, [_item(self.dice, item) for item in value])
         return out
 
     def lying(self) -> bytes:
@@ -147,10 +168,12 @@ class Batches:
             return dice.choice([dice.choice(NUMBERS), value + 1, value - 1, -value])
         if isinstance(value, bytes):
             return self._column(value)
-        if name == "info":
-            return dice.choice([[*value, ""], value[:-1], [""] * (count % 7), ["\0"] * 3, []])
+        if name in ("info", "large_seeds", "stop"):
+            return dice.choice([[*value, ""], value[:-1], [""] * (count % 7), ["\0"] * 3, ["1 "] * (count % 7), []])
         if name == "extras":
             return self._lying_extras([dict(extra) for extra in value])
+        if name == "labels":
+            return self._lying_labels([dict(label) for label in value])
         if name.endswith("_shape"):
             return dice.choice([*SHAPES, [*value, 1]])
         return dice.choice(DTYPES if name.endswith("_dtype") else TEXTS)
@@ -185,10 +208,31 @@ class Batches:
                 one["rows"], one["values"] = dice.choice(others)
         return extras
 
+    def _lying_labels(self, labels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        dice = self.dice
+        labels = labels or [{"name": "q", "rows": bytes(4), "values": ["x"]}]
+        one = dice.choice(labels)
+        rows, values = one["rows"], one["values"]
+        others: tuple[tuple[bytes, list[str]], ...] = (
+            *((b"", values), (rows[:-1], values), (rows + bytes(4), [*values, "x"]), (rows[::-1], values)),
+            *((rows, values[:-1]), (rows, [*values, "x"]), (rows + b"\xff" * 4, [*values, "x"]), (b"", [])),
+            *((np.array(sorted(dice.sample(range(8), 2)), "<u4").tobytes(), ["x", "y"]), (b"\xff" * 4, ["x"])),
+        )
+        match dice.randrange(4):
+            case 0:
+                return [*labels, dict(one)]
+            case 1:
+                one["name"] = dice.choice(["task", "", "ä", "\0"])
+            case _:
+                one["rows"], one["values"] = dice.choice(others)
+        return labels
 
-def _item(item: Any) -> bytes:
+
+def _item(dice: random.Random, item: Any) -> bytes:
     if isinstance(item, int):
         return zigzag(item)
     if isinstance(item, str):
         return text(item.encode())
-    return text(item["name"].encode()) + text(item["rows"]) + text(item["values"])
+    values = item["values"]
+    tail = text(values) if isinstance(values, bytes) else blocks(dice, [text(value.encode()) for value in values])
+    return text(item["name"].encode()) + text(item["rows"]) + tail

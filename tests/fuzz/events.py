@@ -14,11 +14,16 @@ from tests.fuzz.damage import NUMBERS, TEXTS, damaged
 KINDS: tuple[type[Event], ...] = (RunEvent, EpisodeFinalized, Heartbeat, LiveMetrics)
 _OF_A_STREAM: dict[str, Any] = {"run_id": "run", "agent_id": "agent", "attempt": 1}
 GOOD: dict[str, Event] = {
-    "RunEvent": RunEvent(**_OF_A_STREAM, kind="STARTED", sent_at=2, started_at=1, config='{"lr":0.1}', pid=7),
+    "RunEvent": RunEvent(
+        **_OF_A_STREAM, kind="STARTED", sent_at=2, started_at=1, config='{"lr":0.1}', pid=7,
+        labels={"team": "größe", "": ""}, tags=["a", "ä"], parent="run/planner/1", parent_seq=7,
+        logged={"loss": [0.5, -0.0], "none": []},
+    ),
     "EpisodeFinalized": EpisodeFinalized(
         **_OF_A_STREAM, id="e-0", revision=1, env=0, episode=3, reason="truncated", complete=False, missing_from=[3, 8],
         missing_to=[4, 8], return_=1.5, length=9, first_seq=0, last_seq=9, first_ts=1_000_000, last_ts=2_000_000,
         min_reward=float("-inf"), max_reward=1.0, extras_sum={"loss": 0.5, "ä": -1.0},
+        labels={"task": "sort", "ä": ""}, stop="max_turns",
     ),
     "Heartbeat": Heartbeat(
         component_id="sink-0", kind="sink", sent_at=9, started_at=1, version="0", total_events=5, lag_ms=3,
@@ -76,6 +81,8 @@ class Events:
             return dice.choice([float("nan"), float("inf"), -0.0, 1e308, -1.5])
         if isinstance(value, str):
             return dice.choice([*TEXTS, "FINISHED"] if name == "kind" else [*TEXTS, "abandoned"])
+        if name == "tags":
+            return dice.choice([[], [""], [*TEXTS], ["a"] * 3])
         if isinstance(value, list):
             return dice.choice([[], [1], [1, 2], [1, 2, 3], [2**63 - 1, -(2**63)]]) if name != "windows" else []
         one = next(iter(value.values()))

@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from runbus.gymnasium.vector import RecordSteps
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import NO_SEED, decode, encode
+from runbus.schemas.batch import ABSENT_OBSERVATION, NO_SEED, decode, encode
 from runbus.schemas.layout import decode_value, unpack
 
 SPACES: dict[str, spaces.Space[Any]] = {
@@ -119,7 +119,8 @@ def recorded(subscription: Subscription, envs: int) -> list[list[dict[str, Any]]
         seen = unpack(header.observation, batch.observation, header.count)
         did = unpack(header.action, batch.action, header.count)
         for i in range(header.count):
-            mine, shown = found[int(columns.env[i])], decode_value(header.observation, seen[i])
+            absent = columns.absent is not None and columns.absent[i] & ABSENT_OBSERVATION
+            mine, shown = found[int(columns.env[i])], None if absent else decode_value(header.observation, seen[i])
             if not columns.step[i]:
                 seed = NO_SEED if columns.seed is None else int(columns.seed[i])
                 assert columns.episode[i] == len(mine)

@@ -8,7 +8,7 @@ import numpy as np
 from runbus.gymnasium import RecordSteps
 from runbus.gymnasium.vector import RecordSteps as RecordVectorSteps
 from runbus.kafka.settings import KafkaSettings
-from runbus.recorder import Policy, Recorder, RunBus, Subscription, SubscriptionStats
+from runbus.recorder import ABSENT, Policy, Recorder, RunBus, Subscription, SubscriptionStats
 
 
 def record_by_hand() -> bool:
@@ -23,6 +23,11 @@ def record_by_hand() -> bool:
         recorder.reset_vector(np.zeros((2, 4)), seeds=[1, None], mask=[True, False])
         recorder.step_vector(np.zeros(2), [0.0, 1.0], np.zeros(2, bool), [False, False], np.zeros((2, 4)), resets=None)
         recorder.log({"loss": 0.5, "lr": np.float64(1e-3)})
+        asked: int | None = recorder.reset("question", seed=2**128, labels={"task": "sort", "version": 3})
+        recorder.step("answer", 1.0, True, False, ABSENT, kind="model", status="length", parent=asked, stop="max_turns")
+        Recorder("run-1", "sub-agent", parent=recorder, parent_seq=0, labels={"team": "a"}, tags=["x"]).close()
+        other: str = recorder.stream_id
+        Recorder("run-1", "elsewhere", parent=other).close()
     recorder.close("interrupted", "stopped by hand")
     attempt: int = recorder.attempt
     return recorder.flush(timeout=1.0) and attempt > 0

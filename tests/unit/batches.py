@@ -10,6 +10,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import (
     BatchHeader,
     Extra,
+    Label,
     StepBatch,
     StepColumns,
 )
@@ -27,7 +28,13 @@ COLUMNS = {
     "truncated": "|u1",
     "tick": "<i8",
     "seed": "<i8",
+    "absent": "|u1",
+    "kind": "|u1",
+    "status": "|u1",
+    "parent": "<i8",
 }
+#: columns that a batch may leave out
+OPTIONAL = ("tick", "seed", "absent", "kind", "status", "parent")
 TEXT = Layout("text", (), -1)
 PAIR = layout_of((np.zeros(2, np.float32), "x"))
 
@@ -36,7 +43,7 @@ def make_columns(count: int) -> StepColumns:
     """Return columns of some steps."""
     ramp: dict[str, Any] = {name: np.arange(count).astype(dtype) for name, dtype in COLUMNS.items()}
     flags = (np.arange(count) % 2).astype("|u1")
-    return StepColumns(**{**ramp, "terminated": flags, "truncated": 1 - flags})
+    return StepColumns(**{**ramp, "terminated": flags, "truncated": 1 - flags, "absent": ramp["absent"] % 4})
 
 
 def make_batch(count: int = 3) -> StepBatch:
@@ -48,6 +55,12 @@ def make_batch(count: int = 3) -> StepBatch:
         observation=np.full(count, 13, "<u4").tobytes() + bytes(8 * count + 4 * count + count),
         extras=(Extra("loss", np.array([0, count - 1], "<u4"), np.array([0.5, np.nan], "<f8")),),
         info=tuple(json.dumps({"n": n}) for n in range(count)),
+        large_seeds=("", *(str(-(2**64) - n) for n in range(count - 1))),
+        labels=(
+            Label("task", np.array([0], "<u4"), ("räumen",)),
+            Label("", np.arange(count, dtype="<u4"), ("",) * count),
+        ),
+        stop=tuple("max_turns" if n == count - 1 else "" for n in range(count)),
     )
 
 
@@ -62,13 +75,16 @@ def make_body(fields: dict[str, object], count: int = 3) -> bytes:
         values |= {f"{name}_dtype": layout.dtype, f"{name}_shape": list(layout.shape), f"{name}_width": layout.width}
     header = {name: getattr(good.header, name) for name in ("run_id", "agent_id", "attempt", "first_seq", "count")}
     header |= {"dropped": 0, "sent_at": 1, "extras": [], "info": [], "action": good.action}
+    header |= {name: [] for name in ("large_seeds", "labels", "stop")}
     return write_record(schema("StepBatch"), {**values, **header, "observation": good.observation, **fields})
 
 
 def assert_equal(left: StepBatch, right: StepBatch) -> None:
     """Fail unless two batches are the same, bit for bit."""
     assert left.header == right.header
-    assert (left.action, left.observation, left.info) == (right.action, right.observation, right.info)
+    assert (left.action, left.observation) == (right.action, right.observation)
+    for name in ("info", "large_seeds", "stop"):
+        assert getattr(left, name) == getattr(right, name)
     for name, dtype in COLUMNS.items():
         a, b = getattr(left.columns, name), getattr(right.columns, name)
         assert (a is None) == (b is None)
@@ -79,3 +95,5 @@ def assert_equal(left: StepBatch, right: StepBatch) -> None:
     for a, b in zip(left.extras, right.extras, strict=True):
         assert a.rows.tobytes() == b.rows.tobytes()
         assert a.values.tobytes() == b.values.tobytes()
+    texts = [[(label.name, label.rows.tolist(), label.values) for label in batch.labels] for batch in (left, right)]
+    assert texts[0] == texts[1]

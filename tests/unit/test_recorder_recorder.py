@@ -139,7 +139,7 @@ def test_a_reset_shares_a_batch_with_any_action() -> None:
 
 
 def test_named_numbers_ride_on_the_next_step_and_end_in_the_summary() -> None:
-    """log() waits for a step, later values win, and the summary keeps the last of each name, NaN included."""
+    """log() waits for the next row, a reset too, and the summary keeps the last of each name, NaN included."""
     recorder, subscription = recorder_on()
     recorder.log({"loss": 1.0})
     recorder.reset(0.0)
@@ -150,7 +150,7 @@ def test_named_numbers_ride_on_the_next_step_and_end_in_the_summary() -> None:
     recorder.close()
     _, steps, finished = subscription.get_many(10)
     extras = {e.name: (e.rows.tolist(), e.values.tolist()) for e in steps.batch().extras}
-    assert extras == {"loss": ([1], [2.0]), "lr": ([1], [0.5])}
+    assert extras == {"loss": ([0, 1], [1.0, 2.0]), "lr": ([1], [0.5])}
     assert json.loads(finished.summary) == {"loss": "NaN", "lr": 0.5}
 
 
@@ -338,13 +338,13 @@ def test_a_value_that_is_no_number_leaves_the_others() -> None:
     (batch,) = batches(subscription)
     found = {e.name: e.values.tolist() for e in batch.extras}
     assert found == {"loss": [0.25], "lr": [0.5], "left_out.log": [3.0]}
-    assert recorder.stats()["complaints"] == {"left out log": 2}
+    assert recorder.stats()["complaints"] == {"left out log": 3}
 
 
 def test_bad_seeds_logs_and_vectors_do_not_reach_the_loop() -> None:
     """The other calls keep the same promise: rows whose number is known stay, the rest are counted."""
     recorder, subscription = recorder_on()
-    recorder.reset(0.0, seed=2**64)
+    recorder.reset(0.0, seed="x")  # type: ignore[arg-type]
     recorder.log({"loss": "high"})  # type: ignore[dict-item]
     recorder.step_vector(np.zeros(3), [1.0, 2.0], [False] * 2, [False] * 2, np.zeros((2, 1)))
     recorder.step_vector(np.zeros(2), [1.0, 2.0], [True], [False] * 2, np.zeros((2, 1)))

@@ -15,6 +15,7 @@ from runbus.schemas.batch import (
     NO_SEED,
     BatchHeader,
     Extra,
+    Label,
     StepBatch,
     StepColumns,
     decode,
@@ -22,9 +23,19 @@ from runbus.schemas.batch import (
     encode,
 )
 from runbus.schemas.layout import NONE, Layout
-from tests.unit.batches import COLUMNS, TEXT, assert_equal, make_batch, make_columns, quick
+from tests.unit.batches import COLUMNS, OPTIONAL, TEXT, assert_equal, make_batch, make_columns, quick
 
 # --- what goes in comes out -----------------------------------------------------------------------------------
+
+
+UTF8 = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+SEEDS = st.one_of(st.just(""), st.integers().map(str), st.integers().map(hex))
+
+
+@st.composite
+def _labels(draw: st.DrawFn, count: int, name: str) -> Label:
+    rows = sorted(draw(st.sets(st.integers(0, count - 1))))
+    return Label(name, np.array(rows, "<u4"), tuple(draw(UTF8) for _ in rows))
 
 
 @st.composite
@@ -32,30 +43,36 @@ def _batches(draw: st.DrawFn) -> StepBatch:
     count = draw(st.integers(1, 5))
 
     def column(name: str) -> Any:
-        elements = st.integers(0, 1) if COLUMNS[name] == "|u1" else None
+        most = {"terminated": 1, "truncated": 1, "absent": 3}.get(name)
+        elements = None if most is None else st.integers(0, most)
         return draw(hnp.arrays(np.dtype(COLUMNS[name]), count, elements=elements))
 
     columns: dict[str, Any] = {name: column(name) for name in COLUMNS}
-    for name in ("tick", "seed"):
+    for name in OPTIONAL:
         columns[name] = columns[name] if draw(st.booleans()) else None
-    names = draw(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), unique=True, max_size=3))
+    names = draw(st.lists(UTF8, unique=True, max_size=3))
     extras = []
     for name in names:
-        rows = np.array(sorted(draw(st.sets(st.integers(0, count - 1)))), "<u4")
+        rows = np.array(sorted(draw(st.lists(st.integers(0, count - 1), max_size=9))), "<u4")
         extras.append(Extra(name, rows, draw(hnp.arrays(np.dtype("<f8"), rows.size))))
+    labels = [draw(_labels(count, name)) for name in draw(st.lists(UTF8, unique=True, max_size=3))]
     ids = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=20)
     longs = st.integers(0, 2**62)
     layout = draw(st.sampled_from([NONE, Layout("<f2", (3, 1), 6), Layout("|u1", (0,), 0), NONE, Layout("<i8", (), 8)]))
+    seen = draw(st.sampled_from([TEXT, Layout("|u1", (-1,), -1), Layout("omitted:<f4", (-1, 2), 0)]))
     texts = draw(st.lists(st.binary(max_size=9), min_size=count, max_size=count))
     return StepBatch(
         header=BatchHeader(
-            draw(ids), draw(ids), draw(longs), draw(longs), count, draw(longs), draw(longs), layout, TEXT
+            draw(ids), draw(ids), draw(longs), draw(longs), count, draw(longs), draw(longs), layout, seen
         ),
         columns=StepColumns(**columns),
         action=draw(st.binary(min_size=layout.width * count, max_size=layout.width * count)),
-        observation=np.array([len(t) for t in texts], "<u4").tobytes() + b"".join(texts),
+        observation=np.array([len(t) for t in texts], "<u4").tobytes() + b"".join(texts) if seen.recorded else b"",
         extras=tuple(extras),
         info=tuple(draw(st.sampled_from(["", "{}", '{"a":"\\ud800"}', "\x00"])) for _ in range(count)),
+        large_seeds=tuple(draw(SEEDS) for _ in range(draw(st.sampled_from([0, count])))),
+        labels=tuple(labels),
+        stop=tuple(draw(UTF8) for _ in range(draw(st.sampled_from([0, count])))),
     )
 
 
@@ -177,12 +194,28 @@ def test_a_header_that_does_not_fit_is_refused(field: str, value: object) -> Non
         {"extras": (Extra("\ud800", np.zeros(1, "<u4"), np.zeros(1)),)},
         {"extras": (Extra("a", np.array([0, 3], "<u4"), np.zeros(2)),)},
         {"extras": (Extra("a", np.array([1, 0], "<u4"), np.zeros(2)),)},
-        {"extras": (Extra("a", np.array([1, 1], "<u4"), np.zeros(2)),)},
         {"extras": (Extra("a", np.array([0, 1], "<u4"), np.zeros(1)),)},
         {"extras": (Extra("a", np.zeros((1, 1), "<u4"), np.zeros((1, 1))),)},
         {"extras": (Extra("a", np.array([-1, 0]), np.zeros(2)),)},
         {"extras": (Extra("a", np.zeros(1, "<u4"), np.zeros(1, "<f4")),)},
         {"extras": (Extra("a", np.zeros(1, "<u4"), np.zeros(1)),) * 2},
+        {"columns": replace(make_columns(3), absent=np.array([0, 4, 1], "|u1"))},
+        {"large_seeds": ("1", "2")},
+        *(
+            {"large_seeds": ("", seed, "")}
+            for seed in ("1.0", " 1", "1\n", "+1", "x", "0X1", "0xG", "\u0661", "-", "0x")
+        ),
+        {"stop": ("a", "b")},
+        {"stop": ("\ud800",) * 3},
+        {"labels": (Label("\ud800", np.zeros(1, "<u4"), ("x",)),)},
+        {"labels": (Label("a", np.zeros(1, "<u4"), ("\ud800",)),)},
+        {"labels": (Label("a", np.array([0, 3], "<u4"), ("x", "y")),)},
+        {"labels": (Label("a", np.array([1, 1], "<u4"), ("x", "y")),)},
+        {"labels": (Label("a", np.array([1, 0], "<u4"), ("x", "y")),)},
+        {"labels": (Label("a", np.array([0, 1], "<u4"), ("x",)),)},
+        {"labels": (Label("a", np.zeros((1, 1), "<u4"), ("x",)),)},
+        {"labels": (Label("a", np.zeros(1, "<i8"), ("x",)),)},
+        {"labels": (Label("a", np.zeros(1, "<u4"), ("x",)),) * 2},
         {"columns": replace(make_columns(3), terminated=np.array([0, 2, 1], "|u1"))},
         {"columns": replace(make_columns(3), truncated=np.array([0, 255, 1], "|u1"))},
     ],

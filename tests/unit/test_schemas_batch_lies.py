@@ -19,7 +19,7 @@ from runbus.schemas.batch import (
     encode,
 )
 from runbus.schemas.walk import MAX_RECORDS
-from tests.unit.batches import COLUMNS, assert_equal, make_batch, make_body
+from tests.unit.batches import COLUMNS, OPTIONAL, assert_equal, make_batch, make_body
 
 
 def test_the_handmade_body_is_a_good_one() -> None:
@@ -30,7 +30,7 @@ def test_the_handmade_body_is_a_good_one() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *({name: b""} for name in COLUMNS if name not in ("tick", "seed")),
+        *({name: b""} for name in COLUMNS if name not in OPTIONAL),
         *({name: np.zeros(2, dtype).tobytes()} for name, dtype in COLUMNS.items()),
         *({name: np.zeros(4, dtype).tobytes()} for name, dtype in COLUMNS.items()),
         *({name: np.zeros(3, dtype).tobytes()[:-1]} for name, dtype in COLUMNS.items()),
@@ -53,6 +53,17 @@ def test_the_handmade_body_is_a_good_one() -> None:
         {"extras": [{"name": "a", "rows": b"\xff" * 4, "values": bytes(8)}]},
         {"extras": [{"name": "a", "rows": b"", "values": b""}] * 2},
         {"info": ["{}"]},
+        {"stop": ["{}"]},
+        {"large_seeds": ["1"] * 4},
+        {"large_seeds": ["x"] * 3},
+        {"labels": [{"name": "a", "rows": bytes(3), "values": ["x"]}]},
+        {"labels": [{"name": "a", "rows": bytes(4), "values": []}]},
+        {"labels": [{"name": "a", "rows": b"\xff" * 4, "values": ["x"]}]},
+        {"labels": [{"name": "a", "rows": bytes(8), "values": ["x", "y"]}]},
+        {"labels": [{"name": "a", "rows": b"", "values": []}] * 2},
+        {"absent": b"\x04\x00\x00"},
+        {"action_dtype": "<i8", "action_shape": [-1]},
+        {"action_dtype": "<f4", "action_shape": [-1, 0], "action": bytes(12)},
         {"terminated": b"\x02\x00\x00"},
         {"run_id": "a/b"},
         {"attempt": -1},

@@ -24,7 +24,19 @@ ID = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="
 DOUBLE = st.floats(allow_nan=False)
 LONGS = st.dictionaries(TEXT, LONG, max_size=3)
 
-RUN_EVENT = RunEvent(run_id="run", agent_id="agent", attempt=1, kind="STARTED", sent_at=2, started_at=1)
+RUN_EVENT = RunEvent(
+    run_id="run",
+    agent_id="agent",
+    attempt=1,
+    kind="STARTED",
+    sent_at=2,
+    started_at=1,
+    labels={"team": "a"},
+    tags=["x", "ä"],
+    parent="run/planner/1",
+    parent_seq=0,
+    logged={"loss": [0.5, math.inf], "none": []},
+)
 EPISODE = EpisodeFinalized(
     id="e",
     revision=1,
@@ -46,6 +58,8 @@ EPISODE = EpisodeFinalized(
     min_reward=-1.0,
     max_reward=math.inf,
     extras_sum={"loss": 0.5},
+    labels={"task": "sort", "": "ä"},
+    stop="max_turns",
 )
 WINDOW = Window(
     name="reward", seconds=60, start=1, count=2, sum=3.0, sum_squares=4.0, min=1.0, max=2.0, quantiles=b"\x00\xff"
@@ -95,7 +109,9 @@ def test_every_record_but_the_batch_has_a_class() -> None:
 
 
 @given(st.builds(RunEvent, run_id=ID, agent_id=ID, attempt=LONG, kind=st.sampled_from(["STARTED", "FINISHED"]),
-                 sent_at=LONG, started_at=LONG, config=TEXT, produced=LONG, error=TEXT, pid=INT))  # fmt: skip
+                 sent_at=LONG, started_at=LONG, config=TEXT, produced=LONG, error=TEXT, pid=INT,
+                 labels=st.dictionaries(TEXT, TEXT, max_size=3), tags=st.lists(TEXT, max_size=3), parent=TEXT,
+                 parent_seq=LONG, logged=st.dictionaries(TEXT, st.lists(DOUBLE, max_size=3), max_size=3)))  # fmt: skip
 @quick
 def test_any_run_event_comes_back(event: RunEvent) -> None:
     """Texts of any script and integers at their limits come back."""

@@ -1,10 +1,12 @@
 """Golden values: the bytes of one record of each schema in both framings, committed in golden_values.json.
 
-A difference is a change of the wire format. Old values stay in the log for weeks: change the file only together with a
-new version of the schema, and keep the old lines.
+`StepBatch.1 ...` is what version 1 wrote; the lines without a number are of the current version. A difference is a
+change of the wire format. Old values stay in the log for weeks: change the file only together with a new version of the
+schema, and keep the old lines.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,27 @@ import pytest
 
 from runbus.schemas import batch as step_batch
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, StepBatch, StepColumns
+from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Heartbeat, LiveMetrics, RunEvent, Window
 from runbus.schemas.layout import encode_value, layout_of, pack
+from tests.unit.batches import assert_equal
 
 GOLDEN: dict[str, str] = json.loads((Path(__file__).parent / "golden_values.json").read_text(encoding="utf-8"))
 FRAMINGS = ("single-object", "confluent")
 STRUCTS = [{"position": np.array([n, -0.5], "<f4"), "note": f"größe {n}"} for n in range(3)]
 RUN: dict[str, Any] = {"run_id": "ppo-ä", "agent_id": "agent 0", "attempt": 1_732_377_600_000_000}
+#: what version 2 added
+NEWER: dict[str, dict[str, Any]] = {
+    "RunEvent": {
+        "labels": {"team": "größe"},
+        "tags": ["a"],
+        "parent": "ppo-ä/planner/1",
+        "parent_seq": 7,
+        "logged": {"loss": [0.25, -np.inf]},
+    },
+    "EpisodeFinalized": {"labels": {"task": "sort"}, "stop": "max_turns"},
+}
 
 
 class _OneId:
@@ -54,20 +68,38 @@ def _batch() -> StepBatch:
     return StepBatch(header, columns, actions, observations, extras, ('{"n":1}', "", "{}"))
 
 
-def _events() -> dict[str, Any]:
+def _newer_batch() -> StepBatch:
+    """Return the same batch with all that version 2 added."""
+    columns = replace(
+        _batch().columns,
+        absent=np.array([0, 1, 3], "|u1"),
+        kind=np.array([2, 3, 0], "|u1"),
+        status=np.array([1, 3, 0], "|u1"),
+        parent=np.array([-1, 256, -1], "<i8"),
+    )
+    labels = (Label("task", np.array([2], "<u4"), ("größe",)),)
+    extras = (Extra("loss", np.array([0, 0], "<u4"), np.array([0.25, 1e300])),)
+    seeds = ("", "", str(2**128 - 1))
+    return replace(
+        _batch(), columns=columns, extras=extras, labels=labels, large_seeds=seeds, stop=("", "max_turns", "")
+    )
+
+
+def _events(*, newer: bool = True) -> dict[str, Any]:
     window = Window(
         name="reward", seconds=60, start=1, count=2, sum=3.5, sum_squares=4.0, min=-1.0, max=2.0, quantiles=b"\x00\x01"
     )
+    more = NEWER if newer else {name: {} for name in NEWER}
     return {
         "RunEvent": RunEvent(
             **RUN, kind="FINISHED", sent_at=2, started_at=1, config='{"lr":0.1}', observation_space="{}", produced=259,
             dropped=4, episodes=2, outcome="failed", error="ValueError: ä", summary='{"loss":1}', host="h", pid=7,
-            version="0.1.0",
+            version="0.1.0", **more["RunEvent"],
         ),
         "EpisodeFinalized": EpisodeFinalized(
             **RUN, id="f00", revision=2, env=1, episode=3, reason="abandoned", complete=False, missing_from=[4],
             missing_to=[9], return_=-1.5, length=12, first_seq=0, last_seq=20, first_ts=1, last_ts=2, min_reward=-1.0,
-            max_reward=0.5, extras_sum={"loss": 2.0},
+            max_reward=0.5, extras_sum={"loss": 2.0}, **more["EpisodeFinalized"],
         ),
         "LiveMetrics": LiveMetrics(
             **RUN, sent_at=3, newest_ts=2, steps=259, steps_per_second=12.5, episodes=2, last_return=1.0,
@@ -82,7 +114,7 @@ def _events() -> dict[str, Any]:
 
 
 def _body(name: str) -> bytes:
-    return step_batch.encode(_batch()) if name == "StepBatch" else _events()[name].encode()
+    return step_batch.encode(_newer_batch()) if name == "StepBatch" else _events()[name].encode()
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
@@ -102,13 +134,18 @@ def test_committed_events_are_still_read(name: str) -> None:
     assert type(event).decode(body, writer) == event
 
 
-def test_the_committed_batch_is_still_read() -> None:
+@pytest.mark.parametrize("name", ["RunEvent", "EpisodeFinalized"])
+def test_committed_events_of_version_1_are_still_read(name: str) -> None:
+    """They decode to the same event without what version 2 added."""
+    writer, body = Codec().open(bytes.fromhex(GOLDEN[f"{name}.1 single-object"]), name)
+    event = _events(newer=False)[name]
+    assert type(event).decode(body, writer) == event
+
+
+@pytest.mark.parametrize(("version", "expected"), [("", _newer_batch()), (".1", _batch())])
+def test_the_committed_batch_is_still_read(version: str, expected: StepBatch) -> None:
     """A batch written by an earlier build decodes to the same columns, layouts and values."""
-    writer, body = Codec().open(bytes.fromhex(GOLDEN["StepBatch single-object"]), "StepBatch")
-    found, expected = step_batch.decode(body, writer), _batch()
-    assert found.header == expected.header == step_batch.decode_header(body, writer)
-    assert (found.action, found.observation, found.info) == (expected.action, expected.observation, expected.info)
-    assert found.columns.seed is not None
-    assert found.columns.seed.tolist() == [NO_SEED, NO_SEED, 42]
-    assert found.columns.reward.tolist() == [0.1, -np.inf, 0.0]
-    assert found.extras[0].values.tolist() == [0.25, 1e300]
+    writer, body = Codec().open(bytes.fromhex(GOLDEN[f"StepBatch{version} single-object"]), "StepBatch")
+    found = step_batch.decode(body, writer)
+    assert_equal(found, expected)
+    assert found.header == step_batch.decode_header(body, writer)

@@ -1,7 +1,8 @@
 """Exports `Recorder`, which writes what an agent does to the log, and `RunBus`, which carries it inside a process."""
 
+from runbus.recorder.absent import ABSENT
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder
 from runbus.recorder.subscription import Policy, Subscription, SubscriptionStats
 
-__all__ = ["Policy", "Recorder", "RunBus", "Subscription", "SubscriptionStats"]
+__all__ = ["ABSENT", "Policy", "Recorder", "RunBus", "Subscription", "SubscriptionStats"]

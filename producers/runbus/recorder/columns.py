@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.schemas.batch import NO_SEED, NO_TICK, Extra, StepColumns
+from runbus.recorder.annotations import dense
+from runbus.schemas.batch import NO_SEED, NO_TICK, StepColumns
 from runbus.schemas.layout import Layout, pack
 
 
@@ -29,6 +30,9 @@ class Block(NamedTuple):
     action: bytes
     observation: bytes
 
+
+_INT64 = range(NO_SEED + 1, 2**63)
+_DECIMAL_BITS = 14_000  # Python makes no decimal text of more than 4,300 digits
 
 #: the numbers of one row: env, episode, step, time in nanoseconds, reward, terminated, truncated, tick
 FACTS = struct.Struct("<iqiqd??q")
@@ -109,27 +113,14 @@ def _ticks(ticks: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def _seeds(seeds: Mapping[int, int], count: int) -> NDArray[np.int64] | None:
-    if not seeds:
-        return None
-    column = np.full(count, NO_SEED, np.int64)
-    column[list(seeds)] = list(seeds.values())
-    return column
+    return dense({row: seed for row, seed in seeds.items() if seed in _INT64}, count, NO_SEED, np.int64)
 
 
-def extra_of(name: str, values: Mapping[int, float], parts: Sequence[tuple[int, NDArray[np.float64]]] = ()) -> Extra:
-    """Return the extra of these numbers.
+def large_seeds(seeds: Mapping[int, int], count: int) -> tuple[str, ...]:
+    """Return the column of the seeds that are no int64, as text; empty if there is none."""
+    large = {row: _digits(seed) for row, seed in seeds.items() if seed not in _INT64}
+    return tuple(large.get(row, "") for row in range(count)) if large else ()
 
-    Args:
-        values: by index of the row, ascending.
-        parts: of vector calls, ascending: index of a first row, and the numbers of it and of the rows behind it. They
-            stand where `values` has the same row.
-    """
-    rows = np.fromiter(values, np.uint32, len(values))
-    numbers = np.fromiter(values.values(), np.float64, len(values))
-    if not parts:
-        return Extra(name, rows, numbers)
-    at = np.concatenate([np.arange(first, first + len(part), dtype=np.uint32) for first, part in parts])
-    kept = ~np.isin(rows, at)
-    rows, numbers = np.concatenate([rows[kept], at]), np.concatenate([numbers[kept], *(part for _, part in parts)])
-    order = np.argsort(rows, kind="stable")
-    return Extra(name, rows[order], numbers[order])
+
+def _digits(seed: int) -> str:
+    return str(seed) if seed.bit_length() < _DECIMAL_BITS else hex(seed)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
-from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, extra_of
+from runbus.recorder.annotations import Annotations
+from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
+from runbus.recorder.logged import extras_of
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -86,6 +89,8 @@ class StepsRecorded:
         count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
         extra_columns: extras of vector calls, by name: index of a block's first row, and a number for each of its rows.
+        logged: numbers that were logged before a row: index of the row, name, number; in the order of the rows.
+        annotations: what else is said about rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
     """
@@ -101,6 +106,8 @@ class StepsRecorded:
     infos: dict[int, str] = field(default_factory=dict)
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
     extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
+    logged: list[tuple[int, str, float]] = field(default_factory=list)
+    annotations: Annotations = field(default_factory=Annotations)
     nbytes: int = 0
     closed_at: float = 0.0
 
@@ -117,6 +124,10 @@ class StepsRecorded:
         self.infos = {i: info for i, info in self.infos.items() if i < self.count}
         extras = {name: {i: v for i, v in rows.items() if i < self.count} for name, rows in self.extras.items()}
         self.extras = {name: values for name, values in extras.items() if values}
+        columns = {name: [c for c in of if c[0] < self.count] for name, of in self.extra_columns.items()}
+        self.extra_columns = {name: of for name, of in columns.items() if of}
+        self.logged = [one for one in self.logged if one[0] < self.count]
+        self.annotations.cut_to(self.count)
 
     def batch(self, *, sent_at: int = 0) -> StepBatch:
         """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""
@@ -138,14 +149,14 @@ class StepsRecorded:
             columns, actions, observations = columns_of_rows(self.rows, action, self.observation, self.seeds)
         return StepBatch(
             header=header,
-            columns=columns,
+            columns=replace(columns, **self.annotations.columns(self.count)),
             action=actions,
             observation=observations,
-            extras=tuple(
-                extra_of(name, self.extras.get(name, {}), self.extra_columns.get(name, []))
-                for name in {**self.extras, **self.extra_columns}
-            ),
+            extras=extras_of(self.extras, self.logged, self.extra_columns),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
+            large_seeds=large_seeds(self.seeds, self.count),
+            labels=self.annotations.label_columns(),
+            stop=self.annotations.stops(self.count),
         )
 
 
@@ -168,6 +179,7 @@ class StreamFinished:
     episodes: int
     summary: str
     produced: int
+    logged: Mapping[str, list[float]] = field(default_factory=dict)
 
     def final(self, now_us: int) -> RunEvent:
         """Return the event with the counts of this moment."""
@@ -181,6 +193,7 @@ class StreamFinished:
             outcome=self.outcome,
             error=self.error,
             summary=self.summary,
+            logged=self.logged,
         )
 
 

@@ -5,30 +5,33 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, SupportsFloat
+from typing import Any, Self, SupportsFloat, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.sources import read_sources
+from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
+from runbus.recorder.annotations import StepWords
 from runbus.recorder.bus import RunBus
 from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
+from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
 from runbus.recorder.recording import Recording
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream, StreamEnded
 from runbus.recorder.stream_complaints import StreamComplaints
-from runbus.recorder.values import Observations, chooser, named_numbers
+from runbus.recorder.values import Observations, chooser
 from runbus.recorder.vector import VectorRows, row_count
 from runbus.recorder.vector_calls import EnvNumbers, Infos, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
@@ -59,6 +62,10 @@ class Recorder:
         observations: `auto` leaves out images and what is over 1 KiB a step (their absence is visible in the data),
             `all` records everything, `none` nothing.
         kafka: False = only the bus's own subscribers see the steps.
+        labels: of the run, by name; values become text.
+        tags: of the run.
+        parent: the recorder whose agent began this one (a sub-agent, a hand-off), or its `stream_id`.
+        parent_seq: seq of the step of `parent` that did.
 
     Raises:
         ConfigError: a name is empty or has a "/" in it, or a setting is unusable.
@@ -76,6 +83,10 @@ class Recorder:
         settings: KafkaSettings | None = None,
         observations: Observations = "auto",
         kafka: bool = True,
+        labels: Mapping[str, object] | None = None,
+        tags: Iterable[str] | str | None = None,
+        parent: Recorder | str | None = None,
+        parent_seq: int | None = None,
     ) -> None:
         for name, value in (("run", run), ("agent", agent)):
             try:
@@ -83,6 +94,7 @@ class Recorder:
             except InvalidValue as error:
                 raise ConfigError(str(error)) from error
         chooser(observations)  # raises for a word that it does not know
+        begun_by = parent.stream_id if isinstance(parent, Recorder) else parent or ""
         self._env_indices = EnvIndices()
         self._set_up(
             _Given(
@@ -94,6 +106,7 @@ class Recorder:
                 observations=observations,
                 settings=settings,
                 kafka=kafka,
+                origin=origin_of(labels, tags, begun_by, parent_seq),
             ),
             bus,
         )
@@ -125,12 +138,24 @@ class Recorder:
         info: Mapping[str, Any] | None = None,
         env: int = 0,
         tick: int | None = None,
-    ) -> None:
-        """Record the reset that begins an episode of `env`, with its observation and seed."""
+        labels: Mapping[str, object] | None = None,
+    ) -> int | None:
+        """Record the reset that begins an episode of `env`.
+
+        Args:
+            observation: the first one; see `step`.
+            seed: an integer of any size.
+            info, env, tick: see `step`.
+            labels: of the episode: its task, group, split, policy version and the like. Values become text.
+
+        Returns:
+            Its seq, to name it as a parent; None if it is not recorded.
+        """
         try:
-            (self._stream or self._begin()).reset(observation, seed, info, env, tick)
+            return (self._stream or self._begin()).reset(observation, seed, info, env, tick, labels)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._refuse(error, lambda stream: stream.refuse(env, reset=True))
+        return None
 
     def step(
         self,
@@ -143,21 +168,30 @@ class Recorder:
         info: Mapping[str, Any] | None = None,
         env: int = 0,
         tick: int | None = None,
-    ) -> None:
+        **words: Unpack[StepWords],  # one empty dict costs less than four defaults: this is the loop's time
+    ) -> int | None:
         """Record one step: the action taken and what the environment answered.
 
         Args:
-            action, observation: array, number, text, dict or tuple of them, JSON data, or None.
+            action, observation: array, number, text, dict or tuple of them, JSON data, or None. ABSENT if there is none
+                in this step although others have one.
             reward: a number; stored as float64.
             info: JSON-like; stored with the step. Arrays become lists.
             env: index in a vector environment.
             tick: step of a multi-agent environment.
+            words: by name: kind (who acted: env, model, tool, agent, judge or human), status (how it went: ok, error,
+                timeout, cancelled or length), parent (seq of the step or reset of this recorder that caused it), stop
+                (why the episode stopped, in words of your own, with its last step).
+
+        Returns:
+            Its seq, to name it as a parent; None if it is not recorded.
         """
         try:
             stream = self._stream or self._begin()
-            stream.step(action, reward, terminated, truncated, observation, info, env, tick)
+            return stream.step(action, reward, terminated, truncated, observation, info, env, tick, words)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._refuse(error, lambda stream: stream.refuse(env, reset=False, flags=(terminated, truncated)))
+        return None
 
     def step_vector(  # noqa: PLR0913 - everything that a call of a vector environment says, by name
         self,
@@ -224,16 +258,16 @@ class Recorder:
             self._refuse(error, lambda stream: stream.refuse_many(rows, rows >= 0), len(rows))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
-        """Record named numbers: the next step carries them, and the run's summary keeps the last of each name."""
+        """Record named numbers, each of them, also of the same name.
+
+        They belong to the next row of this recorder, a step or a reset; those behind the last one to the end of the
+        stream. The run's summary keeps the last of each name. What is no number is left out by itself.
+        """
         try:
             stream = self._stream or self._begin()
-            numbers, flaws = named_numbers(values)
-            with stream.lock:
-                stream.pending.update(numbers)
-                if self._recording is not None:
-                    self._recording.summary.update(numbers)
-            if flaws:
-                stream.leave_out_of("log", flaws[0], len(flaws))
+            numbers = stream.log(values)
+            if self._recording is not None:
+                self._recording.summary.update(numbers)
         except StreamEnded:
             self._complaints.closed()
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
@@ -299,6 +333,11 @@ class Recorder:
             if self._reserved[0] != os.getpid():
                 self._reserved = os.getpid(), PROCESS.attempt()
             return self._reserved[1]
+
+    @property
+    def stream_id(self) -> str:
+        """The stream as text, `run/agent/attempt`: what another process gives as `parent`."""
+        return str(StreamId(self.run, self.agent, self.attempt))
 
     @property
     def bus(self) -> RunBus:
@@ -413,6 +452,7 @@ class _Given:
     observations: Observations
     settings: KafkaSettings | None
     kafka: bool
+    origin: Origin
 
     def started(self, attempt: int) -> RunEvent:
         """Return the event that begins a stream of this process."""
@@ -429,6 +469,10 @@ class _Given:
             host=host(),
             pid=os.getpid(),
             version=version(),
+            labels=self.origin.labels,
+            tags=list(self.origin.tags),
+            parent=self.origin.parent,
+            parent_seq=self.origin.parent_seq,
         )
 
 

@@ -122,4 +122,5 @@ class Recording:
             episodes=self.stream.positions.episodes,
             summary=json_within(json_text(self.summary)),
             produced=self.stream.counts.produced,
+            logged=self.stream.take_pending(),
         )

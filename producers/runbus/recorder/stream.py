@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
+from runbus.recorder.absent import ABSENT
+from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
+from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
-from runbus.schemas.batch import NO_TICK
+from runbus.schemas.batch import ABSENT_ACTION, ABSENT_OBSERVATION, NO_TICK
 from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
@@ -72,11 +76,11 @@ class RecordedStream:
         self._first_seq = 0
         self._ended = False
         self._seen_by_ticker = -1
-        #: named numbers that wait for the next step
-        self.pending: dict[str, float] = {}
+        #: named numbers that wait for the next row, in the order in which they were logged
+        self.pending: Numbers = []
         self._marks: dict[str, float] = {}  # of the row that is being made
 
-    def step(
+    def step(  # noqa: PLR0912, PLR0913, PLR0917 - one row of everything, by position: this is the loop's time
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -86,15 +90,16 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append one step, with the named numbers that wait for it. See Recorder.step."""
+        words: StepWords | None = None,
+    ) -> int:
+        """Append one step, with the named numbers that wait for it; return its seq. See Recorder.step."""
         with self.lock:
             begun = False
             try:
-                seen = self.observation.pack(observation)
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
                 if seen is None:
                     seen = self.learnt("observation", self.observation, observation)
-                did = self.action.pack(action)
+                did = b"" if action is ABSENT else self.action.pack(action)
                 if did is None:
                     did = self.learnt("action", self.action, action)
                 if type(reward) is not float:
@@ -118,6 +123,10 @@ class RecordedStream:
                     batch.infos[batch.count] = said
                 if self.pending:
                     self._attach_pending(batch, batch.count)
+                if words and (note := annotation_of_step(words, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
+                if not (seen and did) and (observation is ABSENT or action is ABSENT):
+                    batch.annotations.absent[batch.count] = _absent(observation, action)
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 rows = batch.rows
@@ -126,11 +135,13 @@ class RecordedStream:
                 rows.observations.append(seen)
                 batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
                 batch.count = count = batch.count + 1
+                seq = self._first_seq + count - 1
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=False, flags=(terminated, truncated))
                 raise
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
+            return seq
 
     def reset(
         self,
@@ -139,12 +150,13 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-    ) -> None:
-        """Append the row of a reset. See Recorder.reset."""
+        labels: Mapping[str, object] | None = None,
+    ) -> int:
+        """Append the row of a reset and return its seq. See Recorder.reset."""
         with self.lock:
             begun = False
             try:
-                seen = self.observation.pack(observation)
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
                 if seen is None:
                     seen = self.learnt("observation", self.observation, observation)
                 at_tick = NO_TICK if tick is None else self.tick(tick)
@@ -158,6 +170,12 @@ class RecordedStream:
                     batch.seeds[batch.count] = checked
                 if said is not None:
                     batch.infos[batch.count] = said
+                if self.pending:
+                    self._attach_pending(batch, batch.count)
+                if labels and (note := annotation_of_reset(labels, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
+                if observation is ABSENT:
+                    batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
@@ -165,10 +183,31 @@ class RecordedStream:
                 batch.rows.observations.append(seen)
                 batch.nbytes += len(seen)
                 batch.count += 1
+                seq = self._first_seq + batch.count - 1
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=True)
                 raise
             self._close_if_full()
+            return seq
+
+    def log(self, values: Mapping[Any, Any]) -> dict[str, float]:
+        """Keep named numbers for the next row; return the last of each name. What is no number is left out."""
+        with self.lock:
+            try:
+                found = numbers_of(values, MAX_WAITING - len(self.pending), self.leave_out)
+            except Exception as error:  # noqa: BLE001 - whatever the caller gave
+                self.leave_out("log", f"{error}. Pass names and numbers")
+                return {}
+            self.pending += found
+            if len(self._open.logged) + len(self.pending) > MAX_WAITING:  # so that a batch can hold all their names
+                self.close()
+            return dict(found)
+
+    def take_pending(self) -> dict[str, list[float]]:
+        """Return the numbers that no row took, by name, and forget them."""
+        with self.lock:
+            pending, self.pending = self.pending, []
+            return by_name(pending)
 
     # --- parts that cannot be kept ----------------------------------------------------------------------------
 
@@ -192,14 +231,6 @@ class RecordedStream:
         """Give the row which is made next these marks; what they say of is counted."""
         self._marks.update(marks)
 
-    def leave_out_of(self, part: str, why: str, count: int = 1) -> None:
-        """Note that some values could not be kept: the next step says so."""
-        with self.lock:
-            name = mark_name(part)
-            self.pending[name] = self.pending.get(name, 0.0) + count
-            self.counts.leave_out(part, count)
-        self.remark(part, why)
-
     def tick(self, tick: Any) -> int:  # noqa: ANN401
         """Return the tick as it is stored: none if it is no int64, which is noted."""
         try:
@@ -209,7 +240,7 @@ class RecordedStream:
             return NO_TICK
 
     def seed(self, seed: Any) -> int | None:  # noqa: ANN401
-        """Return the seed: None if it is no int64, which is noted."""
+        """Return the seed, of any size; None if it is no integer, which is noted."""
         try:
             return checked_seed(seed)
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
@@ -295,6 +326,7 @@ class RecordedStream:
         infos: Mapping[int, str] | None = None,
         extras: Mapping[str, NDArray[np.float64]] | None = None,
         marks: Mapping[str, Mapping[int, float]] | None = None,
+        absent: Mapping[int, int] | None = None,
     ) -> None:
         """Append rows of one call of a vector environment, already in columns.
 
@@ -302,6 +334,7 @@ class RecordedStream:
             seeds, infos: by index in the block.
             extras: by name, a number for each row of the block.
             marks: by name, then by index in the block.
+            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
         """
         with self.lock:
             batch = self._batch_for(observation, action, blocks=True)
@@ -318,8 +351,12 @@ class RecordedStream:
                 if marks:
                     for name, of_rows in marks.items():
                         batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
-                if self.pending and action is not None:
+                if absent:
+                    batch.annotations.absent.update({first + index: bits for index, bits in absent.items()})
+                if self.pending:
                     self._attach_pending(batch, first)
+                if self._marks:
+                    self._attach_marks(batch, first)
                 batch.nbytes += len(block.action) + len(block.observation)
                 batch.count += block.size
             except BaseException:
@@ -345,6 +382,7 @@ class RecordedStream:
             self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            overhead += 100 * len(batch.logged) + batch.annotations.size
             if batch.extra_columns:
                 overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
             batch.nbytes += overhead
@@ -389,9 +427,8 @@ class RecordedStream:
         return batch
 
     def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        for name, value in self.pending.items():
-            batch.extras.setdefault(name, {})[index] = value
-        self.pending = {}
+        batch.logged += [(index, name, value) for name, value in self.pending]
+        self.pending = []
 
     def _attach_marks(self, batch: StepsRecorded, index: int) -> None:
         for name, value in self._marks.items():
@@ -409,9 +446,13 @@ def checked_tick(tick: int) -> int:
     return _checked(tick, _INT64, "tick")
 
 
-def checked_seed(seed: int) -> int:
-    """Return the seed. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
-    return _checked(seed, _INT64, "seed")
+def checked_seed(seed: Any) -> int:  # noqa: ANN401 - an integer of any type and size
+    """Return the seed. Raises TypeError for what is no integer."""
+    return operator.index(seed)
+
+
+def _absent(observation: Any, action: Any) -> int:  # noqa: ANN401
+    return (ABSENT_OBSERVATION if observation is ABSENT else 0) | (ABSENT_ACTION if action is ABSENT else 0)
 
 
 def _is_set(flag: object) -> bool:

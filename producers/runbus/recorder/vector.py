@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
+from runbus.recorder.absent import ABSENT
 from runbus.recorder.batched import BatchedColumn, Values
 from runbus.recorder.columns import Block
 from runbus.recorder.env_positions import Envs
@@ -21,7 +22,6 @@ from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.values import number
 from runbus.recorder.vector_calls import (
-    NO_ROWS,
     CallRows,
     VectorReset,
     VectorStep,
@@ -35,7 +35,7 @@ from runbus.recorder.vector_calls import (
     rows_of_step,
 )
 from runbus.recorder.vector_infos import NO_INFOS, RowInfos, row_infos
-from runbus.schemas.batch import NO_TICK
+from runbus.schemas.batch import ABSENT_OBSERVATION, NO_TICK
 from runbus.schemas.layout import Layout, encode_value
 
 _BOOL = np.dtype(bool)
@@ -58,12 +58,6 @@ class Marks:
     def of_row(self, row: int) -> dict[str, float]:
         """Return the marks of one row."""
         return {name: rows[row] for name, rows in self.by_name.items() if row in rows}
-
-    def picked(self, rows: NDArray[np.intp]) -> dict[str, dict[int, float]]:
-        """Return the marks of some rows, by index among these."""
-        chosen = rows.tolist()
-        found = {name: {i: of[row] for i, row in enumerate(chosen) if row in of} for name, of in self.by_name.items()}
-        return {name: marks for name, marks in found.items() if marks}
 
 
 class VectorRows:
@@ -142,7 +136,7 @@ class VectorRows:
             self._step_and_reset(call, rows, values, infos)
         else:
             texts = self._texts(infos.infos, marks) if infos.infos else {}
-            self._append(rows, values, self._observation.layout, texts, marks.by_name)
+            self._append(rows, values, texts)
 
     def _facts(
         self, call: VectorStep, marks: Marks
@@ -191,22 +185,11 @@ class VectorRows:
 
     def _step_and_reset(self, call: VectorStep, rows: CallRows, values: _StepValues, infos: RowInfos) -> None:
         """Append the last steps of episodes with their own observation or none, then the resets behind them."""
-        both, layout, marks = rows.both.tolist(), self._observation.layout, values.marks
-        seen, unseen = self._final(call, rows, values.seen, infos)
+        both, marks = rows.both.tolist(), values.marks
+        seen, absent = self._final(call, rows, values.seen, infos)
         others = {row: info for row, info in infos.infos.items() if row not in set(both)}
         texts, begun = self._texts(others | infos.end(both), marks), self._texts(infos.begin(both), marks)
-        whole = values._replace(seen=seen)
-        if not unseen.size:
-            self._append(rows, whole, layout, texts, marks.by_name)
-        else:
-            known = np.ones(rows.size, np.bool_)
-            known[unseen] = False
-            for picked, shown in ((np.flatnonzero(known), layout), (unseen, without_observation(layout))):
-                if picked.size:
-                    part = whole.picked(picked, rows.size)
-                    part = part if shown.recorded else part._replace(seen=b"")
-                    of_rows = {index: texts[row] for index, row in enumerate(picked.tolist()) if row in texts}
-                    self._append(rows.picked(picked), part, shown, of_rows, marks.picked(picked))
+        self._append(rows, values._replace(seen=seen), texts, absent)
         self._append_resets(
             picked_envs(rows.envs, rows.both),
             picked_rows(values.seen, rows.both, rows.size),
@@ -214,29 +197,28 @@ class VectorRows:
             infos={index: begun[row] for index, row in enumerate(both) if row in begun},
         )
 
-    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, NDArray[np.intp]]:
+    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, dict[int, int]]:
         """Return the observations with the last ones of the episodes, and the rows whose last one is not known."""
         layout, structure = self._observation.layout, self._stream.observation.structure
         if not layout.recorded:
-            return seen, NO_ROWS
+            return seen, {}
         raw = np.frombuffer(seen, np.uint8).reshape(rows.size, -1).copy()
         shown = Values(call.observations, structure)
-        unseen = []
+        absent: dict[int, int] = {}
         for row in rows.both.tolist():
             found = like(infos.final_observations.get(row), shown.row(row))
             try:
                 raw[row] = np.frombuffer(encode_value(layout, fitted(found, structure)), np.uint8)
             except (InvalidValue, ValueError):  # there is none, or it is not an observation of this environment
-                unseen.append(row)
-        return raw.tobytes(), np.array(unseen, np.intp)
+                raw[row], absent[row] = 0, ABSENT_OBSERVATION
+        return raw.tobytes(), absent
 
     def _append(
         self,
         rows: CallRows,
         values: _StepValues,
-        layout: Layout,
         infos: Mapping[int, str],
-        marks: Mapping[str, Mapping[int, float]],
+        absent: Mapping[int, int] | None = None,
     ) -> None:
         """Append a row of each env."""
         envs = rows.envs
@@ -258,7 +240,15 @@ class VectorRows:
             values.did,
             values.seen,
         )
-        self._stream.append_block(block, self._action.layout, layout, infos=infos, extras=values.extras, marks=marks)
+        self._stream.append_block(
+            block,
+            self._action.layout,
+            self._observation.layout,
+            infos=infos,
+            extras=values.extras,
+            marks=values.marks.by_name,
+            absent=absent,
+        )
 
     def _one_by_one(
         self,
@@ -284,8 +274,9 @@ class VectorRows:
             with self._counted(env, reset=False, flags=flags):
                 seen = shown(i)
                 if i in both:
-                    seen, info = like(infos.final_observations.get(i), seen), ended.get(i)
-                self._stream.pending |= {name: values[i] for name, values in extras.items()}
+                    last = like(infos.final_observations.get(i), seen)
+                    seen, info = ABSENT if last is None and seen is not None else last, ended.get(i)
+                self._stream.pending += [(name, float(values[i])) for name, values in extras.items()]
                 self._stream.step(done(i), rewards[i], *flags, seen, info, env, call.tick)
             if i in both:
                 with self._counted(env, reset=True):
@@ -375,15 +366,6 @@ class _StepValues(NamedTuple):
     extras: Mapping[str, NDArray[np.float64]]
     tick: int
     marks: Marks
-
-    def picked(self, rows: NDArray[np.intp], count: int) -> _StepValues:
-        """Return those of some of the `count` rows."""
-        return self._replace(
-            rewards=self.rewards[rows],
-            did=picked_rows(self.did, rows, count),
-            seen=picked_rows(self.seen, rows, count),
-            extras={name: numbers[rows] for name, numbers in self.extras.items()},
-        )
 
 
 def _reset_count(values: Values, call: VectorReset) -> int:
@@ -502,12 +484,3 @@ def _chosen_seeds(
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
             flaws[row] = str(error)
     return found, flaws
-
-
-def without_observation(layout: Layout) -> Layout:
-    """Return the layout of rows whose observation exists and is not known, in a stream of this layout.
-
-    The wire format has no row without an observation inside of a batch yet: such rows are a batch of their own, whose
-    layout says that there was one and that it was not recorded.
-    """
-    return layout.omitted()

@@ -68,15 +68,6 @@ class CallRows:
         self.over = over
         self.cut = cut
 
-    def picked(self, rows: NDArray[np.intp]) -> CallRows:
-        """Return some rows, by index; without `both`."""
-        count = self.size
-        over, cut = picked_rows(self.over, rows, count), picked_rows(self.cut, rows, count)
-        found = CallRows(picked_envs(self.envs, rows), len(rows), over, cut)
-        found.ends = None if self.ends is None else self.ends[rows]
-        found.resets = None if self.resets is None else self.resets[rows]
-        return found
-
 
 def rows_of_step(call: VectorStep, terminated: Flags, truncated: Flags) -> CallRows:
     """Return the rows of a call with these flags, (n,). Raises InvalidValue if its resets or envs are not as many."""

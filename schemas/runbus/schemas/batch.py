@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,42 @@ from numpy.typing import NDArray
 from runbus.config.errors import InvalidValue
 from runbus.kafka.topics import check_id
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, pack, unpack
+from runbus.schemas.layout import NONE, VARIABLE, Layout, check_layout, check_variable, pack, unpack
+from runbus.schemas.named import Extra, Label, check_named, extra_of, label_of, sliced
 from runbus.schemas.record import read_prefix, read_record, write_record
-from runbus.schemas.walk import MAX_RECORDS
+
+__all__ = [
+    "ABSENT_ACTION",
+    "ABSENT_OBSERVATION",
+    "KINDS",
+    "MAX_COUNT",
+    "NO_PARENT",
+    "NO_SEED",
+    "NO_TICK",
+    "STATUSES",
+    "BatchHeader",
+    "Extra",
+    "Label",
+    "StepBatch",
+    "StepColumns",
+    "check",
+    "decode",
+    "decode_header",
+    "encode",
+]
 
 MAX_COUNT = 1_000_000
 MAX_LONG = 2**63 - 1
 NO_SEED = -(2**63)
 NO_TICK = -1
+NO_PARENT = -1
+
+#: bits of the column `absent`
+ABSENT_OBSERVATION, ABSENT_ACTION = 1, 2
+#: who acted in a step, by the number in the column `kind`
+KINDS: tuple[str, ...] = ("", "env", "model", "tool", "agent", "judge", "human")
+#: how a step went, by the number in the column `status`
+STATUSES: tuple[str, ...] = ("", "ok", "error", "timeout", "cancelled", "length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +68,10 @@ class StepColumns:
         terminated, truncated: uint8, 0 or 1.
         tick: int64 step of a multi-agent environment, or None.
         seed: int64, NO_SEED if there is none, or None if no row has one.
+        absent: uint8, ABSENT_OBSERVATION and ABSENT_ACTION of a value that does not exist, or None if all exist.
+        kind: uint8, index in KINDS, or None; a number behind its end is a word that a later version has.
+        status: uint8, index in STATUSES, likewise.
+        parent: int64 seq of the step that caused it, NO_PARENT if there is none, or None.
     """
 
     env: NDArray[np.int32]
@@ -50,15 +83,10 @@ class StepColumns:
     truncated: NDArray[np.uint8]
     tick: NDArray[np.int64] | None = None
     seed: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """One named number of some steps: `rows` (uint32, ascending, index in the batch) and their `values` (float64)."""
-
-    name: str
-    rows: NDArray[np.uint32]
-    values: NDArray[np.float64]
+    absent: NDArray[np.uint8] | None = None
+    kind: NDArray[np.uint8] | None = None
+    status: NDArray[np.uint8] | None = None
+    parent: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +111,11 @@ class BatchHeader:
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """Consecutive steps of one stream. `action` and `observation` are packed columns (see layout.pack)."""
+    """Consecutive steps of one stream. `action` and `observation` are packed columns (see layout.pack).
+
+    `info`, `large_seeds` and `stop` have a text a step, or are empty. A large seed is one that is no int64: digits, or
+    `0x` and hexadecimal digits.
+    """
 
     header: BatchHeader
     columns: StepColumns
@@ -91,11 +123,14 @@ class StepBatch:
     observation: bytes = b""
     extras: tuple[Extra, ...] = ()
     info: tuple[str, ...] = field(default=())
+    large_seeds: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+    stop: tuple[str, ...] = ()
 
     def slice(self, start: int, stop: int) -> StepBatch:
         """Return the steps [start, stop) as a batch of their own.
 
-        It has the extras that one of these steps has, and no others: a batch does not name a number that no step has.
+        It has the extras and labels that one of these steps has, and no others.
         """
         h = self.header
         return StepBatch(
@@ -103,8 +138,11 @@ class StepBatch:
             columns=_sliced_columns(self.columns, start, stop),
             action=_sliced_values(h.action, self.action, h.count, start, stop),
             observation=_sliced_values(h.observation, self.observation, h.count, start, stop),
-            extras=tuple(e for e in (_sliced_extra(e, start, stop) for e in self.extras) if e.rows.size),
+            extras=sliced(self.extras, start, stop),
             info=self.info[start:stop],
+            large_seeds=self.large_seeds[start:stop],
+            labels=sliced(self.labels, start, stop),
+            stop=self.stop[start:stop],
         )
 
 
@@ -122,24 +160,27 @@ def _sliced_values(layout: Layout, values: bytes, count: int, start: int, stop: 
     return values[layout.width * start : layout.width * stop]
 
 
-def _sliced_extra(extra: Extra, start: int, stop: int) -> Extra:
-    inside = (extra.rows >= start) & (extra.rows < stop)
-    return Extra(extra.name, (extra.rows[inside] - np.uint32(start)).astype(_ROWS), extra.values[inside])
-
-
+_OPTIONAL = ("tick", "seed", "absent", "kind", "status", "parent")
+#: fields with a text a step, or none at all
+_TEXTS = ("info", "large_seeds", "stop")
+_LARGE_SEED = re.compile(r"-?[0-9]+|-?0x[0-9a-f]+|")
 #: field -> (numpy dtype, whether it may be empty), from the `dtype` attribute of the schema
 _COLUMNS: Mapping[str, tuple[np.dtype[Any], bool]] = {
-    path: (np.dtype(dtype), path in ("tick", "seed"))
-    for path, dtype in schema("StepBatch").dtypes.items()
-    if "/" not in path
+    path: (np.dtype(dtype), path in _OPTIONAL) for path, dtype in schema("StepBatch").dtypes.items() if "/" not in path
 }
-_ROWS = np.dtype("<u4")
-_VALUES = np.dtype("<f8")
+
+#: what a batch has of fields that it does not use
+_NOTHING: Mapping[str, object] = {**dict.fromkeys(_OPTIONAL, b""), **{name: [] for name in (*_TEXTS, "labels")}}
 
 
 def check(batch: StepBatch) -> None:
     """Raise InvalidValue unless every part of the batch agrees with its header."""
     _check_header(batch.header)
+    _check_columns(batch)
+    _check_parts(batch)
+
+
+def _check_columns(batch: StepBatch) -> None:
     count = batch.header.count
     for name, (dtype, optional) in _COLUMNS.items():
         column = getattr(batch.columns, name)
@@ -148,14 +189,31 @@ def check(batch: StepBatch) -> None:
         if column is None or column.shape != (count,) or column.dtype != dtype:
             found = "nothing" if column is None else f"{column.dtype.str}{list(column.shape)}"
             raise InvalidValue(f"column {name}: {found}, must be {dtype.str}[{count}]")
+
+
+def _check_parts(batch: StepBatch) -> None:
+    """Check what remains once header and columns are right."""
+    count, absent = batch.header.count, batch.columns.absent
     for name in ("terminated", "truncated"):
         if int(getattr(batch.columns, name).max()) > 1:
             raise InvalidValue(f"column {name} has a value that is neither 0 nor 1")
-    if batch.info and len(batch.info) != count:
-        raise InvalidValue(f"column info: {len(batch.info)} entries, must be 0 or {count}")
-    _check_extras(batch.extras, count)
+    if absent is not None and int(absent.max()) > ABSENT_OBSERVATION | ABSENT_ACTION:
+        raise InvalidValue("column absent has a value that is not 0 to 3")
+    for name in _TEXTS:
+        texts = getattr(batch, name)
+        if texts and len(texts) != count:
+            raise InvalidValue(f"column {name}: {len(texts)} entries, must be 0 or {count}")
+    if batch.large_seeds and not all(map(_LARGE_SEED.fullmatch, batch.large_seeds)):
+        raise InvalidValue("column large_seeds has a text that is no whole number")
+    if batch.extras:
+        check_named("extra", batch.extras, count)
+    if batch.labels:
+        check_named("label", batch.labels, count)
     _check_values("action", batch.header.action, batch.action, count)
     _check_values("observation", batch.header.observation, batch.observation, count)
+
+
+_check_layout = lru_cache(maxsize=64)(check_layout)  # a stream has few
 
 
 def _check_header(header: BatchHeader) -> None:
@@ -166,35 +224,14 @@ def _check_header(header: BatchHeader) -> None:
             raise InvalidValue(f"{name} {getattr(header, name)} is negative or too large")
     check_id("run_id", header.run_id)
     check_id("agent_id", header.agent_id)
-    check_layout(header.action)
-    check_layout(header.observation)
-
-
-def _check_extras(extras: Sequence[Extra], count: int) -> None:
-    if len(extras) > MAX_RECORDS:
-        raise InvalidValue(f"{len(extras)} extras: at most {MAX_RECORDS}")
-    names: set[str] = set()
-    for extra in extras:
-        if extra.name in names:
-            raise InvalidValue(f"two extras have the same name: {extra.name!r}")
-        names.add(extra.name)
-        _check_extra(extra, count)
-
-
-def _check_extra(extra: Extra, count: int) -> None:
-    rows = extra.rows
-    if rows.dtype != _ROWS or extra.values.dtype != _VALUES:
-        raise InvalidValue(f"extra {extra.name!r}: rows must be {_ROWS.str} and values {_VALUES.str}")
-    if rows.shape != extra.values.shape or rows.ndim != 1:
-        raise InvalidValue(f"extra {extra.name!r}: {rows.size} rows and {extra.values.size} values")
-    if rows.size and (int(rows[-1]) >= count or bool((rows[1:] <= rows[:-1]).any())):
-        raise InvalidValue(f"extra {extra.name!r}: rows must ascend and be below {count}")
+    _check_layout(header.action)
+    _check_layout(header.observation)
 
 
 def _check_values(name: str, layout: Layout, column: bytes, count: int) -> None:
     try:
         if layout.width == VARIABLE:
-            unpack(layout, column, count)
+            check_variable(layout, column, count)
         elif len(column) != layout.width * count:
             raise InvalidValue(f"{len(column)} bytes, must be {layout.width * count}")
     except InvalidValue as error:
@@ -214,6 +251,7 @@ def encode(batch: StepBatch) -> bytes:
 def _record(batch: StepBatch) -> dict[str, object]:
     h, columns = batch.header, batch.columns
     record: dict[str, object] = {
+        **_NOTHING,
         "run_id": h.run_id,
         "agent_id": h.agent_id,
         "attempt": h.attempt,
@@ -221,16 +259,21 @@ def _record(batch: StepBatch) -> dict[str, object]:
         "count": h.count,
         "dropped": h.dropped,
         "sent_at": h.sent_at,
-        "extras": [{"name": e.name, "rows": e.rows.tobytes(), "values": e.values.tobytes()} for e in batch.extras],
-        "info": list(batch.info),
+        "extras": [extra.record() for extra in batch.extras],
         "action": batch.action,
         "observation": batch.observation,
     }
     for name, layout in (("action", h.action), ("observation", h.observation)):
         record |= {f"{name}_dtype": layout.dtype, f"{name}_shape": list(layout.shape), f"{name}_width": layout.width}
+    for name in _TEXTS:
+        if texts := getattr(batch, name):
+            record[name] = list(texts)
+    if batch.labels:
+        record["labels"] = [label.record() for label in batch.labels]
     for name in _COLUMNS:
         column = getattr(columns, name)
-        record[name] = b"" if column is None else column.tobytes()
+        if column is not None:
+            record[name] = column.tobytes()
     return record
 
 
@@ -247,16 +290,23 @@ def decode(body: bytes, writer: AvroSchema | None = None) -> StepBatch:
     record = read_record(body, writer or known, known)
     header = _header(record)
     _check_header(header)
-    columns: dict[str, Any] = {name: _column(name, record[name], header.count) for name in _COLUMNS}
+    columns: dict[str, Any] = {
+        name: _column(name, record[name], header.count)
+        for name, (_, optional) in _COLUMNS.items()
+        if record[name] or not optional
+    }
     batch = StepBatch(
         header=header,
         columns=StepColumns(**columns),
         action=record["action"],
         observation=record["observation"],
-        extras=tuple(_extra(e) for e in record["extras"]),
+        extras=tuple(map(extra_of, record["extras"])),
         info=tuple(record["info"]),
+        large_seeds=tuple(record["large_seeds"]),
+        labels=tuple(map(label_of, record["labels"])),
+        stop=tuple(record["stop"]),
     )
-    check(batch)
+    _check_parts(batch)
     return batch
 
 
@@ -299,17 +349,8 @@ def _header(record: Mapping[str, Any]) -> BatchHeader:
     )
 
 
-def _column(name: str, raw: bytes, count: int) -> NDArray[Any] | None:
-    dtype, optional = _COLUMNS[name]
-    if optional and not raw:
-        return None
+def _column(name: str, raw: bytes, count: int) -> NDArray[Any]:
+    dtype, _ = _COLUMNS[name]
     if len(raw) != count * dtype.itemsize:
         raise InvalidValue(f"column {name}: {len(raw)} bytes, must be {count} x {dtype.itemsize}")
     return np.frombuffer(raw, dtype)
-
-
-def _extra(record: Mapping[str, Any]) -> Extra:
-    rows, values = record["rows"], record["values"]
-    if len(rows) % 4 or len(values) % 8:
-        raise InvalidValue(f"extra {record['name']!r}: a column is cut short")
-    return Extra(record["name"], np.frombuffer(rows, _ROWS), np.frombuffer(values, _VALUES))

@@ -95,6 +95,11 @@ class RunEvent(Event):
     host: str = ""
     pid: int = 0
     version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    parent: str = ""
+    parent_seq: int = -1
+    logged: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,8 @@ class EpisodeFinalized(Event):
     min_reward: float
     max_reward: float
     extras_sum: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,15 @@ A value's **layout** is a dtype (numpy's array-interface string, or a word), a s
 | dtype | value | width |
 |---|---|---|
 | `<f4`, `|u1`, `|b1`, ... | numeric array or scalar, little-endian, C order | itemsize x size |
-| `text` | string, UTF-8 | -1: variable |
+| the same, the first length of its shape -1 | ragged: any number of items of the rest of the shape | -1: variable |
+| `text` | string, UTF-8 | -1 |
 | `json` | JSON text | -1 |
-| `struct:[...]` | Dict or Tuple space: its parts, in order (tree.py) | sum of the parts, -1 with text in it |
+| `struct:[...]` | Dict or Tuple space: its parts, in order (tree.py) | sum of the parts, -1 with a variable part |
 | `omitted:<f4` | it exists, recording it is off; the shape is kept | 0 |
 | empty | the stream has none | 0 |
+
+In a row of a table `absent:` and a dtype says that this row has no value where others have one; a batch says so in its
+column `absent`, and a ragged value is an array like any other there.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas import tree
@@ -35,12 +40,15 @@ from runbus.schemas.leaf import (
     decode_leaf,
     dtype_name,
     encode_leaf,
+    is_ragged,
+    item_bytes,
     leaf_of,
     leaf_width,
     part_width,
 )
 
 __all__ = [
+    "ABSENT",
     "JSON",
     "NONE",
     "NUMERIC_DTYPES",
@@ -51,6 +59,7 @@ __all__ = [
     "Layout",
     "Omitted",
     "check_layout",
+    "check_variable",
     "decode_value",
     "encode_value",
     "layout_of",
@@ -59,6 +68,7 @@ __all__ = [
 ]
 
 STRUCT = "struct:"
+ABSENT = "absent:"
 _LENGTH = np.dtype("<u4")
 _NATIVE = {name: np.dtype(name) for name in NUMERIC_DTYPES}
 
@@ -78,7 +88,12 @@ class Layout:
     @property
     def recorded(self) -> bool:
         """True if values of this layout are in the column."""
-        return bool(self.dtype) and not self.dtype.startswith(OMITTED)
+        return bool(self.dtype) and not self.dtype.startswith((OMITTED, ABSENT))
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item if values are ragged arrays, else 0."""
+        return item_bytes(self.dtype, self.shape) if self.width == VARIABLE and is_ragged(self.shape) else 0
 
 
 NONE = Layout()
@@ -166,7 +181,7 @@ def decode_value(layout: Layout, raw: bytes) -> Any:  # noqa: ANN401 - any value
     Raises:
         InvalidValue: `raw` is not one value of this layout.
     """
-    if not layout.recorded or (not raw and layout.width == VARIABLE and layout.dtype != TEXT):
+    if not layout.recorded or (not raw and layout.width == VARIABLE and layout.dtype.startswith((JSON, STRUCT))):
         return None
     if layout.dtype.startswith(STRUCT):
         return tree.decode(tree.parse(layout.dtype[len(STRUCT) :]), raw)
@@ -206,10 +221,23 @@ def unpack(layout: Layout, column: bytes, count: int) -> list[bytes]:
     return [column[i : i + width] for i in range(0, len(column), width)] if width else [b""] * count
 
 
-def _unpack_variable(column: bytes, count: int) -> list[bytes]:
+def check_variable(layout: Layout, column: bytes, count: int) -> None:
+    """Raise InvalidValue unless the column holds `count` values of variable length, each of them whole items."""
+    lengths, item = _lengths(column, count), layout.item_bytes
+    if item and bool((lengths % np.int64(min(item, 2**32))).any()):
+        raise InvalidValue(f"a value is no whole number of items of {item} bytes")
+
+
+def _lengths(column: bytes, count: int) -> NDArray[np.int64]:
+    """Return the byte lengths of a column's values. Raises InvalidValue if the column has another length."""
     start = 4 * count
     lengths = np.frombuffer(column[:start], _LENGTH) if len(column) >= start else None
     if lengths is None or start + int(lengths.sum(dtype=np.int64)) != len(column):
         raise InvalidValue(f"{len(column)} bytes do not hold {count} values of variable length")
-    ends = start + np.cumsum(lengths, dtype=np.int64)
+    return lengths.astype(np.int64)
+
+
+def _unpack_variable(column: bytes, count: int) -> list[bytes]:
+    lengths = _lengths(column, count)
+    ends = 4 * count + np.cumsum(lengths)
     return [column[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]

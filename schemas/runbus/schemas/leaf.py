@@ -41,13 +41,18 @@ class Omitted:
 
 
 def leaf_width(dtype: str, shape: Shape) -> int:
-    """Return the bytes of one value, VARIABLE for text and JSON, 0 for no value (dtype "").
+    """Return the bytes of one value, VARIABLE for text, JSON and ragged arrays, 0 for no value (dtype "").
 
     Raises:
         InvalidValue: no such dtype, or no such shape.
     """
-    if len(shape) > MAX_DIMENSIONS or any(not 0 <= n <= MAX_LENGTH for n in shape):
+    ragged = is_ragged(shape)
+    if len(shape) > MAX_DIMENSIONS or any(not 0 <= n <= MAX_LENGTH for n in shape[ragged:]):
         raise InvalidValue(f"shape {list(shape[:8])}: at most {MAX_DIMENSIONS} lengths of 0 to {MAX_LENGTH}")
+    if dtype in NUMERIC_DTYPES and ragged:
+        if 0 in shape:
+            raise InvalidValue(f"shape {list(shape)}: items that take no bytes cannot be counted")
+        return VARIABLE
     if dtype in NUMERIC_DTYPES:
         return np.dtype(dtype).itemsize * math.prod(shape)
     if dtype not in (TEXT, JSON, ""):
@@ -55,6 +60,16 @@ def leaf_width(dtype: str, shape: Shape) -> int:
     if shape:
         raise InvalidValue(f"{dtype or 'no value'} has the shape {list(shape)}: must be []")
     return VARIABLE if dtype else 0
+
+
+def is_ragged(shape: Shape) -> bool:
+    """Return whether arrays of this shape have any number of items: its first length is VARIABLE."""
+    return shape[:1] == (VARIABLE,)
+
+
+def item_bytes(dtype: str, shape: Shape) -> int:
+    """Return the bytes of one item of a ragged array."""
+    return np.dtype(dtype).itemsize * math.prod(shape[1:])
 
 
 def leaf_of(value: object) -> tuple[str, Shape]:
@@ -175,6 +190,10 @@ def encode_leaf(dtype: str, shape: Shape, value: object) -> bytes:
 
 def _encode_array(dtype: str, shape: Shape, value: object) -> bytes:
     array = as_array(value)
+    if is_ragged(shape):
+        if isinstance(value, (list, tuple)) and not value:  # a list without numbers is of every dtype
+            return b""
+        shape = array.shape[:1] + shape[1:] if array is not None and array.ndim else shape
     if array is None or array.shape != shape or dtype_name(array.dtype) != dtype:
         found = type(value).__name__ if array is None else f"{array.dtype.str}{list(array.shape)}"
         raise InvalidValue(f"a value {found} where {dtype}{list(shape)} is expected")
@@ -203,6 +222,9 @@ def decode_leaf(dtype: str, shape: Shape, raw: bytes) -> Any:  # noqa: ANN401 - 
     """Return a read-only array of that shape, a str, JSON data, or None. Raises InvalidValue."""
     if dtype in NUMERIC_DTYPES:
         width = leaf_width(dtype, shape)
+        if width == VARIABLE:
+            count, rest = divmod(len(raw), item_bytes(dtype, shape))
+            width, shape = len(raw) - rest, (count, *shape[1:])
         if len(raw) != width:
             raise InvalidValue(f"{len(raw)} bytes for {dtype}{list(shape)}: must be {width}")
         return _shaped(np.frombuffer(raw, dtype), shape)

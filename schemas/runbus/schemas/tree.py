@@ -1,8 +1,8 @@
 """Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
-variable width (text, JSON) has its length in front, uint32. A part that is not recorded takes no bytes; its leaf is
-`["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
+variable width (text, JSON, a ragged array) has its length in front, uint32. A part that is not recorded takes no
+bytes; its leaf is `["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ import numpy as np
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.leaf import (
-    JSON,
     OMITTED,
-    TEXT,
     VARIABLE,
     Omitted,
     Shape,
@@ -193,7 +191,7 @@ def _decode(node: Node, raw: memoryview) -> tuple[Any, memoryview]:
             values.append(value)
         return (tuple(values) if node.keys is None else dict(zip(node.keys, values, strict=True))), raw
     start, end = 0, node.width
-    if node.dtype in (TEXT, JSON):
+    if node.width == VARIABLE:
         start, end = 4, 4 + int.from_bytes(raw[:4], "little")
     if end > len(raw) or start > len(raw):
         raise InvalidValue("a struct value is cut short")

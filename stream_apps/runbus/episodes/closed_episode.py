@@ -53,6 +53,7 @@ class ClosedEpisode:
     def event(self, stream: StreamId, missing: list[Gap]) -> EpisodeFinalized:
         """Return the next revision."""
         rows = self.rows
+        labels, stop = ({}, "") if rows.words is None else rows.words.texts()
         self.revision += 1
         self.complete = rows.unbroken and not missing
         self.reported = tuple(missing)
@@ -77,4 +78,6 @@ class ClosedEpisode:
             min_reward=rows.min_reward if rows.steps else 0.0,
             max_reward=rows.max_reward if rows.steps else 0.0,
             extras_sum=dict(rows.extras),
+            labels=labels,
+            stop=stop,
         )

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.schemas.batch import Extra
+from runbus.episodes.words import EpisodeWords, words_by_segment
+from runbus.schemas.batch import Extra, StepBatch
 from runbus.schemas.events import EndReason
 from runbus.streams.segments import Segments
 
@@ -33,6 +34,7 @@ class Episode:
         return_: sum of the rewards of steps.
         min_reward, max_reward: of steps; inf and -inf while there is none.
         extras: sum of each named number.
+        words: what rows say in words, or None.
     """
 
     rows: int
@@ -48,6 +50,7 @@ class Episode:
     min_reward: float
     max_reward: float
     extras: dict[str, float] = field(default_factory=dict)
+    words: EpisodeWords | None = None
 
     @property
     def ints(self) -> tuple[int, ...]:
@@ -73,6 +76,10 @@ class Episode:
         self.max_reward = -_least(-self.max_reward, -other.max_reward)
         if other.extras:
             self.add_extras(other.extras)
+        if self.words is None:
+            self.words = other.words
+        elif other.words is not None:
+            self.words.merge(other.words)
 
     def add_extras(self, extras: dict[str, float]) -> None:
         """Add to the sums of named numbers."""
@@ -104,14 +111,12 @@ class EpisodePart(NamedTuple):
     rows: Episode
 
 
-def episode_parts(
-    segs: Segments, extras: tuple[Extra, ...], chosen: list[int] | None, masked: bool
-) -> Iterator[EpisodePart]:
+def episode_parts(segs: Segments, batch: StepBatch, chosen: list[int] | None, masked: bool) -> Iterator[EpisodePart]:
     """Yield segments as the parts of their episodes.
 
     Args:
         segs: of the batch.
-        extras: of the batch.
+        batch: whose extras, labels and stops go to their episodes.
         chosen: indices of segments; None = all.
         masked: some rows were left out because they were received before, so a jump of the step number in a segment
             is no fault.
@@ -120,13 +125,16 @@ def episode_parts(
     columns += [segs.rows, segs.steps, segs.first_seq, segs.last_seq, segs.first_ts, segs.last_ts, segs.first_step]
     columns += [segs.last_step, segs.contiguous, segs.return_, segs.min_reward, segs.max_reward]
     at = slice(None) if chosen is None else chosen
-    sums = extra_sums(segs, extras) if extras else {}
+    sums = extra_sums(segs, batch.extras) if batch.extras else {}
+    words = words_by_segment(segs, batch) if batch.labels or batch.stop else {}
     lists = [column[at].tolist() for column in columns]
     for index, (env, episode, over, cut, *values) in enumerate(zip(*lists, strict=True)):
         values[8] = 0 if masked else not values[8]
         rows = Episode(*values)
         if sums:
             rows.extras = sums.get(index if chosen is None else chosen[index], {})
+        if words:
+            rows.words = words.get(index if chosen is None else chosen[index])
         yield EpisodePart(env, episode, "terminated" if over else "truncated" if cut else None, rows)
 
 

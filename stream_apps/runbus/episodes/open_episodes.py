@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.episodes.episode import Episode
+from runbus.episodes.words import EpisodeWords
 from runbus.streams.segments import Segments
 
 # Columns of `ints`; those from ROWS to BROKEN are `Episode.ints`.
@@ -32,6 +33,7 @@ class OpenEpisodes:
             ROW_MS the watermark at its last row. LAST_SEQ stays when an episode is closed.
         floats: (envs, FLOATS) of float64.
         extras: env -> sums, of open episodes that have some.
+        words: env -> what its rows say in words, likewise.
         count: of open episodes.
     """
 
@@ -39,6 +41,7 @@ class OpenEpisodes:
         self.ints: NDArray[np.int64] = np.zeros((0, INTS), np.int64)
         self.floats: NDArray[np.float64] = np.zeros((0, FLOATS))
         self.extras: dict[int, dict[str, float]] = {}
+        self.words: dict[int, EpisodeWords] = {}
         self.count = 0
 
     def reach(self, env: int) -> None:
@@ -59,7 +62,8 @@ class OpenEpisodes:
 
     def load(self, env: int) -> Episode:
         """Return the open episode of an env."""
-        values: list[Any] = [*self.ints[env, ROWS:].tolist(), *self.floats[env].tolist(), self.extras.get(env, {})]
+        values: list[Any] = [*self.ints[env, ROWS:].tolist(), *self.floats[env].tolist()]
+        values += [self.extras.get(env, {}), self.words.get(env)]
         return Episode(*values)
 
     def store(self, env: int, episode: int, rows: Episode, now_ms: int) -> None:
@@ -70,6 +74,8 @@ class OpenEpisodes:
         self.floats[env] = rows.floats
         if rows.extras:
             self.extras[env] = rows.extras
+        if rows.words is not None:
+            self.words[env] = rows.words
 
     def over(self, env: int, episode: int, last_seq: int) -> None:
         """Note that an episode, open or never stored, is the newest of an env and over."""
@@ -77,6 +83,7 @@ class OpenEpisodes:
         if line[OPEN]:
             self.count -= 1
             self.extras.pop(env, None)
+            self.words.pop(env, None)
         line[NEWEST], line[OPEN], line[LAST_SEQ] = episode, 0, last_seq
 
     def envs(self) -> list[int]:
@@ -142,3 +149,7 @@ class OpenEpisodes:
         mine = self.extras.setdefault(env, {})
         for name, value in sums.items():
             mine[name] = mine.get(name, 0.0) + value
+
+    def add_words(self, env: int, words: EpisodeWords) -> None:
+        """Add what further rows of the open episode of an env say."""
+        self.words.setdefault(env, EpisodeWords()).merge(words)

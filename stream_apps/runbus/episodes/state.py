@@ -1,7 +1,7 @@
 """Writes and reads the state of one stream as bytes: a restart goes on from it as if nothing had happened.
 
-    head, sequence (`SequenceTracker.encode`), envs (index, ints, floats), late episodes, rows between gaps, named sums
-    (JSON)
+    head, sequence (`SequenceTracker.encode`), envs (index, ints, floats), late episodes, rows between gaps, then JSON:
+    named sums of open and of late episodes, and if there are any their words
 
 Numbers are little-endian. A vector environment of 512 costs 64 KiB, a single one 190 bytes.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -21,6 +22,7 @@ from runbus.episodes.gaps import RowsBetweenGaps
 from runbus.episodes.open_episodes import FLOATS, INTS
 from runbus.episodes.policy import MAX_ENVS
 from runbus.episodes.stream import EpisodeStream, StreamEnd
+from runbus.episodes.words import EpisodeWords
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
 from runbus.streams.sequence import SequenceTracker
@@ -70,8 +72,12 @@ def encode_stream(stream: EpisodeStream) -> bytes:
     parts += [_late_bytes(one) for one in late]
     parts += [_BETWEEN.pack(*rows) for rows in between]
     extras = [one.rows.extras for one in late]
-    if opened.extras or any(extras):
-        parts.append(json.dumps([list(opened.extras.items()), extras]).encode())
+    words = [None if one.rows.words is None else one.rows.words.plain() for one in late]
+    said = bool(opened.words) or any(words)
+    if opened.extras or any(extras) or said:
+        sums = [list(opened.extras.items()), extras]
+        texts = [[(env, found.plain()) for env, found in opened.words.items()], words] if said else []
+        parts.append(json.dumps([*sums, *texts]).encode())
     return b"".join(parts)
 
 
@@ -115,11 +121,25 @@ def _decode(stream: EpisodeStream, data: bytes) -> None:
     for env, *rows in _BETWEEN.iter_unpack(rest.take(between * _BETWEEN.size)):
         stream.neighbours.by_env.setdefault(env, []).append(RowsBetweenGaps(*rows))
     if rest.left:
-        open_extras, late_extras = json.loads(rest.take(rest.left))
-        stream.open.extras = dict(open_extras)
-        for one, sums in zip(closed, late_extras, strict=True):
-            one.rows.extras = sums
+        _named(stream, closed, *json.loads(rest.take(rest.left)))
     stream.late = {(one.env, one.episode): one for one in closed}
+
+
+def _named(
+    stream: EpisodeStream,
+    closed: list[ClosedEpisode],
+    open_extras: list[Any],
+    late_extras: list[Any],
+    open_words: Sequence[Any] = (),
+    late_words: Sequence[Any] = (),
+) -> None:
+    """Take back the named sums and the words of the open and of the late episodes."""
+    stream.open.extras = dict(open_extras)
+    for one, sums in zip(closed, late_extras, strict=True):
+        one.rows.extras = sums
+    stream.open.words = {env: EpisodeWords.of_plain(plain) for env, plain in open_words}
+    for one, plain in zip(closed, late_words, strict=bool(late_words)):
+        one.rows.words = None if plain is None else EpisodeWords.of_plain(plain)
 
 
 def _late(rest: _Rest) -> ClosedEpisode:

@@ -12,6 +12,7 @@ from runbus.episodes.episode import EpisodePart, episode_parts, extra_sums
 from runbus.episodes.gaps import Gap, GapNeighbours, RowsBetweenGaps
 from runbus.episodes.open_episodes import LAST_SEQ, NEWEST, OpenEpisodes
 from runbus.episodes.policy import CLOCK_SLACK_MS, MAX_ENVS, FinaliserPolicy
+from runbus.episodes.words import words_by_segment
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized
@@ -113,7 +114,7 @@ class EpisodeStream:
         if len(segs) > _FEW and arrival.late == 0:
             plain, chosen = self.open.split(segs)
             self._advance(segs, plain, batch, now_ms)
-        for part in () if chosen == [] else episode_parts(segs, batch.extras, chosen, arrival.fresh is not None):
+        for part in () if chosen == [] else episode_parts(segs, batch, chosen, arrival.fresh is not None):
             self._take_part(part, known, now_ms, outcome)
         if arrival.late:
             self.neighbours.settle(self.received.gaps)
@@ -165,6 +166,11 @@ class EpisodeStream:
             for index in plain.tolist():
                 if index in sums:
                     self.open.add_extras(int(segs.env[index]), sums[index])
+        if batch.labels or batch.stop:
+            words = words_by_segment(segs, batch)
+            for index in plain.tolist():
+                if index in words:
+                    self.open.add_words(int(segs.env[index]), words[index])
         if self.received.gaps:
             columns = (segs.env, segs.first_seq, segs.last_seq, segs.episode)
             for env, first, last, episode in zip(*(column[plain].tolist() for column in columns), strict=True):

@@ -148,6 +148,8 @@ def step_batch(run_id: str, count: int, first_seq: int = 0) -> dict[str, Any]:
         "seed": b"",
         "action": np.where(step > 0, seq, 0).astype("<i8").tobytes(),
         "observation": np.stack([seq, -seq], axis=1).astype("<f4").tobytes(),
+        **dict.fromkeys(("absent", "kind", "status", "parent"), b""),
+        **{name: [] for name in ("large_seeds", "labels", "stop")},
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import CONFLUENT_MARK, SINGLE_OBJECT_MARK
+from runbus.schemas.evolution import history
 from runbus.schemas.record import read_record, write_record
 
 SOURCES = Path(__file__).parents[3] / "schemas" / "runbus"
@@ -39,7 +40,7 @@ class Release:
         runbus = folder / "runbus"
         shutil.copytree(SOURCES, runbus, ignore=shutil.ignore_patterns("__pycache__"))
         avro = runbus / "schemas" / "avro"
-        for name in ("step_batch.avsc", "history/StepBatch.2.avsc"):
+        for name in ("step_batch.avsc", f"history/StepBatch.{len(history('StepBatch')) + 1}.avsc"):
             (avro / name).write_text(text, encoding="utf-8")
         migrations = runbus / "clickhouse" / "migrations"
         last = max(int(path.name[:4]) for path in migrations.glob("*.sql"))

@@ -11,7 +11,7 @@ import numpy as np
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.model import StreamId
-from runbus.schemas.batch import BatchHeader, Extra, StepBatch, StepColumns
+from runbus.schemas.batch import BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.events import EpisodeFinalized, RunEvent
 from runbus.streams.api import At, Effects
 
@@ -29,6 +29,9 @@ class Row(NamedTuple):
     terminated: bool = False
     truncated: bool = False
     extra: float | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    stop: str = ""
+    twice: bool = False  # the extra was logged twice
 
 
 def episode(index: int, steps: int, *, env: int = 0, over: str = "terminated") -> list[Row]:
@@ -50,9 +53,24 @@ def batch(rows: Sequence[Row], first_seq: int = 0, stream: StreamId = STREAM) ->
         terminated=np.array([row.terminated for row in rows], "u1"),
         truncated=np.array([row.truncated for row in rows], "u1"),
     )
-    named = [(index, row.extra) for index, row in enumerate(rows) if row.extra is not None]
+    named = [(i, row.extra) for i, row in enumerate(rows) if row.extra is not None for _ in range(1 + row.twice)]
     extra = Extra("loss", np.array([i for i, _ in named], "<u4"), np.array([v for _, v in named], "<f8"))
-    return StepBatch(BatchHeader(*stream, first_seq, len(rows), 0, 0), columns, extras=(extra,) if named else ())
+    return StepBatch(
+        BatchHeader(*stream, first_seq, len(rows), 0, 0),
+        columns,
+        extras=(extra,) if named else (),
+        labels=labels(rows),
+        stop=tuple(row.stop for row in rows) if any(row.stop for row in rows) else (),
+    )
+
+
+def labels(rows: Sequence[Row]) -> tuple[Label, ...]:
+    """Return the labels of rows by name."""
+    found: dict[str, dict[int, str]] = {}
+    for index, row in enumerate(rows):
+        for name, text in row.labels:
+            found.setdefault(name, {})[index] = text
+    return tuple(Label(name, np.array(list(at), "<u4"), tuple(at.values())) for name, at in found.items())
 
 
 def finished(produced: int, stream: StreamId = STREAM) -> RunEvent:

@@ -34,13 +34,18 @@ def _rows(chance: random.Random, envs: int, count: int) -> Iterator[Row]:
         if over[env] or chance.random() < 0.03:  # a loop may reset before the end
             episodes[env] += 1
             steps[env], over[env] = 0, False
-            yield Row(env, episodes[env], 0)
+            labels = (("task", chance.choice(["sort", "größe"])),) if chance.random() < 0.5 else ()
+            yield Row(env, episodes[env], 0, labels=labels)
             continue
         steps[env] += 1
         terminated, truncated = chance.random() < 0.08, chance.random() < 0.05
         over[env] = terminated or truncated
         extra = chance.choice([None, None, 0.5, -1.5])
-        yield Row(env, episodes[env], steps[env], chance.randrange(-4, 5) / 2, terminated, truncated, extra)
+        reward = chance.randrange(-4, 5) / 2
+        # other programs may say words at any row, and change their minds
+        said = ((chance.choice(["task", "late", ""]), chance.choice("ab")),) if chance.random() < 0.1 else ()
+        stop = chance.choice(["max_turns", "done"]) if over[env] or chance.random() < 0.05 else ""
+        yield Row(env, episodes[env], steps[env], reward, terminated, truncated, extra, said, stop, extra == 0.5)
 
 
 def _delivered(chance: random.Random, rows: list[Row], stream: StreamId) -> list[StepBatch]:

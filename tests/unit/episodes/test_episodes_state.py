@@ -120,3 +120,35 @@ def test_no_row_can_break_it(batches: list[tuple[int, list[Row]]]) -> None:
             emission.event.encode()
         bench.wait(700)
         bench.restart()
+
+
+def test_words_survive_a_restart_and_late_rows_change_them() -> None:
+    """Labels and the reason why an episode stopped are of its newest row that says them, whenever that row comes."""
+    bench = EpisodesSetup()
+    reset, first, second, last = episode(0, 3)
+    rows = [
+        reset._replace(labels=(("task", "sort"), ("split", "train"))),
+        first._replace(labels=(("task", "search"),), stop="a pause"),
+        second,
+        last._replace(stop="max_turns"),
+    ]
+    bench.send(rows[:1])
+    bench.restart()
+    (ended,) = bench.send(rows[2:], 2)
+    assert (ended.labels, ended.stop) == ({"task": "sort", "split": "train"}, "max_turns")
+    bench.restart()
+    (again,) = bench.send(rows[1:2], 1)
+    assert (again.revision, again.complete) == (2, True)
+    assert (again.labels, again.stop) == ({"task": "search", "split": "train"}, "max_turns")
+
+
+def test_labels_that_no_event_holds_are_cut() -> None:
+    """Another program may send megabytes of them: the event has what fits, and the same after a restart."""
+    bench = EpisodesSetup()
+    many = tuple((f"{n:04}", "ä" * 1000) for n in range(1000))
+    bench.send([Row(0, 0, 0, labels=many)])
+    bench.restart()
+    (event,) = bench.send([Row(0, 0, 1, terminated=True, stop="x" * 2**20)], 1)
+    assert 250 < len(event.labels) < 300
+    assert list(event.labels) == [f"{n:04}" for n in range(len(event.labels))]
+    assert len(event.encode()) < 2**20

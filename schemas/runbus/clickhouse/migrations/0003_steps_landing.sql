@@ -30,6 +30,13 @@ CREATE TABLE IF NOT EXISTS steps_landing
     seed String,
     action String,
     observation String,
+    absent String,
+    kind String,
+    status String,
+    parent String,
+    large_seeds Array(String),
+    labels Array(Tuple(name String, rows String, `values` Array(String))),
+    stop Array(String),
     record_end String
 )
 ENGINE = Null;
@@ -58,17 +65,34 @@ SELECT
     s_reward AS reward,
     s_terminated = 1 AS terminated,
     s_truncated = 1 AS truncated,
+    -- a number that a later version knows stays visible as that number
+    if(s_kind > 6, toString(s_kind), ['', 'env', 'model', 'tool', 'agent', 'judge', 'human'][s_kind + 1]) AS kind,
+    if(s_status > 5, toString(s_status), ['', 'ok', 'error', 'timeout', 'cancelled', 'length'][s_status + 1]) AS status,
+    s_parent AS parent,
     -- the smallest int64 is the wire's "no seed"
     nullIf(s_seed, toInt64(-9223372036854775808)) AS seed,
+    s_seed_large AS seed_large,
     s_extras AS extras,
+    s_extras_repeated AS extras_repeated,
     s_info AS info,
-    b_action_dtype AS action_dtype,
-    b_action_shape AS action_shape,
+    s_labels AS labels,
+    s_stop AS stop,
+    -- what does not exist says so in its dtype; a ragged value has the dtype and shape of the array that it is
+    if(bitTest(s_absent, 1), b_action_absent, b_action_dtype) AS action_dtype,
+    if(
+        b_action_item > 0,
+        arrayPushFront(arrayPopFront(b_action_shape), toUInt32(intDivOrZero(length(action_raw), b_action_item))),
+        b_action_shape
+    ) AS action_shape,
     -- a reset has no action: its zero bytes only keep the width of the column
-    if(s_step = 0 AND empty(trimBoth(s_action, '\0')), '', s_action) AS action_raw,
-    b_observation_dtype AS observation_dtype,
-    b_observation_shape AS observation_shape,
-    s_observation AS observation_raw,
+    if(bitTest(s_absent, 1) OR (s_step = 0 AND empty(trimBoth(s_action, '\0'))), '', s_action) AS action_raw,
+    if(bitTest(s_absent, 0), b_observation_absent, b_observation_dtype) AS observation_dtype,
+    if(
+        b_observation_item > 0,
+        arrayPushFront(arrayPopFront(b_observation_shape), toUInt32(intDivOrZero(length(observation_raw), b_observation_item))),
+        b_observation_shape
+    ) AS observation_shape,
+    if(bitTest(s_absent, 0), '', s_observation) AS observation_raw,
     b_dropped AS dropped,
     fromUnixTimestamp64Micro(b_sent_at, 'UTC') AS sent_at,
     b_kafka_topic_id AS kafka_topic_id,
@@ -87,9 +111,13 @@ FROM
         dropped AS b_dropped,
         sent_at AS b_sent_at,
         toLowCardinality(action_dtype) AS b_action_dtype,
-        CAST(action_shape AS Array(UInt32)) AS b_action_shape,
+        toLowCardinality(concat('absent:', action_inner)) AS b_action_absent,
+        arrayMap(n -> toUInt32(greatest(n, 0)), action_shape) AS b_action_shape,
+        action_item AS b_action_item,
         toLowCardinality(observation_dtype) AS b_observation_dtype,
-        CAST(observation_shape AS Array(UInt32)) AS b_observation_shape,
+        toLowCardinality(concat('absent:', observation_inner)) AS b_observation_absent,
+        arrayMap(n -> toUInt32(greatest(n, 0)), observation_shape) AS b_observation_shape,
+        observation_item AS b_observation_item,
         toUInt32(count) AS b_count,
         range(b_count) AS v_index,
         reinterpret(env, 'Array(Int32)') AS v_env,
@@ -102,26 +130,40 @@ FROM
         reinterpret(truncated, 'Array(UInt8)') AS v_truncated,
         arrayResize(reinterpret(seed, 'Array(Int64)'), b_count, toInt64(-9223372036854775808)) AS v_seed,
         arrayResize(info, b_count) AS v_info,
+        arrayResize(reinterpret(absent, 'Array(UInt8)'), b_count) AS v_absent,
+        arrayResize(reinterpret(kind, 'Array(UInt8)'), b_count) AS v_kind,
+        arrayResize(reinterpret(status, 'Array(UInt8)'), b_count) AS v_status,
+        arrayResize(reinterpret(parent, 'Array(Int64)'), b_count, toInt64(-1)) AS v_parent,
+        arrayResize(large_seeds, b_count) AS v_seed_large,
+        arrayResize(stop, b_count) AS v_stop,
 
         -- extras: (row, extra) pairs plus one marker a step, sorted by step, cut before each marker. Without extras
-        -- there are no markers either, and arrayResize makes the empty maps.
+        -- there are no markers either, and arrayResize makes the empty maps. Of the values that an extra has in one
+        -- row the map takes the last: the one whose next row is another.
+        arrayMap(x -> reinterpret(x.rows, 'Array(UInt32)'), extras) AS x_rows,
+        arrayMap(x -> reinterpret(x.values, 'Array(Float64)'), extras) AS x_numbers,
+        arrayMap(
+            r -> arrayMap((row, next) -> row != next, r, arrayResize(arrayPopFront(r), length(r), toUInt32(4294967295))),
+            x_rows
+        ) AS x_last,
         length(extras) + 1 AS x_stride,
         arrayMap(i -> i * x_stride, range(if(empty(extras), 0, b_count))) AS x_marker_keys,
         arrayConcat(
             x_marker_keys,
             arrayFlatten(arrayMap(
-                (x, n) -> arrayMap(r -> r * x_stride + n, reinterpret(x.rows, 'Array(UInt32)')),
-                extras,
+                (r, last, n) -> arrayMap(row -> row * x_stride + n, arrayFilter((row, l) -> l, r, last)),
+                x_rows,
+                x_last,
                 arrayEnumerate(extras)
             ))
         ) AS x_keys,
         arrayConcat(
             arrayWithConstant(length(x_marker_keys), ''),
-            arrayFlatten(arrayMap(x -> arrayWithConstant(intDiv(length(x.rows), 4), x.name), extras))
+            arrayFlatten(arrayMap((x, last) -> arrayWithConstant(countEqual(last, 1), x.name), extras, x_last))
         ) AS x_names,
         arrayConcat(
             arrayWithConstant(length(x_marker_keys), toFloat64(0)),
-            arrayFlatten(arrayMap(x -> reinterpret(x.values, 'Array(Float64)'), extras))
+            arrayFlatten(arrayMap((v, last) -> arrayFilter((number, l) -> l, v, last), x_numbers, x_last))
         ) AS x_values,
         arraySplit(
             (pair, key) -> key % x_stride = 0,
@@ -132,6 +174,77 @@ FROM
             arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), Float64)), x_steps),
             b_count
         ) AS v_extras,
+
+        -- extras_repeated: the same for the extras that have several values in a row, and for those rows only, with all
+        -- of them
+        arrayFilter((r, last) -> has(last, 0), x_rows, x_last) AS y_all_rows,
+        arrayFilter((v, last) -> has(last, 0), x_numbers, x_last) AS y_numbers,
+        arrayMap(
+            (v, r) -> arraySplit((number, row, before) -> row != before, v, r, arrayPopBack(arrayPushFront(r, toUInt32(4294967295)))),
+            y_numbers,
+            y_all_rows
+        ) AS y_all_runs,
+        arrayMap(
+            (r, last, runs) -> arrayFilter((row, run) -> length(run) > 1, arrayFilter((row, l) -> l, r, last), runs),
+            y_all_rows,
+            arrayFilter(last -> has(last, 0), x_last),
+            y_all_runs
+        ) AS y_rows,
+        arrayMap(runs -> arrayFilter(run -> length(run) > 1, runs), y_all_runs) AS y_runs,
+        length(y_rows) + 1 AS y_stride,
+        arrayMap(i -> i * y_stride, range(if(empty(y_rows), 0, b_count))) AS y_marker_keys,
+        arrayConcat(
+            y_marker_keys,
+            arrayFlatten(arrayMap((r, n) -> arrayMap(row -> row * y_stride + n, r), y_rows, arrayEnumerate(y_rows)))
+        ) AS y_keys,
+        arrayConcat(
+            arrayWithConstant(length(y_marker_keys), ''),
+            arrayFlatten(arrayMap(
+                (name, r) -> arrayWithConstant(length(r), name),
+                arrayFilter((name, last) -> has(last, 0), extras.name, x_last),
+                y_rows
+            ))
+        ) AS y_names,
+        arrayConcat(
+            arrayWithConstant(length(y_marker_keys), CAST([] AS Array(Float64))),
+            arrayReduce('groupArrayArray', y_runs)
+        ) AS y_values,
+        arraySplit(
+            (pair, key) -> key % y_stride = 0,
+            arraySort((pair, key) -> key, arrayZip(y_names, y_values), y_keys),
+            arraySort(y_keys)
+        ) AS y_steps,
+        arrayResize(
+            arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), Array(Float64))), y_steps),
+            b_count
+        ) AS v_extras_repeated,
+
+        -- labels: the same as extras; a label has one value in a row
+        length(labels) + 1 AS l_stride,
+        arrayMap(i -> i * l_stride, range(if(empty(labels), 0, b_count))) AS l_marker_keys,
+        arrayConcat(
+            l_marker_keys,
+            arrayFlatten(arrayMap(
+                (x, n) -> arrayMap(r -> r * l_stride + n, reinterpret(x.rows, 'Array(UInt32)')),
+                labels,
+                arrayEnumerate(labels)
+            ))
+        ) AS l_keys,
+        arrayConcat(
+            arrayWithConstant(length(l_marker_keys), ''),
+            arrayFlatten(arrayMap(x -> arrayWithConstant(length(x.values), x.name), labels))
+        ) AS l_names,
+        arrayConcat(arrayWithConstant(length(l_marker_keys), ''), arrayFlatten(labels.values)) AS l_values,
+        arraySplit(
+            (pair, key) -> key % l_stride = 0,
+            arraySort((pair, key) -> key, arrayZip(l_names, l_values), l_keys),
+            arraySort(l_keys)
+        ) AS l_steps,
+        arrayResize(
+            arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), String)), l_steps),
+            b_count
+        ) AS v_labels,
+
         -- action: byte length of each step, in groups of 16, then the bytes of each group, then of each step
         intDiv(b_count + 15, 16) AS a_groups,
         if(action_width < 0, action_lengths, arrayWithConstant(b_count, toUInt32(action_width))) AS a_lengths,
@@ -186,12 +299,22 @@ FROM
                 0
             ) AS action_itemsize,
             multiIf(
+                action_itemsize > 0 AND action_shape[1] = -1, 'ragged',
                 action_itemsize > 0, 'plain',
                 action_inner IN ('text', 'json'), 'variable',
                 action_dtype = '', 'none',
                 startsWith(action_inner, 'struct:'), 'struct',
                 'unknown'
             ) AS action_kind,
+            -- bytes of one item of a ragged value, as a float because a product of integers wraps around; 0 = not ragged
+            toUInt64(if(
+                action_kind = 'ragged',
+                least(
+                    action_itemsize * arrayProduct(arrayPushBack(arrayMap(x -> toFloat64(greatest(x, 0)), arrayPopFront(action_shape)), 1)),
+                    toFloat64(4294967296)
+                ),
+                toFloat64(0)
+            )) AS action_item,
             -- the byte lengths of a variable column; cut to whole values, so that a short one cannot raise here
             reinterpret(
                 substring(action, 1, if(action_width < 0, bitAnd(least(length(action), 4 * greatest(count, 0)), -4), 0)),
@@ -206,18 +329,29 @@ FROM
                 0
             ) AS observation_itemsize,
             multiIf(
+                observation_itemsize > 0 AND observation_shape[1] = -1, 'ragged',
                 observation_itemsize > 0, 'plain',
                 observation_inner IN ('text', 'json'), 'variable',
                 observation_dtype = '', 'none',
                 startsWith(observation_inner, 'struct:'), 'struct',
                 'unknown'
             ) AS observation_kind,
+            -- bytes of one item of a ragged value, as a float because a product of integers wraps around; 0 = not ragged
+            toUInt64(if(
+                observation_kind = 'ragged',
+                least(
+                    observation_itemsize * arrayProduct(arrayPushBack(arrayMap(x -> toFloat64(greatest(x, 0)), arrayPopFront(observation_shape)), 1)),
+                    toFloat64(4294967296)
+                ),
+                toFloat64(0)
+            )) AS observation_item,
             -- the byte lengths of a variable column; cut to whole values, so that a short one cannot raise here
             reinterpret(
                 substring(observation, 1, if(observation_width < 0, bitAnd(least(length(observation), 4 * greatest(count, 0)), -4), 0)),
                 'Array(UInt32)'
             ) AS observation_lengths,
-            arrayMap(x -> reinterpret(substring(x.rows, 1, bitAnd(length(x.rows), -4)), 'Array(UInt32)'), extras) AS extras_rows
+            arrayMap(x -> reinterpret(substring(x.rows, 1, bitAnd(length(x.rows), -4)), 'Array(UInt32)'), extras) AS extras_rows,
+            arrayMap(x -> reinterpret(substring(x.rows, 1, bitAnd(length(x.rows), -4)), 'Array(UInt32)'), labels) AS labels_rows
         FROM steps_landing
     )
     WHERE 0 = (
@@ -264,7 +398,7 @@ FROM
                 'runbus: steps.extras has rows and values of different lengths'
             )
             + throwIf(
-                arrayExists(r -> arrayExists(d -> d <= 0, arrayPopFront(arrayDifference(r))), extras_rows),
+                arrayExists(r -> arrayExists(d -> d < 0, arrayPopFront(arrayDifference(r))), extras_rows),
                 'runbus: steps.extras has rows that do not ascend'
             )
             + throwIf(
@@ -275,12 +409,53 @@ FROM
                 length(arrayDistinct(extras.name)) != length(extras),
                 'runbus: steps.extras has the same name twice'
             )
+            + throwIf(NOT (length(absent) IN (0, count)), 'runbus: steps.absent holds neither 0 nor count values')
+            + throwIf(notEmpty(trimBoth(absent, '\0\x01\x02\x03')), 'runbus: steps.absent has a value that is not 0 to 3')
+            + throwIf(NOT (length(kind) IN (0, count)), 'runbus: steps.kind holds neither 0 nor count values')
+            + throwIf(NOT (length(status) IN (0, count)), 'runbus: steps.status holds neither 0 nor count values')
+            + throwIf(NOT (length(parent) IN (0, 8 * toInt64(count))), 'runbus: steps.parent holds neither 0 nor count values')
+            + throwIf(NOT (length(large_seeds) IN (0, count)), 'runbus: steps.large_seeds has neither 0 nor count entries')
+            + throwIf(
+                arrayExists(x -> NOT match(x, '^(-?[0-9]+|-?0x[0-9a-f]+|)$'), large_seeds),
+                'runbus: steps.large_seeds has a text that is no whole number'
+            )
+            + throwIf(NOT (length(stop) IN (0, count)), 'runbus: steps.stop has neither 0 nor count entries')
+            + throwIf(arrayExists(x -> NOT isValidUTF8(x), stop), 'runbus: steps.stop is not UTF-8')
+            + throwIf(length(labels) > 65536, 'runbus: steps.labels has more than 65536 names')
+            + throwIf(
+                arrayExists(x -> length(x.rows) != 4 * length(x.values), labels),
+                'runbus: steps.labels has rows and values of different lengths'
+            )
+            + throwIf(
+                arrayExists(r -> arrayExists(d -> d <= 0, arrayPopFront(arrayDifference(r))), labels_rows),
+                'runbus: steps.labels has rows that do not ascend'
+            )
+            + throwIf(
+                arrayExists(r -> toInt64(r[-1]) >= greatest(count, 1), labels_rows),
+                'runbus: steps.labels has a row that is not below count'
+            )
+            + throwIf(
+                length(arrayDistinct(labels.name)) != length(labels),
+                'runbus: steps.labels has the same name twice'
+            )
+            + throwIf(
+                arrayExists(x -> NOT isValidUTF8(x), arrayConcat(labels.name, arrayFlatten(labels.values))),
+                'runbus: steps.labels has a text that is not UTF-8'
+            )
             -- action: dtype known, shape and width agree with it, and the column holds count values of that width
             + throwIf(action_kind = 'unknown', 'runbus: steps.action_dtype is not a known layout')
-            + throwIf(arrayExists(x -> x < 0, action_shape), 'runbus: steps.action_shape has a negative length')
+            + throwIf(
+                arrayExists(x -> x < 0, if(action_kind = 'ragged', arrayPopFront(action_shape), action_shape)),
+                'runbus: steps.action_shape has a negative length'
+            )
+            + throwIf(action_kind = 'ragged' AND has(action_shape, 0), 'runbus: steps.action_shape is of items that take no bytes')
+            + throwIf(
+                action_item > 0 AND arrayExists(x -> x % greatest(action_item, 1) != 0, action_lengths),
+                'runbus: steps.action has a value that is no whole number of items'
+            )
             + throwIf(length(action_shape) > 64, 'runbus: steps.action_shape has more than 64 lengths')
             + throwIf(
-                action_kind != 'plain' AND notEmpty(action_shape),
+                action_kind NOT IN ('plain', 'ragged') AND notEmpty(action_shape),
                 'runbus: steps.action_shape is not empty, and no array has that dtype'
             )
             + throwIf(
@@ -288,7 +463,7 @@ FROM
                     action_omitted OR has(action_shape, 0), 0,
                     -- as floats: a product of integers wraps around
                     action_kind = 'plain', action_itemsize * arrayProduct(arrayPushBack(CAST(action_shape AS Array(Float64)), 1)),
-                    action_kind = 'variable', -1,
+                    action_kind IN ('variable', 'ragged'), -1,
                     action_kind = 'struct', greatest(action_width, -1),
                     0
                 ),
@@ -304,10 +479,18 @@ FROM
             )
             -- observation: dtype known, shape and width agree with it, and the column holds count values of that width
             + throwIf(observation_kind = 'unknown', 'runbus: steps.observation_dtype is not a known layout')
-            + throwIf(arrayExists(x -> x < 0, observation_shape), 'runbus: steps.observation_shape has a negative length')
+            + throwIf(
+                arrayExists(x -> x < 0, if(observation_kind = 'ragged', arrayPopFront(observation_shape), observation_shape)),
+                'runbus: steps.observation_shape has a negative length'
+            )
+            + throwIf(observation_kind = 'ragged' AND has(observation_shape, 0), 'runbus: steps.observation_shape is of items that take no bytes')
+            + throwIf(
+                observation_item > 0 AND arrayExists(x -> x % greatest(observation_item, 1) != 0, observation_lengths),
+                'runbus: steps.observation has a value that is no whole number of items'
+            )
             + throwIf(length(observation_shape) > 64, 'runbus: steps.observation_shape has more than 64 lengths')
             + throwIf(
-                observation_kind != 'plain' AND notEmpty(observation_shape),
+                observation_kind NOT IN ('plain', 'ragged') AND notEmpty(observation_shape),
                 'runbus: steps.observation_shape is not empty, and no array has that dtype'
             )
             + throwIf(
@@ -315,7 +498,7 @@ FROM
                     observation_omitted OR has(observation_shape, 0), 0,
                     -- as floats: a product of integers wraps around
                     observation_kind = 'plain', observation_itemsize * arrayProduct(arrayPushBack(CAST(observation_shape AS Array(Float64)), 1)),
-                    observation_kind = 'variable', -1,
+                    observation_kind IN ('variable', 'ragged'), -1,
                     observation_kind = 'struct', greatest(observation_width, -1),
                     0
                 ),
@@ -344,5 +527,13 @@ ARRAY JOIN
     v_seed AS s_seed,
     v_extras AS s_extras,
     v_info AS s_info,
+    v_absent AS s_absent,
+    v_kind AS s_kind,
+    v_status AS s_status,
+    v_parent AS s_parent,
+    v_seed_large AS s_seed_large,
+    v_stop AS s_stop,
+    v_extras_repeated AS s_extras_repeated,
+    v_labels AS s_labels,
     v_action AS s_action,
     v_observation AS s_observation;

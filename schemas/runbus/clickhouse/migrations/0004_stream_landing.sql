@@ -25,6 +25,11 @@ CREATE TABLE IF NOT EXISTS runs_landing
     host String,
     pid Int32,
     version String,
+    labels Map(String, String),
+    tags Array(String),
+    parent String,
+    parent_seq Int64 DEFAULT -1,
+    logged Map(String, Array(Float64)),
     record_end String
 )
 ENGINE = Null;
@@ -49,6 +54,11 @@ SELECT
     host,
     pid,
     version,
+    labels,
+    tags,
+    parent,
+    parent_seq,
+    logged,
     kafka_topic_id,
     kafka_partition,
     kafka_offset
@@ -62,10 +72,18 @@ WHERE 0 = (
     + throwIf(
         arrayExists(
             x -> NOT isValidUTF8(x),
-            [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version]
+            arrayConcat(
+                [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version, parent],
+                tags,
+                mapKeys(labels),
+                mapValues(labels),
+                mapKeys(logged)
+            )
         ),
         'runbus: runs has a text that is not UTF-8'
     )
+    + throwIf(length(arrayDistinct(mapKeys(labels))) != length(labels), 'runbus: runs.labels has a key twice')
+    + throwIf(length(arrayDistinct(mapKeys(logged))) != length(logged), 'runbus: runs.logged has a key twice')
 );
 
 CREATE TABLE IF NOT EXISTS episodes_landing
@@ -93,6 +111,8 @@ CREATE TABLE IF NOT EXISTS episodes_landing
     min_reward Float64,
     max_reward Float64,
     extras_sum Map(String, Float64),
+    labels Map(String, String),
+    stop String,
     record_end String
 )
 ENGINE = Null;
@@ -119,6 +139,8 @@ SELECT
     min_reward,
     max_reward,
     extras_sum,
+    labels,
+    stop,
     kafka_topic_id,
     kafka_partition,
     kafka_offset
@@ -130,8 +152,12 @@ WHERE 0 = (
     + throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: episodes.agent_id is empty or longer than 255 bytes')
     + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: episodes.agent_id has / or a control character in it')
     + throwIf(length(arrayDistinct(mapKeys(extras_sum))) != length(extras_sum), 'runbus: episodes.extras_sum has a key twice')
+    + throwIf(length(arrayDistinct(mapKeys(labels))) != length(labels), 'runbus: episodes.labels has a key twice')
     + throwIf(
-        arrayExists(x -> NOT isValidUTF8(x), arrayConcat([id, run_id, agent_id], mapKeys(extras_sum))),
+        arrayExists(
+            x -> NOT isValidUTF8(x),
+            arrayConcat([id, run_id, agent_id, stop], mapKeys(extras_sum), mapKeys(labels), mapValues(labels))
+        ),
         'runbus: episodes has a text that is not UTF-8'
     )
 );
