@@ -13,6 +13,7 @@ from runbus.kafka.model import StreamId
 from runbus.recorder.annotations import Annotations
 from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
 from runbus.recorder.logged import extras_of
+from runbus.recorder.size_limits import run_event_within
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -182,8 +183,8 @@ class StreamFinished:
     logged: Mapping[str, list[float]] = field(default_factory=dict)
 
     def final(self, now_us: int) -> RunEvent:
-        """Return the event with the counts of this moment."""
-        return replace(
+        """Return the event with the counts of this moment, within the size of a Kafka record."""
+        event = replace(
             self.event,
             kind="FINISHED",
             sent_at=now_us,
@@ -195,6 +196,7 @@ class StreamFinished:
             summary=self.summary,
             logged=self.logged,
         )
+        return run_event_within(event)
 
 
 RecorderEvent = StreamStarted | StepsRecorded | StreamFinished

@@ -52,7 +52,7 @@ class Recorder:
         run: name of the run.
         agent: name of the agent in the run.
         config: hyper-parameters and the like, kept as JSON: a mapping, or an object with fields (a dataclass, a
-            namespace, a model of pydantic, ...). Of more than 512 KiB the largest parts are left out, with a mark.
+            namespace, a model of pydantic, ...). Of more than 448 KiB the largest parts are left out, with a mark.
         observation_space, action_space: what one environment's values look like, as JSON text: see
             `runbus.gymnasium.space_json`. Values are read as it says (a list becomes an array of its dtype and shape, a
             tuple is a Tuple or one value an environment), and readers of the run find it there.

@@ -15,7 +15,7 @@ from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
 from runbus.recorder.outcome import exception_so_far
-from runbus.recorder.size_limits import json_within, run_event_within, text_within
+from runbus.recorder.size_limits import run_event_within
 from runbus.recorder.stream import RecordedStream
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.structure import structure_of_space
@@ -118,9 +118,9 @@ class Recording:
             counts=self.stream.counts,
             event=self._started,
             outcome=outcome,
-            error=text_within(error.encode("utf-8", "replace").decode()),
+            error=error.encode("utf-8", "replace").decode(),
             episodes=self.stream.positions.episodes,
-            summary=json_within(json_text(self.summary)),
+            summary=json_text(self.summary),
             produced=self.stream.counts.produced,
             logged=self.stream.take_pending(),
         )
