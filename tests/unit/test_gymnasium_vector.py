@@ -78,11 +78,14 @@ def infos(subscription: Subscription) -> list[Any]:
     return [json.loads(info) if info else {} for b in batches for info in b.info or [""] * b.header.count]
 
 
-@pytest.mark.parametrize("vectorise", ["sync", "async"])
+@pytest.mark.parametrize(("vectorise", "space"), [("sync", "box"), ("async", "box"), ("async", "text")])
 @pytest.mark.parametrize("mode", AutoresetMode)
-def test_every_episode_is_what_its_environment_kept(mode: AutoresetMode, vectorise: str) -> None:
-    """Ragged lengths, early and masked resets: lengths, returns and observations equal the environments' ledgers."""
-    assert matrix.check(matrix.Play(mode, vectorise, "box", steps=60)) > 40
+def test_every_episode_is_what_its_environment_kept(mode: AutoresetMode, vectorise: str, space: str) -> None:
+    """Ragged lengths, early and masked resets: lengths, returns and observations equal the environments' ledgers.
+
+    Text has no shared memory: there, Gymnasium resets an environment that the loop reset behind its end once more.
+    """
+    assert sum(matrix.check(matrix.Play(mode, vectorise, space, steps=60), seed) for seed in range(2)) > 80
 
 
 @pytest.mark.parametrize("copy", [True, False])

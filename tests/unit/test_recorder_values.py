@@ -45,7 +45,8 @@ def same(found: Any, value: Any) -> bool:
     if isinstance(value, str) or isinstance(found, str):
         name = number_name(value) if isinstance(value, float) else value
         return bool(str(found) == str(name))  # what JSON has no word for is text in it
-    left, right = np.asarray(found), np.asarray(value)
+    numbers = object if isinstance(value, (tuple, list)) else None  # numpy makes floats of 0 and 2**63 + 1
+    left, right = np.asarray(found), np.asarray(value, numbers)
     pairs = zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
     return left.shape == right.shape and all(x == y or (np.isnan(x) and np.isnan(y)) for x, y in pairs)
 

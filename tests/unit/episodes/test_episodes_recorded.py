@@ -53,3 +53,4 @@ def test_each_end_without_a_reset_behind_it_is_an_episode(vector: bool, begun: b
         assert [(e.episode, e.length, e.return_, e.reason, e.complete) for e in mine] == [
             (number, length, float(length), "terminated", True) for number, length in enumerate(LENGTHS)
         ]
+        assert [e.has_reset for e in mine] == [begun, False, False]
