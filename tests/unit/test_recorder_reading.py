@@ -206,7 +206,7 @@ def kept(value: Any) -> tuple[str, Any]:
         Jax(THREE),
         Cupy(),
         Dlpack(),
-        memoryview(THREE),
+        memoryview(THREE),  # type: ignore[arg-type]  # numpy's stubs have no buffer
         array.array("f", THREE.tolist()),
         np.ma.masked_array(THREE),
         THREE[::-1][::-1],
@@ -278,7 +278,7 @@ def test_tensors_of_a_vector_call_are_columns() -> None:
     for _ in range(3):
         flags = Torch(np.zeros(4, bool), device="cuda:0")
         shown = TensorDict(a=Torch(ones, device="cuda:0", grad=True), b=Jax(np.arange(4)))
-        recorder.step_vector(Torch(ones, grad=True), Torch(ones, device="cuda:0"), flags, flags, shown)  # type: ignore[arg-type]
+        recorder.step_vector(Torch(ones, grad=True), Torch(ones, device="cuda:0"), flags, flags, shown)
     recorder.close()
     (event,) = [e for e in subscription.get_many(100) if isinstance(e, StepsRecorded)]
     assert len(event.blocks) == 3
