@@ -370,11 +370,13 @@ class _StepValues(NamedTuple):
 
 def _reset_count(values: Values, call: VectorReset) -> int:
     """Return of how many environments a reset call speaks. Raises InvalidValue if nothing says so."""
-    given = (values.count, None if call.mask is None else len(np.asarray(call.mask)))
-    count = next((n for n in given if n is not None), None if call.envs is None else len(call.envs))
-    if count is None:
-        raise InvalidValue("no observations, mask or envs say which environments were reset")
-    return count
+    if values.count is not None:
+        return values.count
+    if call.mask is not None:
+        return len(np.asarray(call.mask))
+    if call.envs is not None:
+        return len(call.envs)
+    raise InvalidValue("no observations, mask or envs say which environments were reset")
 
 
 def row_count(values: Any) -> int:  # noqa: ANN401
