@@ -110,11 +110,17 @@ SELECT
     argMax(r.config, (kind = 'FINISHED', r.sent_at)) AS config,
     argMax(r.summary, (kind = 'FINISHED', r.sent_at)) AS summary,
     argMax(r.host, (kind = 'FINISHED', r.sent_at)) AS host,
-    argMax(r.version, (kind = 'FINISHED', r.sent_at)) AS version
+    argMax(r.version, (kind = 'FINISHED', r.sent_at)) AS version,
+    argMax(r.labels, (kind = 'FINISHED', r.sent_at)) AS labels,
+    argMax(r.tags, (kind = 'FINISHED', r.sent_at)) AS tags,
+    argMax(r.parent, (kind = 'FINISHED', r.sent_at)) AS parent,
+    argMax(r.parent_seq, (kind = 'FINISHED', r.sent_at)) AS parent_seq,
+    argMax(r.logged, (kind = 'FINISHED', r.sent_at)) AS logged
 FROM runs AS r
 GROUP BY run_id, agent_id, attempt;
 
--- One row a run. Its outcome is that of each agent's newest attempt: running while one has not ended, else the worst.
+-- One row a run. Its outcome is that of each agent's newest attempt: running while one has not ended, else the worst. Its
+-- labels and tags are those that its newest stream has.
 CREATE VIEW IF NOT EXISTS run_summary AS
 SELECT
     run_id,
@@ -130,7 +136,9 @@ SELECT
     ) AS outcome,
     sum(a.produced) AS produced,
     sum(a.dropped) AS dropped,
-    sum(a.episodes) AS episodes
+    sum(a.episodes) AS episodes,
+    argMax(a.labels, a.newest) AS labels,
+    argMax(a.tags, a.newest) AS tags
 FROM
 (
     SELECT
@@ -143,7 +151,10 @@ FROM
         argMax(s.outcome, s.attempt) AS outcome,
         sum(s.produced) AS produced,
         sum(s.dropped) AS dropped,
-        sum(s.episodes) AS episodes
+        sum(s.episodes) AS episodes,
+        max(s.attempt) AS newest,
+        argMax(s.labels, s.attempt) AS labels,
+        argMax(s.tags, s.attempt) AS tags
     FROM stream_summary AS s
     GROUP BY run_id, agent_id
 ) AS a
