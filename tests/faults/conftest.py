@@ -7,7 +7,7 @@ import pytest
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from tests.faults.rig import PARTITIONS
+from tests.faults.stream_workers import PARTITIONS
 
 LONG = "RUNBUS_TEST_FAULTS"
 collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py", "*/test_*.py"]

@@ -13,7 +13,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from tests.faults import expected
 from tests.faults.load import Load
-from tests.faults.rig import DEADLINE_S
+from tests.faults.stream_workers import DEADLINE_S
 from tests.support.topic_reader import TopicReader
 
 Found = dict[Any, expected.Values]

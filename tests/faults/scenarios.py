@@ -14,7 +14,7 @@ from pathlib import Path
 from runbus.kafka.settings import KafkaSettings
 from tests.faults.load import make_load
 from tests.faults.results import settle
-from tests.faults.rig import DEADLINE_S, SESSION_S, Cursor, Feed, Workers
+from tests.faults.stream_workers import DEADLINE_S, SESSION_S, Cursor, Feed, Workers
 from tests.support.waiting import until
 
 

@@ -12,7 +12,6 @@ from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
 from tests.faults.killing import POINTS
-from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import (
     LONG,
     AppSetup,
@@ -21,6 +20,7 @@ from tests.faults.scenarios import (
     stopped_beyond_its_session,
     without_broker,
 )
+from tests.faults.stream_workers import KINDS, PARTITIONS
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 Say = Callable[[str], None]

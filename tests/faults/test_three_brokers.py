@@ -21,11 +21,11 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import free_port
 from runbus.recorder import Recorder, RunBus
 from tests.faults.cluster import NODES, Cluster, cluster
-from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import AppRun, AppSetup, Size
 from tests.faults.sink.mortal import Mortal, Pair
 from tests.faults.sink.soak import Group, SoakRun
 from tests.faults.sink.traffic import Rate
+from tests.faults.stream_workers import KINDS, PARTITIONS
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

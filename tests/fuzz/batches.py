@@ -11,7 +11,7 @@ import numpy as np
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns, encode
-from runbus.schemas.layout import NONE, VARIABLE, Layout, encode_value, layout_of, pack
+from runbus.schemas.layout import NONE, VARIABLE, Layout, Omitted, encode_value, layout_of, pack
 from runbus.schemas.record import read_record, write_record
 from runbus.schemas.walk import zigzag
 from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
@@ -33,6 +33,7 @@ VALUES: tuple[Any, ...] = (
     *(None, 7, 0.5, True, "text", "", {"tool": "search", "n": 3}, [1, "a"]),
     *(np.zeros(2, np.float32), np.ones((2, 3), np.uint8), np.zeros((0, 3)), np.float16(1), np.arange(3)),
     *(RAGGED, _PAIR, (np.zeros(2, np.float16), True), {"a": {"b": (np.int8(1), None)}}, (np.zeros(0), np.zeros(1))),
+    *({"image": Omitted("|u1", (8, 8, 3)), "said": "x"}, (Omitted("<f8", (2,)), np.float32(1))),
 )
 DTYPES = (
     *("", "text", "json", "<f4", "<f8", "|u1", "|b1", "<i8", ">f4", "|S1", "<c8", "text ", "STRUCT:", "\0", "ä", "f4"),
@@ -40,6 +41,7 @@ DTYPES = (
     *("struct:", "struct:[]", "struct:null", 'struct:["tuple",[]]', 'struct:["tuple",[["<f4",[]]]]', "omitted:struct:"),
     *('struct: ["tuple", [["<f4", [2]]]]', 'struct:["dict",[["a",["text",[]]]]]', 'struct:["<f4",[]]'),
     *('struct:["dict",[["a",["<f4",[]]],["a",["<f4",[]]]]]', 'struct:["tuple",[["<f4",[1.0]]]]'),
+    *('struct:["tuple",[["omitted:<f4",[2]]]]', 'struct:["tuple",[["omitted:what",[]]]]'),
 )
 SHAPES: tuple[list[int], ...] = (
     *([], [0], [1], [2], [3], [-1], [2, 3], [3, 2], [0, -1], [1] * 64, [1] * 65, [65_536] * 4, [2**31 - 1] * 3),

@@ -15,7 +15,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.asked import Asked
-from tests.integration.sink.rig import Feed, environment, make_batch
+from tests.integration.sink.sink_processes import Feed, environment, make_batch
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 

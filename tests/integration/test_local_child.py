@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runbus.local.child import PARENT_VARIABLE, wrap
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -22,16 +21,6 @@ child = subprocess.Popen([sys.executable, "-m", "runbus.local.child", *sys.argv[
 child.wait()
 """
 COMMAND = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    """Wait for a condition with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_alive(pid: int) -> bool:
@@ -49,11 +38,11 @@ def test_command_dies_with_a_killed_parent(tmp_path: Path, options: list[str]) -
     note = tmp_path / "pid"
     arguments = [*options, "--", sys.executable, "-c", COMMAND, str(note)]
     with subprocess.Popen([sys.executable, "-c", PARENT, *arguments]) as parent:
-        assert eventually(lambda: note.is_file() and bool(note.read_text()))
+        until("it has started", lambda: note.is_file() and bool(note.read_text()))
         pid = int(note.read_text())
         assert is_alive(pid)
         parent.kill()
-    assert eventually(lambda: not is_alive(pid))
+    until("it is gone", lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize("options", [[], ["--watch"]], ids=["kernel", "watcher"])
@@ -66,7 +55,7 @@ def test_signal_and_exit_code_pass_through(tmp_path: Path, options: list[str]) -
     )
     argv = [sys.executable, "-m", "runbus.local.child", *options, "--", sys.executable, "-c", script]
     with subprocess.Popen(argv) as launcher:
-        assert eventually(lambda: note.is_file() and bool(note.read_text()))
+        until("it has started", lambda: note.is_file() and bool(note.read_text()))
         launcher.send_signal(signal.SIGTERM)
         assert launcher.wait(15) == 7
 

@@ -4,9 +4,8 @@ import dataclasses
 import gzip
 import http.client
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.ports import LOOPBACK, free_port
 from runbus.local.process import running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -79,16 +79,6 @@ def post(engine: ClickHouseOptions, body: bytes, headers: dict[str, str] | None 
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
         connection.close()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Wait for a condition with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_native_rows_round_trip(owner: Client, table: str) -> None:
@@ -290,7 +280,7 @@ def test_client_that_leaves_stops_its_query(engine: ClickHouseOptions, owner: Cl
         found = f"SELECT count() FROM system.processes WHERE query LIKE '%{marker}%' AND query NOT LIKE '%processes%'"
         return bool(owner.command(found) == 0)
 
-    assert eventually(is_over)
+    until("the query is over", is_over)
 
 
 def test_late_error_is_told_inside_the_stream(owner: Client) -> None:
@@ -307,7 +297,7 @@ def test_inserts_go_on_while_readers_are_slow(engine: ClickHouseOptions, owner: 
         clients = [connect(engine) for _ in range(40)]
         reads = [pool.submit(client.query, SLOW) for client in clients[:31]]
         running = "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow%'"
-        assert eventually(lambda: bool(owner.command(running) == 32))  # counts itself
+        until("all of them run", lambda: bool(owner.command(running) == 32))  # counts itself
         reads += [pool.submit(client.query, SLOW) for client in clients[31:]]
         owner.raw_insert(table, insert_block=b"1,x\n", fmt="CSV", settings={"async_insert": 0})
         assert not any(read.done() for read in reads)

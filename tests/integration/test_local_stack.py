@@ -7,9 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from runbus.local.process import ProgramSpec, running
 from runbus.local.stack import Endpoints, Plan, Stack, StackProcess
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -50,16 +50,6 @@ def home(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "home of a stack"
     yield path
     Stack(path).down()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Wait for a condition with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def pids(stack: Stack) -> dict[str, int]:
@@ -126,7 +116,7 @@ def test_configuration_file_has_the_addresses_and_is_private(home: Path) -> None
     for name in ("runbus.toml", "stack.json", "data/clickhouse/users.json"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
     ticker = next(status for status in Stack(home).status().processes if status.process.name == "ticker")
-    assert eventually(lambda: ticker.log.read_text() == f"{home / 'runbus.toml'}\n" or ticker.log.read_text() != "")
+    until("it writes", lambda: ticker.log.read_text() == f"{home / 'runbus.toml'}\n" or ticker.log.read_text() != "")
 
 
 def test_killed_processes_come_back_with_their_data(home: Path) -> None:
@@ -145,7 +135,7 @@ def test_killed_processes_come_back_with_their_data(home: Path) -> None:
         ready = all(statuses[name].ready for name in ("kafka", "clickhouse")) and statuses["ticker"].process.alive
         return ready and all(statuses[name].process.pid != before[name] for name in statuses)
 
-    assert eventually(is_back)
+    until("it is back", is_back)
     assert client.command("SELECT count() FROM kept") == 1
     client.close()
 
@@ -156,7 +146,7 @@ def test_killed_supervisor_leaves_nothing_and_up_recovers(home: Path) -> None:
     first = stack.up(Plan([TICKER]))
     before = pids(stack)
     os.kill(before["supervisord"], signal.SIGKILL)
-    assert eventually(lambda: nothing_lives(before), 10)
+    until("everything is gone", lambda: nothing_lives(before), 10)
     assert (stack.status().running, stack.status().stale) == (False, True)
     second = Stack(home).up()
     assert second.started == ("kafka", "clickhouse")
@@ -191,7 +181,7 @@ def test_tied_stack_dies_with_its_process(home: Path, end: signal.Signals) -> No
         assert demo.stdout.readline() == "up\n"
         processes = pids(Stack(home))
         demo.send_signal(end)
-    assert eventually(lambda: nothing_lives(processes), 30)
+    until("everything is gone", lambda: nothing_lives(processes), 30)
 
 
 def test_interrupted_start_stops_what_it_started(home: Path) -> None:
@@ -229,8 +219,8 @@ def test_app_that_fails_at_once_is_shown_in_status(home: Path) -> None:
     def state(name: str) -> str:
         return next(s.process.state for s in stack.status().processes if s.process.name == name)
 
-    assert eventually(lambda: state("failing") == "BACKOFF")
-    assert eventually(lambda: state("ticker") == "RUNNING")
+    until("it waits before it is started again", lambda: state("failing") == "BACKOFF")
+    until("it runs", lambda: state("ticker") == "RUNNING")
     assert "no luck" in stack.supervisor.log_path("failing").read_text()
 
 
@@ -270,7 +260,7 @@ def test_environment_does_not_lead_a_stack_elsewhere(home: Path, monkeypatch: py
     with running(ProgramSpec("child", DUMP, lambda: child.is_file() and child.read_text().endswith("\n")), child):
         pass
     output = stack.supervisor.log_path("dump")
-    assert eventually(lambda: output.read_text().endswith("\n"))
+    until("it has written", lambda: output.read_text().endswith("\n"))
     for seen in (json.loads(output.read_text()), json.loads(child.read_text())):
         assert not {name for name, value in ELSEWHERE.items() if seen.get(name) == value}
         assert seen["RUNBUS_SINK_RANGE_STEPS"] == "1000"

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.clients import new_producer
+from runbus.kafka.clients import new_dead_letter_producer
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DEAD_LETTERS, STEPS, Topic
 from runbus.recorder import Recorder, RunBus
@@ -59,7 +59,7 @@ def test_a_refused_batch_of_steps_is_sent_again(broker: KafkaSettings) -> None:
 def test_a_refused_dead_letter_is_sent_again(broker: KafkaSettings) -> None:
     """The sink commits past a record when its dead letter is acknowledged: then it has to be there."""
     with wire(broker, DEAD_LETTERS) as damaging:
-        _send(new_producer(through(damaging, broker)), damaging, broker.topic_prefix + DEAD_LETTERS.name)
+        _send(new_dead_letter_producer(through(damaging, broker)), damaging, broker.topic_prefix + DEAD_LETTERS.name)
     assert stored(broker, DEAD_LETTERS) == [f"letter {number}".encode() * 9 for number in range(5)]
 
 

@@ -58,11 +58,11 @@ def _forgetting(committed: Committed | None, topic_id: str, low: int, high: int)
 
 
 def _one_name_for_all_topics(self: Any) -> str:
-    return f"{self.lease.position}:{self.offsets.lo}-{self.offsets.hi}"
+    return f"{self.lease.source}:{self.offsets.lo}-{self.offsets.hi}"
 
 
 def _no_salt(self: Any) -> str:
-    return f"{self.lease.topic_id}:{self.lease.position.partition}:{self.offsets.lo}-{self.offsets.hi}"
+    return f"{self.lease.source.topic_id}:{self.lease.source.partition}:{self.offsets.lo}-{self.offsets.hi}"
 
 
 async def _believe(self: Any, group: Any) -> list[DeadLetter]:
@@ -78,7 +78,7 @@ async def _finish_anyway(self: Any) -> None:
 
 
 def _never_overlapping(self: Any, offsets: Any) -> Intent:
-    return Intent(self.lease.topic_id, offsets.hi, self._context.new_salt(), self._rate)
+    return Intent(self.lease.source.topic_id, offsets.hi, self._context.new_salt(), self._rate)
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -51,7 +51,7 @@ class Retry:
         framed = read(record.offset, record.key, record.value, 0, batched=route.batched)
         if not eligibility.obstacle(origin):
             try:
-                self.stored += await store_again(context, route, origin, framed)
+                self.stored += await store_again(context, route, origin.source, framed)
             except (InvalidValue, UnknownSchema):
                 return
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, StoreError
 from runbus.kafka.commit_metadata import Committed, Intent
-from runbus.kafka.model import DeadLetter, LogUnavailable, TopicPartition
-from runbus.sink.api import DeletedRange, FramedRecord, PartitionIdentity, Route
+from runbus.kafka.model import DeadLetter, LogUnavailable, TopicIdPartition, TopicPartition
+from runbus.sink.api import DeletedRange, FramedRecord, Route
 from runbus.sink.container import Container
 from runbus.sink.group import Restart
 from tests.simulation.state import SimulationState
@@ -157,15 +157,15 @@ class WiredStore:
         """Insert."""
         await self._wire.call(lambda: self._server.insert(table, container, token), Ambiguous, changes=True, late=True)
 
-    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: TopicIdPartition, lo: int, hi: int) -> dict[int, int]:
         """Count."""
         return await self._ask(lambda: self._server.tables.rows(route, partition, lo, hi))
 
-    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
+    async def newest(self, route: Route, partition: TopicIdPartition, lo: int) -> int:
         """Look ahead."""
         return await self._ask(lambda: self._server.tables.newest(route, partition, lo))
 
-    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: TopicIdPartition, offset: int) -> set[int]:
         """Read the seq of a record."""
         return await self._ask(lambda: self._server.tables.sequence(route, partition, offset))
 

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 
 from runbus.gymnasium import RecordSteps
+from runbus.gymnasium.vector import RecordSteps as RecordVectorSteps
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import ABSENT, Policy, Recorder, RunBus, Subscription, SubscriptionStats
 
@@ -54,3 +55,15 @@ def record_an_environment(recorder: Recorder) -> gymnasium.Env[np.ndarray, int]:
     own = RecordSteps(gymnasium.make("CartPole-v1"), run="run-1", agent="agent-0", record_info=True)
     own.close()
     return RecordSteps(gymnasium.make("CartPole-v1"), recorder)
+
+
+def record_a_vector(recorder: Recorder) -> None:
+    """Wrap a vector environment, or call the recorder with arrays."""
+    envs = RecordVectorSteps(gymnasium.make_vec("CartPole-v1", num_envs=2), recorder, record_info=True)
+    envs.reset(seed=[1, None], options={"reset_mask": np.array([True, False])})
+    observations, rewards, terminated, truncated, infos = envs.step(np.zeros(2, np.int64))
+    recorder.step_vector(
+        [0, 1], rewards, terminated, truncated, observations, infos=infos, envs=[3, 1], extras={"value": [0.5, 0.25]}
+    )
+    recorder.reset_vector(observations, envs=np.array([3, 1]), infos=[{}, {"a": 1}])
+    envs.close()

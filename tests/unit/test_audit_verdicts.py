@@ -145,13 +145,13 @@ def _move_one(setup: RangeSetup, offset: int) -> Verdict:
     return Verdict.FOREIGN
 
 
-def _bury(setup: RangeSetup, offset: int) -> Verdict:
+def _dead_letter(setup: RangeSetup, offset: int) -> Verdict:
     setup.rows[offset] = []
     setup.dead.add(offset)
     return Verdict.DEAD_LETTER
 
 
-def _bury_and_retry(setup: RangeSetup, offset: int) -> Verdict:
+def _retry(setup: RangeSetup, offset: int) -> Verdict:
     setup.dead.add(offset)
     return Verdict.STORED
 
@@ -167,13 +167,13 @@ def _nothing(_setup: RangeSetup, _offset: int) -> Verdict:
 
 
 FATES: tuple[Callable[[RangeSetup, int], Verdict], ...] = (
-    _nothing, _delete_all, _delete_one, _store_again, _replace_one, _move_one, _bury, _bury_and_retry, _lose,
+    _nothing, _delete_all, _delete_one, _store_again, _replace_one, _move_one, _dead_letter, _retry, _lose,
 )  # fmt: skip
 ABOVE: Mapping[Verdict, Verdict] = {Verdict.MISSING: Verdict.IN_FLIGHT, Verdict.PARTIAL: Verdict.IN_FLIGHT}
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[RangeSetup, int]:
+def damaged_logs(draw: st.DrawFn) -> tuple[RangeSetup, int]:
     """Draw a log of records and markers, its rows, what was done to them, and a committed offset."""
     setup, seq = RangeSetup(), 0
     places = draw(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(FATES), st.booleans()), max_size=40))
@@ -203,9 +203,9 @@ def pieces(setup: RangeSetup, facts: Facts, size: int) -> Iterable[VerdictRange]
         yield from compare(records, {o: f for o, f in found.items() if o in inside}, replace(facts, lost=lost))
 
 
-@given(drawn=worlds(), size=st.integers(1, 50))
+@given(drawn=damaged_logs(), size=st.integers(1, 50))
 def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tuple[RangeSetup, int], size: int) -> None:
-    """Whatever was deleted, doubled, moved, buried or lost, and however the log is cut: the ranges are the truth."""
+    """Whatever was deleted, doubled, moved, set aside or lost, and however the log is cut: the ranges are the truth."""
     setup, committed = drawn
     ranges = list(merged(pieces(setup, Facts(committed, dead=setup.dead), size)))
     assert [(r.verdict, r.first, r.last, r.offsets) for r in ranges] == setup.expected_ranges()
@@ -214,7 +214,7 @@ def test_every_damage_is_named_with_its_exact_ranges_and_nothing_else(drawn: tup
     assert sum(r.distinct for r in ranges) == sum(len(set(seqs)) for seqs in setup.rows.values())
 
 
-@given(drawn=worlds())
+@given(drawn=damaged_logs())
 def test_each_record_has_one_verdict(drawn: tuple[RangeSetup, int]) -> None:
     """The sums of a partition count every record once, and are sound exactly where nothing is damaged."""
     setup, committed = drawn

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
 from typer.testing import CliRunner
@@ -30,6 +32,17 @@ def test_a_bad_value_is_the_same_error_by_flag_and_by_variable(
         done = CliRunner().invoke(app, given, env=environ)
         assert isinstance(done.exception, ConfigError)
         assert str(done.exception) == f"{variable}={value!r} {says}"
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Undo what a command sets: a process has one log."""
+    loggers = [logging.getLogger(name) for name in ("", "runbus")]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 def test_a_switch_and_a_level_are_checked_too() -> None:

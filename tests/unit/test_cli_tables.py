@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from runbus.cli.rows import Column
-from runbus.cli.tables import Limit, print_rows
+from runbus.cli.tables import print_rows
 
 COLUMNS = [Column("name", False), Column("n", True)]
 
@@ -51,7 +51,7 @@ def test_a_wider_value_behind_the_first_block_is_whole() -> None:
 
 def test_no_rows_have_their_names() -> None:
     """An empty table shows its columns."""
-    for limit in (None, Limit(5)):
+    for limit in (None, 5):
         out: list[str] = []
         print_rows(COLUMNS, iter([]), limit, out.append)
         assert [line.split() for line in "".join(out).splitlines()] == [["name", "n"], ["0", "rows"]]
@@ -60,13 +60,13 @@ def test_no_rows_have_their_names() -> None:
 def test_a_terminal_gets_some_rows_and_is_told() -> None:
     """Of an endless answer the first rows, and how to get the others; all of a short one."""
     out: list[str] = []
-    print_rows(COLUMNS, _numbers(), Limit(3), out.append)
+    print_rows(COLUMNS, _numbers(), 3, out.append)
     *rows, last = "".join(out).splitlines()
     assert [line.split() for line in rows] == [["name", "n"], ["row-0", "0"], ["row-1", "1"], ["row-2", "2"]]
     assert last.startswith("the first 3 rows; there are more: --rows 0 shows all")
     out.clear()
-    print_rows(COLUMNS, iter([["a", "1"]] * 3), Limit(3), out.append)
+    print_rows(COLUMNS, iter([["a", "1"]] * 3), 3, out.append)
     assert out[-1] == "3 rows\n"
     out.clear()
-    print_rows(COLUMNS, iter([["a", "1"]] * 2500), Limit(0), out.append)
+    print_rows(COLUMNS, iter([["a", "1"]] * 2500), 0, out.append)
     assert out[-1] == "2,500 rows\n"

@@ -1,5 +1,6 @@
 """`RecordSteps`: the environment behaves as without it, and what happened is recorded."""
 
+import gc
 import json
 import pickle
 from typing import Any
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import SyncVectorEnv
+from gymnasium.wrappers import Autoreset, TransformReward
 
 from runbus.config.errors import ConfigError
 from runbus.gymnasium import RecordSteps, space_json
+from runbus.gymnasium.vector import RecordSteps as RecordVectorSteps
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded, StreamFinished
 from runbus.schemas.batch import StepBatch
@@ -226,9 +230,137 @@ def test_misuse_is_refused_where_it_is_written() -> None:
     with pytest.raises(ConfigError, match="either recorder=, or run="):
         RecordSteps(probe, Recorder("a", kafka=False), run="b")
     vector = gymnasium.make_vec("CartPole-v1", num_envs=2)
-    with pytest.raises(ConfigError, match=r"a vector of them.*step_vector"):
+    with pytest.raises(ConfigError, match=r"a vector of them.*runbus.gymnasium.vector.RecordSteps"):
         RecordSteps(vector, run="a")  # type: ignore[arg-type]
     vector.close()
+
+
+class Ragged(gymnasium.Env[Any, Any]):
+    """Shows the number of the episode and of the step in it; episodes have 1, 2, 3, 1, ... steps."""
+
+    observation_space = spaces.Box(0, 100, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, resets_itself: bool = False) -> None:
+        self.episode, self.at, self._resets_itself = -1, 0, resets_itself
+
+    def shown(self) -> Any:
+        """Return the observation."""
+        return np.array([self.episode, self.at], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode."""
+        super().reset(seed=seed, options=options)
+        self.episode, self.at = self.episode + 1, 0
+        return self.shown(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Return the next step, or, from an environment that resets itself, the first of the next episode at an end."""
+        del action
+        self.at += 1
+        over = self.at == self.episode % 3 + 1
+        if over and self._resets_itself:
+            self.reset()
+        return self.shown(), 1.0, over, False, {}
+
+
+def episodes(subscription: Subscription) -> dict[int, list[list[tuple[int, float, bool, list[float]]]]]:
+    """Return (step, reward, terminated, observation) of every row, by env and episode."""
+    found: dict[int, list[list[tuple[int, float, bool, list[float]]]]] = {}
+    for batch in batches(subscription):
+        shown = [
+            decode_value(batch.header.observation, raw)
+            for raw in unpack(batch.header.observation, batch.observation, batch.header.count)
+        ]
+        c = batch.columns
+        for i, seen in enumerate(shown):
+            mine = found.setdefault(int(c.env[i]), [])
+            mine.extend([] for _ in range(int(c.episode[i]) + 1 - len(mine)))
+            mine[int(c.episode[i])].append((int(c.step[i]), float(c.reward[i]), bool(c.terminated[i]), seen.tolist()))
+    return found
+
+
+def test_gymnasiums_autoreset_below_has_true_lengths(caplog: pytest.LogCaptureFixture) -> None:
+    """A step of the Autoreset wrapper that resets is the reset of the next episode, at any depth; nothing is said."""
+    env, subscription = wrapped(TransformReward(Autoreset(Ragged()), float))
+    env.reset()
+    for _ in range(9):
+        env.step(0)
+    env.recorder.close()
+    (found,) = episodes(subscription).values()
+    assert [[(step, shown) for step, _, _, shown in rows] for rows in found] == [
+        [(step, [episode, step]) for step in range(length + 1)] for episode, length in enumerate([1, 2, 3, 0])
+    ]
+    assert [[reward for _, reward, _, _ in rows] for rows in found] == [[0, 1], [0, 1, 1], [0, 1, 1, 1], [0]]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("resets_itself", [True, False], ids=["resets itself", "no resets"])
+def test_an_end_is_an_end_whoever_forgets_it(resets_itself: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """An environment that resets itself, or a loop that does not: an episode for each end, begun without a reset."""
+    env, subscription = wrapped(Ragged(resets_itself))
+    env.reset()
+    for _ in range(6):
+        env.step(0)
+    env.recorder.close()
+    (found,) = episodes(subscription).values()
+    if resets_itself:
+        assert [[step for step, _, _, _ in rows] for rows in found] == [[0, 1], [1, 2], [1, 2, 3]]
+        assert [rows[-1][2] for rows in found] == [True] * 3
+    else:
+        assert [[step for step, _, _, _ in rows] for rows in found] == [[0, 1], [1, 2, 3, 4, 5]]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "env 0 of run-1/agent-0 was stepped behind the end of its episode" in said
+
+
+def test_wrappers_that_share_a_recorder_have_an_env_each() -> None:
+    """Train and eval, a vector of wrapped environments, a vector wrapper: no rows of two environments are mixed."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    recorder = Recorder("run-1", bus=bus, kafka=False, observations="all")
+    train, evaluation = RecordSteps(Ragged(), recorder), RecordSteps(Ragged(), recorder)
+    inside = SyncVectorEnv([lambda: RecordSteps(Ragged(), recorder)] * 2)
+    outside = RecordVectorSteps(SyncVectorEnv([Ragged] * 2), recorder)
+    for env in (train, evaluation):
+        env.reset()
+    inside.reset()
+    outside.reset()
+    for _ in range(3):
+        for env in (train, evaluation):
+            if env.step(0)[2]:
+                env.reset()
+        inside.step(np.zeros(2, np.int64))
+        outside.step(np.zeros(2, np.int64))
+    recorder.close()
+    found = episodes(subscription)
+    assert sorted(found) == list(range(6))
+    for rows in found.values():
+        assert len(rows) >= 2
+        assert [[shown for _, _, _, shown in each] for each in rows] == [
+            [[number, step] for step, _, _, _ in each] for number, each in enumerate(rows)
+        ]
+
+
+def test_an_env_is_free_again_once_its_wrapper_is_closed_or_forgotten() -> None:
+    """A loop that wraps one environment after the other does not run through the indices; nothing is kept alive."""
+    recorder = Recorder("run-1", kafka=False)
+    for number in range(3):
+        env = RecordSteps(Ragged(), recorder)
+        env.reset()
+        if number:
+            env.close()
+        del env
+        gc.collect()
+    first = RecordSteps(Ragged(), recorder)
+    first.reset()
+    first.close()
+    second = RecordSteps(Ragged(), recorder)
+    second.reset()
+    first.reset()  # it is used after all
+    first.step(0)
+    assert recorder.reserve_envs().envs == range(2, 3)
+    assert recorder.stats()["episodes"] == 6
+    recorder.close()
 
 
 def test_spaces_are_plain_json() -> None:

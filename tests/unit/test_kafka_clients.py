@@ -27,11 +27,11 @@ def test_each_client_has_an_id_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) 
     for name in ("Consumer", "Producer"):
         monkeypatch.setattr(clients, name, Made)
     made: list[Any] = [
-        clients.new_consumer(KAFKA, Membership("group", "classic", 20)),
-        clients.new_reader(KAFKA, "group"),
+        clients.new_sink_consumer(KAFKA, Membership("group", "classic", 20)),
+        clients.new_offsets_reader(KAFKA, "group"),
         clients.new_log_reader(KAFKA, "group"),
         clients.new_recorder_producer(KAFKA, {}),
-        clients.new_producer(KAFKA),
+        clients.new_dead_letter_producer(KAFKA),
     ]
     ids = [client.config["client.id"] for client in made]
     assert ids == ["runbus-sink", "runbus-offsets", "runbus-log-reader", "runbus-recorder", "runbus-sink"]
@@ -48,10 +48,10 @@ def test_options_of_the_recorder_keep_what_every_producer_has(monkeypatch: pytes
 def test_a_member_is_made_for_its_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions are the client's under the classic protocol and the broker's under KIP-848."""
     monkeypatch.setattr(clients, "Consumer", Made)
-    classic: Any = clients.new_consumer(KAFKA, Membership("group", "classic", 8, "static"))
+    classic: Any = clients.new_sink_consumer(KAFKA, Membership("group", "classic", 8, "static"))
     assert classic.config["session.timeout.ms"] == 8000
     assert classic.config["group.instance.id"] == "static"
-    newer: Any = clients.new_consumer(KAFKA, Membership("group", "consumer", 20))
+    newer: Any = clients.new_sink_consumer(KAFKA, Membership("group", "consumer", 20))
     assert "session.timeout.ms" not in newer.config
     assert "group.instance.id" not in newer.config
 

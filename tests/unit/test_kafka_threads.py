@@ -16,6 +16,9 @@ def test_a_call_returns_or_raises_what_it_did() -> None:
         assert await in_thread(lambda: 5, "t") == 5
         with pytest.raises(ZeroDivisionError):
             await in_thread(lambda: 1 // 0, "t")
+        async with asyncio.timeout(10):
+            with pytest.raises(RuntimeError, match="StopIteration"):  # as what it is, no future takes it
+                await in_thread(lambda: next(iter([])), "t")
 
     asyncio.run(scenario())
 

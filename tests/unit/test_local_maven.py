@@ -67,7 +67,7 @@ def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Repository]]:
     monkeypatch.setattr(Repository, "cut", "")
     with ThreadingHTTPServer(("127.0.0.1", 0), Repository) as server:
         monkeypatch.setattr(maven, "MAVEN_CENTRAL_URL", f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield Repository
         server.shutdown()

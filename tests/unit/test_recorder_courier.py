@@ -44,7 +44,7 @@ def test_an_event_that_cannot_be_encoded_holds_up_nothing(caplog: pytest.LogCapt
     recorder = Recorder("run-1", bus=bus, kafka=False)
     for seed in (1, 2, 3):
         recorder.reset(0.5, seed=seed)
-        recorder.close_batch()
+        recorder.flush(0)
     batches = [event for event in seen.get_many(100) if isinstance(event, StepsRecorded)]
     for batch in batches[:2]:
         batch.seeds = {9: 1}  # numpy raises IndexError for a row that is not there
@@ -110,11 +110,11 @@ def _a_run(recorder: Recorder) -> None:
         for values in ([1.0, 2.0], [2.0] * 2, [1.0, 2.0]):
             for value in values:
                 recorder.reset(np.full(8, value))
-            recorder.close_batch()
+            recorder.flush(0)
         recorder.reset(np.zeros(120))  # its step alone is over the limit
-        recorder.close_batch()
+        recorder.flush(0)
         recorder.reset(np.zeros(8), seed=7)
-        recorder.close_batch()
+        recorder.flush(0)
 
 
 def _damage(courier: Courier) -> None:

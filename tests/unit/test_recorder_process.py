@@ -1,6 +1,5 @@
 """What recorders of a process share, and what the end of a process means for its streams."""
 
-import sys
 import threading
 
 import pytest
@@ -10,7 +9,7 @@ from runbus.config.errors import ConfigError
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder.identity import Attempts, component_id
-from runbus.recorder.process import PROCESS, exit_outcome, outcome_of
+from runbus.recorder.process import PROCESS
 from runbus.recorder.settings import CourierSettings
 
 
@@ -57,17 +56,6 @@ def test_attempts_are_unique_over_threads() -> None:
 def test_component_ids_of_a_process_differ() -> None:
     """Two couriers of one process do not overwrite each other's heartbeats."""
     assert component_id("recorder") != component_id("recorder")
-
-
-def test_the_outcome_of_a_process_is_that_of_its_last_exception(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one it completed; Ctrl-C interrupts; sys.exit(0) is no failure."""
-    monkeypatch.delattr(sys, "last_value", raising=False)
-    assert exit_outcome() == ("completed", "")
-    monkeypatch.setattr(sys, "last_value", KeyError("x"), raising=False)
-    assert exit_outcome() == ("failed", "KeyError: 'x'")
-    assert outcome_of(KeyboardInterrupt()) == ("interrupted", "KeyboardInterrupt: ")
-    assert outcome_of(SystemExit(0)) == ("completed", "")
-    assert outcome_of(SystemExit("bad")) == ("failed", "SystemExit: bad")
 
 
 def test_the_end_bounds_what_block_waits_for() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.process import PROCESS
 from runbus.schemas.events import Outcome
@@ -15,20 +16,26 @@ from runbus.schemas.events import Outcome
 
 @dataclass(eq=False)
 class Ticked:
-    """A recorder that only waits for its tick."""
+    """A stream that only waits for its tick."""
 
     ticked: threading.Event = field(default_factory=threading.Event)
     bus: RunBus = field(default_factory=RunBus)
+    known_exception: int = 0
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """Note it."""
         self.ticked.set()
+        return True
 
     def close_batch(self) -> None:
         """Have no batch."""
 
-    def end(self, outcome: Outcome, error: str) -> None:
+    def end(self, _outcome: Outcome, _error: str, /) -> bool:
         """Have nothing to end."""
+        return True
+
+    def beside(self, _other: StreamId, /) -> None:
+        """Have no agent."""
 
     def after_fork(self) -> None:
         """Have nothing to begin."""

@@ -2,15 +2,46 @@
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from runbus.gymnasium import space_json
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
 from runbus.schemas.batch import NO_SEED, StepBatch, decode, encode
 from runbus.schemas.layout import decode_value, unpack
 
 COUNT, STEPS = 3, 40
+SPACES: dict[str, spaces.Space[Any]] = {
+    "box": spaces.Box(-1, 1, (3,), np.float32),
+    "discrete": spaces.Discrete(5, start=-2),
+    "multi_discrete": spaces.MultiDiscrete([3, 4]),
+    "multi_binary": spaces.MultiBinary(4),
+    "text": spaces.Text(8),
+    "numbers": spaces.Dict({"a": spaces.Box(0, 1, (2,)), "n": spaces.Dict({"d": spaces.Discrete(3)})}),
+    "dict": spaces.Dict({"a": spaces.Box(0, 1, (2,)), "n": spaces.Dict({"t": spaces.Text(4)})}),
+    "pair": spaces.Tuple((spaces.Discrete(2), spaces.Box(0, 255, (2, 2), np.uint8))),
+    "tuple": spaces.Tuple((spaces.Text(3), spaces.Box(0, 1, (2,)))),
+    "sequence": spaces.Sequence(spaces.Discrete(4), seed=1),
+    "graph": spaces.Graph(spaces.Box(0, 1, (3,)), spaces.Discrete(4), seed=2),
+    "one_of": spaces.OneOf((spaces.Discrete(3), spaces.Box(0, 1, (2,)))),
+}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal, part by part; a tuple of numbers may have become an array."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, tuple) and not isinstance(b, np.ndarray):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, str) or a is None:
+        return bool(a == b)
+    return bool(np.array_equal(np.asarray(a), np.asarray(b)))
 
 
 def played(vector: bool, observation: Any) -> list[StepBatch]:
@@ -121,11 +152,11 @@ def test_single_and_vector_calls_share_their_counters() -> None:
     assert positions == [(0, 0, 0), (1, 0, 0), (0, 0, 1), (1, 0, 1), (0, 1, 0), (1, 0, 2), (1, 1, 0)]
 
 
-def recorder_on() -> tuple[Recorder, Subscription]:
+def recorder_on(**options: Any) -> tuple[Recorder, Subscription]:
     """Return a recorder and a subscription of its bus."""
     bus = RunBus()
     subscription = bus.subscribe("test")
-    return Recorder("run-1", bus=bus, kafka=False), subscription
+    return Recorder("run-1", bus=bus, kafka=False, **options), subscription
 
 
 def recorded(recorder: Recorder, subscription: Subscription) -> list[StepBatch]:
@@ -134,47 +165,52 @@ def recorded(recorder: Recorder, subscription: Subscription) -> list[StepBatch]:
     return [decode(encode(e.batch())) for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]
 
 
-def seeds_of(batch: StepBatch) -> list[int | None]:
-    """Return the seed of every row."""
-    plain = np.full(batch.header.count, NO_SEED) if batch.columns.seed is None else batch.columns.seed
-    texts = batch.large_seeds or ("",) * batch.header.count
-    return [
-        int(text) if text else None if seed == NO_SEED else seed
-        for seed, text in zip(plain.tolist(), texts, strict=True)
-    ]
-
-
 def shown(batches: list[StepBatch]) -> list[tuple[int, str]]:
     """Return env and observation of every row."""
     return [(row[1], row[-1]) for row in rows(batches)]
 
 
+def marks(batches: list[StepBatch], part: str) -> list[int]:
+    """Return the seq of the rows that are without a part."""
+    return [
+        b.header.first_seq + row
+        for b in batches
+        for e in b.extras
+        if e.name == f"left_out.{part}"
+        for row in e.rows.tolist()
+    ]
+
+
+@pytest.mark.parametrize("seeds", [[1, 2.5], [1, "x"], [1]], ids=["no integer", "text", "too few"])
 @pytest.mark.parametrize("observations", [np.zeros((2, 1)), ["a", "b"]], ids=["array", "text"])
-def test_no_seed_takes_its_row_with_it(observations: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A seed of any size is recorded; what is no integer is left out, and said once; the rows stay."""
+def test_a_bad_seed_is_left_out(seeds: Any, observations: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The reset of that env is recorded without it and says so; it is said once."""
     recorder, subscription = recorder_on()
-    recorder.reset_vector(observations, seeds=[1, 2**63])
-    recorder.reset_vector(observations, seeds=["x", 2**200])  # type: ignore[list-item]
-    recorder.reset_vector(observations, seeds=[1.5, np.uint64(2**64 - 1)])  # type: ignore[list-item]
+    for _ in range(2):
+        recorder.reset_vector(observations, seeds=seeds)
+    recorder.step_vector(np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, observations)
     found = recorded(recorder, subscription)
     assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (6, 0)
-    assert [seed for batch in found for seed in seeds_of(batch)] == [1, 2**63, None, 2**200, None, 2**64 - 1]
-    assert len([r for r in caplog.records if "seed" in r.getMessage()]) == 1
-    assert recorder.stats()["complaints"] == {"left out seed": 2}
+    assert marks(found, "seed") == [1, 3]
+    assert [s for b in found if b.columns.seed is not None for s in b.columns.seed.tolist() if s != NO_SEED] == [1, 1]
+    assert found[-1].columns.episode.tolist()[-2:] == [1, 1]
+    assert len([r for r in caplog.records if "without its seed" in r.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("tick", [2**63, "x"], ids=["too large", "text"])
-def test_a_bad_tick_is_refused_at_the_call(tick: Any) -> None:
-    """Reset and step count their rows as dropped, and the counters advance once."""
+def test_a_bad_tick_is_left_out(tick: Any) -> None:
+    """Reset and step are recorded without a tick, and say so."""
     recorder, subscription = recorder_on()
     step = (np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, np.zeros((2, 1)))
     recorder.reset_vector(np.zeros((2, 1)), tick=tick)
     recorder.step_vector(*step, tick=tick)
     recorder.step_vector(*step, tick=7)
     (batch,) = recorded(recorder, subscription)
-    assert recorder.stats()["dropped"] == 4
-    assert (batch.header.first_seq, batch.header.dropped) == (4, 4)
-    assert (batch.columns.episode.tolist(), batch.columns.step.tolist()) == ([0, 0], [2, 2])
+    assert recorder.stats()["dropped"] == 0
+    assert batch.columns.tick is not None
+    assert batch.columns.tick.tolist() == [-1] * 4 + [7] * 2
+    assert batch.columns.step.tolist() == [0, 0, 1, 1, 2, 2]
+    assert marks([batch], "tick") == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -201,23 +237,172 @@ def test_masked_resets_record_the_rows_of_the_mask(observations: Any) -> None:
     assert (some[0].stats()["produced"], some[0].stats()["dropped"]) == (2, 0)
 
 
-def test_only_the_rows_of_the_mask_are_refused() -> None:
-    """A masked reset that cannot be recorded drops its own rows, not those of the other envs."""
-    recorder, _ = recorder_on()
-    recorder.reset_vector(np.zeros((3, 1)), tick=2**63, mask=[True, False, False])
-    assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (1, 1)
-    assert recorder.stats()["episodes"] == 1
-
-
-def test_a_failing_row_counts_once() -> None:
-    """Rows that are recorded one by one go on after one that cannot be."""
+def test_one_bad_env_costs_that_value_only() -> None:
+    """A value of one env that nothing holds is left out of its row; the rows of all envs are there."""
     recorder, subscription = recorder_on()
     recorder.step_vector(np.zeros(3), np.zeros(3), [False] * 3, [False] * 3, ["a", object(), "c"])
     recorder.reset_vector(["a", object(), "c"])
+    rewards_now: Any = [1.0, "x", 3.0]
+    flags_now: Any = [False, Hostile(), True]
+    recorder.step_vector([0, 1j, 2], rewards_now, flags_now, [False] * 3, np.zeros((3, 1)))
     found = recorded(recorder, subscription)
-    stats = recorder.stats()
-    assert (stats["produced"], stats["dropped"]) == (6, 2)
-    assert shown(found) == [(0, "'a'"), (2, "'c'")] * 2
+    assert (recorder.stats()["produced"], recorder.stats()["dropped"]) == (9, 0)
+    assert shown(found)[:6] == [(0, "'a'"), (1, "None"), (2, "'c'")] * 2
+    assert (marks(found, "observation"), marks(found, "reward"), marks(found, "action")) == ([1, 4], [7], [7])
+    rewards = [reward for b in found for reward in b.columns.reward.tolist()]
+    assert rewards[6] == 1.0
+    assert np.isnan(rewards[7])
+    assert rewards[8] == 3.0
+    flags = [flag for b in found for flag in b.columns.terminated.tolist()]
+    assert flags[6:] == [0, 0, 1]
+    assert marks(found, "terminated") == [7]
+
+
+class Hostile:
+    """A value without truth."""
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth here")
+
+
+def test_values_of_other_numbers_of_envs_are_left_out() -> None:
+    """Rewards say how many envs there are; actions or observations for others are no part of any row."""
+    recorder, subscription = recorder_on()
+    rewards, flags = np.ones(2), np.zeros(2, bool)
+    recorder.step_vector(np.zeros(3), rewards, flags, flags, np.zeros((2, 1)))
+    recorder.step_vector(np.zeros(2), rewards, flags, flags, np.zeros((3, 1)))
+    recorder.step_vector(np.zeros(2), rewards, flags, flags, np.zeros((2, 1)))
+    found = recorded(recorder, subscription)
+    assert [reward for b in found for reward in b.columns.reward.tolist()] == [1.0] * 6
+    assert (marks(found, "action"), marks(found, "observation")) == ([0, 1], [2, 3])
+    assert [(b.header.action.dtype, b.header.observation.dtype) for b in found] == [
+        ("omitted:json", "<f8"),
+        ("<f8", "omitted:json"),
+        ("<f8", "<f8"),
+    ]
+
+
+@pytest.mark.parametrize("rewards", [np.ones((2, 1), np.float32), [1, 1.0], [np.array([1.0]), np.float32(1)], (1, 1)])
+def test_rewards_of_any_form_are_numbers(rewards: Any) -> None:
+    """A column of shape (n, 1), lists and scalars of any kind."""
+    recorder, subscription = recorder_on()
+    flags = np.zeros((2, 1), bool)
+    recorder.step_vector(np.zeros(2), rewards, flags, flags, np.zeros((2, 1)))
+    (batch,) = recorded(recorder, subscription)
+    assert batch.columns.reward.tolist() == [1.0, 1.0]
+    assert recorder.stats()["complaints"] == {}
+
+
+# --- whether a tuple is a batch -----------------------------------------------------------------------------------
+
+PAIR = (np.full((2, 1), 1.0), np.full((3, 1), 2.0))
+
+
+def test_a_tuple_of_arrays_for_several_numbers_of_envs_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a space it is read by Gymnasium's rule, the parts of a Tuple space; these disagree, so none is kept."""
+    recorder, subscription = recorder_on()
+    recorder.reset_vector(PAIR)
+    recorder.step_vector(np.zeros(2), np.ones(2), [False] * 2, [True] * 2, PAIR)
+    (batch,) = recorded(recorder, subscription)
+    assert batch.header.observation.dtype == "omitted:json"
+    assert batch.columns.reward.tolist() == [1.0, 1.0]
+    assert all("the parts of a tuple are for [2, 3] environments" in r.getMessage() for r in caplog.records)
+
+
+def test_a_space_decides_what_a_tuple_is() -> None:
+    """The same tuple is one value an env for a Box, and two parts for a Tuple."""
+    square = (np.full((2, 1), 1.0), np.full((2, 1), 2.0))
+    box = '{"type": "Box", "shape": [2, 1], "dtype": "float64"}'
+    for space, expected in (
+        (box, [[[1.0], [1.0]], [[2.0], [2.0]]]),
+        (f'{{"type": "Tuple", "spaces": [{box}, {box}]}}', None),
+    ):
+        recorder, subscription = recorder_on(observation_space=space)
+        recorder.reset_vector(square)
+        (batch,) = recorded(recorder, subscription)
+        found = [
+            decode_value(batch.header.observation, v) for v in unpack(batch.header.observation, batch.observation, 2)
+        ]
+        if expected:
+            assert [value.tolist() for value in found] == expected
+        else:
+            assert [tuple(part.tolist() for part in value) for value in found] == [([1.0], [2.0])] * 2
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("name", SPACES)
+def test_batches_of_every_space_are_the_values_of_each_env(name: str, count: int) -> None:
+    """What Gymnasium makes of n samples of a space is stored as these samples, with the space and without it."""
+    space = SPACES[name]
+    space.seed(3)
+    samples = [space.sample() for _ in range(count)]
+    batched = batch_of(space, samples)
+    for known in ("", space_json(space)):
+        recorder, subscription = recorder_on(observation_space=known, observations="all")
+        recorder.reset_vector(batched)
+        found = recorded(recorder, subscription)
+        if name not in ("sequence", "graph"):  # their shapes change: that this ends batches is said
+            assert recorder.stats()["complaints"] == {}
+        seen = [
+            decode_value(b.header.observation, v)
+            for b in found
+            for v in unpack(b.header.observation, b.observation, b.header.count)
+        ]
+        assert all(same(a, b) for a, b in zip(samples, seen, strict=True))
+        if name in COLUMNS:
+            assert len(found) == 1
+
+
+COLUMNS = ("box", "discrete", "multi_discrete", "multi_binary", "numbers", "pair")
+
+
+def batch_of(space: gymnasium.Space[Any], samples: list[Any]) -> Any:
+    """Return what Gymnasium's vector environments make of samples."""
+    buffer: Any = create_empty_array(space, len(samples))
+    return concatenate(space, samples, buffer)
+
+
+def test_dicts_of_arrays_are_columns() -> None:
+    """A call with dicts or tuples of arrays is one block, as arrays are: no loop over the envs."""
+    for shown_now in (
+        {"a": np.zeros((4, 2)), "b": {"c": np.zeros(4, np.int8)}},
+        (np.zeros((4, 2)), (np.zeros(4, np.int8),)),
+        {"a": np.zeros((4, 2)), "image": np.zeros((4, 8, 8, 3), np.uint8)},
+    ):
+        bus = RunBus()
+        subscription = bus.subscribe("test")
+        recorder = Recorder("run-1", bus=bus, kafka=False)
+        for _ in range(3):
+            recorder.step_vector(shown_now, np.zeros(4), [False] * 4, [False] * 4, shown_now)
+        recorder.close()
+        (event,) = [e for e in subscription.get_many(10) if isinstance(e, StepsRecorded)]
+        assert len(event.blocks) == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_calls_of_any_dtypes_give_the_numbers_that_were_given(data: st.DataObject) -> None:
+    """Dtypes that change from call to call, single calls among them: the same numbers, in one layout in the end."""
+    recorder, subscription = recorder_on()
+    ledger: list[Any] = []
+    dtypes = data.draw(st.lists(st.sampled_from(["<f4", "<f8", "|i1", ">i2", "|b1", "list"]), min_size=1, max_size=8))
+    for i, dtype in enumerate(dtypes):
+        numbers = np.array([[i, 1], [2, i]])
+        column: Any = numbers.tolist() if dtype == "list" else numbers.astype(dtype)
+        if data.draw(st.booleans()):
+            recorder.step_vector(np.zeros(2), np.zeros(2), [False] * 2, [False] * 2, {"a": column})
+            ledger += [np.asarray(row).tolist() for row in column]
+        else:
+            recorder.step(0.0, 0.0, False, False, {"a": np.asarray(column)[0]})
+            ledger.append(np.asarray(column)[0].tolist())
+    found = recorded(recorder, subscription)
+    seen = [
+        decode_value(b.header.observation, v)["a"].tolist()
+        for b in found
+        for v in unpack(b.header.observation, b.observation, b.header.count)
+    ]
+    assert seen == ledger
+    assert recorder.stats()["complaints"] == {}
 
 
 def test_a_call_without_rows_is_ignored() -> None:

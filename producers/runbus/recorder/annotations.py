@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.schemas.batch import KINDS, NO_PARENT, STATUSES, Label
+from runbus.schemas.strict_json import utf8_text
 
 Kind = Literal["env", "model", "tool", "agent", "judge", "human"]
 Status = Literal["ok", "error", "timeout", "cancelled", "length"]
@@ -46,24 +47,22 @@ class StepWords(TypedDict, total=False):
     stop: str | None
 
 
-def annotation_of_step(words: StepWords, leave_out: LeaveOut) -> Annotation | None:
-    """Return what is said about a step, without what cannot be recorded of it; None if nothing is left."""
+def annotation_of_step(words: StepWords, leave_out: LeaveOut) -> Annotation:
+    """Return what is said about a step, without what cannot be recorded of it."""
     kind, status, parent, stop = (words.get(name) for name in _STEP_WORDS)
     if not words.keys() <= _STEP_WORDS:
         leave_out("step", f"{sorted(words.keys() - _STEP_WORDS)} are no words for a step")
-    found = Annotation(
+    return Annotation(
         kind=0 if kind is None else _number_of(kind, _KIND_NUMBERS, "kind", leave_out),
         status=0 if status is None else _number_of(status, _STATUS_NUMBERS, "status", leave_out),
         parent=NO_PARENT if parent is None else _parent(parent, leave_out),
         stop="" if stop is None else plain_text(stop, "stop", leave_out),
     )
-    return None if found == Annotation() else found
 
 
-def annotation_of_reset(labels: Mapping[str, object] | None, leave_out: LeaveOut) -> Annotation | None:
+def annotation_of_reset(labels: Mapping[str, object], leave_out: LeaveOut) -> Annotation:
     """Return what is said about a reset, likewise."""
-    texts = labels_of(labels, leave_out)
-    return Annotation(labels=texts) if texts else None
+    return Annotation(labels=labels_of(labels, leave_out))
 
 
 def labels_of(labels: Any, leave_out: LeaveOut) -> dict[str, str]:  # noqa: ANN401 - whatever a loop passes
@@ -82,7 +81,7 @@ def labels_of(labels: Any, leave_out: LeaveOut) -> dict[str, str]:  # noqa: ANN4
 
 
 def plain_text(value: object, part: str, leave_out: LeaveOut) -> str:
-    """Return the text of a value, cut to MAX_TEXT characters; "?" for half a surrogate pair. Never raises."""
+    """Return the text of a value as UTF-8 can say it, cut to MAX_TEXT characters. Never raises."""
     try:
         text = value if type(value) is str else str(value)
     except Exception as error:  # noqa: BLE001 - the objects are the user's
@@ -90,7 +89,7 @@ def plain_text(value: object, part: str, leave_out: LeaveOut) -> str:
         return ""
     if len(text) > MAX_TEXT:
         leave_out(part, f"a text of {len(text)} characters is cut to {MAX_TEXT}")
-    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
+    return utf8_text(text[:MAX_TEXT])
 
 
 def shown(value: object) -> str:
@@ -153,6 +152,18 @@ class Annotations:
         if said.labels:
             self.labels[row] = said.labels
         self.size += 20 + len(said.stop) + sum(len(name) + len(text) for name, text in said.labels.items())
+
+    def add(self, first: int, of_block: Annotations) -> None:
+        """Take what is said about the rows of a block, the first of which is the row `first`."""
+        for name in ("absent", "kind", "status", "parent", "stop", "labels"):
+            getattr(self, name).update({first + row: said for row, said in getattr(of_block, name).items()})
+        self.size += of_block.size
+
+    def cut_to(self, count: int) -> None:
+        """Forget what is said about the rows from `count` on."""
+        for said in (self.absent, self.kind, self.status, self.parent, self.stop, self.labels):
+            for row in [row for row in said if row >= count]:
+                del said[row]
 
     def columns(self, count: int) -> dict[str, Any]:
         """Return the columns of a batch of `count` rows; None for one that nothing is said in."""

@@ -27,6 +27,7 @@ from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, S
 from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
 from runbus.recorder.settings import CourierSettings
+from runbus.recorder.size_limits import SMALL_BYTES, run_event_within
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import Heartbeat, RunEvent
@@ -94,6 +95,12 @@ class Courier:
                 self._stop.clear()
                 self._thread = threading.Thread(target=self._run, name="runbus-courier", daemon=True)
                 self._thread.start()
+
+    def drop_outside(self, count: int) -> None:
+        """Count rows that belong to no stream, as they came after its end: the heartbeats show them as dropped."""
+        with self._lock:
+            self._closed_counts["produced"] += count
+            self._closed_counts["dropped"] += count
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was published is delivered or dropped; return whether it was within `timeout` seconds."""
@@ -314,7 +321,15 @@ class Courier:
     def _run_record(self, event: RunEvent) -> ProducerRecord:
         topic = self._prefix + RUNS.name
         key = run_event_key(event.run_id, event.agent_id, event.attempt)
-        return ProducerRecord(topic, key, framed(event, topic, self._codec), self._record_done)
+        return ProducerRecord(topic, key, framed(event, topic, self._codec), partial(self._run_done, event))
+
+    def _run_done(self, event: RunEvent, error: KafkaError | None, value: bytes) -> None:
+        """Send the start or end of a stream once more, with less text, if the broker takes no record of its size."""
+        smaller = run_event_within(event, SMALL_BYTES)
+        if error is not None and is_too_large(error) and smaller != event and not self._stop.is_set():
+            self._out.append(self._run_record(smaller))
+        else:
+            self._record_done(error, value)
 
     def _record_done(self, error: KafkaError | None, _value: bytes) -> None:
         self._subscription.done()
@@ -326,9 +341,10 @@ class Courier:
     # --- heartbeats -------------------------------------------------------------------------------------------
 
     def _retire(self, counts: StreamCounts) -> None:
-        self._streams.pop(id(counts), None)
-        self._closed_counts["produced"] += counts.produced
-        self._closed_counts["dropped"] += counts.dropped
+        with self._lock:
+            self._streams.pop(id(counts), None)
+            self._closed_counts["produced"] += counts.produced
+            self._closed_counts["dropped"] += counts.dropped
 
     def _heartbeat(self) -> None:
         now = time.monotonic()

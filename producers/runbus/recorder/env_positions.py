@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 NO_EPISODE = -1
+_ONE = np.int32(1)
+
+Envs = slice | NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 class EnvPositions:
     """Episode and step per env. Single steps use a dict; the first vector call moves everything into arrays.
 
-    An episode begins with a reset (step 0). A step before any reset belongs to episode 0.
+    An episode begins with a reset, its step 0, or with the first row of an env that has no open one: the very first, or
+    the one behind a row that ended an episode. An episode that began without a reset has no step 0.
+
+    Args:
+        unannounced: is called with an env whose step came behind the end of its episode.
     """
 
-    def __init__(self) -> None:
-        self._single: dict[int, list[int]] = {}
+    def __init__(self, unannounced: Callable[[int], None] | None = None) -> None:
+        self._unannounced = unannounced or _ignored
+        self._single: dict[int, list[Any]] = {}  # env -> [episode, step, whether the episode is over]
         self._episode: NDArray[np.int64] = np.empty(0, np.int64)
         self._step: NDArray[np.int32] = np.empty(0, np.int32)
+        self._over: Flags = np.empty(0, np.bool_)
+        self._all_open = True  # no env of the arrays is over
         self._vector = False
-        self._begun = 0  # every env below it has an episode
         #: episodes begun, over all envs
         self.episodes = 0
 
@@ -28,61 +41,119 @@ class EnvPositions:
         if self._vector:
             episodes, _ = self.reset_many(np.array([env]))
             return int(episodes[0]), 0
-        state = self._single.setdefault(env, [NO_EPISODE, 0])
+        state = self._single.setdefault(env, [NO_EPISODE, 0, False])
         state[0] += 1
         state[1] = 0
+        state[2] = False
         self.episodes += 1
         return state[0], 0
 
-    def step(self, env: int) -> tuple[int, int]:
-        """Advance `env` by a step; return (episode, step)."""
+    def step(self, env: int, *, ends: bool = False) -> tuple[int, int]:
+        """Advance `env` by a step, which may end the episode; return (episode, step)."""
         if self._vector:
-            episodes, steps = self.step_many(np.array([env]))
-            return int(episodes[0]), int(steps[0])
+            return self._step_in_arrays(env, ends)
         state = self._single.get(env)
-        if state is None:
+        if state is None or state[2]:
+            if state is not None:
+                self._unannounced(env)
             self.reset(env)
             state = self._single[env]
         state[1] += 1
+        if ends:
+            state[2] = True
         return state[0], state[1]
 
-    def reset_many(self, envs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Begin an episode of each of `envs` (int64, distinct); return their (episode, step) columns, copies."""
-        self._grow(envs)
-        self._episode[envs] += 1
-        self._step[envs] = 0
-        self.episodes += len(envs)
-        return self._episode[envs], self._step[envs]
+    def reset_many(self, envs: Envs) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Begin an episode of each of `envs`; see `advance`."""
+        return self.advance(envs, resets=np.ones(_size(envs), np.bool_))
 
-    def step_many(self, envs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Advance each of `envs` by a step; return their (episode, step) columns, copies."""
-        self._grow(envs)
-        unseen = envs[self._episode[envs] == NO_EPISODE]
-        if unseen.size:
-            self.reset_many(unseen)
-        self._step[envs] += 1
-        return self._episode[envs], self._step[envs]
+    def advance(
+        self, envs: Envs, *, resets: Flags | None = None, ends: Flags | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Advance n environments by a row each; return their (episode, step) columns, copies.
 
-    def step_all(self, count: int) -> tuple[bytes, bytes]:
-        """Advance env 0 to `count` - 1 by a step; return their (episode, step) columns as bytes: int64, int32."""
-        if self._begun < count:
-            envs = np.arange(count)
-            self._grow(envs)
-            unseen = envs[self._episode[:count] == NO_EPISODE]
-            if unseen.size:
-                self.reset_many(unseen)
-            self._begun = count
-        steps = self._step[:count]
+        Args:
+            envs: distinct indices, or a slice with both bounds and no stride.
+            resets: (n,) rows that are a reset; None = none.
+            ends: (n,) rows that end their episode; None = none.
+        """
+        self._grow(envs)
+        step, episode = self._step[envs] + _ONE, self._episode[envs]
+        begins = resets if self._all_open else self._over[envs] if resets is None else self._over[envs] | resets
+        if begins is not None:
+            self._begin(envs, begins.nonzero()[0], resets, episode, step)
+            self._over[envs] = False  # after it: `begins` may be a view of these
+            self._all_open = not self._over.any()
+        self._episode[envs], self._step[envs] = episode, step
+        if ends is not None:
+            self._over[envs] = ends
+            self._all_open = False
+        return episode.copy() if isinstance(envs, slice) else episode, step
+
+    def _begin(
+        self,
+        envs: Envs,
+        rows: NDArray[np.intp],
+        resets: Flags | None,
+        episode: NDArray[np.int64],
+        step: NDArray[np.int32],
+    ) -> None:
+        """Begin an episode in some rows of these columns."""
+        if not rows.size:
+            return
+        self.episodes += len(rows)
+        episode[rows] += 1
+        step[rows] = 1
+        if resets is not None:
+            step[resets] = 0
+            rows = rows[step[rows] == 1]
+        behind = rows[episode[rows] > 0]  # the first episode of an env is behind no end
+        if behind.size:
+            self._unannounced(int(behind[0]) + envs.start if isinstance(envs, slice) else int(envs[behind[0]]))
+
+    def step_all(self, envs: slice, ends: Flags | None) -> tuple[bytes, bytes]:
+        """Advance a slice of environments by a step; return (episode, step) as bytes: int64, int32. See `advance`."""
+        if self._single or not self._all_open or ends is not None or len(self._over) < envs.stop:
+            episode, step = self.advance(envs, ends=ends)
+            return episode.tobytes(), step.tobytes()
+        steps = self._step[envs]
         steps += 1
-        return self._episode[:count].tobytes(), steps.tobytes()
+        return self._episode[envs].tobytes(), steps.tobytes()
 
-    def _grow(self, envs: NDArray[np.int64]) -> None:
+    def has(self, env: int) -> bool:
+        """Return whether there is a row of `env`."""
+        if env in self._single:
+            return True
+        return env < len(self._episode) and bool(self._episode[env] != NO_EPISODE)
+
+    def _step_in_arrays(self, env: int, ends: bool) -> tuple[int, int]:
+        if env >= len(self._over) or self._over[env]:
+            episodes, steps = self.advance(np.array([env]), ends=np.array([ends]))
+            return int(episodes[0]), int(steps[0])
+        self._step[env] += 1
+        if ends:
+            self._over[env], self._all_open = True, False
+        return int(self._episode[env]), int(self._step[env])
+
+    def _grow(self, envs: Envs) -> None:
+        if isinstance(envs, slice) and envs.stop <= len(self._over):
+            return
         self._vector = True
-        size = max(int(envs.max(initial=-1)) + 1, max(self._single, default=-1) + 1)
-        missing = size - len(self._episode)
+        highest = envs.stop - 1 if isinstance(envs, slice) else int(envs.max(initial=-1))
+        missing = max(highest, max(self._single, default=-1)) + 1 - len(self._episode)
         if missing > 0:
             self._episode = np.concatenate([self._episode, np.full(missing, NO_EPISODE, np.int64)])
             self._step = np.concatenate([self._step, np.zeros(missing, np.int32)])
-        for env, (episode, step) in self._single.items():
-            self._episode[env], self._step[env] = episode, step
+            self._over = np.concatenate([self._over, np.ones(missing, np.bool_)])
+            self._all_open = False
+        for env, (episode, step, over) in self._single.items():
+            self._episode[env], self._step[env], self._over[env] = episode, step, over
         self._single = {}
+
+
+def _size(envs: Envs) -> int:
+    return envs.stop - envs.start if isinstance(envs, slice) else len(envs)
+
+
+def _ignored(_env: int) -> None:
+    """Tell nobody."""

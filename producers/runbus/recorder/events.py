@@ -6,10 +6,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runbus.kafka.model import StreamId
 from runbus.recorder.annotations import Annotations
-from runbus.recorder.columns import Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
-from runbus.recorder.logged import extras_of
+from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, extra_of, large_seeds
+from runbus.recorder.logged import Numbers
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -26,6 +29,7 @@ class StreamCounts:
         self.produced = 0  # written by the stream when it closes a batch: steps that were published or given up
         self._dropped = 0
         self._delivered = 0
+        self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def drop(self, count: int) -> None:
@@ -37,6 +41,17 @@ class StreamCounts:
         """Count steps that Kafka acknowledged."""
         with self._lock:
             self._delivered += count
+
+    def leave_out(self, part: str, count: int = 1) -> None:
+        """Count values of a part (`observation`, `info`, ...) that their steps had to leave out."""
+        with self._lock:
+            self._left_out[part] = self._left_out.get(part, 0) + count
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Values that their steps had to leave out so far, by part."""
+        with self._lock:
+            return dict(self._left_out)
 
     @property
     def dropped(self) -> int:
@@ -73,7 +88,8 @@ class StepsRecorded:
         rows, blocks: either rows of single steps, or blocks of a vector environment.
         count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
-        logged: numbers that were logged before a row: index of the row, name, number; in the order of the rows.
+        extra_columns: extras of vector calls, by name: index of a block's first row, and a number for each of its rows.
+        logged: numbers that were logged before a row, by name: index of the row and number, rows ascending.
         annotations: what else is said about rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
@@ -89,10 +105,35 @@ class StepsRecorded:
     seeds: dict[int, int] = field(default_factory=dict)
     infos: dict[int, str] = field(default_factory=dict)
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
-    logged: list[tuple[int, str, float]] = field(default_factory=list)
+    extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
+    logged: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     annotations: Annotations = field(default_factory=Annotations)
     nbytes: int = 0
     closed_at: float = 0.0
+
+    def cut_to_count(self) -> None:
+        """Take back what a row or block that is not counted has left here."""
+        rows, kept, blocks = self.rows, 0, 0
+        while blocks < len(self.blocks) and kept < self.count:
+            kept += self.blocks[blocks].size
+            blocks += 1
+        del self.blocks[blocks:]
+        single = 0 if self.blocks else self.count
+        del rows.facts[single * FACTS.size :], rows.actions[single:], rows.observations[single:]
+        self.seeds = {i: seed for i, seed in self.seeds.items() if i < self.count}
+        self.infos = {i: info for i, info in self.infos.items() if i < self.count}
+        extras = {name: {i: v for i, v in rows.items() if i < self.count} for name, rows in self.extras.items()}
+        self.extras = {name: values for name, values in extras.items() if values}
+        columns = {n: [(i, v) for i, v in parts if i < self.count] for n, parts in self.extra_columns.items()}
+        self.extra_columns = {name: parts for name, parts in columns.items() if parts}
+        self.annotations.cut_to(self.count)
+
+    def take_back_logged(self) -> Numbers:
+        """Return the numbers that a row which is not counted has taken, without them from now on."""
+        found = [(name, value) for name, pairs in self.logged.items() for row, value in pairs if row >= self.count]
+        logged = {name: [pair for pair in pairs if pair[0] < self.count] for name, pairs in self.logged.items()}
+        self.logged = {name: pairs for name, pairs in logged.items() if pairs}
+        return found
 
     def batch(self, *, sent_at: int = 0) -> StepBatch:
         """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""
@@ -117,7 +158,10 @@ class StepsRecorded:
             columns=replace(columns, **self.annotations.columns(self.count)),
             action=actions,
             observation=observations,
-            extras=extras_of(self.extras, self.logged),
+            extras=tuple(
+                extra_of(name, self.extras.get(name, {}), self.extra_columns.get(name, []), self.logged.get(name, []))
+                for name in {**self.extras, **self.extra_columns, **self.logged}
+            ),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
             large_seeds=large_seeds(self.seeds, self.count),
             labels=self.annotations.label_columns(),

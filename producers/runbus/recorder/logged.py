@@ -1,4 +1,4 @@
-"""Takes the numbers that a loop logs, and makes the extras of a batch of them.
+"""Reads the numbers that a loop logs.
 
 A number belongs to the next row of its stream, be it a step or a reset: it was logged between that row and the one
 before. Numbers behind the last row go into the FINISHED event.
@@ -7,13 +7,10 @@ before. Numbers behind the last row go into the FINISHED event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-import numpy as np
-
-from runbus.recorder.annotations import LeaveOut, plain_text, shown
+from runbus.recorder.reading import text_of_object
 from runbus.recorder.values import number
-from runbus.schemas.batch import Extra
+from runbus.schemas.strict_json import utf8_text
 from runbus.schemas.walk import MAX_RECORDS
 
 #: Numbers that may wait for a row. Those of one batch have at most twice as many names, which is what one can hold.
@@ -22,21 +19,18 @@ MAX_WAITING = MAX_RECORDS // 2
 Numbers = list[tuple[str, float]]
 
 
-def numbers_of(values: Mapping[Any, Any], room: int, leave_out: LeaveOut) -> Numbers:
-    """Return named numbers in their order, at most `room`; each that is none is left out by itself.
-
-    Raises whatever `values` raises if it is no mapping.
-    """
+def named_numbers(values: object) -> tuple[Numbers, list[str]]:
+    """Return the numbers of a mapping and their names, as UTF-8 can say them, and why others are left out."""
     found: Numbers = []
+    flaws: list[str] = []
+    if not isinstance(values, Mapping):
+        return found, [f"a {type(values).__name__} has no names: pass names and numbers"]
     for name, value in values.items():
-        if len(found) >= room:
-            leave_out("log", f"{MAX_WAITING} numbers wait for a step already: call step() or reset() between them")
-            continue
         try:
-            found.append((plain_text(name, "log", leave_out), number(value)))
-        except Exception as error:  # noqa: BLE001 - whatever the caller calls a number
-            leave_out("log", f"{shown(name)}: {error}. Pass names and numbers")
-    return found
+            found.append((utf8_text(str(name)), number(value)))
+        except Exception as error:  # noqa: BLE001 - whatever the user logs
+            flaws.append(f"{text_of_object(name)!r} is no number: {error}")
+    return found, flaws
 
 
 def by_name(numbers: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
@@ -45,22 +39,3 @@ def by_name(numbers: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
     for name, value in numbers:
         found.setdefault(name, []).append(value)
     return found
-
-
-def extras_of(single: Mapping[str, Mapping[int, float]], logged: Iterable[tuple[int, str, float]]) -> tuple[Extra, ...]:
-    """Return the extras of a batch.
-
-    Args:
-        single: numbers of rows, one a row: by name and index of the row, which ascends.
-        logged: index of the row, name and number, rows ascending.
-    """
-    found = {name: list(values.items()) for name, values in single.items()}
-    for row, name, value in logged:
-        found.setdefault(name, []).append((row, value))
-    return tuple(_extra(name, values) for name, values in found.items())
-
-
-def _extra(name: str, values: list[tuple[int, float]]) -> Extra:
-    values = sorted(values, key=lambda pair: pair[0])  # of one row in the order in which they came
-    rows = np.fromiter((row for row, _ in values), np.uint32, len(values))
-    return Extra(name, rows, np.fromiter((value for _, value in values), np.float64, len(values)))

@@ -1,64 +1,68 @@
-"""Keeps what the recorders of a process share (bus, courier, ticker), and handles fork, exit and SIGTERM."""
+"""Keeps the open streams of a process and what they share (bus, courier, ticker), and handles fork and exit."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import os
-import signal
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable
-from types import FrameType
 from typing import Protocol
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
+from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.identity import Attempts, now_us
+from runbus.recorder.outcome import exit_outcome
 from runbus.recorder.settings import CourierSettings
+from runbus.recorder.sigterm import Sigterm
 from runbus.schemas.events import Outcome
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.025  # a batch is closed at its second tick: at most 50 ms after its first row
-_RETRY_SIGNAL_S = 0.002
-_PATIENCE_S = 0.1  # a loop that is inside of the recorder for so long after a signal waits there: its wait is ended
 _END_S = 5.0  # how long the end waits for readers of a bus that no courier reads
 _SETTLE_S = 0.5  # a fork waits at most so long for a client that is connecting (usually 20 ms)
-_PACKAGE = os.path.dirname(__file__)  # noqa: PTH120 - compared with code objects' file names, which are strings
 
 
-class OpenRecorder(Protocol):
-    """A recorder whose stream is open, as the process uses it."""
+class OpenStream(Protocol):
+    """A stream that is open, as the process uses it; see Recording."""
 
-    @property
-    def bus(self) -> RunBus:
-        """The bus that it publishes on."""
+    bus: RunBus
+    known_exception: int
 
-    def tick(self) -> None:
-        """Close what is due."""
+    def tick(self) -> bool:
+        """Close what is due; return whether the stream is still open."""
 
     def close_batch(self) -> None:
         """Publish what is recorded so far."""
 
-    def end(self, outcome: Outcome, error: str) -> None:
-        """Close the stream; nothing if it is closed."""
+    def end(self, outcome: Outcome, error: str, /) -> bool:
+        """Publish the end; return False if that was done before."""
+
+    def beside(self, other: StreamId, /) -> None:
+        """Say that this stream goes on beside another one that has begun."""
 
     def after_fork(self) -> None:
-        """Begin a new attempt in a forked child."""
+        """Leave the stream to the parent (called in a forked child)."""
 
 
 class Process:
-    """Keeps the recorders, buses and couriers of this process. One instance, `PROCESS`; builds each at first use."""
+    """Keeps the streams, buses and couriers of this process. One instance, `PROCESS`; builds each at first use.
+
+    Attributes:
+        lock: is held while a stream begins; a forked child has a new one.
+    """
 
     def __init__(self) -> None:
         self.attempts = Attempts()
-        self._lock = threading.RLock()
-        self._members: dict[int, weakref.ref[OpenRecorder]] = {}
+        self.lock = threading.RLock()
+        self._sigterm = Sigterm(self)
+        self._members: dict[int, OpenStream] = {}
         self._default: dict[CourierSettings, RunBus] = {}
         self._couriers: dict[int, tuple[RunBus, Courier]] = {}
         self._ticker: threading.Thread | None = None
@@ -75,12 +79,12 @@ class Process:
 
     def bus(self, settings: CourierSettings) -> RunBus:
         """Return the default bus for these settings."""
-        with self._lock:
+        with self.lock:
             return self._default.setdefault(settings, RunBus())
 
     def courier(self, bus: RunBus, settings: CourierSettings) -> Courier:
         """Return the courier of `bus`. Raises ConfigError if it delivers to another Kafka."""
-        with self._lock:
+        with self.lock:
             _, courier = self._couriers.get(id(bus), (bus, None))
             if courier is None:
                 courier = Courier(bus, settings)
@@ -89,49 +93,55 @@ class Process:
                 raise ConfigError(f"this bus delivers to {courier.address} already: give the recorder a bus of its own")
             return courier
 
-    def join(self, member: OpenRecorder) -> None:
-        """Take a recorder that begins its stream: from now on it is ticked, and closed when the process ends."""
-        with self._lock:
+    def expect(self) -> None:
+        """Get ready for streams, as a recorder is made: SIGTERM can be caught from the main thread only."""
+        self._sigterm.install()
+
+    def join(self, member: OpenStream) -> None:
+        """Take a stream that begins: from now on it is ticked, and ended when the process ends."""
+        with self.lock:
             self._hook()
-            self._members[id(member)] = weakref.ref(member)
+            self._members[id(member)] = member
             if self._ticker is None or not self._ticker.is_alive():
                 self._ticker = threading.Thread(target=self._tick, name="runbus-ticker", daemon=True)
                 self._ticker.start()
 
-    def leave(self, member: OpenRecorder) -> None:
-        """Forget a closed recorder."""
+    def leave(self, member: OpenStream) -> None:
+        """Forget a stream that has ended."""
         self._members.pop(id(member), None)
 
-    def members(self) -> list[OpenRecorder]:
-        """Return the recorders that are open."""
-        return [member for ref in list(self._members.values()) if (member := ref()) is not None]
+    def members(self) -> list[OpenStream]:
+        """Return the streams that are open."""
+        return list(self._members.values())
 
     # --- ticking ----------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         while True:
             time.sleep(_TICK_S)
-            with self._lock:
-                for key, ref in self._members.copy().items():  # others leave meanwhile; copying is atomic
-                    if ref() is None:
-                        self._members.pop(key, None)
+            with self.lock:
                 if not self._members:
                     self._ticker = None
                     return
             for member in self.members():
                 try:
-                    member.tick()
+                    if not member.tick():
+                        self.leave(member)
                 except Exception:
                     log.exception("closing a batch failed")
 
     # --- the end ----------------------------------------------------------------------------------------------
 
     def finish(self, outcome: Outcome, error: str) -> None:
-        """Close every stream, deliver what is left within the deadline, and say what could not be delivered."""
+        """End every stream, deliver what is left within the deadline, and say what could not be delivered."""
+        self._finish(lambda _: (outcome, error))
+
+    def _finish(self, how: Callable[[OpenStream], tuple[Outcome, str]]) -> None:
         self._ending = True
         deadline = self._bounded()
         for member in self.members():
-            member.end(outcome, error)
+            member.end(*how(member))
+            self.leave(member)
         self._deliver(deadline)
 
     def drain(self) -> None:
@@ -175,22 +185,22 @@ class Process:
                 _say_undelivered(courier)
 
     def _at_exit(self) -> None:
-        outcome, error = exit_outcome()
         if self._terminated:
-            outcome, error = "interrupted", "SIGTERM"
-        self.finish(outcome, error)
+            self.finish("interrupted", "SIGTERM")
+        else:
+            self._finish(lambda member: exit_outcome(member.known_exception))
         for _, courier in list(self._couriers.values()):
             courier.stop()
 
     def _hook(self) -> None:
         """Install the hooks of this process, once. A forked child inherits all but those of multiprocessing."""
+        self._sigterm.install()
         if not self._worker_hooked:
             self._worker_hooked = True
             _at_worker_exit(self._at_exit)
         if not self._hooked:
             self._hooked = True
             atexit.register(self._at_exit)
-            _Sigterm(self).install()
 
     # --- fork -------------------------------------------------------------------------------------------------
 
@@ -202,7 +212,7 @@ class Process:
     def after_fork(self) -> None:
         """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""
         members, couriers = self.members(), list(self._couriers.values())
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.attempts.after_fork()
         self._members, self._ticker = {}, None
         self._ending = False
@@ -227,75 +237,23 @@ def _say_undelivered(courier: Courier) -> None:
     )
 
 
-def exit_outcome() -> tuple[Outcome, str]:
-    """Return the outcome of this process: failed if an exception was not caught."""
-    error = sys.exc_info()[1] or getattr(sys, "last_value", None)
-    return ("completed", "") if error is None else outcome_of(error)
-
-
-def outcome_of(error: BaseException) -> tuple[Outcome, str]:
-    """Return the outcome and error text of a stream that this exception ended."""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
-        return "completed", ""
-    outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-    return outcome, f"{type(error).__name__}: {error}"
-
-
 def _at_worker_exit(callback: Callable[[], None]) -> None:
-    """Run `callback` when a multiprocessing worker ends: it leaves by os._exit, which skips atexit."""
+    """Run `callback` when a multiprocessing worker ends: it leaves by os._exit, which skips atexit.
+
+    A worker of spawn or forkserver imports the main module before it is one: what is registered then is cleared when it
+    begins its work, and registered again by what multiprocessing calls just after that.
+    """
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
-    if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(None, callback, exitpriority=100)
+    if util is None or process is None:
+        return
 
+    def register(_: object = None) -> None:
+        if process.parent_process() is not None:
+            util.Finalize(None, callback, exitpriority=100)
 
-class _Sigterm:
-    """Delivers what is left when SIGTERM comes, then does what would have been done without it."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._previous: Callable[[int, FrameType | None], object] | int | None = None
-        self._deferred_at: float | None = None
-
-    def install(self) -> None:
-        """Put the handler in front of the previous one; does nothing outside of the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            log.debug("SIGTERM is not handled: the first recorder started outside of the main thread")
-            return
-        self._previous = signal.getsignal(signal.SIGTERM)
-        if self._previous is None or self._previous is signal.SIG_IGN:  # not Python's to chain to, or not deadly
-            return
-        signal.signal(signal.SIGTERM, self)
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle the signal."""
-        if _inside(frame):  # the loop may hold a lock of the recorder: try again when it has left it
-            if self._deferred_at is None:
-                self._deferred_at = time.monotonic()
-            threading.Timer(_RETRY_SIGNAL_S, self._again, (number, self._deferred_at)).start()
-            return
-        self._deferred_at = None
-        if callable(self._previous):  # the program's own handler decides whether this is the end
-            self._process.drain()
-            self._previous(number, frame)
-        else:
-            self._process.finish("interrupted", "SIGTERM")
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    def _again(self, number: int, since: float) -> None:
-        """Send the signal once more, on another thread; if the loop waits in the recorder, end that wait first."""
-        if time.monotonic() - since > _PATIENCE_S:
-            self._process.release()
-        os.kill(os.getpid(), number)
-
-
-def _inside(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(_PACKAGE):
-            return True
-        frame = frame.f_back
-    return False
+    register()
+    util.register_after_fork(register, register)
 
 
 PROCESS = Process()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, SupportsFloat, Unpack
 
@@ -17,19 +19,21 @@ from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
-from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
+from runbus.recorder.annotations import StepWords
 from runbus.recorder.bus import RunBus
-from runbus.recorder.complaints import Complaints
-from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.config_text import config_text
+from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
-from runbus.recorder.origin import origin_of
-from runbus.recorder.process import PROCESS, outcome_of
+from runbus.recorder.origin import Origin, origin_of
+from runbus.recorder.outcome import outcome_of
+from runbus.recorder.process import PROCESS
+from runbus.recorder.recording import Recording
 from runbus.recorder.settings import CourierSettings
-from runbus.recorder.stream import RecordedStream
-from runbus.recorder.text import json_text
-from runbus.recorder.values import Observations, chooser, plain_number
-from runbus.recorder.vector import VectorRows, VectorStep, row_count
+from runbus.recorder.stream import RecordedStream, StreamEnded
+from runbus.recorder.stream_complaints import StreamComplaints
+from runbus.recorder.values import Observations, chooser
+from runbus.recorder.vector import VectorRows, row_count
+from runbus.recorder.vector_calls import EnvNumbers, Infos, ResetLabels, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
 
 log = logging.getLogger(__name__)
@@ -40,15 +44,20 @@ class Recorder:
 
     Recording never raises into the training loop and never waits for the broker (except with policy `block`). What
     cannot be recorded is counted (`stats`) and logged once. Values are copied; nothing of the environment is touched.
-    The stream begins at the first call of reset, step or log, or at `with`. In a forked, spawned or unpickled copy a
-    recorder is a new attempt of the same run and agent.
+    The stream begins at the first call of reset, step or log, or at `with`; it ends at `close`, at the end of the
+    process, or, as interrupted, once nothing refers to the recorder any more. In each process that records, and in each
+    copy, it is a new attempt of the same run and agent.
 
     Args:
         run: name of the run.
         agent: name of the agent in the run.
-        config: hyper-parameters and the like; kept as JSON.
-        observation_space, action_space: JSON text, for readers of the run.
-        bus: where to publish; default: the one that this process shares.
+        config: hyper-parameters and the like, kept as JSON: a mapping, or an object with fields (a dataclass, a
+            namespace, a model of pydantic, ...). Of more than 512 KiB the largest parts are left out, with a mark.
+        observation_space, action_space: what one environment's values look like, as JSON text: see
+            `runbus.gymnasium.space_json`. Values are read as it says (a list becomes an array of its dtype and shape, a
+            tuple is a Tuple or one value an environment), and readers of the run find it there.
+        bus: where to publish; default: the one that this process shares. A copy by `copy` and a forked child keep it;
+            one that is pickled into another process publishes on that process's own.
         settings: the Kafka to deliver to; default: environment and configuration file.
         observations: `auto` leaves out images and what is over 1 KiB a step (their absence is visible in the data),
             `all` records everything, `none` nothing.
@@ -59,7 +68,7 @@ class Recorder:
         parent_seq: seq of the step of `parent` that did.
 
     Raises:
-        ConfigError: a name is empty or has a '/' in it, `config` cannot become JSON, or a setting is unusable.
+        ConfigError: a name is empty or has a "/" in it, or a setting is unusable.
     """
 
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
@@ -67,7 +76,7 @@ class Recorder:
         run: str,
         agent: str = "agent-0",
         *,
-        config: Mapping[str, Any] | None = None,
+        config: object = None,
         observation_space: str | None = None,
         action_space: str | None = None,
         bus: RunBus | None = None,
@@ -85,31 +94,40 @@ class Recorder:
             except InvalidValue as error:
                 raise ConfigError(str(error)) from error
         chooser(observations)  # raises for a word that it does not know
-        self.run = run
-        self.agent = agent
-        self._config = _config_text(config)
-        begun_by = parent.stream_id if isinstance(parent, Recorder) else parent or ""
-        self._origin = origin_of(labels, tags, begun_by, parent_seq)
-        self._spaces = (observation_space or "", action_space or "")
-        self._observations = observations
-        self._settings = settings
-        self._kafka = kafka
-        self._given_bus = bus
-        self._prepare()
+        self._env_indices = EnvIndices()
+        self._set_up(
+            _Given(
+                run=run,
+                agent=agent,
+                config=config_text(config),
+                observation_space=observation_space or "",
+                action_space=action_space or "",
+                observations=observations,
+                settings=settings,
+                kafka=kafka,
+                origin=origin_of(
+                    labels, tags, parent.stream_id if isinstance(parent, Recorder) else parent or "", parent_seq
+                ),
+            ),
+            bus,
+        )
 
-    def _prepare(self) -> None:
-        """Set up what belongs to this process; nothing is connected or started."""
-        self._courier_settings = CourierSettings.load(read_sources(), self._settings) if self._kafka else None
-        self._bus = self._given_bus or (PROCESS.bus(self._courier_settings) if self._courier_settings else RunBus())
-        self._lock = threading.RLock()
-        self._complaints = Complaints(log)
-        self._summary: dict[str, float] = {}
+    def _set_up(self, given: _Given, bus: RunBus | None) -> None:
+        """Get ready to record; nothing is connected or started."""
+        self.run = given.run
+        self.agent = given.agent
+        self._given = given
+        self._own_bus = bus is not None
+        self._courier_settings = CourierSettings.load(read_sources(), given.settings) if given.kafka else None
+        self._bus = bus or (PROCESS.bus(self._courier_settings) if self._courier_settings else RunBus())
+        self._complaints = StreamComplaints(log, given.run, given.agent)
         self._closed = False
-        self._ended: RecordedStream | None = None
-        self._stream: RecordedStream | None = None
+        self._after_close = 0
+        self._reserved = (0, 0)
+        self._recording: Recording | None = None
+        self._stream: RecordedStream | None = None  # the recording's while it takes rows: what the loop needs
         self._vector: VectorRows | None = None
-        self._courier: Courier | None = None
-        self._attempt = PROCESS.attempt()
+        PROCESS.expect()
 
     # --- called by the loop -----------------------------------------------------------------------------------
 
@@ -135,10 +153,7 @@ class Recorder:
             Its seq, to name it as a parent; None if it is not recorded.
         """
         try:
-            stream = self._stream or self._begin()
-            if stream is not None:
-                note = None if labels is None else annotation_of_reset(labels, self._leave_out)
-                return stream.reset(observation, seed, info, env, tick, note)
+            return (self._stream or self._begin()).reset(observation, seed, info, env, tick, labels)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._refuse(error, lambda stream: stream.refuse(env, reset=True))
         return None
@@ -174,14 +189,12 @@ class Recorder:
         """
         try:
             stream = self._stream or self._begin()
-            if stream is not None:
-                note = annotation_of_step(words, self._leave_out) if words else None
-                return stream.step(action, reward, terminated, truncated, observation, info, env, tick, note)
+            return stream.step(action, reward, terminated, truncated, observation, info, env, tick, words)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse(env, reset=False))
+            self._refuse(error, lambda stream: stream.refuse(env, reset=False, flags=(terminated, truncated)))
         return None
 
-    def step_vector(
+    def step_vector(  # noqa: PLR0913 - everything that a call of a vector environment says, by name
         self,
         actions: Any,  # noqa: ANN401 - arrays, or dicts and tuples of arrays
         rewards: ArrayLike,
@@ -191,23 +204,34 @@ class Recorder:
         *,
         resets: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
+        extras: Mapping[str, ArrayLike] | None = None,
     ) -> None:
-        """Record one step of n environments, env 0 to n-1: arrays whose first axis is the environment.
+        """Record one step of n environments: arrays whose first axis is the environment.
+
+        A row with `resets` and without an end is the reset that an environment made in place of a step (next-step
+        autoreset): its action and reward are not recorded. A row with `resets` and an end is the last step of an
+        episode, whose observation is the first of the next one (same-step autoreset): it becomes two rows, the step
+        with the last observation that `infos` has, or without one, and the reset.
 
         Args:
             actions: (n, ...).
             rewards, terminated, truncated: (n,).
             observations: (n, ...).
-            resets: (n,) of bool: rows where the environment began a new episode instead of stepping (Gymnasium's
-                next-step autoreset). Their action and reward are not recorded.
+            resets: (n,) of bool: rows whose observation is that of a reset.
             tick: step of a multi-agent environment.
+            infos: dict of arrays (n, ...) with masks `_name` (n,), as Gymnasium makes them, or a list of n dicts;
+                stored with the rows as JSON, but for `final_obs`, which is the observation that an end had.
+            envs: (n,) different env indices, in any order; default: 0 to n-1.
+            extras: named arrays (n,) of numbers, stored with the rows.
         """
         try:
-            stream = self._stream or self._begin()
-            if stream is not None and self._vector is not None:
-                self._vector.step(VectorStep(actions, rewards, terminated, truncated, observations, resets, tick))
+            call = VectorStep(actions, rewards, terminated, truncated, observations, resets, tick, infos, envs, extras)
+            (self._vector or self._begin_vector()).step(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_envs(rewards), reset=False))
+            rows = _rows(rewards)
+            self._refuse(error, lambda stream: stream.refuse_many(rows), len(rows))
 
     def reset_vector(
         self,
@@ -216,14 +240,25 @@ class Recorder:
         seeds: Sequence[int | None] | None = None,
         mask: ArrayLike | None = None,
         tick: int | None = None,
+        infos: Infos | None = None,
+        envs: EnvNumbers | None = None,
+        labels: ResetLabels | None = None,
     ) -> None:
-        """Record the reset of n environments: observations (n, ...), seeds by env, mask (n,) of those that were."""
+        """Record the reset of n environments.
+
+        Args:
+            observations: (n, ...).
+            seeds: n seeds of any size, or None where there was none.
+            mask: (n,) of bool: the rows that were reset; default: all.
+            tick, infos, envs: see `step_vector`.
+            labels: of every episode that begins here, or n mappings; see `reset`.
+        """
         try:
-            stream = self._stream or self._begin()
-            if stream is not None and self._vector is not None:
-                self._vector.reset(observations, seeds, mask, tick)
+            call = VectorReset(observations, seeds, mask, tick, infos, envs, labels)
+            (self._vector or self._begin_vector()).reset(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._refuse(error, lambda stream: stream.refuse_many(_envs(observations), reset=True))
+            rows = _rows(observations, mask)
+            self._refuse(error, lambda stream: stream.refuse_many(rows, rows >= 0), len(rows))
 
     def log(self, values: Mapping[str, SupportsFloat]) -> None:
         """Record named numbers, each of them, also of the same name.
@@ -233,61 +268,81 @@ class Recorder:
         """
         try:
             stream = self._stream or self._begin()
-            if stream is not None:
-                self._summary.update(stream.log(values))
+            with stream.lock:
+                numbers = stream.log(values)
+                if self._recording is not None:
+                    self._recording.summary.update(numbers)
+        except StreamEnded:
+            self._complaints.closed()
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
-            self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self.run, error)
+            self._complaints.log_ignored(error)
+
+    # --- called by wrappers of environments -----------------------------------------------------------------------
+
+    def reserve_envs(self, count: int = 1) -> EnvReservation:
+        """Return env indices that no other wrapper has, and that no row of the loop's own has so far."""
+        with PROCESS.lock:
+            stream = self._stream
+            return self._env_indices.reserve(count, stream.positions.has if stream is not None else lambda _env: False)
+
+    def give_back_envs(self, reservation: EnvReservation) -> None:
+        """Let another wrapper have these indices; nothing if they were given back."""
+        with PROCESS.lock:
+            self._env_indices.give_back(reservation)
 
     # --- the stream -------------------------------------------------------------------------------------------
 
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
         """End the stream. Does not wait; `flush` does, and the end of the process does too."""
         try:
-            self.end(outcome, error)
+            self._closed, self._stream, self._vector = True, None, None
+            if self._recording is not None:
+                self._recording.end(outcome, error)
+                PROCESS.leave(self._recording)
         except Exception:
             log.exception("closing the recorder of %s/%s failed", self.run, self.agent)
 
-    def end(self, outcome: Outcome, error: str) -> None:
-        """Publish what is open, then the end. Nothing if the stream is closed or never began."""
-        with self._lock:
-            stream, begun = self._stream, not self._closed
-            self._closed = True
-            if stream is None or not begun:
-                return
-            with stream.lock:
-                stream.close()
-                produced = stream.counts.produced
-            self._stream, self._ended = None, stream
-            self._bus.publish(self._finished(stream, outcome, error, produced), events=0)
-        PROCESS.leave(self)
-
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all that was recorded is delivered or dropped; return whether it was within `timeout` seconds."""
-        self.close_batch()
-        return self._courier is None or self._courier.flush(timeout)
+        if self._recording is None:
+            return True
+        self._recording.close_batch()
+        return self._recording.courier is None or self._recording.courier.flush(timeout)
 
     def stats(self) -> dict[str, int | str | dict[str, int]]:
-        """Return this stream's counts, produced = delivered + dropped + in_flight, and its complaints."""
-        stream = self._stream or self._ended
+        """Return this stream's counts, produced = delivered + dropped + in_flight, and its complaints.
+
+        Rows after close() belong to no stream: `after_close` counts them.
+        """
         counts = {"produced": 0, "delivered": 0, "dropped": 0, "in_flight": 0, "episodes": 0}
-        if stream is not None:
+        if self._recording is not None:
+            stream = self._recording.stream
             produced = stream.produced
             delivered, dropped = stream.counts.ended
             in_flight = produced - delivered - dropped
             counts = {"produced": produced, "delivered": delivered, "dropped": dropped, "in_flight": in_flight}
             counts["episodes"] = stream.positions.episodes
-        found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self._attempt}
+        counts["after_close"] = self._after_close
+        found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self.attempt}
         return {**found, **counts, "complaints": self._complaints.counts()}
 
     @property
     def attempt(self) -> int:
-        """This recorder's start in microseconds since the epoch: with run and agent it names the stream."""
-        return self._attempt
+        """The start of the stream in microseconds since the epoch: with run and agent it names the stream.
+
+        It is given out at the first use in a process, so that no two processes share one.
+        """
+        if self._recording is not None:
+            return self._recording.stream.counts.id.attempt
+        with PROCESS.lock:
+            if self._reserved[0] != os.getpid():
+                self._reserved = os.getpid(), PROCESS.attempt()
+            return self._reserved[1]
 
     @property
     def stream_id(self) -> str:
         """This recorder's stream as text, `run/agent/attempt`: what another process gives as `parent`."""
-        return str(self._id())
+        return str(StreamId(self.run, self.agent, self.attempt))
 
     @property
     def bus(self) -> RunBus:
@@ -295,7 +350,10 @@ class Recorder:
         return self._bus
 
     def __enter__(self) -> Self:
-        self._begin()
+        if self._closed:
+            self._complaints.closed()
+        else:
+            self._begin()
         return self
 
     def __exit__(
@@ -306,126 +364,134 @@ class Recorder:
         else:
             self.close(*outcome_of(error))
 
-    def _begin(self) -> RecordedStream | None:
-        """Begin the stream, once; None after `close`."""
-        with self._lock:
+    def _begin(self) -> RecordedStream:
+        """Return the stream that takes rows; begins it at the first call. Raises StreamEnded after `close`."""
+        with PROCESS.lock:
             if self._closed:
-                self._complaints.say(
-                    "closed", "recorder %s/%s is closed: steps after close() are ignored", self.run, self.agent
+                raise StreamEnded("the recorder is closed")
+            if self._recording is None:
+                settings, owner = self._courier_settings, weakref.ref(self)
+                courier = None if settings is None else PROCESS.courier(self._bus, settings)
+                started = self._given.started(self.attempt)
+                recording = Recording(
+                    started,
+                    self._given.observations,
+                    self._bus,
+                    courier,
+                    self._complaints,
+                    left_behind=lambda: _leave(owner),
                 )
-                return None
-            if self._stream is None:
-                stream = RecordedStream(self._id(), self._observations, self._publish, self._leave_out)
-                self._vector = VectorRows(stream, self._complain)
-                if self._courier_settings is not None:
-                    self._courier = PROCESS.courier(self._bus, self._courier_settings)
-                    self._courier.follow(stream.counts)
-                self._bus.publish(StreamStarted(stream.counts, self._run_event()), events=0)
-                PROCESS.join(self)
-                self._stream = stream
-            return self._stream
+                weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
+                for other in PROCESS.members():
+                    other.beside(recording.stream.counts.id)
+                PROCESS.join(recording)
+                self._vector = VectorRows(recording.stream, self._complaints.refused)
+                self._recording, self._stream = recording, recording.stream
+            return self._recording.stream
 
-    def _publish(self, steps: StepsRecorded) -> None:
-        self._bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+    def _begin_vector(self) -> VectorRows:
+        self._begin()
+        if self._vector is None:
+            raise StreamEnded("the recorder is closed")
+        return self._vector
 
-    def _leave_out(self, part: str, why: str) -> None:
-        """Say once for each part of a row that it is left out; the row is recorded."""
-        self._complaints.say(
-            f"left out {part}", "%s of %s/%s is left out, or a part of it: %s", part, self.run, self.agent, why
-        )
-
-    def _refuse(self, error: Exception, count: Callable[[RecordedStream], None]) -> None:
+    def _refuse(self, error: Exception, count: Callable[[RecordedStream], None], rows: int = 1) -> None:
         """Count what could not be recorded, and say so once."""
-        self._complain(error)
         try:
-            if self._stream is not None:
-                count(self._stream)
+            if isinstance(error, StreamEnded):
+                self._count_after_close(rows)
+                return
+            self._complaints.refused(error)
+            if self._recording is not None:
+                count(self._recording.stream)
+        except StreamEnded:
+            self._count_after_close(rows)
         except Exception:
             log.exception("counting a refused step failed")
 
-    def _complain(self, error: Exception) -> None:
-        self._complaints.say(
-            f"refused {type(error).__name__}",
-            "a step of %s/%s cannot be recorded: %s. It counts as dropped; pass numbers, arrays, text, or dicts and "
-            "tuples of them",
-            self.run,
-            self.agent,
-            error,
-        )
+    def _count_after_close(self, rows: int) -> None:
+        with PROCESS.lock:
+            self._after_close += rows
+        if self._recording is not None and self._recording.courier is not None:
+            self._recording.courier.drop_outside(rows)
+        self._complaints.closed()
 
-    def _id(self) -> StreamId:
-        return StreamId(self.run, self.agent, self._attempt)
+    def after_fork(self) -> None:
+        """Begin a stream of its own at the next row (called in a forked child); a closed one stays closed."""
+        closed = self._closed
+        self._set_up(self._given, self._bus if self._own_bus else None)
+        self._closed = closed
 
-    def _run_event(self) -> RunEvent:
+    # --- copies -----------------------------------------------------------------------------------------------
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Return a recorder of the same agent and bus, whose stream has not begun."""
+        other = type(self).__new__(type(self))
+        other._env_indices = deepcopy(self._env_indices)
+        other._set_up(self._given, self._bus if self._own_bus else None)
+        return other
+
+    def __copy__(self) -> Self:
+        return self.__deepcopy__({})
+
+    def __getstate__(self) -> tuple[_Given, EnvIndices, bool]:
+        """Return what travels to another process: all but the bus."""
+        return self._given, self._env_indices, self._own_bus
+
+    def __setstate__(self, state: tuple[_Given, EnvIndices, bool]) -> None:
+        given, self._env_indices, had_bus = state
+        self._set_up(given, None)
+        if had_bus:
+            self._complaints.bus_stayed()
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a recorder was given, as it travels to another process. Config and spaces are JSON text."""
+
+    run: str
+    agent: str
+    config: str
+    observation_space: str
+    action_space: str
+    observations: Observations
+    settings: KafkaSettings | None
+    kafka: bool
+    origin: Origin
+
+    def started(self, attempt: int) -> RunEvent:
+        """Return the event that begins a stream of this process."""
         return RunEvent(
             run_id=self.run,
             agent_id=self.agent,
-            attempt=self._attempt,
+            attempt=attempt,
             kind="STARTED",
             sent_at=now_us(),
-            started_at=self._attempt,
-            config=self._config,
-            observation_space=self._spaces[0],
-            action_space=self._spaces[1],
+            started_at=attempt,
+            config=self.config,
+            observation_space=self.observation_space,
+            action_space=self.action_space,
             host=host(),
             pid=os.getpid(),
             version=version(),
-            labels=self._origin.labels,
-            tags=list(self._origin.tags),
-            parent=self._origin.parent,
-            parent_seq=self._origin.parent_seq,
+            labels=self.origin.labels,
+            tags=list(self.origin.tags),
+            parent=self.origin.parent,
+            parent_seq=self.origin.parent_seq,
         )
 
-    def _finished(self, stream: RecordedStream, outcome: Outcome, error: str, produced: int) -> StreamFinished:
-        return StreamFinished(
-            counts=stream.counts,
-            event=self._run_event(),
-            outcome=outcome,
-            error=error.encode("utf-8", "replace").decode(),
-            episodes=stream.positions.episodes,
-            summary=json_text({name: plain_number(value) for name, value in self._summary.items()}),
-            produced=produced,
-            logged=stream.take_pending(),
-        )
 
-    # --- called by the process ---------------------------------------------------------------------------------
-
-    def tick(self) -> None:
-        """Close the open batch if it is due (called by the process's ticker)."""
-        stream = self._stream
-        if stream is not None:
-            stream.close_if_old()
-
-    def close_batch(self) -> None:
-        """Publish what is recorded so far."""
-        if self._stream is not None:
-            self._stream.close()
-
-    def after_fork(self) -> None:
-        """Be a new attempt in a forked child (called there)."""
-        closed = self._closed
-        self._prepare()
-        self._closed = closed
-
-    def __getstate__(self) -> dict[str, Any]:
-        names = ("run", "agent", "_config", "_spaces", "_observations", "_settings", "_kafka", "_origin")
-        return {name: getattr(self, name) for name in names}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._given_bus = None
-        self._prepare()
+def _leave(owner: weakref.ref[Recorder]) -> None:
+    """Let a recorder begin a stream of its own in a forked child."""
+    recorder = owner()
+    if recorder is not None:
+        recorder.after_fork()
 
 
-def _config_text(config: object) -> str:
+def _rows(values: object, mask: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Return the numbers of the rows that a call was about; one row if that cannot be told."""
     try:
-        return json_text({} if config is None else config)
-    except Exception as error:  # the user's objects make their own text: any error is possible
-        raise ConfigError(f"config= cannot be recorded: {error}. Give plain values: numbers, text, dicts") from error
-
-
-def _envs(values: object) -> NDArray[np.int64]:
-    try:
-        return np.arange(row_count(values))
+        rows = np.arange(row_count(values))
+        return rows if mask is None else rows[np.asarray(mask, bool)]
     except Exception:  # noqa: BLE001 - without a length it was one call
         return np.arange(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import threading
 import time
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import Annotation, LeaveOut
+from runbus.recorder.annotations import Annotations, StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, Block
-from runbus.recorder.env_positions import EnvPositions
+from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
-from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
+from runbus.recorder.left_out import Remark, mark_name, say_nothing
+from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, named_numbers
+from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
 from runbus.schemas.batch import ABSENT_ACTION, ABSENT_OBSERVATION, NO_TICK
@@ -30,19 +33,27 @@ ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes o
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
+_NEVER = Layout(dtype="no value has this layout")
 
 Publish = Callable[[StepsRecorded], None]
+
+
+class StreamEnded(InvalidValue):
+    """A row came after the end of its stream."""
 
 
 class RecordedStream:
     """Takes the steps of one (run, agent, attempt) and publishes them in batches, in order.
 
-    The methods raise InvalidValue, TypeError, ValueError or OverflowError for a value that cannot be recorded; nothing
-    is recorded then, and the caller reports it to `refuse`.
+    A part of a step that cannot be kept is left out: the row says so in an extra (left_out.py), and the step stays. The
+    methods raise InvalidValue, TypeError or ValueError only if it cannot be told whose row it is; nothing is recorded
+    then, and the caller reports it to `refuse`. A row that an interrupt cuts short counts as dropped.
 
     Args:
         publish: gets each closed batch, under the stream's lock, so that batches stay in order.
-        leave_out: is told which part of a row cannot be recorded, and why; the row is recorded without it.
+        unannounced: is called with an env whose step came behind the end of its episode, and began the next one.
+        remark: is told which part was left out and why, and other news of the columns.
+        spaces: what is known of actions and observations.
     """
 
     def __init__(
@@ -50,20 +61,26 @@ class RecordedStream:
         id_: StreamId,
         observations: Observations,
         publish: Publish,
-        leave_out: LeaveOut = lambda _part, _why: None,
+        unannounced: Callable[[int], None] | None = None,
+        remark: Remark = say_nothing,
+        spaces: tuple[Structure, Structure] = (FREE, FREE),
     ) -> None:
         self.counts = StreamCounts(id_)
-        self.positions = EnvPositions()
+        self.positions = EnvPositions(unannounced)
         self.lock = threading.RLock()
         self._publish = publish
-        self.leave_out = leave_out
-        self.observation = Capture(chooser(observations))
-        self.action = Capture(as_is)
+        self.remark = remark
+        self.action = Capture(as_is, spaces[0])
+        self.observation = Capture(chooser(observations), spaces[1])
         self._open = StepsRecorded(self.counts)
         self._first_seq = 0
+        self._ended = False
         self._seen_by_ticker = -1
-        #: named numbers that wait for the next row, in the order in which they were logged
-        self.pending: Numbers = []
+        #: named numbers that wait for the next step
+        self.pending: dict[str, float] = {}
+        #: numbers that were logged and wait for the next row, in their order
+        self.logged: Numbers = []
+        self._marks: dict[str, float] = {}  # of the row that is being made
 
     def step(  # noqa: PLR0913, PLR0917 - by position: this is the loop's time
         self,
@@ -75,43 +92,50 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-        note: Annotation | None = None,
+        words: StepWords | None = None,
     ) -> int:
-        """Append one step and return its seq. See Recorder.step."""
+        """Append one step, with the numbers that wait for it, and return its seq. See Recorder.step."""
         with self.lock:
-            seen = b"" if observation is ABSENT else self.observation.pack(observation)
-            if seen is None:
-                seen = self.observation.learn(observation)
-            did = b"" if action is ABSENT else self.action.pack(action)
-            if did is None:
-                did = self.action.learn(action)
-            if type(reward) is not float:
-                reward = number(reward)
-            at_tick = checked_tick(tick)
-            said = None if info is None else json_text(info)
-            if type(env) is not int or not -1 < env < _ENVS:
-                env = _checked(env, range(_ENVS), "env")
-            batch = self._open
-            if self.observation.layout is not batch.observation or self.action.layout is not batch.action:
-                batch = self._batch_for(self.observation.layout, self.action.layout)
-            elif batch.blocks:
-                batch = self._batch_for(batch.observation, batch.action)
-            over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
-            episode, step = self.positions.step(env)
-            if said is not None:
-                batch.infos[batch.count] = said
-            if self.pending:
-                self._attach_pending(batch, batch.count)
-            if note is not None:
-                batch.annotations.take(batch.count, note)
-            if not (seen and did) and (observation is ABSENT or action is ABSENT):
-                batch.annotations.absent[batch.count] = _absent(observation, action)
-            rows = batch.rows
-            rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
-            rows.actions.append(did)
-            rows.observations.append(seen)
-            batch.count = count = batch.count + 1
-            batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+            begun = False
+            try:
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
+                if seen is None:
+                    seen = self.learnt("observation", self.observation, observation)
+                did = b"" if action is ABSENT else self.action.pack(action)
+                if did is None:
+                    did = self.learnt("action", self.action, action)
+                if type(reward) is not float:
+                    reward = self._number(reward)
+                at_tick = NO_TICK if tick is None else self.tick(tick)
+                said = None if info is None else self._text(info)
+                if type(env) is not int or not -1 < env < _ENVS:
+                    env = _checked(env, range(_ENVS), "env")
+                try:
+                    over, cut = (True if terminated else False), (True if truncated else False)  # noqa: SIM210 - half of bool()
+                except Exception:  # noqa: BLE001 - an array of several, or an object that has no truth
+                    over, cut = self._flag("terminated", terminated), self._flag("truncated", truncated)
+                batch = self._open
+                if self.observation.layout is not batch.observation or self.action.layout is not batch.action:
+                    batch = self._batch_for(self.observation.layout, self.action.layout)
+                elif batch.blocks:
+                    batch = self._batch_for(batch.observation, batch.action)
+                episode, step = self.positions.step(env, ends=over or cut)
+                begun = True
+                if said is not None:
+                    batch.infos[batch.count] = said
+                if words or not (seen and did):
+                    self._annotate(batch, words, _absent(observation, action))
+                if self.pending or self.logged or self._marks:
+                    self._attach_numbers(batch, batch.count)
+                rows = batch.rows
+                rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
+                rows.actions.append(did)
+                rows.observations.append(seen)
+                batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
+                batch.count = count = batch.count + 1
+            except BaseException as error:
+                self._cut_short(error, env, begun=begun, reset=False, flags=(terminated, truncated))
+                raise
             seq = self._first_seq + count - 1
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
@@ -124,71 +148,185 @@ class RecordedStream:
         info: Mapping[str, Any] | None,
         env: int,
         tick: int | None,
-        note: Annotation | None = None,
+        labels: Mapping[str, object] | None = None,
     ) -> int:
         """Append the row of a reset and return its seq. See Recorder.reset."""
         with self.lock:
-            seen = b"" if observation is ABSENT else self.observation.pack(observation)
-            if seen is None:
-                seen = self.observation.learn(observation)
-            at_tick = checked_tick(tick)
-            said = None if info is None else json_text(info)
-            checked = None if seed is None else self.seed(seed)
-            env = _checked(env, range(_ENVS), "env")
-            batch = self._batch_for(self.observation.layout, None)
-            episode, step = self.positions.reset(env)
-            if checked is not None:
-                batch.seeds[batch.count] = checked
-            if said is not None:
-                batch.infos[batch.count] = said
-            if self.pending:
-                self._attach_pending(batch, batch.count)
-            if note is not None:
-                batch.annotations.take(batch.count, note)
-            if observation is ABSENT:
-                batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
-            batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
-            batch.rows.actions.append(b"")
-            batch.rows.observations.append(seen)
-            seq = self._first_seq + batch.count
-            self._added(batch, 1, len(seen))
+            begun = False
+            try:
+                seen = b"" if observation is ABSENT else self.observation.pack(observation)
+                if seen is None:
+                    seen = self.learnt("observation", self.observation, observation)
+                at_tick = NO_TICK if tick is None else self.tick(tick)
+                said = None if info is None else self._text(info)
+                checked = None if seed is None else self.seed(seed)
+                env = _checked(env, range(_ENVS), "env")
+                batch = self._batch_for(self.observation.layout, None)
+                episode, step = self.positions.reset(env)
+                begun = True
+                if checked is not None:
+                    batch.seeds[batch.count] = checked
+                if said is not None:
+                    batch.infos[batch.count] = said
+                if labels is not None:
+                    batch.annotations.take(batch.count, annotation_of_reset(labels, self.leave_out))
+                if observation is ABSENT:
+                    batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
+                if self.pending or self.logged or self._marks:
+                    self._attach_numbers(batch, batch.count)
+                batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
+                batch.rows.actions.append(b"")
+                batch.rows.observations.append(seen)
+                batch.nbytes += len(seen)
+                batch.count += 1
+            except BaseException as error:
+                self._cut_short(error, env, begun=begun, reset=True)
+                raise
+            seq = self._first_seq + batch.count - 1
+            self._close_if_full()
             return seq
 
-    def log(self, values: Mapping[Any, Any]) -> dict[str, float]:
-        """Keep named numbers for the next row; return the last of each name. Raises what `values` raises."""
-        with self.lock:
-            found = numbers_of(values, MAX_WAITING - len(self.pending), self.leave_out)
-            self.pending += found
-            if len(self._open.logged) + len(self.pending) > MAX_WAITING:  # so that a batch can hold all their names
-                self.close()
-            return dict(found)
+    # --- numbers ------------------------------------------------------------------------------------------------
 
-    def take_pending(self) -> dict[str, list[float]]:
+    def log(self, values: object) -> dict[str, float]:
+        """Keep named numbers for the next row; return the last of each name. Raises StreamEnded after the end."""
+        with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
+            found, flaws = named_numbers(values)
+            room = max(MAX_WAITING - len(self.logged), 0)
+            if len(found) > room:
+                flaws += [f"{MAX_WAITING} numbers wait for a step: call step() or reset() between them"] * (
+                    len(found) - room
+                )
+                found = found[:room]
+            self.logged += found
+            if len(self._open.logged) + len(self.logged) > MAX_WAITING:  # so that a batch can hold all their names
+                self.close()
+        if flaws:
+            self.leave_out_of("log", flaws[0], len(flaws))
+        return dict(found)
+
+    def take_logged(self) -> dict[str, list[float]]:
         """Return the numbers that no row took, by name, and forget them."""
         with self.lock:
-            pending, self.pending = self.pending, []
-            return by_name(pending)
+            found = by_name([*self.logged, *self.pending.items()])
+            self.logged, self.pending = [], {}
+            return found
 
-    def seed(self, seed: Any) -> int | None:  # noqa: ANN401 - an integer of any type
-        """Return the seed, of any size; None if it is no integer, which is said."""
+    # --- parts that cannot be kept ----------------------------------------------------------------------------
+
+    def learnt(self, part: str, capture: Capture, value: Any) -> bytes:  # noqa: ANN401
+        """Return the bytes of a value that its packer does not know, and pass on what is to be said of it."""
+        raw = capture.learn(value)
+        if capture.flaw:
+            self.leave_out(part, capture.flaw)
+        if capture.news:
+            self.remark("layout", f"an {part} {capture.news}")
+            capture.news = ""
+        return raw
+
+    def leave_out(self, part: str, why: str, count: int = 1) -> None:
+        """Note that the row which is being made is without a part, and say why."""
+        self._marks[mark_name(part)] = self._marks.get(mark_name(part), 0.0) + count
+        self.counts.leave_out(part, count)
+        self.remark(part, why)
+
+    def mark(self, marks: Mapping[str, float]) -> None:
+        """Give the row which is made next these marks; what they say of is counted."""
+        self._marks.update(marks)
+
+    def leave_out_of(self, part: str, why: str, count: int = 1) -> None:
+        """Note that some values could not be kept: the next step says so."""
+        with self.lock:
+            name = mark_name(part)
+            self.pending[name] = self.pending.get(name, 0.0) + count
+            self.counts.leave_out(part, count)
+        self.remark(part, why)
+
+    def tick(self, tick: Any) -> int:  # noqa: ANN401
+        """Return the tick as it is stored: none if it is no int64, which is noted."""
         try:
-            return operator.index(seed)
+            return checked_tick(tick)
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
-            self.leave_out("seed", f"{error}. Pass an integer")
+            self.leave_out("tick", str(error))
+            return NO_TICK
+
+    def seed(self, seed: Any) -> int | None:  # noqa: ANN401
+        """Return the seed, of any size: None if it is no integer, which is noted."""
+        try:
+            return checked_seed(seed)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            self.leave_out("seed", str(error))
             return None
 
-    def refuse(self, env: object, *, reset: bool) -> None:
-        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for."""
+    def _number(self, reward: Any) -> float:  # noqa: ANN401
+        try:
+            return number(reward)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a reward
+            self.leave_out("reward", f"{error}. It is stored as NaN")
+            return math.nan
+
+    def _flag(self, part: str, value: Any) -> bool:  # noqa: ANN401
+        try:
+            return bool(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a flag
+            self.leave_out(part, f"{error}. It is stored as false")
+            return False
+
+    def _text(self, info: Any) -> str:  # noqa: ANN401
+        try:
+            return json_text(info)
+        except Exception as error:  # noqa: BLE001 - the objects in it are the user's
+            self.leave_out("info", str(error))
+            return ""
+
+    def _cut_short(
+        self, error: BaseException, env: object, *, begun: bool, reset: bool, flags: tuple[object, ...] = ()
+    ) -> None:
+        """Undo what a row left in the open batch, and count the row if an interrupt ended it: the caller cannot."""
+        self._marks = {}
+        self._cut(self._open)
+        if isinstance(error, Exception):
+            return
+        if begun:
+            self._give_up(1)
+        else:
+            self.refuse(env, reset=reset, flags=flags)
+
+    def _cut(self, batch: StepsRecorded) -> None:
+        """Take back what a row that is not counted has left in a batch; the numbers it took wait again."""
+        batch.cut_to_count()
+        self.logged = [*batch.take_back_logged(), *self.logged]
+
+    def refuse(self, env: object, *, reset: bool, flags: tuple[object, ...] = ()) -> None:
+        """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for.
+
+        Args:
+            flags: of a step, terminated and truncated: a row that is lost still ends its episode.
+        """
         with self.lock:
+            if self._ended:
+                raise StreamEnded("the stream has ended")
             if isinstance(env, int) and 0 <= env < _ENVS:
-                (self.positions.reset if reset else self.positions.step)(env)
+                if reset:
+                    self.positions.reset(env)
+                else:
+                    self.positions.step(env, ends=any(map(_is_set, flags)))
             self._give_up(1)
 
-    def refuse_many(self, envs: NDArray[np.int64], *, reset: bool) -> None:
-        """Count the rows of a vector call that could not be recorded: one of each of `envs`."""
+    def refuse_many(self, envs: Envs, resets: Flags | None = None, ends: Flags | None = None) -> None:
+        """Count the rows of a vector call that could not be recorded: one of each of `envs`; see EnvPositions."""
         with self.lock:
-            (self.positions.reset_many if reset else self.positions.step_many)(envs)
-            self._give_up(len(envs))
+            if self._ended:
+                raise StreamEnded("the stream has ended")
+            episode, _ = self.positions.advance(envs, resets=resets, ends=ends)
+            self._give_up(len(episode))
+
+    def give_up(self, count: int) -> None:
+        """Count rows that were lost on their way into a batch, and whose places in their episodes are taken."""
+        with self.lock:
+            self._give_up(count)
 
     def _give_up(self, count: int) -> None:
         self.close()
@@ -201,28 +339,46 @@ class RecordedStream:
         block: Block,
         action: Layout | None,
         observation: Layout,
+        *,
         seeds: Mapping[int, int] | None = None,
-        notes: Mapping[int, Annotation] | None = None,
-        absent: Mapping[int, int] | None = None,
+        infos: Mapping[int, str] | None = None,
+        extras: Mapping[str, NDArray[np.float64]] | None = None,
+        marks: Mapping[str, Mapping[int, float]] | None = None,
+        annotations: Annotations | None = None,
     ) -> None:
-        """Append one call of a vector environment, already in columns.
+        """Append rows of one call of a vector environment, already in columns.
 
         Args:
-            seeds, notes: by index in the block.
-            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
+            seeds, infos: by index in the block.
+            extras: by name, a number for each row of the block.
+            marks: by name, then by index in the block.
+            annotations: what else is said about the rows, by index in the block.
         """
         with self.lock:
             batch = self._batch_for(observation, action, blocks=True)
-            batch.blocks.append(block)
-            if seeds:
-                batch.seeds.update({batch.count + index: seed for index, seed in seeds.items()})
-            for index, annotation in (notes or {}).items():
-                batch.annotations.take(batch.count + index, annotation)
-            if absent:
-                batch.annotations.absent.update({batch.count + index: bits for index, bits in absent.items()})
-            if self.pending:
-                self._attach_pending(batch, batch.count)
-            self._added(batch, block.size, len(block.action) + len(block.observation))
+            try:
+                first = batch.count
+                batch.blocks.append(block)
+                if seeds:
+                    batch.seeds.update({first + index: seed for index, seed in seeds.items()})
+                if infos:
+                    batch.infos.update({first + index: info for index, info in infos.items()})
+                if extras:
+                    for name, numbers in extras.items():
+                        batch.extra_columns.setdefault(name, []).append((first, numbers))
+                if marks:
+                    for name, of_rows in marks.items():
+                        batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
+                if annotations is not None:
+                    batch.annotations.add(first, annotations)
+                if self.pending or self.logged:
+                    self._attach_numbers(batch, first)
+                batch.nbytes += len(block.action) + len(block.observation)
+                batch.count += block.size
+            except BaseException:
+                self._cut(batch)
+                raise
+            self._close_if_full()
 
     @property
     def produced(self) -> int:
@@ -242,10 +398,19 @@ class RecordedStream:
             self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
-            overhead += 100 * len(batch.logged) + batch.annotations.size
+            if batch.extra_columns:
+                overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
+            overhead += 100 * sum(map(len, batch.logged.values())) + batch.annotations.size
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
             self._publish(batch)
+
+    def end(self) -> None:
+        """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
+        with self.lock:
+            self.close()
+            self._ended = True
+            self._open = StepsRecorded(self.counts, observation=_NEVER)  # so that the next row asks for a batch
 
     def close_if_old(self) -> None:
         """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
@@ -260,6 +425,8 @@ class RecordedStream:
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one if these layouts cannot share the open one."""
+        if self._ended:
+            raise StreamEnded("the stream has ended")
         batch = self._open
         if batch.count:
             same = observation is batch.observation or observation == batch.observation
@@ -275,24 +442,52 @@ class RecordedStream:
             batch.action = action
         return batch
 
-    def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
-        batch.logged += [(index, name, value) for name, value in self.pending]
-        self.pending = []
+    def _annotate(self, batch: StepsRecorded, words: StepWords | None, absent: int) -> None:
+        """Note what is said about the step that is being made."""
+        if words:
+            batch.annotations.take(batch.count, annotation_of_step(words, self.leave_out))
+        if absent:
+            batch.annotations.absent[batch.count] = absent
 
-    def _added(self, batch: StepsRecorded, count: int, nbytes: int) -> None:
-        batch.count += count
-        batch.nbytes += nbytes
-        if batch.count >= MAX_STEPS or batch.nbytes >= MAX_BYTES:
+    def _attach_numbers(self, batch: StepsRecorded, index: int) -> None:
+        """Give a row the numbers that wait for it, and the marks of what it is without."""
+        for name, value in self.pending.items():
+            batch.extras.setdefault(name, {})[index] = value
+        for name, value in self.logged:
+            batch.logged.setdefault(name, []).append((index, value))
+        for name, value in self._marks.items():
+            of_row = batch.extras.setdefault(name, {})
+            of_row[index] = of_row.get(index, 0.0) + value
+        self.pending, self.logged, self._marks = {}, [], {}
+
+    def _close_if_full(self) -> None:
+        if self._open.count >= MAX_STEPS or self._open.nbytes >= MAX_BYTES:
             self.close()
 
 
-def checked_tick(tick: int | None) -> int:
-    """Return the tick as it is stored. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
-    return NO_TICK if tick is None else _checked(tick, _INT64, "tick")
+def checked_tick(tick: int) -> int:
+    """Return the tick. Raises InvalidValue, TypeError or ValueError for one that is no int64."""
+    return _checked(tick, _INT64, "tick")
+
+
+def checked_seed(seed: Any) -> int:  # noqa: ANN401 - an integer of any type
+    """Return the seed, of any size. Raises InvalidValue for one that is no integer."""
+    try:
+        return operator.index(seed)
+    except Exception as error:
+        raise InvalidValue(f"{error}. Pass an integer") from error
 
 
 def _absent(observation: Any, action: Any) -> int:  # noqa: ANN401
     return (ABSENT_OBSERVATION if observation is ABSENT else 0) | (ABSENT_ACTION if action is ABSENT else 0)
+
+
+def _is_set(flag: object) -> bool:
+    """Return whether a flag is set; one that cannot be told is not."""
+    try:
+        return bool(flag)
+    except Exception:  # noqa: BLE001 - any object that a loop passes
+        return False
 
 
 def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - int or numpy integer

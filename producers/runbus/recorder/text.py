@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
-from runbus.config.errors import InvalidValue
-from runbus.recorder.values import plain_number
+from runbus.recorder.reading import Reading, text_of_object
+from runbus.schemas.layout import Omitted
+from runbus.schemas.strict_json import strict_json
 
 
 def json_text(value: object) -> str:
-    """Return strict JSON of `value`: arrays as lists, NaN and infinities as strings, unknown objects by `str`.
-
-    Raises:
-        InvalidValue: it contains itself, or is nested too deep.
+    """Return strict JSON of `value`: tensors as lists, other objects by their text, and what JSON has no word for as
+    `strict_json` replaces it.
     """
-    try:
-        try:
-            return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
-        except (ValueError, TypeError):  # NaN inside, or keys that are no strings
-            return json.dumps(_strict(value), default=str, allow_nan=False, separators=(",", ":"))
-    except RecursionError:
-        raise InvalidValue("it cannot become JSON: it contains itself, or is nested too deep") from None
+    return strict_json(value, plain_object)
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401 - any object that json does not know
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    return str(value)
-
-
-def _strict(value: object) -> object:
-    if isinstance(value, float):
-        return plain_number(value)
-    if isinstance(value, Mapping):
-        return {str(key): _strict(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict(part) for part in value]
-    if isinstance(value, (str, int)) or value is None:
-        return value
-    return _strict(_plain(value))
+def plain_object(value: object) -> object:
+    """Return plain data in place of an object that JSON does not know."""
+    found = Reading().plain(value, 1)
+    return text_of_object(value) if found is value or isinstance(found, Omitted) else found

@@ -3,59 +3,139 @@
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from runbus.config.errors import ConfigError
-from runbus.schemas.layout import JSON, NONE, NUMERIC_DTYPES, STRUCT, TEXT, Layout, encode_value, layout_of
+from runbus.recorder.fitting import fitted, in_dtype
+from runbus.recorder.packing import Packer, pack_nothing, packer
+from runbus.recorder.reading import Reading
+from runbus.recorder.structure import FREE, Structure, matches, remembered, structure_of_layout, widened
+from runbus.schemas import tree
+from runbus.schemas.layout import JSON, NONE, OMITTED, STRUCT, TEXT, Layout, Omitted, encode_value, layout_of
 
 Observations = Literal["auto", "all", "none"]
-Packer = Callable[[Any], bytes | None]
 
 AUTO_MAX_BYTES = 1024
-_INT64 = struct.Struct("<q")
+LEFT_OUT = layout_of(Omitted())  # the layout of a value that nothing here can hold
+_TEXT = Structure(TEXT)
+_MAX_CHANGES = 3  # so often a layout changes without a word
+_MAX_FLAWS = 3
 
 
 class Capture:
     """Copies one column's values. `layout` is that of the last value.
 
+    Numbers keep one dtype: it widens when a value needs it, and later values are stored in it as long as each is the
+    same number there. So a stream of ints and floats, or of arrays of two dtypes, has one layout.
+
     Args:
-        choose: full layout -> the layout to record it in (itself, or omitted).
+        choose: full layout -> the layout to record it in (itself, or with parts or all of it omitted).
+        space: what its space says of the values.
+
+    Attributes:
+        flaw: why the value that was learnt last, or a part of it, was left out; empty = nothing was.
+        news: what is to be said about the layouts of this column, once; empty = nothing.
     """
 
-    __slots__ = ("_choose", "layout", "pack")
+    __slots__ = ("_changes", "_choose", "_space", "flaw", "layout", "news", "pack", "structure")
 
-    def __init__(self, choose: Callable[[Layout], Layout]) -> None:
+    def __init__(self, choose: Callable[[Layout], Layout], space: Structure = FREE) -> None:
         self._choose = choose
+        self._space = space
+        self._changes = 0
+        self.structure = space
         self.layout = NONE
-        #: value -> its bytes, or None if its layout is another one: then `learn` it
-        self.pack: Packer = _pack_nothing
+        self.flaw = ""
+        self.news = ""
+        #: value -> its bytes, or None if it is not one of those that came before: then `learn` it
+        self.pack: Packer = pack_nothing
 
     def learn(self, value: Any) -> bytes:  # noqa: ANN401 - any value of an agent
-        """Return the bytes of a value whose layout is new. Raises InvalidValue if nothing can hold it."""
-        recordable = as_recordable(value)
-        full = layout_of(recordable)
-        layout = self._choose(full)
-        if not layout.recorded and layout.dtype:
-            pack = _omitting(value, full)
-        else:
-            pack = packer(value, full) if recordable is value else _any_packer(full)
-        raw = pack(value)
-        assert raw is not None, "a packer fits the value it was made for"
-        self.pack = pack
-        if layout != self.layout:  # equal layouts keep one identity, which is what the stream compares
-            self.layout = layout
+        """Return the bytes of a value of any kind. What cannot be recorded is left out, and `flaw` says why."""
+        self.flaw = ""
+        reading = Reading()
+        try:
+            plain = reading.plain(value)
+            raw = self._known(plain, changed=plain is not value)
+            if raw is None:
+                raw = self._new(plain)
+        except Exception as error:  # noqa: BLE001 - the value is the user's: any error is possible
+            reading.flaws.append(str(error))
+            self.layout, self.pack, raw = _same(self.layout, LEFT_OUT), _pack_never, b""
+        if reading.flaws:
+            self.flaw = "; ".join(reading.flaws[:_MAX_FLAWS])
         return raw
 
+    def settle(self, value: Any) -> Layout:  # noqa: ANN401
+        """Take over the layout of a value, which is as `fitted` returned it, and return it."""
+        full = Layout(JSON, (), -1) if self._is_text_among_json(value) else layout_of(value)
+        seen = structure_of_layout(full)
+        if not matches(self._space, seen) and full not in (NONE, LEFT_OUT):
+            self.news = self.news or f"is not as its space says: {_said(full)}. It is recorded as it is"
+        layout = self._choose(full)
+        if layout != self.layout:  # equal layouts keep one identity, which is what the stream compares
+            self._note_change(layout)
+            self.layout, self.pack = layout, _pack_never
+        known = remembered(self.structure, seen)
+        self.structure = known if self._space == FREE else widened(self._space, known)
+        return self.layout
 
-def as_recordable(value: Any) -> Any:  # noqa: ANN401 - any value of an agent
-    """Return `value`, or the array of what offers one (a torch tensor on the CPU, say)."""
-    if isinstance(value, (np.ndarray, np.generic)) or not hasattr(type(value), "__array__"):
-        return value
-    return np.asarray(value)
+    def _known(self, plain: Any, *, changed: bool) -> bytes | None:  # noqa: ANN401
+        """Return the bytes of a value that has the layout of the last one, once its numbers are in its dtype."""
+        if changed:
+            raw = self.pack(plain)
+            if raw is not None:
+                return raw
+        expected = self.structure
+        if type(plain) is np.ndarray and expected.numeric and plain.shape == expected.shape:
+            array = in_dtype(plain, np.dtype(expected.dtype))
+            if array.dtype.str == self.layout.dtype:
+                return array.tobytes()
+        return None
+
+    def _new(self, plain: Any) -> bytes:  # noqa: ANN401
+        value = fitted(plain, self.structure)
+        layout = self.settle(value)
+        raw = encode_value(layout, value)
+        pack = packer(plain, layout) or packer(value, layout)
+        if pack is not None:
+            self.pack = pack
+        return raw
+
+    def _is_text_among_json(self, value: Any) -> bool:  # noqa: ANN401
+        """Return whether text and JSON data come by turns: text, and a number, is JSON data too."""
+        return self.structure.dtype == JSON and self._space != _TEXT and is_json_scalar(value)
+
+    def _note_change(self, layout: Layout) -> None:
+        old, new = structure_of_layout(self.layout), structure_of_layout(layout)
+        wider = old.numeric and new.numeric and old.shape == new.shape and np.can_cast(old.dtype, new.dtype)
+        if wider or self._space.varies or NONE in (self.layout, layout) or LEFT_OUT in (self.layout, layout):
+            return
+        self._changes += 1
+        if self._changes == _MAX_CHANGES:
+            self.news = self.news or (
+                f"changes its layout from step to step ({_said(self.layout)}, {_said(layout)}), and each change ends a "
+                "batch. Give all of them one shape and dtype"
+            )
+
+
+def _pack_never(_value: object) -> bytes | None:
+    return None
+
+
+def _same(known: Layout, layout: Layout) -> Layout:
+    return known if known == layout else layout
+
+
+def _said(layout: Layout) -> str:
+    return f"{layout.dtype[:60] or 'none'}{list(layout.shape)}"
+
+
+# --- what is recorded -------------------------------------------------------------------------------------------
 
 
 def chooser(observations: Observations) -> Callable[[Layout], Layout]:
@@ -66,7 +146,7 @@ def chooser(observations: Observations) -> Callable[[Layout], Layout]:
         case "none":
             return lambda layout: layout.omitted() if layout.dtype else layout
         case "auto":
-            return lambda layout: layout.omitted() if _is_large(layout) else layout
+            return without_large_parts
     raise ConfigError(f"observations={observations!r} is not one of auto, all, none")
 
 
@@ -75,132 +155,32 @@ def as_is(layout: Layout) -> Layout:
     return layout
 
 
-def _is_large(layout: Layout) -> bool:
-    image = layout.dtype == "|u1" and len(layout.shape) >= 3
-    return layout.width > AUTO_MAX_BYTES or image
+@lru_cache(maxsize=1024)
+def without_large_parts(layout: Layout) -> Layout:
+    """Return the layout without images, and with at most AUTO_MAX_BYTES of numbers: the largest parts are left out."""
+    if not layout.dtype.startswith(STRUCT):
+        return layout.omitted() if _is_large(layout.dtype, layout.shape, layout.width) else layout
+    node = tree.parse(layout.dtype[len(STRUCT) :])
+    leaves = tree.leaves(node)
+    omitted = {i for i, leaf in enumerate(leaves) if _is_large(leaf.dtype, leaf.shape, leaf.width)}
+    kept = sorted((i for i in range(len(leaves)) if i not in omitted), key=lambda i: -leaves[i].width)
+    excess = sum(max(leaves[i].width, 0) for i in kept) - AUTO_MAX_BYTES
+    for i in kept:
+        if excess <= 0:
+            break
+        omitted.add(i)
+        excess -= leaves[i].width
+    if not omitted:
+        return layout
+    if all(i in omitted or not leaf.dtype or leaf.dtype.startswith(OMITTED) for i, leaf in enumerate(leaves)):
+        return layout.omitted()
+    smaller = tree.without(node, omitted)
+    return Layout(STRUCT + tree.text_of_node(smaller), (), smaller.width)
 
 
-# --- packers: one closure per layout --------------------------------------------------------------------------
-
-
-def packer(value: object, layout: Layout) -> Packer:
-    """Return the fastest packer for values like `value`, which has this layout."""
-    if value is None:
-        return _pack_nothing
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray and value.dtype.str in NUMERIC_DTYPES:
-        return _array_packer(value.dtype, value.shape)
-    if isinstance(value, np.generic) and value.dtype.str in NUMERIC_DTYPES:
-        return _pack_int64 if type(value) is np.int64 else _scalar_packer(type(value))
-    if type(value) is int and layout.dtype == "<i8":
-        return _pack_int
-    if type(value) is str and layout.dtype == TEXT:
-        return _pack_text
-    if layout.dtype.startswith(STRUCT):
-        return _struct_packer(value)
-    return _any_packer(layout)
-
-
-def _pack_nothing(value: object) -> bytes | None:
-    return b"" if value is None else None
-
-
-def _pack_int(value: object) -> bytes | None:
-    return _INT64.pack(value) if type(value) is int and -(2**63) <= value < 2**63 else None
-
-
-def _pack_int64(value: object) -> bytes | None:
-    return _INT64.pack(value) if type(value) is np.int64 else None  # a third of tobytes() on a scalar
-
-
-def _pack_text(value: object) -> bytes | None:
-    return value.encode("utf-8", "surrogatepass") if type(value) is str else None
-
-
-def _array_packer(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Packer:
-    array = np.ndarray
-
-    def pack(value: Any) -> bytes | None:  # noqa: ANN401
-        if type(value) is array and value.dtype is dtype and value.shape == shape:
-            raw: bytes = value.tobytes()
-            return raw
-        return None
-
-    return pack
-
-
-def _scalar_packer(kind: type[np.generic]) -> Packer:
-    def pack(value: Any) -> bytes | None:  # noqa: ANN401
-        if type(value) is kind:
-            raw: bytes = value.tobytes()
-            return raw
-        return None
-
-    return pack
-
-
-def _any_packer(layout: Layout) -> Packer:
-    def pack(value: object) -> bytes | None:
-        value = as_recordable(value)
-        return encode_value(layout, value) if layout_of(value) == layout else None
-
-    return pack
-
-
-def _omitting(value: object, full: Layout) -> Packer:
-    """Return the packer of a value that is not recorded: it looks at the layout and copies nothing."""
-    if type(value) is np.ndarray:
-        dtype, shape = value.dtype, value.shape
-        return lambda v: b"" if type(v) is np.ndarray and v.dtype is dtype and v.shape == shape else None
-    if full.dtype in (TEXT, JSON):
-        kind = type(value)
-        return lambda v: b"" if type(v) is kind else None
-    return lambda v: b"" if layout_of(as_recordable(v)) == full else None
-
-
-def _struct_packer(value: object) -> Packer:
-    """Return the packer of a dict or tuple: one packer per part; the layout fits while every part's does."""
-    if isinstance(value, Mapping):
-        return _mapping_packer(value)
-    if isinstance(value, (tuple, list)):
-        return _sequence_packer(value)
-    layout = layout_of(value)
-    pack = packer(value, layout)
-    return _with_length(pack) if layout.dtype in (TEXT, JSON) else pack
-
-
-def _mapping_packer(example: Mapping[Any, Any]) -> Packer:
-    kind, keys = type(example), tuple(example)
-    parts = [(key, _struct_packer(part)) for key, part in example.items()]
-
-    def pack(value: Any) -> bytes | None:  # noqa: ANN401
-        if type(value) is not kind or tuple(value) != keys:
-            return None
-        return _joined([pack_part(value[key]) for key, pack_part in parts])
-
-    return pack
-
-
-def _sequence_packer(example: tuple[Any, ...] | list[Any]) -> Packer:
-    kind, parts = type(example), [_struct_packer(part) for part in example]
-
-    def pack(value: Any) -> bytes | None:  # noqa: ANN401
-        if type(value) is not kind or len(value) != len(parts):
-            return None
-        return _joined([pack_part(part) for pack_part, part in zip(parts, value, strict=True)])
-
-    return pack
-
-
-def _joined(raws: list[bytes | None]) -> bytes | None:
-    return None if None in raws else b"".join(raws)  # type: ignore[arg-type]  # no None is left
-
-
-def _with_length(pack: Packer) -> Packer:
-    def prefixed(value: object) -> bytes | None:
-        raw = pack(value)
-        return None if raw is None else len(raw).to_bytes(4, "little") + raw
-
-    return prefixed
+def _is_large(dtype: str, shape: tuple[int, ...], width: int) -> bool:
+    image = dtype == "|u1" and len(shape) >= 3
+    return width > AUTO_MAX_BYTES or image
 
 
 # --- rewards and named numbers --------------------------------------------------------------------------------
@@ -215,8 +195,9 @@ def number(value: Any) -> float:  # noqa: ANN401 - any reward of an environment
     return float(value)
 
 
-def plain_number(value: float) -> float | str:
-    """Return what JSON can carry: the number, or its name if JSON has none (`NaN`, `Infinity`, `-Infinity`)."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+def is_json_scalar(value: object) -> bool:
+    """Return whether JSON says exactly this text, number or boolean."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]  # a float it is
+    return kind in (str, bool) or (kind is int and -(2**63) <= value < 2**64)  # type: ignore[operator]

@@ -11,23 +11,55 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
+from runbus.recorder.absent import ABSENT
+from runbus.recorder.annotations import Annotations
+from runbus.recorder.batched import BatchedColumn, Values
 from runbus.recorder.columns import Block
-from runbus.recorder.env_positions import EnvPositions
-from runbus.recorder.stream import RecordedStream, checked_tick
-from runbus.recorder.values import Capture, as_recordable
-from runbus.schemas.layout import NUMERIC_DTYPES, Layout
+from runbus.recorder.env_positions import Envs
+from runbus.recorder.fitting import fitted
+from runbus.recorder.left_out import mark_name
+from runbus.recorder.reading import Reading
+from runbus.recorder.stream import RecordedStream, checked_seed, checked_tick
+from runbus.recorder.structure import FREE, Structure
+from runbus.recorder.values import number
+from runbus.recorder.vector_calls import (
+    CallRows,
+    VectorReset,
+    VectorStep,
+    env_numbers,
+    envs_of,
+    info_texts,
+    labels_of_rows,
+    like,
+    number_columns,
+    picked_envs,
+    picked_rows,
+    rows_of_step,
+)
+from runbus.recorder.vector_infos import NO_INFOS, RowInfos, row_infos
+from runbus.schemas.batch import ABSENT_OBSERVATION, NO_TICK
+from runbus.schemas.layout import Layout, encode_value
+
+_BOOL = np.dtype(bool)
 
 
-class VectorStep(NamedTuple):
-    """The arguments of `Recorder.step_vector`: row i of each is env i."""
+class Marks:
+    """Notes which rows of a call are without a part: name of the mark -> index of the row -> 1."""
 
-    actions: Any
-    rewards: ArrayLike
-    terminated: ArrayLike
-    truncated: ArrayLike
-    observations: Any
-    resets: ArrayLike | None
-    tick: int | None
+    def __init__(self, stream: RecordedStream) -> None:
+        self._stream = stream
+        self.by_name: dict[str, dict[int, float]] = {}
+
+    def add(self, part: str, flaws: Mapping[int, str]) -> None:
+        """Note what is missing in which rows, and why; it is counted."""
+        if flaws:
+            self.by_name[mark_name(part)] = dict.fromkeys(flaws, 1.0)
+            self._stream.counts.leave_out(part, len(flaws))
+            self._stream.remark(part, next(iter(flaws.values())))
+
+    def of_row(self, row: int) -> dict[str, float]:
+        """Return the marks of one row."""
+        return {name: rows[row] for name, rows in self.by_name.items() if row in rows}
 
 
 class VectorRows:
@@ -40,177 +72,341 @@ class VectorRows:
     def __init__(self, stream: RecordedStream, complain: Callable[[Exception], None]) -> None:
         self._stream = stream
         self._complain = complain
-        self._action = _Column(stream.action)
-        self._observation = _Column(stream.observation)
-        self._env_columns: dict[int, bytes] = {}
+        self._action = BatchedColumn(stream.action)
+        self._observation = BatchedColumn(stream.observation)
+        self._env_columns: dict[tuple[int, int], bytes] = {}
 
     def step(self, call: VectorStep) -> None:
-        """Append a row per env. Raises InvalidValue, TypeError or ValueError if the arrays do not fit each other."""
-        rewards = np.asarray(call.rewards, np.float64)
-        if rewards.ndim != 1:
-            raise InvalidValue(f"rewards have shape {list(rewards.shape)}: one number per environment is needed")
-        count = len(rewards)
-        if not count:
-            return
-        at_tick = checked_tick(call.tick)
-        with self._stream.lock:
-            seen = self._observation.take(call.observations, count)
-            did = self._action.take(call.actions, count)
-            if seen is None or did is None:
-                self._one_by_one(call, count)
-                return
-            over = _flags(call.terminated, count, "terminated")
-            cut = _flags(call.truncated, count, "truncated")
-            reset = None if call.resets is None else np.asarray(call.resets, bool)
-            if reset is None or not reset.any():
-                episode, step = self._stream.positions.step_all(count)
-            else:
-                rewards, did = _without_actions(reset, rewards, did, self._action.layout)
-                episode, step = _advance(self._stream.positions, reset)
-            block = Block(
-                size=count,
-                ts=time.time_ns(),
-                tick=at_tick,
-                env=self._env_column(count),
-                episode=episode,
-                step=step,
-                reward=rewards.tobytes(),
-                terminated=over,
-                truncated=cut,
-                action=did,
-                observation=seen,
-            )
-            self._stream.append_block(block, self._action.layout, self._observation.layout)
+        """Append a row per env; two for an env that ended an episode and shows the reset of the next one.
 
-    def reset(
-        self,
-        observations: Any,  # noqa: ANN401
-        seeds: Sequence[int | None] | None,
-        mask: ArrayLike | None,
-        tick: int | None,
-    ) -> None:
-        """Append the row of a reset for each env (of `mask`, if given).
+        Raises InvalidValue or TypeError if it cannot be told which rows those are.
+        """
+        with self._stream.lock:
+            marks = Marks(self._stream)
+            rewards, over, cut = self._facts(call, marks)
+            if not len(rewards):
+                return
+            rows = rows_of_step(call, over, cut)
+            before = self._stream.produced
+            try:
+                self._step(call, rows, rewards, marks)
+            except BaseException as error:
+                self._lost(rows, self._stream.produced - before)
+                if not isinstance(error, Exception):
+                    raise
+                self._complain(error)
+
+    def reset(self, call: VectorReset) -> None:
+        """Append the row of a reset for each env (of the mask, if given).
 
         Raises InvalidValue, TypeError or ValueError if it cannot be told which envs those are.
         """
-        chosen = _chosen(row_count(observations), mask)
+        values = Values(call.observations, self._stream.observation.structure)
+        count = _reset_count(values, call)
+        chosen = _chosen(count, call.mask)
         if not chosen.size:
             return
-        try:
-            self._reset(observations, seeds, chosen, tick)
-        except Exception as error:  # noqa: BLE001 - on any error, these rows and no others were not recorded
-            self._stream.refuse_many(chosen, reset=True)
-            self._complain(error)
-
-    def _reset(
-        self,
-        observations: Any,  # noqa: ANN401
-        seeds: Sequence[int | None] | None,
-        chosen: NDArray[np.int64],
-        tick: int | None,
-    ) -> None:
+        envs = picked_envs(envs_of(call.envs, count), chosen)
         with self._stream.lock:
-            seen = self._observation.take(_picked(observations, chosen), len(chosen))
-            if seen is None:
-                for i in chosen.tolist():
-                    with self._counted(i, reset=True):
-                        self._stream.reset(_row(observations, i), None if seeds is None else seeds[i], None, i, tick)
-                return
-            at_tick = checked_tick(tick)
-            chosen_seeds = _chosen_seeds(self._stream, seeds, chosen)  # before anything is counted
-            episode, step = self._stream.positions.reset_many(chosen)
-            zeros = np.zeros(len(chosen))
-            block = Block(
-                size=len(chosen),
-                ts=time.time_ns(),
-                tick=at_tick,
-                env=chosen.astype(np.int32).tobytes(),
-                episode=episode.tobytes(),
-                step=step.tobytes(),
-                reward=zeros.tobytes(),
-                terminated=bytes(len(chosen)),
-                truncated=bytes(len(chosen)),
-                action=b"",
-                observation=seen,
-            )
-            self._stream.append_block(block, None, self._observation.layout, chosen_seeds)
+            before = self._stream.produced
+            try:
+                self._reset(call, values, chosen, envs)
+            except BaseException as error:
+                if self._stream.produced == before:
+                    self._stream.refuse_many(envs, np.ones(len(envs), np.bool_))
+                if not isinstance(error, Exception):
+                    raise
+                self._complain(error)
 
-    def _one_by_one(self, call: VectorStep, count: int) -> None:
-        """Record rows whose values are no plain arrays (dicts, text) with the single-step path."""
-        rewards, over, cut = (np.asarray(v) for v in (call.rewards, call.terminated, call.truncated))
-        reset = np.zeros(count, bool) if call.resets is None else np.asarray(call.resets, bool)
-        if reset.shape != (count,):
-            raise InvalidValue(f"resets have shape {list(reset.shape)}, must be [{count}]")
-        for i in range(count):
-            with self._counted(i, reset=bool(reset[i])):
-                seen = _row(call.observations, i)
-                if reset[i]:
-                    self._stream.reset(seen, None, None, i, call.tick)
-                else:
-                    self._stream.step(_row(call.actions, i), rewards[i], over[i], cut[i], seen, None, i, call.tick)
+    # --- a step ---------------------------------------------------------------------------------------------------
+
+    def _step(self, call: VectorStep, rows: CallRows, rewards: NDArray[np.float64], marks: Marks) -> None:
+        infos = self._infos(call.infos, marks, rows.size)
+        seen = self._observation.take(call.observations, rows.size)
+        did = self._action.take(call.actions, rows.size)
+        extras, flaws = number_columns(call.extras, rows.size) if call.extras else ({}, {})
+        marks.add("extras", flaws)
+        if seen is None or did is None or (rows.both.size and self._observation.layout.width < 0):
+            self._one_by_one(call, rows, rewards, infos, extras, marks)
+            return
+        self._note(marks, rows.size)
+        tick = self._tick(call.tick, marks, rows.size)
+        if rows.resets is not None:
+            rewards, did = _without_actions(rows.resets, rewards, did, self._action.layout)
+        values = _StepValues(rewards, did, seen, extras, tick, marks)
+        if rows.both.size:
+            self._step_and_reset(call, rows, values, infos)
+        else:
+            texts = self._texts(infos.infos, marks) if infos.infos else {}
+            self._append(rows, values, self._observation.layout, texts, marks.by_name)
+
+    def _facts(
+        self, call: VectorStep, marks: Marks
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return rewards and flags of shape (n,); what cannot be read is NaN or false, and marked."""
+        rewards, flaws = row_numbers(call.rewards)
+        marks.add("reward", flaws)
+        over, flaws = row_flags(call.terminated, len(rewards))
+        marks.add("terminated", flaws)
+        cut, flaws = row_flags(call.truncated, len(rewards))
+        marks.add("truncated", flaws)
+        return rewards, over, cut
+
+    def _infos(self, infos: Any, marks: Marks, count: int) -> RowInfos:  # noqa: ANN401
+        if not infos:
+            return NO_INFOS
+        try:
+            return row_infos(infos, count)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            marks.add("info", dict.fromkeys(range(count), str(error)))
+            return NO_INFOS
+
+    def _texts(self, infos: Mapping[int, Mapping[str, Any]], marks: Marks) -> dict[int, str]:
+        texts, flaws = info_texts(infos)
+        marks.add("info", flaws)
+        return texts
+
+    def _note(self, marks: Marks, count: int) -> None:
+        """Mark the rows whose actions or observations were left out, all of a call, and pass on other news."""
+        for part, column, capture in (
+            ("observation", self._observation, self._stream.observation),
+            ("action", self._action, self._stream.action),
+        ):
+            if column.flaw:
+                marks.add(part, dict.fromkeys(range(count), column.flaw))
+            if capture.news:
+                self._stream.remark("layout", f"an {part} {capture.news}")
+                capture.news = ""
+
+    def _tick(self, tick: int | None, marks: Marks, count: int) -> int:
+        try:
+            return NO_TICK if tick is None else checked_tick(tick)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            marks.add("tick", dict.fromkeys(range(count), str(error)))
+            return NO_TICK
+
+    def _step_and_reset(self, call: VectorStep, rows: CallRows, values: _StepValues, infos: RowInfos) -> None:
+        """Append the steps, the last ones of episodes with their own observation or none, then the resets."""
+        both, layout, marks = rows.both.tolist(), self._observation.layout, values.marks
+        seen, unseen = self._final(call, rows, values.seen, infos)
+        others = {row: info for row, info in infos.infos.items() if row not in set(both)}
+        texts, begun = self._texts(others | infos.end(both), marks), self._texts(infos.begin(both), marks)
+        absent = Annotations(absent=dict.fromkeys(unseen, ABSENT_OBSERVATION))
+        self._append(rows, values._replace(seen=seen), layout, texts, marks.by_name, absent)
+        self._append_resets(
+            picked_envs(rows.envs, rows.both),
+            picked_rows(values.seen, rows.both, rows.size),
+            values.tick,
+            infos={index: begun[row] for index, row in enumerate(both) if row in begun},
+        )
+
+    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, list[int]]:
+        """Return the observations with the last ones of the episodes, and the rows whose last one was thrown away."""
+        layout, structure = self._observation.layout, self._stream.observation.structure
+        if not layout.recorded:
+            known = infos.final_observations
+            return seen, [row for row in rows.both.tolist() if layout.dtype and known.get(row) is None]
+        raw = np.frombuffer(seen, np.uint8).reshape(rows.size, -1).copy()
+        shown = Values(call.observations, structure)
+        unseen = []
+        for row in rows.both.tolist():
+            found = like(infos.final_observations.get(row), shown.row(row))
+            try:
+                raw[row] = np.frombuffer(encode_value(layout, fitted(found, structure)), np.uint8)
+            except (InvalidValue, ValueError):  # there is none, or it is not an observation of this environment
+                raw[row] = 0
+                unseen.append(row)
+        return raw.tobytes(), unseen
+
+    def _append(
+        self,
+        rows: CallRows,
+        values: _StepValues,
+        layout: Layout,
+        infos: Mapping[int, str],
+        marks: Mapping[str, Mapping[int, float]],
+        annotations: Annotations | None = None,
+    ) -> None:
+        """Append a row of each env."""
+        envs = rows.envs
+        if isinstance(envs, slice) and rows.resets is None:
+            episode, step = self._stream.positions.step_all(envs, rows.ends)
+        else:
+            episodes, steps = self._stream.positions.advance(envs, resets=rows.resets, ends=rows.ends)
+            episode, step = episodes.tobytes(), steps.tobytes()
+        block = Block(
+            rows.size,
+            time.time_ns(),
+            values.tick,
+            self._env_column(envs),
+            episode,
+            step,
+            values.rewards.tobytes(),
+            rows.over,
+            rows.cut,
+            values.did,
+            values.seen,
+        )
+        self._stream.append_block(
+            block,
+            self._action.layout,
+            layout,
+            infos=infos,
+            extras=values.extras,
+            marks=marks,
+            annotations=annotations,
+        )
+
+    def _one_by_one(
+        self,
+        call: VectorStep,
+        rows: CallRows,
+        rewards: NDArray[np.float64],
+        infos: RowInfos,
+        extras: Mapping[str, NDArray[np.float64]],
+        marks: Marks,
+    ) -> None:
+        """Record rows whose values are no plain arrays (text, values of several shapes) with the single-step path."""
+        shown = _rows_of(call.observations, self._stream.observation.structure, rows.size)
+        done = _rows_of(call.actions, self._stream.action.structure, rows.size)
+        both, envs = set(rows.both.tolist()), env_numbers(rows.envs)
+        ended, began = infos.end(rows.both.tolist()), infos.begin(rows.both.tolist())
+        for i, env in enumerate(envs):
+            info, flags = infos.infos.get(i), (bool(rows.over[i]), bool(rows.cut[i]))
+            self._stream.mark(marks.of_row(i))
+            if rows.resets is not None and rows.resets[i]:
+                with self._counted(env, reset=True):
+                    self._stream.reset(shown(i), None, info, env, call.tick)
+                continue
+            with self._counted(env, reset=False, flags=flags):
+                seen = shown(i)
+                if i in both:
+                    last = like(infos.final_observations.get(i), seen)
+                    seen, info = ABSENT if last is None and seen is not None else last, ended.get(i)
+                self._stream.pending |= {name: values[i] for name, values in extras.items()}
+                self._stream.step(done(i), rewards[i], *flags, seen, info, env, call.tick)
+            if i in both:
+                with self._counted(env, reset=True):
+                    self._stream.reset(shown(i), None, began.get(i), env, call.tick)
 
     @contextmanager
-    def _counted(self, env: int, *, reset: bool) -> Iterator[None]:
+    def _counted(self, env: int, *, reset: bool, flags: tuple[object, ...] = ()) -> Iterator[None]:
         """Count the row of `env` as refused if it fails; the others go on."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - any error of one row's value
-            self._stream.refuse(env, reset=reset)
+            self._stream.refuse(env, reset=reset, flags=flags)
             self._complain(error)
 
-    def _env_column(self, count: int) -> bytes:
-        column = self._env_columns.get(count)
+    def _lost(self, rows: CallRows, taken: int) -> None:
+        """Count the rows of a call that failed, less those that were taken."""
+        if taken:
+            self._stream.give_up(rows.size + rows.both.size - taken)
+            return
+        self._stream.refuse_many(rows.envs, rows.resets, rows.ends)
+        if rows.both.size:
+            both = picked_envs(rows.envs, rows.both)
+            self._stream.refuse_many(both, np.ones(len(both), np.bool_))
+
+    # --- a reset --------------------------------------------------------------------------------------------------
+
+    def _reset(self, call: VectorReset, values: Values, chosen: NDArray[np.int64], envs: NDArray[np.int64]) -> None:
+        marks = Marks(self._stream)
+        infos = self._infos(call.infos, marks, values.count or len(chosen)).infos
+        seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
+        seeds, flaws = _chosen_seeds(call.seeds, chosen)
+        labels, unlabelled = labels_of_rows(call.labels, chosen)
+        if seen is None:
+            for row, (env, i) in enumerate(zip(envs.tolist(), chosen.tolist(), strict=True)):
+                with self._counted(env, reset=True):
+                    if row in flaws:
+                        self._stream.leave_out("seed", flaws[row])
+                    if row in unlabelled:
+                        self._stream.leave_out("labels", unlabelled[row])
+                    self._stream.reset(
+                        values.row(i), seeds.get(row), infos.get(i), env, call.tick, labels.labels.get(row)
+                    )
+            return
+        marks.add("seed", flaws)
+        marks.add("labels", unlabelled)
+        self._note(marks, len(chosen))
+        tick = self._tick(call.tick, marks, len(chosen))
+        texts = self._texts({index: infos[row] for index, row in enumerate(chosen.tolist()) if row in infos}, marks)
+        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name, annotations=labels)
+
+    def _append_resets(
+        self,
+        envs: NDArray[np.int64],
+        seen: bytes,
+        tick: int,
+        *,
+        seeds: Mapping[int, int] | None = None,
+        infos: Mapping[int, str] | None = None,
+        marks: Mapping[str, Mapping[int, float]] | None = None,
+        annotations: Annotations | None = None,
+    ) -> None:
+        episode, step = self._stream.positions.reset_many(envs)
+        block = Block(
+            size=len(envs),
+            ts=time.time_ns(),
+            tick=tick,
+            env=envs.astype(np.int32).tobytes(),
+            episode=episode.tobytes(),
+            step=step.tobytes(),
+            reward=np.zeros(len(envs)).tobytes(),
+            terminated=bytes(len(envs)),
+            truncated=bytes(len(envs)),
+            action=b"",
+            observation=seen,
+        )
+        self._stream.append_block(
+            block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks, annotations=annotations
+        )
+
+    def _env_column(self, envs: Envs) -> bytes:
+        if not isinstance(envs, slice):
+            return envs.astype(np.int32).tobytes()
+        column = self._env_columns.get((envs.start, envs.stop))
         if column is None:
-            column = self._env_columns[count] = np.arange(count, dtype=np.int32).tobytes()
+            column = np.arange(envs.start, envs.stop, dtype=np.int32).tobytes()
+            self._env_columns[envs.start, envs.stop] = column
         return column
 
 
-class _Column:
-    """Copies an array of n values; knows the layout of one of them."""
+class _StepValues(NamedTuple):
+    """What the rows of a step call hold: numbers, and the bytes of actions and observations."""
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
-        self._dtype: np.dtype[Any] | None = None
-        self._shape: tuple[int, ...] = ()
-        self.layout = capture.layout
-
-    def take(self, values: Any, count: int) -> bytes | None:  # noqa: ANN401
-        """Return the bytes of `count` values, or None if they are not one numeric array."""
-        values = _array(values)
-        if values is None or values.dtype.str not in NUMERIC_DTYPES or not values.ndim:
-            return None
-        if values.dtype is not self._dtype or values.shape[1:] != self._shape:
-            self._learn(values)
-        if len(values) != count:
-            raise InvalidValue(f"{len(values)} values for {count} environments")
-        if not self.layout.recorded:
-            return b""
-        raw: bytes = values.tobytes()
-        return raw
-
-    def _learn(self, values: NDArray[Any]) -> None:
-        self._capture.learn(np.zeros(values.shape[1:], values.dtype))
-        self.layout = self._capture.layout
-        self._dtype, self._shape = values.dtype, values.shape[1:]
+    rewards: NDArray[np.float64]
+    did: bytes
+    seen: bytes
+    extras: Mapping[str, NDArray[np.float64]]
+    tick: int
+    marks: Marks
 
 
-def _array(values: Any) -> NDArray[Any] | None:  # noqa: ANN401
-    """Return the array that these values are, or a list of numbers makes; else None."""
-    values = as_recordable(values)
-    if type(values) is np.ndarray:
-        return values
-    return np.asarray(values) if isinstance(values, list) and values and _is_number(values[0]) else None
-
-
-def _picked(values: Any, chosen: NDArray[np.int64]) -> Any:  # noqa: ANN401
-    """Return the rows of these envs if the values are one array; else the values."""
-    array = _array(values)
-    return values if array is None else array[chosen]
+def _reset_count(values: Values, call: VectorReset) -> int:
+    """Return of how many environments a reset call speaks. Raises InvalidValue if nothing says so."""
+    given = (values.count, None if call.mask is None else len(np.asarray(call.mask)))
+    count = next((n for n in given if n is not None), None if call.envs is None else len(call.envs))
+    if count is None:
+        raise InvalidValue("no observations, mask or envs say which environments were reset")
+    return count
 
 
 def row_count(values: Any) -> int:  # noqa: ANN401
-    """Return how many envs these values are of. Raises TypeError if they have no rows."""
-    return len(_rows(values))
+    """Return how many envs these values are of. Raises InvalidValue if they have no rows."""
+    return Values(values, FREE).count or 0
+
+
+def _rows_of(values: Any, structure: Structure, count: int) -> Callable[[int], Any]:  # noqa: ANN401
+    """Return what gives the value of one env: an object that nothing can hold if the values are not of these envs."""
+    try:
+        read = Values(values, structure)
+        if values is None or read.count == count:
+            return read.row
+    except InvalidValue:
+        pass
+    return lambda _: values
 
 
 def _chosen(count: int, mask: ArrayLike | None) -> NDArray[np.int64]:
@@ -223,63 +419,84 @@ def _chosen(count: int, mask: ArrayLike | None) -> NDArray[np.int64]:
     return np.flatnonzero(flags)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.generic))
+def row_numbers(values: Any) -> tuple[NDArray[np.float64], dict[int, str]]:  # noqa: ANN401
+    """Return rewards as an array of shape (n,), and why some of them could not be read: these are NaN.
+
+    Raises:
+        InvalidValue: it has no rows.
+    """
+    if type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == 1:
+        return values, {}
+    plain = Reading().plain(values)
+    if isinstance(plain, np.ndarray):
+        if plain.ndim == 2 and plain.shape[1] == 1:
+            plain = plain[:, 0]
+        if plain.ndim == 1:
+            return plain.astype(np.float64), {}
+    if not isinstance(plain, (np.ndarray, list, tuple)) or (isinstance(plain, np.ndarray) and not plain.ndim):
+        raise InvalidValue(f"rewards are a {type(values).__name__}: one number per environment is needed")
+    found, flaws = np.full(len(plain), np.nan), {}
+    for i, value in enumerate(plain):
+        try:
+            found[i] = number(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a reward
+            flaws[i] = f"{error}. It is stored as NaN"
+    return found, flaws
 
 
-def _is_batched(values: object) -> bool:
-    """Return whether these are batched parts of a Dict or Tuple space, and not a tuple with a value per env."""
-    if isinstance(values, Mapping):
-        return True
-    return isinstance(values, tuple) and bool(values) and isinstance(values[0], (np.ndarray, Mapping, tuple))
-
-
-def _rows(values: Any) -> Any:  # noqa: ANN401
-    """Return something with a row per env: the values themselves, or the first leaf of a dict or tuple of arrays."""
-    while _is_batched(values) and len(values):
-        values = next(iter(values.values())) if isinstance(values, Mapping) else values[0]
-    return values
-
-
-def _row(values: Any, index: int) -> Any:  # noqa: ANN401
-    """Return env `index` of values batched the way Gymnasium's vector environments do."""
-    if not _is_batched(values):
-        return None if values is None else values[index]
-    if isinstance(values, Mapping):
-        return {key: _row(part, index) for key, part in values.items()}
-    return tuple(_row(part, index) for part in values)
-
-
-def _flags(values: ArrayLike, count: int, name: str) -> bytes:
-    flags = np.asarray(values, bool)
+def row_flags(values: Any, count: int) -> tuple[NDArray[np.bool_], dict[int, str]]:  # noqa: ANN401
+    """Return flags as an array of shape (count,), and why some of them could not be read: these are false."""
+    if type(values) is np.ndarray and values.dtype is _BOOL and values.shape == (count,):
+        return values, {}
+    if isinstance(values, (list, tuple)) and len(values) == count:
+        return _flags_of_list(values)
+    try:
+        flags = np.asarray(Reading().plain(values), bool)
+    except Exception as error:  # noqa: BLE001 - whatever the environment calls flags
+        return _no_flags(count, str(error))
+    if flags.shape == (count, 1):
+        flags = flags[:, 0]
     if flags.shape != (count,):
-        raise InvalidValue(f"{name} has shape {list(flags.shape)}, must be [{count}]")
-    return flags.tobytes()
+        return _no_flags(count, f"shape {list(flags.shape)}, must be [{count}]")
+    return flags, {}
 
 
-def _advance(positions: EnvPositions, reset: NDArray[np.bool_]) -> tuple[bytes, bytes]:
-    """Begin an episode in the rows of `reset`, step the others; return the (episode, step) columns as bytes."""
-    envs = np.arange(len(reset))
-    episode, step = np.empty(len(envs), np.int64), np.empty(len(envs), np.int32)
-    episode[reset], step[reset] = positions.reset_many(envs[reset])
-    episode[~reset], step[~reset] = positions.step_many(envs[~reset])
-    return episode.tobytes(), step.tobytes()
+def _flags_of_list(values: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.bool_], dict[int, str]]:
+    found, flaws = np.zeros(len(values), bool), {}
+    for i, value in enumerate(values):
+        try:
+            found[i] = bool(value)
+        except Exception as error:  # noqa: BLE001 - whatever the environment calls a flag
+            flaws[i] = f"{error}. It is stored as false"
+    return found, flaws
+
+
+def _no_flags(count: int, why: str) -> tuple[NDArray[np.bool_], dict[int, str]]:
+    return np.zeros(count, bool), dict.fromkeys(range(count), f"{why}. It is stored as false")
 
 
 def _without_actions(
     reset: NDArray[np.bool_], rewards: NDArray[np.float64], actions: bytes, layout: Layout
 ) -> tuple[NDArray[np.float64], bytes]:
     """Return rewards and actions with zeros in the rows of resets (copies)."""
+    if not actions:
+        return np.where(reset, 0.0, rewards), actions
     rows = np.frombuffer(actions, np.uint8).reshape(len(reset), layout.width).copy()
     rows[reset] = 0
     return np.where(reset, 0.0, rewards), rows.tobytes()
 
 
 def _chosen_seeds(
-    stream: RecordedStream, seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]
-) -> dict[int, int]:
-    if seeds is None:
-        return {}
-    picked = [(row, seeds[env]) for row, env in enumerate(chosen.tolist())]
-    found = {row: stream.seed(seed) for row, seed in picked if seed is not None}
-    return {row: seed for row, seed in found.items() if seed is not None}
+    seeds: Sequence[int | None] | None, chosen: NDArray[np.int64]
+) -> tuple[dict[int, int], dict[int, str]]:
+    """Return the seeds by row, and why some of them cannot be kept."""
+    found: dict[int, int] = {}
+    flaws: dict[int, str] = {}
+    for row, env in enumerate(chosen.tolist()) if seeds is not None else ():
+        try:
+            seed = seeds[env]  # type: ignore[index]  # there are seeds
+            if seed is not None:
+                found[row] = checked_seed(seed)
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            flaws[row] = str(error)
+    return found, flaws

@@ -50,5 +50,6 @@ async def ask_until_answered(
                 silence = Deadline.after(SAY_S, clock())
                 patience.say(error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), AGAIN_S)
+                async with asyncio.timeout(AGAIN_S):
+                    await stop.wait()
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -201,7 +200,7 @@ def _said(acl: AclBinding) -> str:
 def _result(settings: KafkaSettings, what: str, future: Future[V]) -> V:
     try:
         return future.result(timeout=_TIMEOUT_S + 1)
-    except FutureTimeoutError as error:
+    except TimeoutError as error:
         raise BrokerUnavailable(f"{what}: {settings.bootstrap_servers} did not answer in time") from error
     except KafkaException as error:
         cause: KafkaError = error.args[0]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -206,10 +206,10 @@ class _Admin:
         except KafkaException as error:
             raise self._unavailable(error.args[0].str()) from error
 
-    def _done(self, what: str, future: concurrent.futures.Future[V]) -> V:
+    def _done(self, what: str, future: Future[V]) -> V:
         try:
             return future.result(timeout=_TIMEOUT_S)
-        except concurrent.futures.TimeoutError as error:
+        except TimeoutError as error:
             raise self._unavailable(f"{what}: no answer within {_TIMEOUT_S:.0f} s") from error
         except KafkaException as error:
             raise self._failed(what, error.args[0]) from error

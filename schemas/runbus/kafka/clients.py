@@ -34,12 +34,12 @@ def admin_client(settings: KafkaSettings) -> AdminClient:
         BrokerUnavailable: the client library refuses the settings (a CA file that is no certificate, say).
     """
     try:
-        return _Quiet(settings)
+        return _QuietAdmin(settings)
     except KafkaException as error:
         raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
 
 
-class _Quiet(AdminClient):
+class _QuietAdmin(AdminClient):
     """Keeps what goes wrong with its connections in `reasons`, newest last, instead of logging it."""
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -54,8 +54,8 @@ class _Quiet(AdminClient):
         super().__init__(config)
 
 
-def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
-    """Return a member of a group that does nothing of its own accord: no commits, no offset resets."""
+def new_sink_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
+    """Return a member of the sink's group that does nothing of its own accord: no commits, no offset resets."""
     config: dict[str, object] = {
         **kafka.client_config(),
         "client.id": "runbus-sink",
@@ -94,7 +94,7 @@ def new_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
     return Consumer(config, logger=_QUIET)
 
 
-def new_reader(kafka: KafkaSettings, group: str) -> Consumer:
+def new_offsets_reader(kafka: KafkaSettings, group: str) -> Consumer:
     """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own."""
     config = {
         **kafka.client_config(),
@@ -129,7 +129,7 @@ def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
 
 
-def new_producer(kafka: KafkaSettings) -> Producer:
+def new_dead_letter_producer(kafka: KafkaSettings) -> Producer:
     """Return the sink's producer of dead letters."""
     return Producer(
         {
@@ -172,12 +172,14 @@ def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol
     try:
         return "consumer" if _has_consumer_protocol(admin) else "classic"
     except (KafkaException, TimeoutError) as error:  # no right to ask, or too old to know: every broker has classic
-        log.info("sink.group_protocol classic, because the broker does not say: %s", error)
+        log.info("kafka.group_protocol classic, because the broker does not say: %s", error)
         return "classic"
 
 
 def _has_consumer_protocol(admin: AdminClient) -> bool:
-    broker = next(iter(admin.list_topics(timeout=_TIMEOUT_S).brokers))
+    broker = next(iter(admin.list_topics(timeout=_TIMEOUT_S).brokers), None)
+    if broker is None:  # it does not count itself as alive yet
+        return False
     resource = ConfigResource(ResourceType.BROKER, str(broker))
     (future,) = admin.describe_configs([resource], request_timeout=_TIMEOUT_S).values()
     entry = future.result(timeout=_TIMEOUT_S + 1).get("group.coordinator.rebalance.protocols")

@@ -39,8 +39,13 @@ class TopicIdPartition:
     topic_id: str
     partition: int
 
+    @property
+    def position(self) -> TopicPartition:
+        """The same by name."""
+        return TopicPartition(self.topic, self.partition)
+
     def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}"
+        return str(self.position)
 
 
 class Record(NamedTuple):
@@ -68,7 +73,7 @@ class Lag(NamedTuple):
 
     Attributes:
         events: offsets that can be read and are not processed.
-        milliseconds: its age in the app's words (docs/metrics.md); grows while nothing moves, 0 when nothing is left.
+        milliseconds: age of the oldest of them; it grows while nothing moves, and is 0 if nothing is left.
     """
 
     events: int

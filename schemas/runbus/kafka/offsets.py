@@ -36,7 +36,7 @@ class KafkaOffsets:
 
     Args:
         admin: an admin client.
-        reader: a consumer of the group that never subscribes (clients.new_reader).
+        reader: a consumer of the group that never subscribes (clients.new_offsets_reader).
     """
 
     def __init__(self, admin: AdminClient, reader: Consumer) -> None:
@@ -66,7 +66,8 @@ class KafkaOffsets:
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(in_thread(self._reader.close, "runbus-kafka-offsets"), seconds)
+            async with asyncio.timeout(seconds):
+                await in_thread(self._reader.close, "runbus-kafka-offsets")
 
     def _committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
         try:

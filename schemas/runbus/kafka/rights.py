@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -88,7 +87,7 @@ def _allowed(future: Future[Any]) -> set[AclOperation] | None:
     """Return the operations; None = the broker does not say."""
     try:
         found = future.result(timeout=_TIMEOUT_S + 1).authorized_operations
-    except FutureTimeoutError:
+    except TimeoutError:
         return None
     except KafkaException as error:
         return set() if error.args[0].code() in _REFUSED else None

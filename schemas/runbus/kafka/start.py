@@ -16,13 +16,14 @@ from runbus.kafka.errors import BrokerUnavailable, TopicMissing
 from runbus.kafka.principals import Role
 from runbus.kafka.rights import check_rights
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.threads import in_thread
 
 log = logging.getLogger(__name__)
 # A broker that starts at the same time has this long; a wrong address should not wait for ever. No partition is
 # owned yet, so neither session nor poll interval runs. SIGTERM ends the wait after the question that is under way.
 BROKER_S = 30.0
-# One question to a broker that hangs. SIGTERM waits for it, and for the one about rights (10 s): 15 s of the 30 s that
-# pass before SIGKILL, of which nothing else is used at a start.
+# One question to a broker that hangs. SIGTERM waits for it, and for the two about rights (10 s each): 25 s of the 30 s
+# that pass before SIGKILL, of which nothing else is used at a start.
 _ASK_S = 5.0
 
 
@@ -67,8 +68,8 @@ async def _listed(
     settings: KafkaSettings, admin: AdminClient, stop: asyncio.Event, needs: Needs
 ) -> dict[str, int] | None:
     async def ask() -> dict[str, int]:
-        listed = await asyncio.to_thread(ask_topics, settings, admin, _ASK_S)
-        await asyncio.to_thread(check_rights, settings, admin, needs.role, needs.group)
+        listed = await in_thread(lambda: ask_topics(settings, admin, _ASK_S), "runbus-start")
+        await in_thread(lambda: check_rights(settings, admin, needs.role, needs.group), "runbus-start")
         return listed
 
     def say(error: BrokerUnavailable | KafkaException) -> None:

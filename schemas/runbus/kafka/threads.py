@@ -22,9 +22,12 @@ def _settle(done: asyncio.Future[T], result: T | None, error: BaseException | No
 
 def _carry(loop: asyncio.AbstractEventLoop, done: asyncio.Future[T], call: Callable[[], T]) -> None:
     """Make the call here, hand its outcome to the loop."""
-    result, failure = None, None
+    result: T | None = None
+    failure: BaseException | None = None
     try:
         result = call()
+    except StopIteration as error:  # a future refuses it, and its caller would wait for ever
+        failure = RuntimeError(f"the call raised {error!r}")
     except BaseException as error:  # noqa: BLE001 - carried over to the caller
         failure = error
     try:

@@ -124,7 +124,7 @@ def check_id(name: str, value: object) -> None:
 
 
 def stream_key(run_id: str, agent_id: str) -> bytes:
-    """Return the Kafka key of a stream: with murmur2 everywhere, one stream is one partition, in order.
+    """Return the Kafka key of an agent's streams: with murmur2 everywhere they are in one partition, in order.
 
     Raises:
         InvalidValue: see `check_id`; without it two streams could have the same key.
@@ -135,5 +135,5 @@ def stream_key(run_id: str, agent_id: str) -> bytes:
 
 
 def run_event_key(run_id: str, agent_id: str, attempt: int) -> bytes:
-    """Return the Kafka key of a RunEvent: compaction keeps the newest per stream and attempt. Raises as above."""
+    """Return the Kafka key of a RunEvent: compaction keeps the newest of each stream. Raises as above."""
     return stream_key(run_id, agent_id) + f"/{attempt}".encode()

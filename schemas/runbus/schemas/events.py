@@ -104,7 +104,7 @@ class RunEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeFinalized(Event):
-    """One finished episode; see episode_finalized.avsc for each field."""
+    """One revision of a finalised episode; see episode_finalized.avsc for each field."""
 
     SCHEMA: ClassVar[str] = "EpisodeFinalized"
     id: str

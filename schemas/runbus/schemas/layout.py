@@ -32,8 +32,10 @@ from runbus.schemas.leaf import (
     JSON,
     MAX_LENGTH,
     NUMERIC_DTYPES,
+    OMITTED,
     TEXT,
     VARIABLE,
+    Omitted,
     Shape,
     decode_leaf,
     dtype_name,
@@ -42,6 +44,7 @@ from runbus.schemas.leaf import (
     item_bytes,
     leaf_of,
     leaf_width,
+    part_width,
 )
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "TEXT",
     "VARIABLE",
     "Layout",
+    "Omitted",
     "check_layout",
     "check_variable",
     "decode_value",
@@ -64,7 +68,6 @@ __all__ = [
 ]
 
 STRUCT = "struct:"
-OMITTED = "omitted:"
 ABSENT = "absent:"
 _LENGTH = np.dtype("<u4")
 _NATIVE = {name: np.dtype(name) for name in NUMERIC_DTYPES}
@@ -126,9 +129,10 @@ def _expected_width(dtype: str, shape: Shape) -> int:
 def layout_of(value: object) -> Layout:
     """Return the layout that stores `value` exactly.
 
-    Numbers and arrays keep their dtype; str is `text`; a dict or tuple with arrays in it is a `struct`; plain JSON
-    data (an LLM agent's tool call, say) is `json` and comes back as JSON has it: lists for tuples, text for keys.
-    None is no value.
+    Numbers and arrays keep their dtype; lists and tuples of numbers are arrays; str is `text`; a dict or tuple with
+    arrays in it is a `struct`; plain JSON data (an LLM agent's tool call, say) is `json` and comes back as JSON has it:
+    lists for tuples, text for keys, and in place of what JSON cannot say what strict_json.py puts there. None is no
+    value, Omitted one that is not recorded.
 
     Raises:
         InvalidValue: nothing here can hold it (complex numbers, an array of objects, a value that contains itself).
@@ -139,7 +143,7 @@ def layout_of(value: object) -> Layout:
         text = tree.text_of(value)
         return Layout(STRUCT + text, (), tree.parse(text).width)
     dtype, shape = leaf_of(value)
-    return Layout(dtype, shape, leaf_width(dtype, shape))
+    return Layout(dtype, shape, part_width(dtype, shape))
 
 
 @lru_cache(maxsize=1024)

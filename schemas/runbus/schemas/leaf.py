@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from runbus.config.errors import InvalidValue
+from runbus.schemas.strict_json import strict_json, utf8_text
 
 NUMERIC_DTYPES: frozenset[str] = frozenset(
     ["|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"]
 )
 TEXT = "text"
 JSON = "json"
+OMITTED = "omitted:"
 VARIABLE = -1
 MAX_DIMENSIONS = 64  # numpy's own limit; without one, the product of a million lengths takes minutes
 MAX_LENGTH = 2**31 - 1  # an Avro int
 
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """Stands for a value that exists and is not recorded: alone, or as a part of a dict or tuple.
+
+    Attributes:
+        why: what is wrong with it; empty = nothing is.
+    """
+
+    dtype: str = JSON
+    shape: Shape = ()
+    why: str = field(default="", compare=False)
 
 
 def leaf_width(dtype: str, shape: Shape) -> int:
@@ -59,14 +76,32 @@ def leaf_of(value: object) -> tuple[str, Shape]:
     """Return the dtype and shape that hold `value`. Raises InvalidValue for a dtype that no layout has."""
     if value is None:
         return "", ()
+    if isinstance(value, Omitted):
+        return OMITTED + value.dtype, value.shape
     if isinstance(value, str):
         return TEXT, ()
     array = as_array(value)
     return (JSON, ()) if array is None else (dtype_name(array.dtype), array.shape)
 
 
+def part_width(dtype: str, shape: Shape) -> int:
+    """Return the bytes of one part of a dict or tuple, like `leaf_width`; an omitted part has none. Raises alike."""
+    if not dtype.startswith(OMITTED):
+        return leaf_width(dtype, shape)
+    inner = dtype[len(OMITTED) :]
+    if not inner:
+        raise InvalidValue(f"dtype {dtype[:100]!r} does not say what was omitted")
+    leaf_width(inner, shape)
+    return 0
+
+
 def as_array(value: object) -> np.ndarray[Any, Any] | None:
-    """Return the numeric array that equals `value` exactly, or None if there is none."""
+    """Return the numeric array that equals `value`, number by number, or None if there is none.
+
+    Lists and tuples of numbers, nested or not, are arrays if they are rectangular. Booleans alone are bool; whole
+    numbers are int64, or uint64 if one needs it; with a float among them all are float64, if each is the same number
+    there.
+    """
     if isinstance(value, (np.ndarray, np.generic)):
         return np.asarray(value)
     if isinstance(value, (bytes, bytearray)):
@@ -77,13 +112,50 @@ def as_array(value: object) -> np.ndarray[Any, Any] | None:
         return np.asarray(value, "<f8")
     if isinstance(value, int):
         return _as_integer(value)
-    if isinstance(value, (list, tuple)) and value:
-        kinds = {type(v) for v in value}
-        if kinds in ({bool}, {float}):
-            return np.asarray(value)
-        if kinds == {int} and all(-(2**63) <= v < 2**63 for v in value):
-            return np.asarray(value, "<i8")
-    return None
+    return _as_rows(value) if isinstance(value, (list, tuple)) and value else None
+
+
+def _as_rows(value: list[Any] | tuple[Any, ...]) -> np.ndarray[Any, Any] | None:
+    numbers = list(_numbers(value, MAX_DIMENSIONS))
+    dtype = _dtype_of_numbers(numbers)
+    if dtype is None:
+        return None
+    try:
+        return np.array(value, dtype)
+    except (ValueError, TypeError, OverflowError):  # the rows are not equally long
+        return None
+
+
+def _numbers(value: list[Any] | tuple[Any, ...], levels: int) -> Iterator[object]:
+    """Yield the leaves of nested lists, and one None where they go too deep."""
+    for part in value:
+        if not isinstance(part, (list, tuple)):
+            yield part
+        elif levels:
+            yield from _numbers(part, levels - 1)
+        else:
+            yield None
+
+
+def _dtype_of_numbers(numbers: list[Any]) -> str | None:
+    kinds = {type(number) for number in numbers}
+    if not kinds or not kinds <= {bool, int, float}:
+        return None
+    if kinds == {bool}:
+        return "|b1"
+    if float in kinds:
+        return "<f8" if all(_is_float(number) for number in numbers) else None
+    low, high = min(numbers), max(numbers)
+    if low >= -(2**63) and high < 2**63:
+        return "<i8"
+    return "<u8" if low >= 0 and high < 2**64 else None
+
+
+def _is_float(number: float) -> bool:
+    try:
+        return number != number or float(number) == number  # noqa: PLR0124 - NaN
+    except OverflowError:
+        return False
 
 
 def _as_integer(value: int) -> np.ndarray[Any, Any] | None:
@@ -108,7 +180,9 @@ def encode_leaf(dtype: str, shape: Shape, value: object) -> bytes:
     if dtype == JSON:
         return _json_bytes(value)
     if dtype == TEXT and isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
+        return utf8_text(value).encode()
+    if dtype.startswith(OMITTED):
+        return b""
     if dtype == "" and value is None:
         return b""
     raise InvalidValue(f"a {type(value).__name__} where {dtype or 'no value'} is expected")
@@ -128,9 +202,13 @@ def _encode_array(dtype: str, shape: Shape, value: object) -> bytes:
 
 def _json_bytes(value: object) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return strict_json(value, _refuse).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(f"a {type(value).__name__} cannot be recorded: {error}") from error
+
+
+def _refuse(value: object) -> NoReturn:
+    raise TypeError(f"JSON has no word for a {type(value).__name__}")
 
 
 def _shaped(array: np.ndarray[Any, Any], shape: Shape) -> np.ndarray[Any, Any]:

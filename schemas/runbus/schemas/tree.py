@@ -1,21 +1,33 @@
 """Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
-variable width (text, JSON, a ragged array) has its length in front, uint32.
+variable width (text, JSON, a ragged array) has its length in front, uint32. A part that is not recorded takes no bytes;
+its leaf is `["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from runbus.config.errors import InvalidValue
-from runbus.schemas.leaf import VARIABLE, Shape, decode_leaf, encode_leaf, leaf_of, leaf_width
+from runbus.schemas.leaf import (
+    OMITTED,
+    VARIABLE,
+    Omitted,
+    Shape,
+    as_array,
+    decode_leaf,
+    encode_leaf,
+    leaf_of,
+    part_width,
+)
 
 MAX_DEPTH = 100
 MAX_TEXT = 65_536  # characters of a struct's text; it is repeated in every batch
@@ -36,8 +48,11 @@ class Node:
 
 
 def has_arrays(value: object, depth: int = 0) -> bool:
-    """Return whether a value contains a numpy array or scalar. Raises InvalidValue if it is nested too deep."""
-    if isinstance(value, (np.ndarray, np.generic)):
+    """Return whether a value has a numpy array or scalar in it, or an omitted part.
+
+    Raises InvalidValue if it is nested too deep.
+    """
+    if isinstance(value, (np.ndarray, np.generic, Omitted)):
         return True
     if not isinstance(value, (Mapping, tuple, list)):
         return False
@@ -57,7 +72,7 @@ def text_of(value: object) -> str:
 def _spec_of(value: object, depth: int = 0) -> list[Any]:
     if depth > MAX_DEPTH:
         raise InvalidValue(f"a value is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list)) and as_array(value) is None:
         return ["tuple", [_spec_of(v, depth + 1) for v in value]]
     if isinstance(value, Mapping):
         if len({str(key) for key in value}) != len(value):
@@ -93,7 +108,7 @@ def _build(spec: object, depth: int) -> Node:
         return _inner([_build(part, depth + 1) for part in content], None)
     if not all(type(n) is int for n in content):
         raise InvalidValue(f"not a struct layout: {str(spec)[:200]}")
-    return Node(leaf_width(kind, tuple(content)), kind, tuple(content))
+    return Node(part_width(kind, tuple(content)), kind, tuple(content))
 
 
 def _build_dict(content: list[Any], depth: int) -> Node:
@@ -107,6 +122,38 @@ def _build_dict(content: list[Any], depth: int) -> Node:
 def _inner(parts: list[Node], keys: tuple[str, ...] | None) -> Node:
     widths = [part.width for part in parts]
     return Node(VARIABLE if VARIABLE in widths else sum(widths), parts=tuple(parts), keys=keys)
+
+
+def text_of_node(node: Node) -> str:
+    """Return the struct's text of a node: `parse` gives an equal one back."""
+    return json.dumps(_spec_of_node(node), separators=(",", ":"))
+
+
+def _spec_of_node(node: Node) -> list[Any]:
+    if node.parts is None:
+        return [node.dtype, list(node.shape)]
+    specs = [_spec_of_node(part) for part in node.parts]
+    if node.keys is None:
+        return ["tuple", specs]
+    return ["dict", [list(pair) for pair in zip(node.keys, specs, strict=True)]]
+
+
+def leaves(node: Node) -> list[Node]:
+    """Return the leaves of a node, in order."""
+    return [node] if node.parts is None else [leaf for part in node.parts for leaf in leaves(part)]
+
+
+def without(node: Node, omitted: Collection[int]) -> Node:
+    """Return the node with these of its leaves (by their index in `leaves`) not recorded."""
+    return _without(node, omitted, count())
+
+
+def _without(node: Node, omitted: Collection[int], index: Iterator[int]) -> Node:
+    if node.parts is not None:
+        return _inner([_without(part, omitted, index) for part in node.parts], node.keys)
+    if next(index) not in omitted or node.dtype.startswith(OMITTED) or not node.dtype:
+        return node
+    return Node(0, OMITTED + node.dtype, node.shape)
 
 
 # --- one value ------------------------------------------------------------------------------------------------

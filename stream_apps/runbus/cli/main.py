@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, data, dlq, query, schema, services, stack, topics
+from runbus.cli import audit, config, dlq, query, runs, schema, services, stack, topics
 from runbus.cli.context import Settings
 from runbus.cli.option import flag, option
 from runbus.cli.output import flush, say
@@ -80,7 +80,7 @@ def _from_command_line(context: typer.Context, name: str) -> bool:
 stack.register(app)
 topics.register(app)
 services.register(app)
-data.register(app)
+runs.register(app)
 query.register(app)
 audit.register(app)
 dlq.register(app)

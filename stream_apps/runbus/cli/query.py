@@ -14,10 +14,10 @@ import typer
 
 from runbus.cli import rows
 from runbus.cli.context import settings
-from runbus.cli.data import print_json_rows, read
 from runbus.cli.option import option
 from runbus.cli.output import Json, complain, write_bytes
-from runbus.cli.tables import Limit, print_rows
+from runbus.cli.runs import print_json_rows, read
+from runbus.cli.tables import print_rows
 from runbus.clickhouse.answers import Answer, Question, answer
 from runbus.clickhouse.client import connect
 from runbus.config import options as o
@@ -67,7 +67,7 @@ def query(
                 _send(found, write, as_table=as_table)
         elif as_table:
             table = rows.ShownRows(found.pieces())
-            print_rows(table.columns, iter(table), Limit(most) if sys.stdout.isatty() else None)
+            print_rows(table.columns, iter(table), most if sys.stdout.isatty() else None)
         elif sys.stdout.isatty():
             _print_text(found)
         else:

@@ -80,7 +80,7 @@ def up(
     registry_port: Annotated[int | None, option(o.REGISTRY_PORT)] = o.REGISTRY_PORT.default_value,
     as_json: Json = False,
 ) -> None:
-    """Start Kafka, ClickHouse and the sink in the background; safe to repeat, data survives restarts.
+    """Start Kafka, ClickHouse, the sink and the apps in the background; safe to repeat, data survives restarts.
 
     What is not given is as it was the last time. A start that fails is undone.
     """

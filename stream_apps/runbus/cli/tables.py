@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from itertools import islice
 
 from rich.cells import cell_len
 
@@ -18,26 +18,19 @@ _GAP = "  "
 Row = list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """How many rows a terminal gets; 0 = all of them."""
-
-    rows: int
-
-
 def print_rows(
-    columns: list[Column], rows: Iterator[Row], limit: Limit | None, out: Callable[[str], object] = write
+    columns: list[Column], rows: Iterator[Row], most: int | None, out: Callable[[str], object] = write
 ) -> None:
     """Print a table and how many rows it has; holds one block of rows, however many there are.
 
     Args:
         columns: of the answer.
         rows: their values.
-        limit: of a terminal, or None for a pipe or a file.
+        most: rows that a terminal gets, 0 = all of them; None = it is a pipe or a file, which gets all.
         out: takes the text.
     """
-    if limit is not None:
-        _print_on_a_terminal(columns, rows, limit, out)
+    if most is not None:
+        _print_on_a_terminal(columns, rows, most, out)
         return
     count, widths = 0, list[int]()
     for block in _blocks(rows):
@@ -52,29 +45,19 @@ def print_rows(
     out(f"{count:,} rows\n")
 
 
-def _print_on_a_terminal(
-    columns: list[Column], rows: Iterator[Row], limit: Limit, out: Callable[[str], object]
-) -> None:
+def _print_on_a_terminal(columns: list[Column], rows: Iterator[Row], most: int, out: Callable[[str], object]) -> None:
     """Print a table a block, folded to the terminal's width."""
     names, numeric, count = [c.name for c in columns], [c.numeric for c in columns], 0
-    for block in _blocks(_first(rows, limit.rows) if limit.rows else rows):
+    for block in _blocks(islice(rows, most) if most else rows):
         out(rich_table(names, numeric, block))
         flush()
         count += len(block)
     if not count and names:
         out(rich_table(names, numeric, []))
-    if limit.rows and count == limit.rows and next(rows, None) is not None:
+    if most and count == most and next(rows, None) is not None:
         out(f"the first {count:,} rows; there are more: --rows 0 shows all, --format csv --output FILE keeps them\n")
     else:
         out(f"{count:,} rows\n")
-
-
-def _first(rows: Iterator[Row], most: int) -> Iterator[Row]:
-    for _ in range(most):
-        row = next(rows, None)
-        if row is None:
-            return
-        yield row
 
 
 def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:

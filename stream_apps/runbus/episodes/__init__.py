@@ -1,1 +1,1 @@
-"""Emits one event per finished episode, exact whatever is killed (see `finaliser.py` for the rules)."""
+"""Emits one event per finalised episode and revision, exact whatever is killed (see `finaliser.py` for the rules)."""

@@ -112,7 +112,7 @@ class DemoResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AgentProgress:
     """Stored steps and episodes of one agent; `age_ms` is the age of its newest step."""
 
     run_id: str
@@ -256,7 +256,7 @@ class _Watch:
             self._tell(rows, now)
         return True
 
-    def _tell(self, rows: Sequence[Progress], now: float) -> None:
+    def _tell(self, rows: Sequence[AgentProgress], now: float) -> None:
         steps = sum(r.steps for r in rows)
         rate = (steps - self._said_steps) / (now - self._said_at)
         agents = "  ".join(
@@ -266,12 +266,12 @@ class _Watch:
         self._say(f"{now - self._began:6.1f} s  {steps:>10,} steps stored  {rate:>9,.0f}/s  {age} ms old  {agents}")
         self._said_at, self._said_steps = now, steps
 
-    def _read(self) -> list[Progress]:
+    def _read(self) -> list[AgentProgress]:
         self._client = self._client or connect(self._settings)
         try:
             with translated():
                 found = self._client.query(query("agent_progress"), parameters={"prefix": self._prefix})
-                return [Progress(*row) for row in found.result_rows]
+                return [AgentProgress(*row) for row in found.result_rows]
         except StoreError:
             self.close()
             raise

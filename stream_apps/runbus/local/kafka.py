@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+
 from runbus.config.errors import RunBusError
 from runbus.config.progress import OnProgress, unseen
+from runbus.kafka.clients import admin_client
+from runbus.kafka.settings import KafkaSettings
 from runbus.local.child import PARENT_VARIABLE, wrap
 from runbus.local.jars import Artifact, class_path
 from runbus.local.java import find_java
@@ -127,11 +131,6 @@ def broker_answers(port: int) -> bool:
     """Tell whether a broker on ``port`` answers a metadata request and counts itself as alive."""
     if not answers(port):
         return False
-    from confluent_kafka import KafkaException
-
-    from runbus.kafka.clients import admin_client
-    from runbus.kafka.settings import KafkaSettings
-
     admin = admin_client(KafkaSettings(f"{LOOPBACK}:{port}"))  # logs nothing: a broker may not be up yet
     try:
         return bool(admin.list_topics(timeout=2).brokers)

@@ -89,7 +89,6 @@ class ProcessState:
     state: str
     pid: int
     uptime_seconds: float
-    description: str
 
     @property
     def alive(self) -> bool:
@@ -369,7 +368,7 @@ def _socket_path(run: Path) -> Path:
 
 def _process_state(info: dict[str, Any]) -> ProcessState:
     uptime = float(info["now"] - info["start"]) if info["statename"] == "RUNNING" else 0.0
-    return ProcessState(info["name"], info["statename"], info["pid"], uptime, info["description"])
+    return ProcessState(info["name"], info["statename"], info["pid"], uptime)
 
 
 def _escape(value: object) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from importlib import metadata
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from confluent_kafka import KafkaException
 from runbus.config.errors import RunBusError
 from runbus.kafka.clients import new_heartbeat_producer
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.threads import in_thread
 from runbus.kafka.topics import HEARTBEATS
 from runbus.probes import Health
 from runbus.schemas.avsc import schema
@@ -23,7 +25,7 @@ from runbus.schemas.events import Heartbeat
 
 log = logging.getLogger(__name__)
 VERSION = metadata.version("runbus")
-# One second, as docs/topics.md says: readers of heartbeats wait for a few of them.
+# One second, as docs/processes.md says: readers of heartbeats wait for a few of them.
 BEAT_S = 1.0
 # A heartbeat that the broker did not take in this time is out of date. It bounds what waits for a broker that is away:
 # 30 records. The producer has nothing to do with the poll interval.
@@ -111,7 +113,7 @@ async def heartbeats(
     finally:
         beats.cancel()
         await asyncio.gather(beats, return_exceptions=True)
-        await asyncio.to_thread(topic.close)
+        await in_thread(topic.close, "runbus-heartbeats")
 
 
 async def _beat(topic: HeartbeatOutlet, builder: HeartbeatBuilder, health: Callable[[], Health]) -> None:
@@ -119,7 +121,7 @@ async def _beat(topic: HeartbeatOutlet, builder: HeartbeatBuilder, health: Calla
         await asyncio.sleep(BEAT_S)
         try:
             beat = builder.build(health(), time.time_ns() // 1000)
-            await asyncio.to_thread(topic.send, beat)
+            await in_thread(partial(topic.send, beat), "runbus-heartbeats")
         except (RunBusError, BufferError, KafkaException) as error:
             log.debug("service.heartbeat was not sent: %s", error)
         except Exception:

@@ -17,6 +17,7 @@ from typing import Any
 
 from runbus.config.rotation import CredentialFiles
 from runbus.probes import Health, Limits, Probe, serving
+from runbus.service.background import error_of
 from runbus.service.broker import HostBroker, KafkaBroker
 from runbus.service.component import Component, ProcessSpec
 from runbus.service.heartbeat import HeartbeatBuilder, heartbeats
@@ -63,13 +64,13 @@ class _Round:
         settings = self._process.settings
         limits = Limits(lag_seconds=settings.ready_lag_seconds)
         probe = Probe(self._process.kind, self._health, self._component.metrics, limits)
-        ending, renewal = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._renew(files))
+        ending, rotation = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._rotated(files))
         try:
             async with serving(settings.probes_address, probe):
                 await self._work()
         finally:
-            await _end([ending, renewal])
-        return not (renewal.cancelled() or asked.is_set())
+            await _end([ending, rotation])
+        return not (rotation.cancelled() or asked.is_set())
 
     async def _work(self) -> None:
         start = await self._broker.ready(self._stop)
@@ -93,7 +94,7 @@ class _Round:
         await asked.wait()
         self._stop.set()
 
-    async def _renew(self, files: CredentialFiles) -> None:
+    async def _rotated(self, files: CredentialFiles) -> None:
         """Set `stop` once the content of a file has changed."""
         changed = await files.wait()
         log.warning("service.credentials changed: %s: new clients are made", ", ".join(map(str, changed)))
@@ -108,8 +109,8 @@ async def _first(*works: Coroutine[Any, Any, None]) -> None:
     finally:
         await _end(tasks)
     for task in tasks:
-        if task in ended:
-            task.result()
+        if task in ended and (error := error_of(task)) is not None:
+            raise error
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

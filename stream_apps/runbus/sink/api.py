@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.model import DeadLetter, Record, TopicPartition
+from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.sink.container import Container
@@ -36,7 +36,7 @@ class FramedRecord(NamedTuple):
     Attributes:
         offset: its offset.
         key, value: its bytes.
-        timestamp_ms: what its producer set.
+        timestamp_ms: what the topic keeps, see Record.
         size: bytes that it takes in memory.
         ref: the schema that its framing names; None = no framing.
         start: index of the Avro body in `value`.
@@ -54,7 +54,7 @@ class FramedRecord(NamedTuple):
 
     @property
     def unframed(self) -> Record:
-        """The record without its framing's meaning."""
+        """The record as the log has it."""
         return Record(self.offset, self.timestamp_ms, self.value, self.key)
 
     @property
@@ -84,7 +84,7 @@ class Route:
     Attributes:
         topic: name without prefix.
         schema: record name its values must have.
-        landing: table that takes the wrapped records.
+        landing: table that takes the inserts.
         target: table that the landing's view fills, one row a step (or a record).
         batched: a record holds several rows (`count` of them), else one.
         wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (records.py).
@@ -120,20 +120,12 @@ class Clock(Protocol):
         """Return after that time."""
 
 
-class PartitionIdentity(Protocol):
-    """A partition of one topic id: a topic that is re-created under its name is another one."""
-
-    @property
-    def position(self) -> TopicPartition:
-        """The partition."""
-
-    @property
-    def topic_id(self) -> str:
-        """Id of its topic."""
-
-
-class Lease(PartitionIdentity, Protocol):
+class Lease(Protocol):
     """One ownership of one partition, from its assignment to its loss."""
+
+    @property
+    def source(self) -> TopicIdPartition:
+        """The partition. A topic that is re-created under its name has another id: it is another partition."""
 
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit the next offset with its intent.
@@ -146,7 +138,7 @@ class Lease(PartitionIdentity, Protocol):
         """
 
     async def confirm(self) -> None:
-        """Check that what was read so far came from the topic `topic_id`.
+        """Check that what was read so far came from the topic of this id.
 
         Raises:
             Fenced: the topic was deleted, or re-created under its name.
@@ -158,7 +150,12 @@ class Log(Protocol):
     """Writes dead letters to the log."""
 
     async def dead_letter(self, letter: DeadLetter) -> None:
-        """Append a dead letter; on return the log has it. Raises LogUnavailable: it may be there, or be there twice."""
+        """Append a dead letter; on return the log has it.
+
+        Raises:
+            LogUnavailable: it may be there, or be there twice.
+            RunBusError: a person has to act.
+        """
 
 
 class Store(Protocol):
@@ -172,13 +169,13 @@ class Store(Protocol):
         happened, may happen later, or never: only the same token again is safe.
         """
 
-    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: TopicIdPartition, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> number of rows in `route.target`, for the offsets [lo, hi]; absent = none."""
 
-    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
+    async def newest(self, route: Route, partition: TopicIdPartition, lo: int) -> int:
         """Return the highest offset from `lo` on that has rows in `route.target`; -1 = none."""
 
-    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: TopicIdPartition, offset: int) -> set[int]:
         """Return the `seq` of the rows of one record of a batched route."""
 
     async def record_lost(self, deleted: DeletedRange) -> None:

@@ -100,16 +100,16 @@ async def pause(
     """Wait before the next attempt; log a reason once, not at each attempt."""
     reason = f"{kind}: {error}"
     context.metrics.retries[kind] += 1
-    if context.metrics.paused.get(lease.position) != reason:
-        log.warning("sink.paused partition=%s reason=%s", lease.position, reason)
-        context.metrics.paused[lease.position] = reason
+    if context.metrics.paused.get(lease.source.position) != reason:
+        log.warning("sink.paused partition=%s reason=%s", lease.source.position, reason)
+        context.metrics.paused[lease.source.position] = reason
     await context.clock.sleep(policy.wait(attempt, context.rng))
 
 
 def resume(context: ProtocolContext, lease: Lease) -> None:
     """Note that the partition goes on."""
-    if context.metrics.paused.pop(lease.position, None) is not None:
-        log.info("sink.resumed partition=%s", lease.position)
+    if context.metrics.paused.pop(lease.source.position, None) is not None:
+        log.info("sink.resumed partition=%s", lease.source.position)
 
 
 def _policy(error: StoreError) -> tuple[str, Backoff]:

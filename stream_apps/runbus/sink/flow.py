@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
 from functools import partial
 
 from runbus.kafka.commit_metadata import Intent
@@ -17,7 +16,7 @@ from runbus.sink.group import GroupMember
 from runbus.sink.lease import MemberLease
 from runbus.sink.opening import Opening
 from runbus.sink.protocol import complete, deliver, replay
-from runbus.sink.ranges import Backlog, RangeLimits
+from runbus.sink.ranges import Backlog, RangeLimits, consecutive
 
 log = logging.getLogger(__name__)
 UNCOUNTED = "announced, and rows are stored; deleted by retention before they could be counted"
@@ -74,7 +73,7 @@ class Flow:
             self.backlog.add(record, now)
         if not self._paused and self.backlog.bytes > self._limits.bytes:
             self._paused = True
-            self._member.pause(self.lease.position)
+            self._member.pause(self.lease.source.position)
         self._changed.set()
 
     def reached(self, offset: int) -> None:
@@ -132,7 +131,7 @@ class Flow:
 
     def _intent(self, offsets: OffsetRange) -> Intent:
         salt, overlaps = self._context.new_salt(), offsets.lo <= self._stored_up_to
-        return Intent(self.lease.topic_id, offsets.hi, salt, self._rate, overlaps)
+        return Intent(self.lease.source.topic_id, offsets.hi, salt, self._rate, overlaps)
 
     async def finish(self) -> None:
         """Commit what is delivered, so that the next owner has nothing to replay."""
@@ -143,7 +142,7 @@ class Flow:
     def _resume_reading(self) -> None:
         if self._paused and self.backlog.bytes <= self._limits.bytes // 2:
             self._paused = False
-            self._member.resume(self.lease.position)
+            self._member.resume(self.lease.source.position)
 
     async def _idle(self) -> None:
         """Wait for records, or until the waiting ones are old enough; complete a quiet partition."""
@@ -151,7 +150,8 @@ class Flow:
         wait = self._limits.seconds if due is None else max(0.0, due - self._context.clock.now())
         self._changed.clear()
         try:
-            await asyncio.wait_for(self._changed.wait(), wait)
+            async with asyncio.timeout(wait):
+                await self._changed.wait()
         except TimeoutError:
             if due is None:
                 await self.finish()
@@ -160,14 +160,14 @@ class Flow:
         """Record what retention deleted before it was stored; go on only if that is configured."""
         if self._start.deleted is None:
             return
-        at = self.lease.position
+        at = self.lease.source
         lost, uncounted = await self._split_deleted(*self._start.deleted)
         for lo, hi in lost:
             self._context.metrics.lost_records += hi - lo + 1
             log.error("sink.lost_range partition=%s first=%d last=%d: deleted before it was stored", at, lo, hi)
-            await self._record_lost(DeletedRange(at.topic, self.lease.topic_id, at.partition, lo, hi))
+            await self._record_lost(DeletedRange(at.topic, at.topic_id, at.partition, lo, hi))
         for lo, hi in uncounted:
-            await self._record_lost(DeletedRange(at.topic, self.lease.topic_id, at.partition, lo, hi, UNCOUNTED))
+            await self._record_lost(DeletedRange(at.topic, at.topic_id, at.partition, lo, hi, UNCOUNTED))
         if lost and not self._skip_lost:
             raise LostRange(
                 f"{at}: offsets {lost[0][0]} to {lost[-1][1]} were deleted by retention before they were stored (kept "
@@ -185,9 +185,9 @@ class Flow:
         record without rows.
         """
         found = await retrying_store(
-            self._context, self.lease, partial(self._context.store.rows, self._route, self.lease, lo, hi)
+            self._context, self.lease, partial(self._context.store.rows, self._route, self.lease.source, lo, hi)
         )
-        stored = _runs(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
+        stored = consecutive(sorted(found)) if self._route.batched or not found else [(lo, max(found))]
         edges = [lo - 1, *(edge for run in stored for edge in run), hi + 1]  # of the stored ranges, and of all offsets
         between = zip(edges[::2], edges[1::2], strict=True)
         return [(last + 1, first - 1) for last, first in between if last + 1 < first], stored
@@ -204,24 +204,13 @@ class Flow:
         """
         lo = self._start.lo if self._pending is None else self._pending.hi + 1
         self._stored_up_to = await retrying_store(
-            self._context, self.lease, partial(self._context.store.newest, self._route, self.lease, lo)
+            self._context, self.lease, partial(self._context.store.newest, self._route, self.lease.source, lo)
         )
         if self._stored_up_to >= lo:
             log.warning(
                 "sink.overlap partition=%s first=%d last=%d: rows are stored of offsets that the group did not commit; "
                 "each record is counted, and only what is missing is inserted",
-                self.lease.position,
+                self.lease.source,
                 lo,
                 self._stored_up_to,
             )
-
-
-def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
-    """Return ascending offsets as ranges (first, last)."""
-    runs: list[tuple[int, int]] = []
-    for offset in offsets:
-        if runs and runs[-1][1] == offset - 1:
-            runs[-1] = (runs[-1][0], offset)
-        else:
-            runs.append((offset, offset))
-    return runs

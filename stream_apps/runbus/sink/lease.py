@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.model import Fenced, TopicPartition
+from runbus.kafka.model import Fenced, TopicIdPartition
 from runbus.sink.group import GroupMember, TopicIdLookup
 
 
@@ -18,35 +18,23 @@ class MemberLease:
 
     Args:
         member: of the group.
-        position: the partition.
-        topic_id: of its topic when it was assigned.
+        source: the partition, with the id of its topic when it was assigned.
         topics: to confirm the id.
     """
 
-    def __init__(self, member: GroupMember, position: TopicPartition, topic_id: str, topics: TopicIdLookup) -> None:
+    def __init__(self, member: GroupMember, source: TopicIdPartition, topics: TopicIdLookup) -> None:
+        self.source = source
         self._member = member
-        self._position = position
-        self._topic_id = topic_id
         self._topics = topics
         self._owned = True
         self._under_way: set[asyncio.Task[None]] = set()
         self.committed = -1
         self.read_at = 0.0  # when the newest record of this lease was read
 
-    @property
-    def position(self) -> TopicPartition:
-        """The partition."""
-        return self._position
-
-    @property
-    def topic_id(self) -> str:
-        """Id of its topic."""
-        return self._topic_id
-
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit, unless the lease is closed; see api.Lease."""
         if not self._owned:
-            raise Fenced(f"{self._position} was given away")
+            raise Fenced(f"{self.source} was given away")
         task = asyncio.create_task(self._commit(offset, intent))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -54,12 +42,12 @@ class MemberLease:
         await asyncio.shield(task)
 
     async def _commit(self, offset: int, intent: Intent) -> None:
-        await self._member.commit(self._position, offset, intent)
+        await self._member.commit(self.source.position, offset, intent)
         self.committed = offset
 
     async def confirm(self) -> None:
         """Ask for the topic's id, unless it was asked for since the newest record was read; see api.Lease."""
-        await self._topics.confirm(self._position.topic, self._topic_id, self.read_at)
+        await self._topics.confirm(self.source.topic, self.source.topic_id, self.read_at)
 
     async def close(self, seconds: float) -> None:
         """Refuse further commits; return once those under way are answered, or after some seconds.

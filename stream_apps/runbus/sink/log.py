@@ -140,6 +140,7 @@ class KafkaLog:
             value, headers = shortened(letter.record.value or b"", letter.headers)
             error = await self._append(letter.key, value, headers)
         if error is not None:
+            raise_for_person(error, f"Write on Topic {self._dead_letters}")
             self._renew_after(error)
             raise LogUnavailable(f"dead letter {letter.key}: {error.str()}")
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 from runbus.config.sources import Sources
-from runbus.kafka.clients import choose_protocol, new_consumer, new_producer, new_reader
+from runbus.kafka.clients import choose_protocol, new_dead_letter_producer, new_offsets_reader, new_sink_consumer
 from runbus.kafka.offsets import KafkaOffsets
 from runbus.kafka.start import Needs
 from runbus.kafka.threads import in_thread
@@ -35,8 +35,8 @@ from runbus.sink.topics import TopicIds
 
 log = logging.getLogger(__name__)
 # For closing each of two clients. Nothing depends on it (a dead letter is acknowledged before its range is committed).
-# If the broker is away, an end costs, after SIGTERM: 8 s for ranges under way (the grace), 10 s to leave the group
-# (session.py), 6 s here, 2 s for heartbeats and probes: 26 of the 30 s before SIGKILL.
+# If the broker is away, an end costs, after SIGTERM: 8 s for ranges under way (the grace), 13 s to leave the group
+# (session.py), 6 s here, 2 s for heartbeats and probes: 29 of the 30 s before SIGKILL.
 _CLOSE_S = 3.0
 
 
@@ -59,7 +59,7 @@ class CodecSchemas:
         self._codec = codec
 
     async def resolve(self, ref: SchemaRef) -> AvroSchema:
-        """Return the writer schema; see api.Schemas."""
+        """Return the writer schema; see api.SchemaResolver."""
         if isinstance(ref, Fingerprint):
             return self._codec.resolve(ref)
         return await in_thread(lambda: self._codec.resolve(ref), "runbus-sink-registry")
@@ -109,9 +109,11 @@ class Sink:
         """Store until stopped. Raises RunBusError if a person has to act (tables, a lost range)."""
         settings, health = self._settings, self._health
         async with contextlib.AsyncExitStack() as resources:
-            offsets = KafkaOffsets(start.admin, new_reader(settings.kafka, settings.group))
+            offsets = KafkaOffsets(start.admin, new_offsets_reader(settings.kafka, settings.group))
             resources.push_async_callback(offsets.close, _CLOSE_S)
-            kafka_log = KafkaLog(lambda: new_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name)
+            kafka_log = KafkaLog(
+                lambda: new_dead_letter_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name
+            )
             resources.push_async_callback(kafka_log.close, _CLOSE_S)
             resources.callback(asyncio.create_task(health.follow(offsets)).cancel)
             health.waits_for = "ClickHouse"
@@ -137,7 +139,7 @@ class Sink:
 
         def new_session() -> Session:
             topics = TopicIds(lambda: kafka_ids(start.admin, list(routes)), clock)
-            member = KafkaMember(new_consumer(settings.kafka, membership), routes)
+            member = KafkaMember(new_sink_consumer(settings.kafka, membership), routes)
             session = Session(settings, context, member, topics, offsets, routes, start.stop)
             self._health.session = session
             metrics.sessions += 1

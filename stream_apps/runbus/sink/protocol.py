@@ -21,7 +21,7 @@ from runbus.clickhouse.errors import Ambiguous, DataError
 from runbus.config.errors import InvalidValue
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
-from runbus.kafka.model import DeadLetter, TopicIdPartition
+from runbus.kafka.model import DeadLetter
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
@@ -86,7 +86,7 @@ async def replay(
 
 async def complete(context: ProtocolContext, lease: Lease, offset: int, rate: DeadLetterRate = NONE_YET) -> None:
     """Commit `offset` with nothing pending, for a partition that is idle or given away. Raises Fenced."""
-    await _commit(context, lease, offset, Intent(lease.topic_id, rate=rate))
+    await _commit(context, lease, offset, Intent(lease.source.topic_id, rate=rate))
 
 
 async def _commit(context: ProtocolContext, lease: Lease, offset: int, intent: Intent) -> None:
@@ -112,8 +112,8 @@ class _Delivery:
     @property
     def token(self) -> str:
         """Name of this announcement; with the topic's id, because a re-created topic uses its offsets again."""
-        at = self.lease.position
-        return f"{self.lease.topic_id}:{at.partition}:{self.offsets.lo}-{self.offsets.hi}:{self.intent.salt}"
+        source = self.lease.source
+        return f"{source.topic_id}:{source.partition}:{self.offsets.lo}-{self.offsets.hi}:{self.intent.salt}"
 
     async def confirm(self) -> None:
         await retrying_log(self.context, self.lease, self.lease.confirm)
@@ -248,7 +248,8 @@ class _Delivery:
             part: values to insert and their schema; None = all of the group.
         """
         writer, framed = part or (group.writer, group.framed())
-        container = Container(writer, self.lease.topic_id, self.lease.position.partition, framed)
+        source = self.lease.source
+        container = Container(writer, source.topic_id, source.partition, framed)
         unanswered = False
 
         async def insert() -> None:
@@ -278,7 +279,7 @@ class _Delivery:
     async def _stored_rows(self) -> dict[int, int]:
         """Return offset -> stored rows, for the range."""
         lo, hi = self.offsets.lo, self.offsets.hi
-        return (await self._call_store(partial(self.context.store.rows, self.route, self.lease, lo, hi)))[0]
+        return (await self._call_store(partial(self.context.store.rows, self.route, self.lease.source, lo, hi)))[0]
 
     async def _call_store(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Call the store until answered; between attempts an old intent is committed again."""
@@ -297,7 +298,7 @@ class _Delivery:
         bad = await group.undecodable(self.route)
         if not bad:
             log.error(
-                "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.position, group.token, error
+                "sink.refused partition=%s token=%s: every value decodes: %s", self.lease.source, group.token, error
             )
             await pause(self.context, self.lease, "refused", STUCK, 5, error)
         return group.without(bad), self._letters(group, bad)
@@ -330,15 +331,13 @@ class _Delivery:
             letters += refused
             if not missing:
                 return letters
-            if (
-                repairs
-            ):  # the repair was acknowledged and is not there: it needs another number, which is committed first
+            if repairs:  # it was acknowledged and is not there: it needs another number, which is committed first
                 self.intent = self.intent.again()
                 await self.announce()
             repairs += 1
             log.warning(
                 "sink.repair partition=%s token=%s repair=%d records=%d: %s",
-                self.lease.position,
+                self.lease.source,
                 group.token,
                 self.intent.repair,
                 len(missing),
@@ -364,7 +363,9 @@ class _Delivery:
     async def _complete_record(self, group: SchemaGroup) -> None:
         """Insert the missing steps of the only record of a group."""
         (record,) = group.records
-        present, _ = await self._call_store(partial(self.context.store.sequence, self.route, self.lease, record.offset))
+        present, _ = await self._call_store(
+            partial(self.context.store.sequence, self.route, self.lease.source, record.offset)
+        )
         await self._insert(group, values.missing(self.route, record, group.writer, present))
         self.context.metrics.repaired_rows += record.steps - len(present)
 
@@ -372,15 +373,13 @@ class _Delivery:
         return [self._letter(record, bad[record.offset]) for record in group.records if record.offset in bad]
 
     def _letter(self, record: FramedRecord, error: Exception) -> DeadLetter:
-        at = self.lease.position
-        source = TopicIdPartition(at.topic, self.lease.topic_id, at.partition)
-        return DeadLetter(KIND, source, record.unframed, str(error), record.schema_id)
+        return DeadLetter(KIND, self.lease.source, record.unframed, str(error), record.schema_id)
 
     async def dead_letter(self, letters: list[DeadLetter]) -> None:
         """Append dead letters to the log. From there they are stored like every other record."""
         for letter in letters:
             log.error(
-                "sink.dead_letter partition=%s offset=%d: %s", self.lease.position, letter.record.offset, letter.error
+                "sink.dead_letter partition=%s offset=%d: %s", self.lease.source, letter.record.offset, letter.error
             )
             await retrying_log(self.context, self.lease, partial(self.context.log.dead_letter, letter))
         self.context.metrics.dead_letters += len(letters)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from runbus.config import catalogue as c
@@ -161,3 +162,14 @@ class Backlog:
         self.lo = taken.hi + 1
         self._skip_unreadable()
         return taken
+
+
+def consecutive(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending numbers as ranges (first, last) of consecutive ones."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found

@@ -13,7 +13,8 @@ from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.commit_metadata import Committed
-from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
+from runbus.kafka.model import Fenced, LogUnavailable, TopicIdPartition, TopicPartition
+from runbus.service.background import BackgroundTasks
 from runbus.sink.api import Clock, Route
 from runbus.sink.context import ProtocolContext
 from runbus.sink.flow import Flow
@@ -42,8 +43,8 @@ _CLOSE_S = 12.0
 #   max.poll.interval.ms  300 s: past it the group removes a member whose callback still runs.
 #   session               20 s (RUNBUS_SINK_SESSION_SECONDS), 45 s if the broker sets it (KIP-848): never more than
 #                         half of what is set, so that the member is in the group when it joins again.
-#   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 6 s for the clients
-#                         of heartbeats and offsets, are less than the 30 s of the chart and of compose.
+#   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 8 s for the other
+#                         clients and the probes (process.py), are less than the 30 s of the chart and of compose.
 # What is not completed within it is replayed by the next owner, exactly.
 REVOKE_S = 10.0
 _LEFT_S = 1.0  # the same, if the callback did not come: a broker that does not answer now will not answer in time
@@ -90,8 +91,8 @@ class Session:
         self._routes = routes
         self._stop = stop
         self._loop = asyncio.get_running_loop()
+        self._background = BackgroundTasks()
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
-        self._broken: asyncio.Future[None] = self._loop.create_future()
         self.flows: dict[TopicPartition, Flow] = {}
         self.joined = False  # the group has assigned partitions, or none
         self.turned_at = context.clock.now()
@@ -99,18 +100,16 @@ class Session:
     async def run(self) -> None:
         """Store until stopped. Raises Restart, or RunBusError if a person has to act."""
         await self._member.subscribe(list(self._routes), self._open, self._revoke)
-        watch = asyncio.create_task(self._watch_topics())
+        self._background.start(self._watch_topics())
         try:
             await self._read()
             await self._finish()
         finally:
-            watch.cancel()
             await self._close()
 
     async def _read(self) -> None:
         while not self._stop.is_set():
-            if self._broken.done():
-                self._broken.result()
+            self._background.raise_error()
             batch = await self._member.read(_READ_RECORDS, _READ_S)
             self.turned_at = self._context.clock.now()
             for position, records in batch.records.items():
@@ -123,19 +122,16 @@ class Session:
                     flow.reached(offset)
 
     async def _watch_topics(self) -> None:
-        """Restart if a topic was re-created under its name while nothing is read from it."""
+        """Raise Restart once a topic was re-created under its name, also while nothing is read from it."""
         while True:
             await asyncio.sleep(_TOPICS_S)
             try:
                 ids = await self._topics.ids(self._context.clock.now())
             except LogUnavailable:
                 continue
-            except RunBusError as error:
-                self._break(error)
-                return
             for position, flow in self.flows.items():
-                if ids.get(position.topic) != flow.lease.topic_id:
-                    self._break(Restart(f"topic {position.topic} was deleted or re-created"))
+                if ids.get(position.topic) != flow.lease.source.topic_id:
+                    raise Restart(f"topic {position.topic} was deleted or re-created")
 
     # --- partitions -----------------------------------------------------------------------------------------------
 
@@ -151,7 +147,7 @@ class Session:
             bounds = await self._answered(lambda: self._offsets.bounds(positions))
             starts = {p: self._start(p, ids.get(p.topic), committed.get(p), bounds[p]) for p in positions}
         except (RunBusError, Restart) as error:
-            self._break(error)
+            self._background.error = self._background.error or error
             return dict.fromkeys(positions, 0)
         self.joined = True
         return starts
@@ -163,7 +159,8 @@ class Session:
         if topic_id is None:
             raise Restart(f"topic {position.topic} is gone")
         start = opening(committed, topic_id, *bounds)
-        lease = MemberLease(self._member, position, topic_id, self._topics)
+        source = TopicIdPartition(position.topic, topic_id, position.partition)
+        lease = MemberLease(self._member, source, self._topics)
         lease.committed = start.lo if start.known else -1
         flow = Flow(
             self._context,
@@ -175,7 +172,7 @@ class Session:
             skip_lost=self._settings.skip_lost,
         )
         self.flows[position] = flow
-        self._tasks[position] = asyncio.create_task(self._work(position, flow))
+        self._tasks[position] = self._background.start(self._work(position, flow))
         return start.read_from
 
     async def _work(self, position: TopicPartition, flow: Flow) -> None:
@@ -185,12 +182,12 @@ class Session:
             self._context.metrics.fenced += 1
             log.warning("sink.fenced partition=%s: %s", position, fenced)
             await asyncio.sleep(_REFUSED_S)  # cancelled by the callback that takes the partition away
-            self._break(Restart(f"{position} was refused but not taken away"))
-        except (RunBusError, Restart) as error:
-            self._break(error)
+            raise Restart(f"{position} was refused but not taken away") from fenced
+        except (RunBusError, Restart):
+            raise
         except Exception as error:
             log.exception("sink.flow partition=%s", position)
-            self._break(Restart(f"{position}: {error}"))
+            raise Restart(f"{position}: {error}") from error
 
     async def _revoke(self, positions: list[TopicPartition], lost: bool) -> None:
         """Stop the flows and commit what they delivered; the next owner replays what is under way."""
@@ -209,7 +206,7 @@ class Session:
         await self._complete_all(delivered, seconds / 2)  # half: the rest is for answers to commits under way
         await asyncio.gather(*(flow.lease.close(deadline - self._loop.time()) for flow, _ in owned))
         for flow, _ in owned:
-            self._context.metrics.paused.pop(flow.lease.position, None)
+            self._context.metrics.paused.pop(flow.lease.source.position, None)
 
     async def _complete_all(self, flows: list[Flow], seconds: float) -> None:
         completions = {asyncio.create_task(self._complete(flow)): flow for flow in flows}
@@ -239,10 +236,6 @@ class Session:
                 log.warning("sink.waiting for the broker: %s", error)
                 await asyncio.sleep(1.0)
 
-    def _break(self, error: Exception) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)
-
     # --- the end --------------------------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
@@ -258,13 +251,13 @@ class Session:
     async def _close(self) -> None:
         """Leave the group; the callback of the revocation runs inside it."""
         try:
-            await asyncio.wait_for(self._member.close(), _CLOSE_S)
+            async with asyncio.timeout(_CLOSE_S):
+                await self._member.close()
         except TimeoutError:
             log.warning("sink.close: the broker did not answer in %.0f s", _CLOSE_S)
         await self._leave(list(self.flows), _LEFT_S, completing=False)
-        if self._broken.done():
-            self._broken.exception()  # retrieve it, else asyncio logs it
+        await self._background.cancel()
 
 
 def _not_completed(flow: Flow, why: str) -> None:
-    log.warning("sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.position, why)
+    log.warning("sink.not_completed partition=%s: its next owner replays a range: %s", flow.lease.source, why)

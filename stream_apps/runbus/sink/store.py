@@ -13,8 +13,9 @@ from clickhouse_connect.driver.client import Client
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import acknowledged, no_clickhouse, translated
 from runbus.clickhouse.tables import LOST_RANGES
+from runbus.kafka.model import TopicIdPartition
 from runbus.kafka.threads import in_thread
-from runbus.sink.api import DeletedRange, PartitionIdentity, Route
+from runbus.sink.api import DeletedRange, Route
 from runbus.sink.container import Container
 
 T = TypeVar("T")
@@ -55,18 +56,18 @@ class ClickHouseStore:
         async with self._inserts:
             await self._call(insert)
 
-    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: TopicIdPartition, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         query = f"SELECT kafka_offset, count() FROM {route.target} {_WHERE} GROUP BY kafka_offset"  # noqa: S608
         found = await self._query(query, partition, lo, hi)
         return {int(offset): int(count) for offset, count in found}
 
-    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
+    async def newest(self, route: Route, partition: TopicIdPartition, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         query = f"SELECT if(count() = 0, -1, max(kafka_offset)) FROM {route.target} {_WHERE}"  # noqa: S608
         return int((await self._query(query, partition, lo, _LAST_OFFSET))[0][0])
 
-    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: TopicIdPartition, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         query = f"SELECT seq FROM {route.target} {_WHERE}"  # noqa: S608 - the name is a constant of the package
         return {int(row[0]) for row in await self._query(query, partition, offset, offset)}
@@ -89,8 +90,8 @@ class ClickHouseStore:
             lambda: acknowledged(self._client.insert(LOST_RANGES, values, column_names=names, settings=settings))
         )
 
-    async def _query(self, query: str, partition: PartitionIdentity, lo: int, hi: int) -> list[list[int]]:
-        parameters = {"topic_id": partition.topic_id, "partition": partition.position.partition, "lo": lo, "hi": hi}
+    async def _query(self, query: str, partition: TopicIdPartition, lo: int, hi: int) -> list[list[int]]:
+        parameters = {"topic_id": partition.topic_id, "partition": partition.partition, "lo": lo, "hi": hi}
         # JSON, because it says how many rows it has: to the driver an empty answer is "no rows", whoever gives it, and
         # rows that seem to be missing are inserted again.
         async with self._queries:

@@ -13,6 +13,7 @@ from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Framed
+from runbus.sink.ranges import consecutive
 
 _KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
 _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
@@ -72,10 +73,4 @@ def without(record: FramedRecord, writer: AvroSchema, present: set[int]) -> list
     batch = decode(body(record), writer)
     h = batch.header
     absent = [i for i in range(h.count) if h.first_seq + i not in present]
-    runs: list[list[int]] = []
-    for i in absent:
-        if runs and runs[-1][-1] == i - 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    return [encode(batch.slice(run[0], run[-1] + 1)) for run in runs]
+    return [encode(batch.slice(first, last + 1)) for first, last in consecutive(absent)]

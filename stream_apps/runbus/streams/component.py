@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator
 
+from runbus.config.waiting import Patience, ask_until_answered
 from runbus.kafka.start import Needs
+from runbus.kafka.threads import in_thread
 from runbus.probes import Health, Sample, catalogue
+from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
+from runbus.schemas.errors import RegistryUnavailable
 from runbus.service.component import ProcessSpec, Start
 from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run_in_faust
 from runbus.streams.start import needed_names, output_topic, source_name, source_topic
+
+log = logging.getLogger(__name__)
 
 
 def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> ProcessSpec:
@@ -44,20 +52,41 @@ class StreamComponent:
         self._settings = settings
         self._codec = codec
         self._engine: StreamEngine | None = None
+        self._waits_for = ""
 
     async def run(self, start: Start) -> None:
         """Work until stopped. Raises RunBusError if a person has to act."""
         source = source_topic(start, self._settings.kafka, self._app)
+        if not await self._output_id_known(start.stop):
+            return
         self._engine = StreamEngine(self._app, self._settings, self._codec, source)
         await self._engine.run(start.stop)
 
     def health(self) -> Health:
         """Return its health now."""
-        return Health() if self._engine is None else health_of(self._engine)
+        return Health(waits_for=self._waits_for) if self._engine is None else health_of(self._engine)
 
     def metrics(self) -> Iterable[Sample]:
         """Return its metrics now."""
         return () if self._engine is None else metrics_of(self._engine)
+
+    async def _output_id_known(self, stop: asyncio.Event) -> bool:
+        """Ask the registry, if there is one, for the id of what the app writes: later its loop would wait for that.
+
+        Return False if it was stopped meanwhile. Raises UnknownSchema.
+        """
+        topic = output_topic(self._app)
+        name = self._settings.kafka.topic_prefix + topic.name
+
+        def frame() -> bytes:
+            return self._codec.frame(name, schema(topic.schema or ""), b"")
+
+        def say(error: RegistryUnavailable) -> None:
+            self._waits_for = "the schema registry"
+            log.warning("start.waiting for the schema registry: %s", error)
+
+        patience = Patience((RegistryUnavailable,), say)
+        return await ask_until_answered(lambda: in_thread(frame, "runbus-registry"), stop, patience) is not None
 
 
 def health_of(engine: StreamEngine) -> Health:

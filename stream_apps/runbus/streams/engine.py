@@ -14,8 +14,8 @@ from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
+from runbus.service.background import BackgroundTasks
 from runbus.streams.api import AppMetrics, StreamApp
-from runbus.streams.background import BackgroundTasks
 from runbus.streams.best_effort import BestEffortProducer
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
 from runbus.streams.kafka import StateLog, Transactions, pause, resume, sender
@@ -67,7 +67,7 @@ class StreamEngine:
         self._commit_s = settings.commit_seconds or app.commit_seconds
         self._tasks = BackgroundTasks()
         self._member = GroupMembership(settings, self.group)
-        self._ends = RunEnds(kafka, codec, source.partitions, self._ended)
+        self._ends = RunEnds(kafka, self._schemas, source.partitions, self._ended)
         self.ownership = PartitionOwnership(settings, self._member, self._new_partition, self._ends, self._tasks)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,17 +96,20 @@ class StreamEngine:
                 raise
             raise_if_final(error, f"being a member of {self.group}")
         finally:
-            await self._close()
+            await self._close(stop)
         if not stop.is_set():
             await asyncio.sleep(AGAIN_S)
 
-    async def _close(self) -> None:
-        """Leave the group and drop the clients; a broker that is away must not hold up the end."""
+    async def _close(self, stop: asyncio.Event) -> None:
+        """Leave the group and drop the clients, at the end all at once: a broker that is away must not hold it up."""
         self._member.end()
         partitions = await self.ownership.drop()
         closing = [self._member.close(), *(owned.close() for owned in partitions)]
+        if stop.is_set():
+            closing.append(self._tasks.cancel())
         try:
-            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), self.settings.grace_seconds)
+            async with asyncio.timeout(self.settings.grace_seconds):
+                await asyncio.gather(*closing, return_exceptions=True)
         except TimeoutError:
             log.warning("streams.not_left: the broker did not answer")
 
@@ -170,17 +173,19 @@ class StreamEngine:
 
     async def _learn(self, owned: OwnedPartition, needed: SchemaNeeded) -> None:
         """Ask the registry until it answers; only this partition waits."""
-        source, waits_for = owned.shard.source, self.ownership.waits_for
+        source, waits_for = str(owned.shard.source), self.ownership.waits_for
         while True:
             try:
-                await asyncio.to_thread(self._schemas.learn, needed.ref)
+                await self._schemas.learn(needed.ref)
                 break
             except (RegistryMissing, RegistryUnavailable) as error:
-                waits_for[str(source)] = str(error)
+                if not self.ownership.works_on(owned):
+                    return
+                waits_for[source] = str(error)
                 log.warning("streams.waiting partition=%s: %s", source, error)
                 await asyncio.sleep(_REGISTRY_S)
-        waits_for.pop(str(source), None)
-        if not owned.given_up:
+        if self.ownership.works_on(owned):
+            waits_for.pop(source, None)
             resume(self._member.consumer, owned.partition)
             self._feed(owned, [])
 

@@ -140,14 +140,18 @@ async def read(consumer: Consumer, seconds: float, most: int | None = None) -> d
 
 
 async def close_client(client: Consumer | Producer) -> None:
-    """Stop a client for good, within a few seconds, whatever state it is in."""
+    """Stop a client for good, within a few seconds, whatever state it is in, and also if the caller is cancelled."""
     try:
         with own_state_checked():
-            await asyncio.wait_for(client.stop(), _CLOSE_S)
-    except Exception as error:  # noqa: BLE001 - it is given up, so its errors do not count any more
+            async with asyncio.timeout(_CLOSE_S):
+                await client.stop()
+    except BaseException as error:
         log.debug("streams.dropped: %s", said(error))
         with contextlib.suppress(Exception), own_state_checked():
-            await asyncio.wait_for(_drop(client), _DROP_S)
+            async with asyncio.timeout(_DROP_S):
+                await _drop(client)
+        if not isinstance(error, Exception):
+            raise  # it is given up, so its own errors do not count any more
 
 
 async def _drop(client: Consumer | Producer) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runbus.config.deadline import Deadline
 from runbus.config.errors import InvalidValue
+from runbus.kafka.threads import in_thread
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
+
+# A registry may learn an id later, so one that it did not know is asked for again after this. Each question stops a
+# partition, and takes 10 s at the most.
+ASK_AGAIN_S = 60.0
+# Ids that it did not know; damaged values may name any.
+_MOST = 1000
 
 
 class SchemaNeeded(Exception):
@@ -20,27 +30,35 @@ class SchemaNeeded(Exception):
 
 @dataclass(slots=True)
 class KnownSchemas:
-    """The writer schemas that were met so far, by reference; the error of one that cannot be used."""
+    """The writer schemas that were met so far; for a while also why an id of the registry cannot be used."""
 
     codec: Codec
-    known: dict[SchemaRef, AvroSchema | str] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[SchemaRef, AvroSchema] = field(default_factory=dict)
+    _refused: dict[SchemaRef, tuple[str, Deadline]] = field(default_factory=dict)
 
-    def find(self, ref: SchemaRef) -> AvroSchema:
-        """Return the schema. Raises SchemaNeeded, UnknownSchema."""
-        found = self.known.get(ref)
-        if found is None:
+    def find(self, ref: SchemaRef, name: str) -> AvroSchema:
+        """Return the schema of a record `name`. Raises SchemaNeeded, UnknownSchema, InvalidValue; never waits."""
+        writer = self._known.get(ref)
+        if writer is None:
             if isinstance(ref, RegistryId):
-                raise SchemaNeeded(ref)
-            found = self.learn(ref)
-        if isinstance(found, str):
-            raise UnknownSchema(found)
-        return found
+                self._raise_unknown(ref)
+            writer = self._known[ref] = self.codec.resolve(ref)
+        if writer.name != name:
+            raise InvalidValue(f"a {writer.name} where a {name} is expected")
+        return writer
 
-    def learn(self, ref: SchemaRef) -> AvroSchema | str:
-        """Ask the codec, which may block. Raises RegistryMissing, RegistryUnavailable."""
+    def _raise_unknown(self, ref: RegistryId) -> None:
+        reason, until = self._refused.get(ref, ("", None))
+        if until is None or until.passed(self.clock()):
+            raise SchemaNeeded(ref)
+        raise UnknownSchema(reason)
+
+    async def learn(self, ref: RegistryId) -> None:
+        """Ask the registry, in a thread. Raises RegistryMissing, RegistryUnavailable."""
         try:
-            found: AvroSchema | str = self.codec.resolve(ref)
+            self._known[ref] = await in_thread(lambda: self.codec.resolve(ref), "runbus-registry")
         except (UnknownSchema, InvalidValue) as error:  # it is not known, or no schema that can be read
-            found = str(error)
-        self.known[ref] = found
-        return found
+            if len(self._refused) >= _MOST:
+                del self._refused[next(iter(self._refused))]
+            self._refused[ref] = (str(error), Deadline.after(ASK_AGAIN_S, self.clock()))

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep
-from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, said
+from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, next_step, own_state_checked, said
 from runbus.streams.kafka import Assigned, Consumer, Listener, Revoked, close_client, member, read
 from runbus.streams.settings import StreamSettings
 
@@ -58,7 +58,8 @@ class GroupMembership:
         if self._left:
             self.consumer = self._new_consumer()
         self._left, self._answered_ms = False, 0
-        await self.consumer.start()
+        with own_state_checked():
+            await self.consumer.start()
         self._heard_at = time.monotonic()
         self.consumer.subscribe([topic], listener=self._listener(self.consumer, assigned, revoked))
 

@@ -55,4 +55,5 @@ class AppOutput:
     async def settled(self) -> None:
         """Wait until what was sent at once is out; but not for long: live metrics may be lost."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.best_effort.settled(), _SETTLE_S)
+            async with asyncio.timeout(_SETTLE_S):
+                await self.best_effort.settled()

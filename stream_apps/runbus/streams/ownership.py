@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from runbus.kafka.model import Fenced, TopicPartition
-from runbus.streams.background import BackgroundTasks
+from runbus.service.background import BackgroundTasks
 from runbus.streams.broker_clock import BrokerClock
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final, said
 from runbus.streams.kafka import heartbeat_seconds, pause, resume
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 # The group waits 30 s (rebalance_timeout_ms) for the callback of a revocation; of a member that takes longer it takes
 # everything. These 15 s, and up to 7 s in which the clients are closed, leave 8 s for the join. The session does not
 # count, since aiokafka sends heartbeats meanwhile, nor does max.poll.interval.ms (300 s). At SIGTERM the grace counts,
-# if it is shorter: RUNBUS_STREAMS_GRACE_SECONDS (8 s).
+# if it is shorter: RUNBUS_STREAMS_GRACE_SECONDS (8 s), and then 7 s for the clients of the partitions, 2 s for what was
+# sent at once, 7 s for the other clients, 2 s for heartbeats and probes: 26 s of the 30 before SIGKILL.
 _LEAVE_S = 15.0
 
 
@@ -91,6 +92,10 @@ class PartitionOwnership:
         await commit_last(given, min(self._settings.grace_seconds, _LEAVE_S))
         await asyncio.gather(*(owned.close() for owned in given))
         log.info("streams.revoked %s", ", ".join(str(owned.shard.source) for owned in given))
+
+    def works_on(self, owned: OwnedPartition) -> bool:
+        """Whether a partition is owned here, and was not given up or taken over anew."""
+        return self.partitions.get(owned.partition) is owned and not owned.given_up
 
     async def drop(self) -> list[OwnedPartition]:
         """Stop what is being opened; return every partition, for the caller to close."""

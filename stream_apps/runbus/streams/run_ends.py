@@ -11,21 +11,26 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId, TopicPartition
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DAY_MS, RUNS, stream_key
-from runbus.schemas.codec import Codec
+from runbus.schemas.codec import RegistryId, split
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final
 from runbus.streams.kafka import close_client, partition_of, read, reader
+from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
 # Steps are kept for a week, so the end of a stream that is older has no steps that are still to be read.
 _DAYS = 7
+
+#: Takes an end: partition of steps, event, append time in milliseconds.
+OnEnd: TypeAlias = Callable[[int, RunEvent, int], None]
 
 
 class RunEnds:
@@ -33,22 +38,21 @@ class RunEnds:
 
     Args:
         settings: of the broker.
-        codec: of the values.
+        schemas: shared with the partitions of the process.
         partitions: of `steps`, and so of `runs`.
-        on_end: is told each end: (partition of steps, event, append time in milliseconds).
+        on_end: is told each end.
     """
 
-    def __init__(
-        self, settings: KafkaSettings, codec: Codec, partitions: int, on_end: Callable[[int, RunEvent, int], None]
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, schemas: KnownSchemas, partitions: int, on_end: OnEnd) -> None:
         self._settings = settings
-        self._codec = codec
+        self._schemas = schemas
         self._partitions = partitions
         self._on_end = on_end
         #: Set once all that was there at the start is read. Otherwise an app that was away for long would
         #: take streams that ended for silent ones.
         self.read = asyncio.Event()
         self._known: OrderedDict[StreamId, tuple[int, RunEvent, int]] = OrderedDict()
+        self._waiting: list[tuple[RegistryId, bytes | None, int]] = []  # for their schemas
 
     def of(self, partition: int) -> Iterator[tuple[RunEvent, int]]:
         """Yield the ends of the streams of one partition that were read so far."""
@@ -71,6 +75,7 @@ class RunEnds:
 
     async def _follow(self) -> None:
         topic = self._settings.topic_prefix + RUNS.name
+        self._waiting.clear()
         consumer = reader(self._settings)
         try:
             await consumer.start()
@@ -88,14 +93,18 @@ class RunEnds:
                 for records in (await read(consumer, 1.0)).values():
                     for record in records:
                         self._take(record.value, record.timestamp)
+                await self._take_waiting()
         finally:
             await close_client(consumer)
 
     def _take(self, value: bytes | None, appended_ms: int) -> None:
         try:
-            writer, body = self._codec.open(value, "RunEvent")
-            event = RunEvent.decode(body, writer)
-        except (InvalidValue, UnknownSchema, RegistryMissing, RegistryUnavailable) as error:
+            ref, start = split(value)
+            event = RunEvent.decode((value or b"")[start:], self._schemas.find(ref, RunEvent.SCHEMA))
+        except SchemaNeeded as needed:
+            self._waiting.append((needed.ref, value, appended_ms))
+            return
+        except (InvalidValue, UnknownSchema) as error:
             log.warning("streams.run_event is not understood: %s", error)  # the sink keeps it as a dead letter
             return
         if event.kind != "FINISHED":
@@ -107,3 +116,15 @@ class RunEnds:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         self._on_end(partition, event, appended_ms)
+
+    async def _take_waiting(self) -> None:
+        """Ask the registry for the schemas that events wait for; if it does not answer, they wait on."""
+        try:
+            for ref in dict.fromkeys(ref for ref, _, _ in self._waiting):
+                await self._schemas.learn(ref)
+        except (RegistryMissing, RegistryUnavailable) as error:
+            log.warning("streams.waiting for the schemas of run events: %s", error)
+            return
+        waiting, self._waiting = self._waiting, []
+        for _, value, appended_ms in waiting:
+            self._take(value, appended_ms)

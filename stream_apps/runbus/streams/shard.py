@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
-from runbus.schemas.batch import StepBatch, decode
+from runbus.schemas.batch import decode
 from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
@@ -164,7 +164,7 @@ class Shard:
         ref: SchemaRef | None = None
         try:
             ref, start = split(record.value)
-            batch = self._decode(record.value or b"", ref, start)
+            batch = decode((record.value or b"")[start:], self._schemas.find(ref, "StepBatch"))
         except (InvalidValue, UnknownSchema) as error:
             self._letters.append(self._letter(record, str(error), ref))
             return
@@ -174,12 +174,6 @@ class Shard:
             self.watermark_ms = record.timestamp_ms
             self._effects(self.core.tick(self._at(record.offset)), None, "")
         self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
-
-    def _decode(self, value: bytes, ref: SchemaRef, start: int) -> StepBatch:
-        writer = self._schemas.find(ref)
-        if writer.name != "StepBatch":
-            raise InvalidValue(f"a {writer.name} where a StepBatch is expected")
-        return decode(value[start:], writer)
 
     def _effects(self, effects: Effects, record: Record | None, schema_id: str) -> None:
         if effects.emissions:

@@ -55,7 +55,7 @@ def run_in_faust(work: Work) -> None:
         strategy: Any = importlib.import_module("faust.app.base").BootStrategy
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
-    for name in ("aiokafka", "runbus.streams.best_effort"):
+    for name in ("aiokafka", "runbus.streams.best_effort", "runbus.streams.run_ends"):
         log_seldom(name)
     failures: list[Exception] = []
     app = _app(faust, strategy, work, failures)

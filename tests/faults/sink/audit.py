@@ -15,8 +15,8 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.batch import BatchHeader, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
-from tests.faults.rig import PARTITIONS, Cursor
 from tests.faults.sink.traffic import Traffic
+from tests.faults.stream_workers import PARTITIONS, Cursor
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

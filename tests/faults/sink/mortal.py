@@ -24,7 +24,7 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port
 from runbus.local.process import ProgramSpec, RunningProcess, last_lines, start
-from tests.faults.rig import PARTITIONS, ROOT
+from tests.faults.stream_workers import PARTITIONS, ROOT
 from tests.support.waiting import until
 
 TRAP_S = 5.0

@@ -20,9 +20,9 @@ from confluent_kafka import Consumer, TopicPartition
 from runbus.clickhouse.client import connect
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.settings import KafkaSettings
-from tests.faults.rig import PARTITIONS
 from tests.faults.sink.points import POINTS
 from tests.faults.sink.soak import SoakRun
+from tests.faults.stream_workers import PARTITIONS
 from tests.support.waiting import until
 
 REPAIRS = ("repairing", "mending", "repaired")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import ROOT, Cursor
 from tests.faults.sink.audit import Audit
 from tests.faults.sink.mortal import Pair
 from tests.faults.sink.points import ANYTIME
 from tests.faults.sink.traffic import Rate, Traffic
-from tests.integration.sink.rig import Sinks, environment
+from tests.faults.stream_workers import ROOT, Cursor
+from tests.integration.sink.sink_processes import Sinks, environment
 from tests.support.waiting import until
 
 #: of ten times that something is killed; `armed`: a sink whose successor dies by itself at a named point

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import PARTITIONS
 from tests.faults.sink.mortal import pair
 from tests.faults.sink.resident import MIB, watched
 from tests.faults.sink.soak import Group, SoakRun
 from tests.faults.sink.traffic import Rate
+from tests.faults.stream_workers import PARTITIONS
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1500)]

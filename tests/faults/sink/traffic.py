@@ -22,7 +22,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from tests.integration.sink.rig import make_batch
+from tests.integration.sink.sink_processes import make_batch
 
 AGENTS = tuple(f"agent-{i}" for i in range(12))
 SMALLEST, LARGEST = 8, 80  # steps of a batch

@@ -10,8 +10,8 @@ from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from tests.integration.audit.scene import PARTITIONS, AuditSetup
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.integration.audit.audit_setup import PARTITIONS, AuditSetup
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environment
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from runbus.audit.stream_audit import audit
 from runbus.audit.verdicts import Verdict
 from runbus.clickhouse.tables import STEPS
 from runbus.kafka.topics import stream_key
-from tests.integration.audit.scene import AuditSetup
-from tests.integration.sink.rig import make_batch
+from tests.integration.audit.audit_setup import AuditSetup
+from tests.integration.sink.sink_processes import make_batch
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

@@ -8,7 +8,7 @@ from runbus.audit.range_audit import RangeAudit
 from runbus.audit.stream_audit import audit
 from runbus.clickhouse.tables import STEPS
 from runbus.config.progress import Unit
-from tests.integration.audit.scene import AuditSetup
+from tests.integration.audit.audit_setup import AuditSetup
 
 pytestmark = pytest.mark.integration
 

@@ -21,8 +21,8 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.sink.flow import UNCOUNTED
-from tests.integration.audit.scene import PARTITIONS, AuditSetup
-from tests.integration.sink.rig import Feed, environment
+from tests.integration.audit.audit_setup import PARTITIONS, AuditSetup
+from tests.integration.sink.sink_processes import Feed, environment
 from tests.integration.sink.test_sink_transactions import Finaliser
 from tests.support.waiting import until
 

@@ -29,7 +29,7 @@ from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
 from tests.integration.clickhouse.keeper import keeper
 from tests.integration.clickhouse.limited_engine import configured
-from tests.integration.sink.rig import make_batch
+from tests.integration.sink.sink_processes import make_batch
 
 pytestmark = pytest.mark.integration
 

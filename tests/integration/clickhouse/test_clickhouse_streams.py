@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import fastavro
+import numpy as np
 import pytest
 
 from runbus.clickhouse.client import connect
@@ -96,6 +97,38 @@ def test_run_summary(store: Store, run_id: str) -> None:
     assert store.rows(summary, r=run_id) == [(2, 3, "running", 20, 2, True)]
     put(store, RUNS, finished(run_id, "b", 1, 12, "failed"))
     assert store.rows(summary, r=run_id) == [(2, 3, "failed", 40, 4, False)]
+
+
+@pytest.mark.parametrize("sign", ["a step", "its start again"])
+def test_a_run_runs_while_an_older_attempt_does(store: Store, run_id: str, batch: Batch, sign: str) -> None:
+    """Train and eval of one name: neither eval's end nor its outcome is the run's while the train stream goes on."""
+    train, evaluation = 1_790_000_000_000_000, 1_790_000_100_000_000
+    outcome = "SELECT outcome, isNull(finished_at) FROM run_summary WHERE run_id = {r:String}"
+    put(store, RUNS, run_event(run_id, "agent-0", train, train), run_event(run_id, "agent-0", evaluation, evaluation))
+    store.insert_steps([batch(5)])
+    put(store, RUNS, finished(run_id, "agent-0", evaluation, evaluation + 9, "completed"))
+    assert store.rows(outcome, r=run_id) == [("completed", False)]  # so far the older one looks replaced
+    if sign == "a step":
+        late = np.full(5, evaluation + 20, "<i8").tobytes()
+        store.insert_steps([batch(5, 5) | {"ts": late}])
+    else:
+        put(store, RUNS, run_event(run_id, "agent-0", train, evaluation + 1))
+    assert store.rows(outcome, r=run_id) == [("running", True)]
+    put(store, RUNS, finished(run_id, "agent-0", train, evaluation + 40, "failed"))
+    assert store.rows(outcome, r=run_id) == [("failed", False)]
+
+
+def test_a_worker_that_was_started_again_replaces_its_older_attempt(store: Store, run_id: str, batch: Batch) -> None:
+    """An attempt that died, or that sent its end late, does not keep the run running, nor make it failed."""
+    first, second, third = 1_790_000_000_000_000, 1_790_000_100_000_000, 1_790_000_200_000_000
+    put(store, RUNS, *(run_event(run_id, "agent-0", attempt, attempt) for attempt in (first, second, third)))
+    store.insert_steps([batch(5)])
+    put(store, RUNS, finished(run_id, "agent-0", third, third + 9, "completed"))
+    put(store, RUNS, finished(run_id, "agent-0", second, third + 50, "failed"))
+    names = "outcome, agents, attempts, produced"
+    assert store.rows(f"SELECT {names} FROM run_summary WHERE run_id = {{r:String}}", r=run_id) == [
+        ("completed", 1, 3, 40)
+    ]
 
 
 def test_run_list_and_show(store: Store, run_id: str, batch: Batch) -> None:

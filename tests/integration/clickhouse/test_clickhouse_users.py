@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from runbus.cli.data import read
+from runbus.cli.runs import read
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.errors import StoreError
@@ -20,11 +20,10 @@ from runbus.clickhouse.queries import NAMES, query
 from runbus.clickhouse.users import apply_users, role_statements, team_statements
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.secret import Secret
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import TopicIdPartition
 from runbus.local.clickhouse import OWNER, ClickHouseOptions, new_password
 from runbus.local.ports import free_port
-from runbus.sink.api import DeletedRange, Lease
-from runbus.sink.memory import MemoryLog
+from runbus.sink.api import DeletedRange
 from runbus.sink.routes import ROUTES
 from runbus.sink.store import ClickHouseStore
 from tests.integration.clickhouse.conftest import Store, step_batch
@@ -123,16 +122,14 @@ def test_the_writer_does_all_that_the_sink_does_and_no_more(settings: ClickHouse
     sent = Store(settings, client)
     sent.insert_steps([step_batch("writer", 3)], first_offset=50)
     sent.insert_steps([step_batch("writer", 3, 3)], first_offset=51)
-    log = MemoryLog()
-    log.topic_ids["steps"] = "topic-1"
-    lease: Lease = log.lease(TopicPartition("steps", 0))
+    source = TopicIdPartition("steps", "topic-1", 0)
 
     async def store() -> None:
         kept = ClickHouseStore(client, "group")
         for route in ROUTES:
-            await kept.rows(route, lease, 0, 99)
-            await kept.newest(route, lease, 0)
-        assert await kept.sequence(ROUTES[0], lease, 50) == {0, 1, 2}
+            await kept.rows(route, source, 0, 99)
+            await kept.newest(route, source, 0)
+        assert await kept.sequence(ROUTES[0], source, 50) == {0, 1, 2}
         await kept.record_lost(DeletedRange("steps", "topic-1", 0, 1, 2, "retention"))
 
     asyncio.run(store())

@@ -7,10 +7,10 @@ import pytest
 
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.settings import KafkaSettings
+from tests.integration.dead_letters.dlq_command import Dlq
 from tests.integration.dead_letters.late_registry import LateRegistry, late_registry
-from tests.integration.dead_letters.rig import Dlq
 from tests.integration.sink.conftest import feed, migrated, sinks, tables
-from tests.integration.sink.rig import environment
+from tests.integration.sink.sink_processes import environment
 
 __all__ = ["feed", "migrated", "sinks", "tables"]
 

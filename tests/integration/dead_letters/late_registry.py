@@ -15,7 +15,7 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK
 from runbus.schemas.registry import SchemaRegistry
-from tests.integration.sink.rig import make_batch
+from tests.integration.sink.sink_processes import make_batch
 
 
 class LateRegistry(ThreadingHTTPServer):

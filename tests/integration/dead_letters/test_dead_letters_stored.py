@@ -19,9 +19,9 @@ from runbus.kafka.clients import admin_client
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.kafka.topics import DEAD_LETTER_BYTES
 from runbus.recorder import Recorder, RunBus
-from tests.faults.rig import workers
-from tests.integration.dead_letters.rig import broken, good, letters
-from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.faults.stream_workers import workers
+from tests.integration.dead_letters.dlq_command import broken, good, letters
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

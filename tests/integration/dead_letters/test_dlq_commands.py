@@ -24,9 +24,9 @@ from runbus.local.ports import free_port
 from runbus.local.process import start
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import SchemaRegistry
+from tests.integration.dead_letters.dlq_command import Dlq, broken, deliver, good
 from tests.integration.dead_letters.late_registry import LateRegistry
-from tests.integration.dead_letters.rig import Dlq, broken, deliver, good
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environment
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]

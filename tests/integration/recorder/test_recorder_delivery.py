@@ -3,14 +3,17 @@
 import json
 import logging
 import os
+import random
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from runbus.kafka.admin import apply_topics
+from runbus.kafka.clients import admin_client
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.batch import NO_SEED
@@ -73,6 +76,24 @@ def test_the_run_events_frame_the_stream(settings: KafkaSettings, topic_log: Any
     assert (finished.host, finished.pid, finished.attempt) == (socket.gethostname(), os.getpid(), recorder.attempt)
     assert (finished.config, finished.action_space) == (started.config, started.action_space)
     assert {m.key() for m in topic_log.read("runs")} == {f"run-2/agent-0/{recorder.attempt}".encode()}
+
+
+def test_a_topic_of_small_records_still_gets_start_and_end(settings: KafkaSettings, topic_log: Any) -> None:
+    """What is too large for it is left out of the config; nothing else of the event is."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{settings.topic_prefix}runs")
+    resource.add_incremental_config(
+        ConfigEntry("max.message.bytes", "50000", incremental_operation=AlterConfigOpType.SET)
+    )
+    for done in admin_client(settings).incremental_alter_configs([resource]).values():
+        done.result(30)
+    weights = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=200_000))  # it does not compress
+    with Recorder("run-1", config={"lr": 0.1, "weights": weights}, bus=RunBus(), settings=settings) as recorder:
+        recorder.reset(0.0)
+    assert recorder.flush(30)
+    started, finished = topic_log.runs()
+    assert (started.kind, finished.kind, finished.produced) == ("STARTED", "FINISHED", 1)
+    for event in (started, finished):
+        assert json.loads(event.config) == {"lr": 0.1, "weights": {"left_out_bytes": 200_002}}
 
 
 def test_an_exception_in_the_with_block_passes_and_is_the_outcome(settings: KafkaSettings, topic_log: Any) -> None:

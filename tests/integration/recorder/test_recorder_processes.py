@@ -120,6 +120,40 @@ def test_a_handler_that_goes_on_keeps_recording(settings: KafkaSettings, topic_l
     assert [len(found) for found in seqs.values()] == [int(out)]
 
 
+THREADED_AGENT = """
+    import threading, time
+    from runbus.recorder import Recorder
+
+    {main}
+    def work():
+        {thread}
+        recorder.reset(0.0)
+        for i in range(5_000):
+            recorder.step(i, 1.0, False, False, 0.5)
+        print("recorded", flush=True)
+
+    threading.Thread(target=work).start()
+    while True:
+        time.sleep(0.01)
+"""
+MAKE = 'recorder = Recorder("run-1")'
+
+
+@pytest.mark.parametrize(("main", "thread"), [(MAKE, "pass"), ("", MAKE)], ids=["made in main", "made in the thread"])
+def test_sigterm_delivers_what_another_thread_recorded(
+    main: str, thread: str, settings: KafkaSettings, topic_log: Any, agent: Agent
+) -> None:
+    """Python handles signals in the main thread only; the first row came in another one."""
+    process = agent(settings, THREADED_AGENT.format(main=main, thread=thread))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "recorded\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (-signal.SIGTERM, "")
+    assert [len(found) for found in topic_log.seqs().values()] == [5_001]
+    assert topic_log.runs()[-1].outcome == "interrupted"
+
+
 def test_the_deadline_of_the_end_is_kept_and_what_is_left_is_said(kafka_settings: KafkaSettings, agent: Agent) -> None:
     """Without a broker, the process ends in time and names the steps that stay behind."""
     nowhere = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
@@ -265,3 +299,37 @@ def test_a_spawned_worker_gets_a_working_copy(
     seqs = topic_log.seqs()
     assert contiguous(seqs)
     assert sorted(len(found) for found in seqs.values()) == [1, 300]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_a_worker_whose_main_module_records_at_import_delivers(
+    method: str, settings: KafkaSettings, topic_log: Any, agent: Agent, tmp_path: Any
+) -> None:
+    """It uses the recorder before multiprocessing calls it a worker, which forgets what was registered for its end."""
+    script = tmp_path / "imports.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from runbus.recorder import Recorder\n"
+        "recorder = Recorder('run-1')\n"
+        "recorder.reset(0.0)\n"
+        "def work(steps):\n"
+        "    for i in range(steps):\n"
+        "        recorder.step(i, 1.0, False, False, 0.5)\n"
+        "if __name__ == '__main__':\n"
+        f"    context = multiprocessing.get_context({method!r})\n"
+        "    workers = [context.Process(target=work, args=(n,)) for n in (300, 400)]\n"
+        "    for worker in workers:\n"
+        "        worker.start()\n"
+        "    for worker in workers:\n"
+        "        worker.join()\n"
+        "    print([worker.exitcode for worker in workers])\n",
+        encoding="utf-8",
+    )
+    process = agent(settings, f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "[0, 0]\n", "")
+    seqs = topic_log.seqs()
+    assert contiguous(seqs)
+    at_import = 0 if method == "fork" else 1
+    assert sorted(len(found) for found in seqs.values()) == [1, 300 + at_import, 400 + at_import]
+    assert [e.kind for e in topic_log.runs()].count("FINISHED") == 3

@@ -18,7 +18,7 @@ from runbus.local.kafka import KafkaOptions
 from runbus.local.ports import free_port
 from tests.integration.security.authority import Authority
 from tests.integration.security.broker import ROOT, SecureBroker
-from tests.integration.security.rig import Processes
+from tests.integration.security.secured_processes import Processes
 
 PARTITIONS = 2
 

@@ -23,7 +23,7 @@ from runbus.schemas.codec import Codec
 from runbus.streams.kafka import Transactions
 from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
-from tests.integration.security.rig import MODULES, environment
+from tests.integration.security.secured_processes import MODULES, environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

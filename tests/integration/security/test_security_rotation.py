@@ -16,7 +16,7 @@ from runbus.kafka.principals import Role
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.broker import SecureBroker
 from tests.integration.security.conftest import Installation
-from tests.integration.security.rig import AGENT, MODULES, Processes, clickhouse_environment, environment
+from tests.integration.security.secured_processes import AGENT, MODULES, Processes, clickhouse_environment, environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment
+from tests.integration.sink.sink_processes import PARTITIONS, Feed, Sinks, Tables, environment
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from runbus.local.ports import free_port
 from runbus.local.process import start as start_engine
 from tests.integration.sink.probing import start
 from tests.integration.sink.proxy import Proxy, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment
+from tests.integration.sink.sink_processes import PARTITIONS, Feed, Sinks, Tables, environment
 from tests.integration.sink.watching import Group
 from tests.support.waiting import until
 

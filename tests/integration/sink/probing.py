@@ -9,7 +9,7 @@ from urllib.error import HTTPError, URLError
 from prometheus_client.parser import text_string_to_metric_families
 
 from runbus.local.ports import free_port
-from tests.integration.sink.rig import Sinks
+from tests.integration.sink.sink_processes import Sinks
 from tests.support.waiting import until
 
 

@@ -19,9 +19,9 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.sink import proxy
+from tests.integration.sink.fault_setup import ANSWER_S, NO_ANSWER, SIZE, SinkFaultSetup, playing
 from tests.integration.sink.proxy import TOKEN, Exchange, Fault, Proxy, by_partition, redirects, refuses, says, slow
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, widened
-from tests.integration.sink.scene import ANSWER_S, NO_ANSWER, SIZE, SinkFaultSetup, playing
+from tests.integration.sink.sink_processes import PARTITIONS, Feed, Sinks, Tables, environment, make_batch, widened
 from tests.integration.sink.watching import paused
 from tests.support.waiting import until
 

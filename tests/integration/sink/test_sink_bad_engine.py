@@ -19,8 +19,8 @@ from runbus.local.clickhouse import OWNER, ClickHouseOptions, clickhouse_service
 from runbus.local.clickhouse_http.users import save_users, user
 from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
-from tests.integration.sink.rig import PARTITIONS
-from tests.integration.sink.scene import NO_ANSWER, SinkFaultSetup, playing
+from tests.integration.sink.fault_setup import NO_ANSWER, SinkFaultSetup, playing
+from tests.integration.sink.sink_processes import PARTITIONS
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]

@@ -10,7 +10,7 @@ from runbus.kafka.commit_metadata import Intent
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
-from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import pytest
 
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.layout import NUMERIC_DTYPES, Layout, decode_value
-from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables
 from tests.unit.test_schemas_layout import SPACE_EXAMPLES, assert_same
 
 pytestmark = pytest.mark.integration

@@ -30,7 +30,7 @@ from runbus.schemas.batch import encode
 from runbus.schemas.codec import Fingerprint
 from runbus.sink.container import Container
 from runbus.sink.store import ClickHouseStore
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environment, make_batch
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from runbus.config.catalogue import GroupProtocol
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.clients import admin_client, new_consumer, new_reader
+from runbus.kafka.clients import admin_client, new_offsets_reader, new_sink_consumer
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import Fenced, LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
@@ -86,11 +86,11 @@ class KafkaGroupSetup(GroupSetup):
         self._membership = Membership(f"group-{uuid.uuid4().hex[:8]}", protocol, session_seconds=6)
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, new_reader(kafka, self._membership.group))
+        self.offsets = KafkaOffsets(self._admin, new_offsets_reader(kafka, self._membership.group))
 
     def member(self) -> GroupMember:
         """Return a new member."""
-        return KafkaMember(new_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
+        return KafkaMember(new_sink_consumer(self._settings, self._membership), {self.topic: ROUTES[0]})
 
     def append(self, partition: int, count: int) -> None:
         """Append records."""
@@ -108,7 +108,7 @@ class KafkaGroupSetup(GroupSetup):
 class Part:
     """A member and what it was told."""
 
-    world: GroupSetup
+    setup: GroupSetup
     name: str
     told: list[tuple[str, str, list[int]]] = field(default_factory=list)
     owned: set[int] = field(default_factory=set)
@@ -116,7 +116,7 @@ class Part:
     reached: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.member = self.world.member()
+        self.member = self.setup.member()
 
     async def subscribe(self) -> None:
         """Join; reading starts at what the group committed, or at the start of the log."""
@@ -126,15 +126,15 @@ class Part:
             self.owned |= {p.partition for p in positions}
             if not positions:
                 return {}
-            committed = await asked(lambda: self.world.offsets.committed(positions))
-            bounds = await asked(lambda: self.world.offsets.bounds(positions))
+            committed = await asked(lambda: self.setup.offsets.committed(positions))
+            bounds = await asked(lambda: self.setup.offsets.bounds(positions))
             return {p: found.offset if (found := committed[p]) else bounds[p][0] for p in positions}
 
         async def closed(positions: list[TopicPartition], lost: bool) -> None:
             self.told.append((self.name, "lost" if lost else "closed", sorted(p.partition for p in positions)))
             self.owned -= {p.partition for p in positions}
 
-        await self.member.subscribe([self.world.topic], opened, closed)
+        await self.member.subscribe([self.setup.topic], opened, closed)
 
     async def turn(self) -> ReadBatch:
         """Read once."""
@@ -146,7 +146,7 @@ class Part:
 
     async def commit(self, partition: int, offset: int, intent: Intent) -> None:
         """Commit; again where the coordinator has no time."""
-        await asked(lambda: self.member.commit(TopicPartition(self.world.topic, partition), offset, intent))
+        await asked(lambda: self.member.commit(TopicPartition(self.setup.topic, partition), offset, intent))
 
 
 async def asked(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -170,7 +170,7 @@ async def until(parts: list[Part], condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(params=["memory", "consumer", "classic"])
-def world(request: pytest.FixtureRequest) -> Callable[[], GroupSetup]:
+def new_setup(request: pytest.FixtureRequest) -> Callable[[], GroupSetup]:
     """Return a maker of worlds."""
     if request.param == "memory":
         return MemoryGroupSetup
@@ -179,11 +179,11 @@ def world(request: pytest.FixtureRequest) -> Callable[[], GroupSetup]:
     return lambda: KafkaGroupSetup(kafka, request.param)
 
 
-def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], GroupSetup]) -> None:
+def test_one_member_gets_all_and_reads_to_the_end(new_setup: Callable[[], GroupSetup]) -> None:
     """Records come in order, the end is told, and a commit is what the next owner reads, with its intent."""
 
     async def scene() -> None:
-        there, first = (w := world()), Part(w, "first")
+        there, first = (setup := new_setup()), Part(setup, "first")
         await first.subscribe()
         there.append(1, 3)
         await until([first], lambda: first.read.get(1) == [0, 1, 2] and first.reached.get(1) == 3)
@@ -204,12 +204,12 @@ def test_one_member_gets_all_and_reads_to_the_end(world: Callable[[], GroupSetup
     asyncio.run(scene())
 
 
-def test_partitions_change_hands_only_after_they_were_given_up(world: Callable[[], GroupSetup]) -> None:
+def test_partitions_change_hands_only_after_they_were_given_up(new_setup: Callable[[], GroupSetup]) -> None:
     """Two members share the partitions; none is opened by one before it is closed by the other."""
 
     async def scene() -> None:
-        w = world()
-        first, second = Part(w, "first"), Part(w, "second")
+        setup = new_setup()
+        first, second = Part(setup, "first"), Part(setup, "second")
         second.told = first.told
         await first.subscribe()
         await until([first], lambda: first.owned == set(range(PARTITIONS)))
@@ -231,12 +231,12 @@ def test_partitions_change_hands_only_after_they_were_given_up(world: Callable[[
     asyncio.run(scene())
 
 
-def test_a_member_that_left_commits_nothing(world: Callable[[], GroupSetup]) -> None:
+def test_a_member_that_left_commits_nothing(new_setup: Callable[[], GroupSetup]) -> None:
     """After the group let it go, a commit is refused, and what was committed before stands."""
 
     async def scene() -> None:
-        w = world()
-        first, second = Part(w, "first"), Part(w, "second")
+        setup = new_setup()
+        first, second = Part(setup, "first"), Part(setup, "second")
         await first.subscribe()
         await until([first], lambda: 0 in first.owned)
         await first.commit(0, 0, Intent("id", -1, ""))
@@ -245,51 +245,51 @@ def test_a_member_that_left_commits_nothing(world: Callable[[], GroupSetup]) -> 
             await first.commit(0, 5, Intent("id", -1, ""))
         await second.subscribe()
         await until([second], lambda: 0 in second.owned)
-        assert (await asked(lambda: w.offsets.committed([TopicPartition(w.topic, 0)])))[
-            TopicPartition(w.topic, 0)
+        assert (await asked(lambda: setup.offsets.committed([TopicPartition(setup.topic, 0)])))[
+            TopicPartition(setup.topic, 0)
         ].offset == 0
         await second.member.close()
 
     asyncio.run(scene())
 
 
-def test_a_paused_partition_is_read_on_from_where_it_was(world: Callable[[], GroupSetup]) -> None:
+def test_a_paused_partition_is_read_on_from_where_it_was(new_setup: Callable[[], GroupSetup]) -> None:
     """Nothing of it comes while it is paused, nothing is missing or twice afterwards."""
 
     async def scene() -> None:
-        w = world()
-        part = Part(w, "one")
+        setup = new_setup()
+        part = Part(setup, "one")
         await part.subscribe()
-        w.append(0, 2)
+        setup.append(0, 2)
         await until([part], lambda: part.read.get(0) == [0, 1])
-        part.member.pause(TopicPartition(w.topic, 0))
-        w.append(0, 2)
-        w.append(1, 1)
+        part.member.pause(TopicPartition(setup.topic, 0))
+        setup.append(0, 2)
+        setup.append(1, 1)
         await until([part], lambda: part.read.get(1) == [0])
         for _ in range(5):
             await part.turn()
         assert part.read[0] == [0, 1]
-        part.member.resume(TopicPartition(w.topic, 0))
+        part.member.resume(TopicPartition(setup.topic, 0))
         await until([part], lambda: part.read[0] == [0, 1, 2, 3])
         await part.member.close()
 
     asyncio.run(scene())
 
 
-def test_an_offset_that_is_gone_ends_the_membership(world: Callable[[], GroupSetup]) -> None:
+def test_an_offset_that_is_gone_ends_the_membership(new_setup: Callable[[], GroupSetup]) -> None:
     """Where retention passed, nobody is moved on without a word."""
 
     async def scene() -> None:
-        w = world()
-        part = Part(w, "one")
+        setup = new_setup()
+        part = Part(setup, "one")
         await part.subscribe()
-        w.append(0, 3)
+        setup.append(0, 3)
         await until([part], lambda: part.read.get(0) == [0, 1, 2])
         await part.commit(0, 1, Intent("id", -1, ""))
         await part.member.close()
-        w.append(0, 2)
-        w.delete(0, 4)
-        late = Part(w, "late")
+        setup.append(0, 2)
+        setup.delete(0, 4)
+        late = Part(setup, "late")
         await late.subscribe()
         with pytest.raises(Restart):
             await until([late], lambda: False)

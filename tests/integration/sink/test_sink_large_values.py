@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Message
 
 from runbus.kafka.topics import MIB
-from tests.integration.dead_letters.rig import Dlq, letters
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch, widened
+from tests.integration.dead_letters.dlq_command import Dlq, letters
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch, widened
 from tests.integration.sink.test_sink_poison import read_all
 from tests.support.waiting import until
 

@@ -9,7 +9,7 @@ from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.schemas.registry import SchemaRegistry
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

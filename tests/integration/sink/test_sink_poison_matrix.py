@@ -18,7 +18,7 @@ from runbus.schemas.layout import VARIABLE, Layout, pack
 from tests.fuzz.rows import step_rows
 from tests.integration.clickhouse.conftest import body, step_batch
 from tests.integration.clickhouse.test_clickhouse_lying_records import LIES
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch
 from tests.integration.sink.test_sink_poison import read_all
 from tests.integration.sink.watching import Group, Standing
 from tests.support.waiting import until

@@ -15,7 +15,7 @@ from runbus.local.process import start as start_engine
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 from tests.integration.sink.probing import start
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
 from tests.integration.sink.probing import Pages, start
-from tests.integration.sink.rig import Feed, Sinks, Tables
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables
 from tests.integration.sink.test_sink_delivery import committed
 from tests.support.waiting import until
 

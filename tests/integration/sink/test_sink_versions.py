@@ -15,7 +15,7 @@ from runbus.schemas.batch import encode
 from runbus.schemas.record import read_record, write_record
 from runbus.schemas.registry import SchemaRegistry
 from tests.integration.sink.release import NOW, Release, framed
-from tests.integration.sink.rig import Feed, Sinks, Tables, environment, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environment, make_batch
 from tests.integration.sink.test_sink_poison import read_all
 from tests.integration.sink.versions import SIZE, Recorders, check_order, check_versions
 from tests.support.waiting import until

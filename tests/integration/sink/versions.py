@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from runbus.schemas.batch import encode
 from runbus.schemas.registry import SchemaRegistry
 from tests.integration.sink.release import NOW, Release, framed
-from tests.integration.sink.rig import PARTITIONS, Feed, Tables, make_batch
+from tests.integration.sink.sink_processes import PARTITIONS, Feed, Tables, make_batch
 
 SIZE = 16
 

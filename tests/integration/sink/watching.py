@@ -15,7 +15,7 @@ from runbus.clickhouse.errors import StoreError, translated
 from runbus.kafka.commit_metadata import Intent
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
-from tests.integration.sink.rig import PARTITIONS, Feed
+from tests.integration.sink.sink_processes import PARTITIONS, Feed
 from tests.support.waiting import until
 
 _EVERY_S = 0.1

@@ -6,7 +6,6 @@ import pytest
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from tests.faults.rig import KINDS, PARTITIONS
 from tests.faults.scenarios import (
     SHORT,
     AppSetup,
@@ -15,6 +14,7 @@ from tests.faults.scenarios import (
     stopped_beyond_its_session,
     stopped_within_its_session,
 )
+from tests.faults.stream_workers import KINDS, PARTITIONS
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -16,7 +16,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
 from runbus.streams.kafka import Transactions
 from tests.faults.load import make_load
-from tests.faults.rig import workers
+from tests.faults.stream_workers import workers
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

@@ -11,7 +11,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
-from tests.faults.rig import KINDS, workers
+from tests.faults.stream_workers import KINDS, workers
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

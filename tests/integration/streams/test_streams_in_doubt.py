@@ -34,7 +34,7 @@ from runbus.streams.settings import StreamSettings
 from runbus.streams.start import SourceTopic
 from tests.faults.load import Load, make_load
 from tests.faults.results import settle
-from tests.faults.rig import KINDS, PARTITIONS, Cursor, Feed
+from tests.faults.stream_workers import KINDS, PARTITIONS, Cursor, Feed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

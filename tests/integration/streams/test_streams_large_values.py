@@ -11,8 +11,8 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.headers import START_BYTES
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import MIB
-from tests.faults.rig import workers
-from tests.integration.sink.rig import Feed, make_batch, widened
+from tests.faults.stream_workers import workers
+from tests.integration.sink.sink_processes import Feed, make_batch, widened
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

@@ -18,7 +18,7 @@ from runbus.local.ports import free_port
 from runbus.schemas.codec import CONFLUENT_MARK, Codec
 from runbus.schemas.events import EpisodeFinalized
 from runbus.schemas.registry import SchemaRegistry
-from tests.faults.rig import workers
+from tests.faults.stream_workers import workers
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 

@@ -19,7 +19,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from runbus.streams.kafka import partition_of
 from tests.faults.load import START_US, framed
-from tests.faults.rig import KINDS, PARTITIONS, Cursor, workers
+from tests.faults.stream_workers import KINDS, PARTITIONS, Cursor, workers
 from tests.support.batches import step_columns
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.ports import free_port
-from tests.faults.rig import KINDS, workers
+from tests.faults.stream_workers import KINDS, workers
 from tests.integration.ended import fails
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until

@@ -7,10 +7,11 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from runbus.kafka.model import TopicIdPartition
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
-from runbus.sink.api import FramedRecord, PartitionIdentity, Route
+from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Container
 from runbus.sink.dead_letters.eligibility import LetterOrigin
 from runbus.sink.dead_letters.retry import RetryContext, store_again
@@ -56,7 +57,7 @@ class RetrySetup:
 
     def retry(self) -> bool:
         """Be one retry, from its start to its end."""
-        return asyncio.run(store_again(self.context(), STEPS, AT, self.record))
+        return asyncio.run(store_again(self.context(), STEPS, AT.source, self.record))
 
     def stored(self) -> dict[int, int]:
         """Return seq -> number of rows of the record."""
@@ -86,14 +87,14 @@ class Stopping(MemoryStore):
         await self._store.insert(table, container, token)  # what is lost is the server's doing, not this process's
         await self._stop()
 
-    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: TopicIdPartition, lo: int, hi: int) -> dict[int, int]:
         """Count."""
         await self._stop()
         found = await super().rows(route, partition, lo, hi)
         await self._stop()
         return found
 
-    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: TopicIdPartition, offset: int) -> set[int]:
         """Read the seq of a record."""
         await self._stop()
         found = await super().sequence(route, partition, offset)

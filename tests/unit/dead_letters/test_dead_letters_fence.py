@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.model import Fenced, TopicPartition
+from runbus.kafka.model import Fenced, TopicIdPartition
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import CONFLUENT_MARK, Codec, RegistryId, SchemaRef
@@ -43,14 +43,9 @@ class StoppedLease:
     pause: Pause
 
     @property
-    def position(self) -> TopicPartition:
+    def source(self) -> TopicIdPartition:
         """The partition."""
-        return self.lease.position
-
-    @property
-    def topic_id(self) -> str:
-        """The topic."""
-        return self.lease.topic_id
+        return self.lease.source
 
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit, and be stopped."""
@@ -112,7 +107,7 @@ def test_an_owner_that_learns_a_schema_after_its_partition_is_gone_stores_nothin
         origin = LetterOrigin("steps", "id-1", AT.partition, 1)
         assert RetryEligibility({"steps": STEPS}, setup.log.topic_ids, setup.log.committed).obstacle(origin) == ""
         retrying = RetryContext(setup.store, setup.schemas, setup.clock)
-        assert await store_again(retrying, STEPS, origin, setup.log.records[AT][1])
+        assert await store_again(retrying, STEPS, origin.source, setup.log.records[AT][1])
         pause.awake.set()
         with pytest.raises(Fenced):
             await old

@@ -56,7 +56,7 @@ def test_a_record_is_stored_once_and_at_its_place() -> None:
     assert setup.retry()
     assert not setup.retry()
     assert setup.stored() == EXACT
-    assert setup.tokens() == ["id-1:3:7#retry-1"] == [token(AT, 7, 1)]
+    assert setup.tokens() == ["id-1:3:7#retry-1"] == [token(AT.source, 7, 1)]
 
 
 def test_an_event_is_stored_too() -> None:
@@ -65,7 +65,7 @@ def test_an_event_is_stored_too() -> None:
     record = read(9, b"r/a/1", Codec().frame("runs", schema("RunEvent"), event.encode()), 0, batched=False)
     setup, at = RetrySetup(), LetterOrigin("runs", "id-2", 0, 9)
     for _ in range(2):
-        asyncio.run(store_again(setup.context(), RUNS, at, record))
+        asyncio.run(store_again(setup.context(), RUNS, at.source, record))
     assert setup.store.rows_kept == {("runs", "id-2", 0, 9, 0): 1}
 
 
@@ -141,9 +141,9 @@ def test_two_at_once_use_the_same_names(lose: int) -> None:
 
 async def _one_stops(setup: RetrySetup, moment: int) -> None:
     store = Stopping(setup.store, moment)
-    stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT, setup.record))
+    stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT.source, setup.record))
     await asyncio.wait([stopped, asyncio.create_task(store.reached.wait())], return_when=asyncio.FIRST_COMPLETED)
-    await store_again(setup.context(), STEPS, AT, setup.record)
+    await store_again(setup.context(), STEPS, AT.source, setup.record)
     store.awake.set()
     await stopped
     store.reached.set()
@@ -156,7 +156,7 @@ def test_many_in_step_store_it_once(lose: int) -> None:
     setup.store.lose = lose
 
     async def scene() -> None:
-        await asyncio.gather(*(store_again(setup.context(), STEPS, AT, setup.record) for _ in range(5)))
+        await asyncio.gather(*(store_again(setup.context(), STEPS, AT.source, setup.record) for _ in range(5)))
 
     asyncio.run(scene())
     assert setup.stored() == EXACT
@@ -185,11 +185,11 @@ def test_one_that_saw_nothing_and_one_that_saw_a_part_do_not_double_it() -> None
 
         async def scene(setup: RetrySetup = setup, moment: int = moment) -> None:
             store = Stopping(setup.store, moment)
-            stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT, setup.record))
+            stopped = asyncio.create_task(store_again(setup.context(store), STEPS, AT.source, setup.record))
             await store.reached.wait()
-            await store_again(setup.context(), STEPS, AT, setup.record)
+            await store_again(setup.context(), STEPS, AT.source, setup.record)
             _lose_the_first_month(setup)
-            await store_again(setup.context(), STEPS, AT, setup.record)
+            await store_again(setup.context(), STEPS, AT.source, setup.record)
             store.awake.set()
             await stopped
 

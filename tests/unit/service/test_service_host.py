@@ -114,6 +114,21 @@ def test_what_a_component_raises_ends_the_process() -> None:
     asyncio.run(scene())
 
 
+def test_a_component_that_a_library_cancelled_has_failed() -> None:
+    """Nobody asked it to end, so its work is not done: a process that stayed would do nothing."""
+
+    async def scene() -> None:
+        made = Made(there_at_once=False)
+        async with hosted(made) as (task, _):
+            await until(lambda: bool(made.brokers))
+            made.components[0].fails = asyncio.CancelledError()
+            made.brokers[0].is_there.set()
+            with pytest.raises(RuntimeError, match="ended before its work was done"):
+                await asyncio.wait_for(task, 10)
+
+    asyncio.run(scene())
+
+
 def test_a_topic_that_was_replaced_cancels_the_component() -> None:
     """It commits nothing any more: whatever it knows is of the old topic. Then the process ends."""
 

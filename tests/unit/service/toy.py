@@ -71,7 +71,7 @@ class ToyComponent:
         self.shown = Health(joined=True, total_events=7, committed={"steps:0": 3}, lag_ms=5, silent_seconds=1.0)
         self.happened: list[str] = []
         self.running = asyncio.Event()
-        self.fails: Exception | None = None
+        self.fails: BaseException | None = None
         self.done = asyncio.Event()  # it has nothing left to do
         self.free = asyncio.Event()  # it may end
         self.free.set()

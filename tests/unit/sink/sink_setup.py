@@ -7,7 +7,7 @@ from typing import Any
 
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import TopicIdPartition, TopicPartition
 from runbus.sink.api import Lease, OffsetRange, Route
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import (
@@ -27,6 +27,7 @@ from runbus.sink.routes import ROUTES
 
 MakeValue = Callable[..., bytes]
 AT = TopicPartition("steps", 3)
+SOURCE = TopicIdPartition("steps", "id-1", 3)
 STEPS = next(route for route in ROUTES if route.topic == "steps")
 LIMITS = RangeLimits(steps=10, seconds=0.0)
 
@@ -102,7 +103,9 @@ async def first_delivery(
     context: ProtocolContext, lease: Lease, route: Route, offsets: OffsetRange, rate: DeadLetterRate = NONE_YET
 ) -> DeadLetterRate:
     """Deliver a range that was not announced before."""
-    return await deliver(context, lease, route, offsets, Intent(lease.topic_id, offsets.hi, context.new_salt(), rate))
+    return await deliver(
+        context, lease, route, offsets, Intent(lease.source.topic_id, offsets.hi, context.new_salt(), rate)
+    )
 
 
 def run(work: Coroutine[Any, Any, object]) -> None:

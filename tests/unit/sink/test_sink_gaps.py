@@ -16,7 +16,7 @@ from runbus.sink.memory import ManualClock, MemoryLog, MemoryStore
 from runbus.sink.opening import Opening
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.sink_setup import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
+from tests.unit.sink.sink_setup import AT, SOURCE, STEPS, Crash, MakeValue, Owner, SinkSetup, run
 
 AT_ONCE = RangeLimits(steps=10, seconds=0.0)
 
@@ -96,7 +96,7 @@ def new_flow(store: MemoryStore, log: MemoryLog, member: Owner, start: Opening) 
     """Return the flow of one partition."""
     clock = ManualClock()
     log.topic_ids["steps"] = "id-1"
-    lease = MemberLease(member, AT, "id-1", TopicIds(log.ids, clock))
+    lease = MemberLease(member, SOURCE, TopicIds(log.ids, clock))
     lease.committed = start.lo
     context = ProtocolContext(
         log, store, SinkSetup([]).schemas, clock, rng=random.Random(1), insert_interval=InsertInterval(seconds=0.0)

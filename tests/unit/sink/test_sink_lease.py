@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.model import Fenced, TopicPartition
+from runbus.kafka.model import Fenced, TopicIdPartition
 from runbus.sink.lease import MemberLease
 
 
@@ -26,7 +26,7 @@ class Member:
 
 
 def _lease(member: Member) -> MemberLease:
-    return MemberLease(member, TopicPartition("steps", 0), "id", None)  # type: ignore[arg-type]  # what a commit needs
+    return MemberLease(member, TopicIdPartition("steps", "id", 0), None)  # type: ignore[arg-type]  # what a commit needs
 
 
 def test_a_lease_that_was_closed_refuses_commits() -> None:

@@ -132,3 +132,16 @@ def test_a_producer_that_gave_up_is_replaced(code: int, producers: int) -> None:
 
     asyncio.run(story())
     assert len(made) == producers
+
+
+def test_a_right_that_is_taken_away_ends_the_sink() -> None:
+    """As it does for what the sink reads: the partition would wait for ever, and /ready would not say for whom."""
+
+    async def story() -> None:
+        log = KafkaLog(lambda: GaveUp(KafkaError.TOPIC_AUTHORIZATION_FAILED), "dead-letters")  # type: ignore[arg-type, return-value]  # what it needs of a producer
+        letter = DeadLetter("sink", TopicIdPartition("steps", "id", 0), Record(0, 0, b"v", b"k"), "why", "")
+        with pytest.raises(RunBusError, match=r"Write on Topic dead-letters.*runbus topics apply"):
+            await log.dead_letter(letter)
+        await log.close(1.0)
+
+    asyncio.run(story())

@@ -15,7 +15,7 @@ from runbus.sink.memory import ManualClock, no_faults
 from runbus.sink.opening import Opening, opening
 from runbus.sink.ranges import RangeLimits
 from runbus.sink.topics import TopicIds
-from tests.unit.sink.sink_setup import AT, STEPS, Crash, MakeValue, Owner, SinkSetup, run
+from tests.unit.sink.sink_setup import AT, SOURCE, STEPS, Crash, MakeValue, Owner, SinkSetup, run
 
 EXACT = dict.fromkeys(range(50), 1)
 
@@ -33,7 +33,7 @@ async def flow_of(setup: SinkSetup, context: ProtocolContext, steps: int) -> Non
     """Be an owner with the real flow, ranges of at most `steps`, until the log's end."""
     start = opening(setup.log.committed.get(AT), "id-1", 0, 10)
     member = Owner(setup.log)
-    lease = MemberLease(member, AT, "id-1", TopicIds(setup.log.ids, ManualClock()))
+    lease = MemberLease(member, SOURCE, TopicIds(setup.log.ids, ManualClock()))
     lease.committed = start.lo if start.known else -1
     flow = Flow(context, member, lease, STEPS, start, RangeLimits(steps=steps, seconds=0.0), skip_lost=False)
     flow.add([record for record in setup.log.records[AT] if record.offset >= start.read_from])
@@ -129,7 +129,7 @@ def test_the_beginning_of_a_group_is_committed_before_anything_is_stored(make_va
 
 async def _one_turn(setup: SinkSetup, context: ProtocolContext) -> None:
     member = Owner(setup.log)
-    lease = MemberLease(member, AT, "id-1", TopicIds(setup.log.ids, ManualClock()))
+    lease = MemberLease(member, SOURCE, TopicIds(setup.log.ids, ManualClock()))
     flow = Flow(context, member, lease, STEPS, Opening(0, 0, known=False), RangeLimits(), skip_lost=False)
     flow.stop()
     await flow.run()

@@ -13,6 +13,9 @@ from runbus.config.secret import Secret
 from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.probes import server
+from runbus.service import heartbeat
+from runbus.sink import process
 from runbus.sink import session as module
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
@@ -197,4 +200,41 @@ def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> Non
     settings = SinkSettings(KafkaSettings("memory:1"), ClickHouseSettings("http://m", "u", Secret(""), "d"), "sink")
     assert settings.session_seconds / 2 >= module.REVOKE_S
     assert module.REVOKE_S < module._CLOSE_S < 300
-    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + 6 < 30
+    others = 2 * process._CLOSE_S + heartbeat._FLUSH_S + server._CLOSE_S
+    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + others < 30
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_flow_ends_when_it_is_cancelled_however_new_its_records_are(scene: Scene, turns: int) -> None:
+    """A revocation may come while records wake the flow: one that went on would deliver what is another owner's."""
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            place = scene.places[0]
+            await asyncio.sleep(0.01)  # it waits for records
+            task = session._tasks[place]
+            session.flows[place].add([read(0, b"k", scene.value, 0, batched=True)])
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+            assert task.cancelled()
+
+    asyncio.run(story())
+
+
+def test_a_watch_that_fails_ends_the_session(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a topic that is created anew while it is idle would never be noticed."""
+    monkeypatch.setattr(module, "_TOPICS_S", 0.01)
+
+    async def fail(_: float) -> dict[str, str]:
+        raise ValueError("no such thing")
+
+    async def story() -> None:
+        async with scene.member() as (session, _):
+            monkeypatch.setattr(session._topics, "ids", fail)
+            await scene.until(lambda: session._background.error is not None)
+            with pytest.raises(ValueError, match="no such thing"):
+                session._background.raise_error()
+
+    asyncio.run(story())

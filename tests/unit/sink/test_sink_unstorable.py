@@ -58,7 +58,7 @@ def test_a_value_that_nobody_can_read_is_a_dead_letter(make_value: MakeValue, na
 
 @pytest.mark.parametrize("damage", ["truncated", "trailing", "flipped"])
 def test_a_value_that_contradicts_its_schema_is_found_by_decoding(make_value: MakeValue, damage: str) -> None:
-    """The store refuses the range; the bad value is set apart, the others go in under the same token."""
+    """The store refuses the range; the bad value is isolated, the others go in under the same token."""
     good = make_value(2, 2)
     bad = {"truncated": good[:-3], "trailing": good + b"x", "flipped": good[:-40]}[damage]
     setup = SinkSetup([make_value(0, 2), bad, make_value(4, 2)])

@@ -78,17 +78,24 @@ def test_a_client_that_cancels_its_own_end_does_not_cancel_its_user(monkeypatch:
     asyncio.run(story())
 
 
-def test_a_cancelled_user_does_not_close_on() -> None:
-    """A cancellation that was asked for is one."""
+@pytest.mark.parametrize("end", [_wait, _await_a_cancelled_task])
+def test_a_cancelled_user_leaves_no_client_behind(end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation that was asked for is one; the connections are closed all the same."""
 
     async def story() -> None:
-        client = sender(NOBODY)
-        client.stop = _wait
+        client, closed = sender(NOBODY), asyncio.Event()
+
+        async def close() -> None:
+            closed.set()
+
+        monkeypatch.setattr(client, "stop", end)
+        monkeypatch.setattr(client.client, "close", close)
         closing = asyncio.ensure_future(close_client(client))
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.wait([closing])
         assert closing.cancelled()
+        assert closed.is_set()
         client._closed = True
 
     asyncio.run(story())

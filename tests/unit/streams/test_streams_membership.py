@@ -25,7 +25,7 @@ class Fetching:
 
     def __init__(self) -> None:
         self.answered_ms = 0
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.hangs = False
         self.pausing: set[TopicPartition] = set()
         self._fetcher = self
@@ -53,7 +53,9 @@ class Fetching:
         return {}
 
     async def start(self) -> None:
-        """Start."""
+        """Start, or raise."""
+        if self.error is not None:
+            raise self.error
 
     def subscribe(self, _: list[str], listener: Any) -> None:
         """Subscribe."""
@@ -177,5 +179,16 @@ def test_a_consumer_that_left_has_no_say(monkeypatch: pytest.MonkeyPatch) -> Non
         await made[1].listener.on_partitions_assigned({PLACE})
         await made[1].listener.on_partitions_revoked({PLACE})
         assert heard == ["assigned", "assigned", "revoked"]
+
+    _run(monkeypatch, story)
+
+
+def test_a_consumer_that_cancels_its_own_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine makes another one; as a cancellation it would have ended the engine, and nobody would have heard."""
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        made[0].error = asyncio.CancelledError()
+        with pytest.raises(KafkaError):
+            await _join(member, heard)
 
     _run(monkeypatch, story)

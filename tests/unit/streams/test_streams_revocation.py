@@ -10,8 +10,10 @@ import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.probes import server
 from runbus.schemas.codec import Codec
-from runbus.streams import kafka, ownership
+from runbus.service import heartbeat
+from runbus.streams import kafka, output, ownership
 from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
@@ -65,7 +67,10 @@ def test_transactions_that_hang_hold_up_a_revocation_for_one_deadline_only(caplo
     assert len(late) == 2 * PARTITIONS / 3
 
 
-def test_the_deadline_leaves_time_for_the_join() -> None:
-    """The constants keep the order that their comment gives, whatever the grace is set to."""
+def test_the_deadline_leaves_time_for_the_join_and_an_end_takes_less_than_30_s() -> None:
+    """The constants keep the order that their comment gives; for the join, whatever the grace is set to."""
     closing = kafka._CLOSE_S + 2 * kafka._DROP_S
     assert ownership._LEAVE_S + closing < kafka._REBALANCE_MS / 1000 < 300
+    host = heartbeat._FLUSH_S + server._CLOSE_S
+    grace = StreamSettings(KafkaSettings("memory:1")).grace_seconds
+    assert grace + closing + output._SETTLE_S + closing + host < 30

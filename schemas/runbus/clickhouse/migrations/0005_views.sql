@@ -100,6 +100,7 @@ SELECT
     agent_id,
     attempt,
     min(r.started_at) AS started_at,
+    maxIf(r.sent_at, kind = 'STARTED') AS announced_at,
     maxIf(r.sent_at, kind = 'FINISHED') AS ended_at,
     countIf(kind = 'FINISHED') > 0 AS finished,
     argMax(r.outcome, (kind = 'FINISHED', r.sent_at)) AS outcome,
@@ -119,45 +120,54 @@ SELECT
 FROM runs AS r
 GROUP BY run_id, agent_id, attempt;
 
--- One row a run. Its outcome is that of each agent's newest attempt: running while one has not ended, else the worst. Its
--- labels and tags are those that its newest stream has.
+-- One row a run. Its outcome is that of the streams that no other one has replaced: running while one of them has not
+-- ended, else the worst. A newer attempt of an agent replaces an older one (a worker that was started again) unless both
+-- were there at once (two recorders of one name): then the older one has steps from after the newer one's start, or its
+-- recorder has sent STARTED again. What an older attempt says at its end does not count: it may be sent late. Labels and
+-- tags are those of the newest stream.
 CREATE VIEW IF NOT EXISTS run_summary AS
 SELECT
     run_id,
-    count() AS agents,
-    sum(a.attempts) AS attempts,
-    min(a.started_at) AS started_at,
-    if(min(a.finished), max(a.ended_at), NULL) AS finished_at,
+    uniqExact(c.agent_id) AS agents,
+    count() AS attempts,
+    min(c.started_at) AS started_at,
+    if(countIf(c.current AND NOT c.finished) = 0, maxIf(c.ended_at, c.current), NULL) AS finished_at,
     multiIf(
-        NOT min(a.finished), 'running',
-        countIf(a.outcome = 'failed') > 0, 'failed',
-        countIf(a.outcome = 'interrupted') > 0, 'interrupted',
+        countIf(c.current AND NOT c.finished) > 0, 'running',
+        countIf(c.current AND c.outcome = 'failed') > 0, 'failed',
+        countIf(c.current AND c.outcome = 'interrupted') > 0, 'interrupted',
         'completed'
     ) AS outcome,
-    sum(a.produced) AS produced,
-    sum(a.dropped) AS dropped,
-    sum(a.episodes) AS episodes,
-    argMax(a.labels, a.newest) AS labels,
-    argMax(a.tags, a.newest) AS tags
+    sum(c.produced) AS produced,
+    sum(c.dropped) AS dropped,
+    sum(c.episodes) AS episodes,
+    argMax(c.labels, c.attempt) AS labels,
+    argMax(c.tags, c.attempt) AS tags
 FROM
 (
     SELECT
-        run_id,
-        agent_id,
-        count() AS attempts,
-        min(s.started_at) AS started_at,
-        max(s.ended_at) AS ended_at,
-        argMax(s.finished, s.attempt) AS finished,
-        argMax(s.outcome, s.attempt) AS outcome,
-        sum(s.produced) AS produced,
-        sum(s.dropped) AS dropped,
-        sum(s.episodes) AS episodes,
-        max(s.attempt) AS newest,
-        argMax(s.labels, s.attempt) AS labels,
-        argMax(s.tags, s.attempt) AS tags
-    FROM stream_summary AS s
-    GROUP BY run_id, agent_id
-) AS a
+        s.*,
+        s.attempt = s.newest_attempt
+        OR toUnixTimestamp64Micro(s.announced_at) > s.newest_attempt
+        OR toUnixTimestamp64Micro(n.newest_at) > s.newest_attempt AS current
+    FROM
+    (
+        SELECT *, max(t.attempt) OVER (PARTITION BY run_id, agent_id) AS newest_attempt
+        FROM stream_summary AS t
+    ) AS s
+    LEFT JOIN
+    (
+        SELECT run_id, agent_id, attempt, max(ts) AS newest_at
+        FROM steps
+        WHERE (run_id, agent_id, attempt) IN
+        (
+            SELECT run_id, agent_id, arrayJoin(arrayPopBack(arraySort(groupUniqArray(r.attempt))))
+            FROM runs AS r
+            GROUP BY run_id, agent_id
+        )
+        GROUP BY run_id, agent_id, attempt
+    ) AS n USING (run_id, agent_id, attempt)
+) AS c
 GROUP BY run_id;
 
 -- What each component could not use, each source once: a letter that was written again after a crash is the same letter.

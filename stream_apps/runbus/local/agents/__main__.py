@@ -6,8 +6,11 @@ import argparse
 import logging
 import os
 
+from runbus.config.log import start_log
 from runbus.local.agents.tasks import TASKS
 from runbus.local.agents.worker import Budget, train
+
+log = logging.getLogger("runbus.local.agents")
 
 
 def main() -> None:
@@ -23,11 +26,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     args = parser.parse_args()
     os.nice(10)  # on one small machine the agents would starve the stack that they show
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_log("info")
     returns = train(TASKS[args.task], args.run, args.agent, args.seed, Budget(args.seconds, args.steps))
     tenth = max(1, len(returns) // 10)
     first, last = sum(returns[:tenth]) / tenth, sum(returns[-tenth:]) / tenth
-    logging.getLogger(__name__).info("%d episodes; mean return %.1f at first, %.1f now", len(returns), first, last)
+    log.info("%d episodes; mean return %.1f at first, %.1f now", len(returns), first, last)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from runbus.clickhouse.errors import DataError
 from runbus.clickhouse.installation import Installation
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import InvalidValue
-from runbus.kafka.clients import admin_client, new_reader
+from runbus.kafka.clients import admin_client, new_offsets_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.errors import BrokerUnavailable
 from runbus.kafka.model import LogUnavailable, TopicPartition
@@ -114,7 +114,7 @@ async def _one(
         return RetryOutcome(key, origin, "refused", f"{kept}; {where}")
     record = read(origin.offset, record_key, value, 0, batched=route.batched)
     try:
-        new = await store_again(context, route, origin, record)
+        new = await store_again(context, route, origin.source, record)
     except (InvalidValue, UnknownSchema, DataError) as error:
         return RetryOutcome(key, origin, "dead", str(error))
     except RegistryMissing as error:
@@ -127,7 +127,7 @@ async def _eligibility(
 ) -> RetryEligibility:
     """Ask for the sink's committed offsets in the partitions of the letters."""
     admin = admin_client(installation.kafka)
-    offsets = KafkaOffsets(admin, new_reader(installation.kafka, installation.group))
+    offsets = KafkaOffsets(admin, new_offsets_reader(installation.kafka, installation.group))
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})

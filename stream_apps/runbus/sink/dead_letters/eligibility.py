@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runbus.kafka.commit_metadata import Committed
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import TopicIdPartition, TopicPartition
 from runbus.sink.api import Route
 
 
@@ -20,9 +20,14 @@ class LetterOrigin:
     offset: int
 
     @property
-    def position(self) -> TopicPartition:
+    def source(self) -> TopicIdPartition:
         """Its partition."""
-        return TopicPartition(self.topic, self.partition)
+        return TopicIdPartition(self.topic, self.topic_id, self.partition)
+
+    @property
+    def position(self) -> TopicPartition:
+        """Its partition by name."""
+        return self.source.position
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from functools import partial
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, Capacity, StoreError
+from runbus.kafka.model import TopicIdPartition
 from runbus.sink import values
-from runbus.sink.api import Clock, FramedRecord, PartitionIdentity, Route, SchemaResolver, Store
+from runbus.sink.api import Clock, FramedRecord, Route, SchemaResolver, Store
 from runbus.sink.backoff import AMBIGUOUS, CAPACITY
 from runbus.sink.container import Container
 
@@ -46,7 +47,7 @@ class RetryContext:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
-async def store_again(context: RetryContext, route: Route, source: PartitionIdentity, record: FramedRecord) -> bool:
+async def store_again(context: RetryContext, route: Route, source: TopicIdPartition, record: FramedRecord) -> bool:
     """Store the record of a dead letter; return whether rows were missing before.
 
     May be stopped anywhere and called again, by several processes at once. The caller has made sure that no sink will
@@ -77,17 +78,17 @@ async def store_again(context: RetryContext, route: Route, source: PartitionIden
         attempts += 1
         present = await ask(partial(context.store.sequence, route, source, record.offset)) if stored else set[int]()
         of, framed = values.missing(route, record, writer, present)
-        container = Container(of, source.topic_id, source.position.partition, framed)
+        container = Container(of, source.topic_id, source.partition, framed)
         await ask(partial(context.store.insert, route.landing, container, token(source, record.offset, attempts)))
     return attempts > 0
 
 
-def token(source: PartitionIdentity, offset: int, attempt: int) -> str:
+def token(source: TopicIdPartition, offset: int, attempt: int) -> str:
     """Return the token of an attempt at one record, the same in every process."""
-    return f"{source.topic_id}:{source.position.partition}:{offset}#retry-{attempt}"
+    return f"{source.topic_id}:{source.partition}:{offset}#retry-{attempt}"
 
 
-async def _rows(store: Store, route: Route, source: PartitionIdentity, offset: int) -> int:
+async def _rows(store: Store, route: Route, source: TopicIdPartition, offset: int) -> int:
     return (await store.rows(route, source, offset, offset)).get(offset, 0)
 
 

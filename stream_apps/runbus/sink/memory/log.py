@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runbus.kafka.commit_metadata import Committed, Intent
-from runbus.kafka.model import DeadLetter, Fenced, TopicPartition
+from runbus.kafka.model import DeadLetter, Fenced, TopicIdPartition, TopicPartition
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import Codec, SchemaRef
 from runbus.sink.api import FramedRecord
@@ -58,9 +58,9 @@ class MemoryLog:
     def lease(self, position: TopicPartition) -> MemoryLease:
         """Return a lease for a new owner, without a group; earlier owners are fenced from now on."""
         self.generations[position] += 1
-        return MemoryLease(
-            self, position, self.topic_ids.setdefault(position.topic, "id-1"), self.generations[position]
-        )
+        topic_id = self.topic_ids.setdefault(position.topic, "id-1")
+        source = TopicIdPartition(position.topic, topic_id, position.partition)
+        return MemoryLease(self, source, self.generations[position])
 
     def high(self, position: TopicPartition) -> int:
         """Return the offset behind the last record."""
@@ -112,32 +112,22 @@ class MemoryLease:
     """Commits for one partition without a group; see api.Lease."""
 
     log: MemoryLog
-    at: TopicPartition
-    id_at_start: str
+    source: TopicIdPartition
     generation: int
-
-    @property
-    def position(self) -> TopicPartition:
-        """The partition."""
-        return self.at
-
-    @property
-    def topic_id(self) -> str:
-        """Id of its topic when it was assigned."""
-        return self.id_at_start
 
     async def commit(self, offset: int, intent: Intent) -> None:
         """Commit, unless the partition has another owner."""
         self.log.script("commit", "before")
         await asyncio.sleep(0)
-        if self.log.generations[self.at] != self.generation:
-            raise Fenced(f"{self.at} has another owner")
-        self.log.committed[self.at] = Committed(offset, Intent.decode(intent.encode()))
+        at = self.source.position
+        if self.log.generations[at] != self.generation:
+            raise Fenced(f"{at} has another owner")
+        self.log.committed[at] = Committed(offset, Intent.decode(intent.encode()))
         self.log.script("commit", "after")
 
     async def confirm(self) -> None:
         """Raise Fenced if the topic was re-created."""
         self.log.script("confirm", "before")
         await asyncio.sleep(0)
-        if self.log.topic_ids[self.at.topic] != self.id_at_start:
-            raise Fenced(f"topic {self.at.topic} was re-created")
+        if self.log.topic_ids[self.source.topic] != self.source.topic_id:
+            raise Fenced(f"topic {self.source.topic} was re-created")

@@ -13,7 +13,8 @@ import fastavro
 import numpy as np
 
 from runbus.clickhouse.errors import Configuration, DataError
-from runbus.sink.api import DeletedRange, PartitionIdentity, Route
+from runbus.kafka.model import TopicIdPartition
+from runbus.sink.api import DeletedRange, Route
 from runbus.sink.container import Container
 from runbus.sink.memory.log import Script, no_faults
 
@@ -83,7 +84,7 @@ class MemoryStore:
             if outcome == "whole":
                 self.rows_kept.update(rows)
 
-    async def rows(self, route: Route, partition: PartitionIdentity, lo: int, hi: int) -> dict[int, int]:
+    async def rows(self, route: Route, partition: TopicIdPartition, lo: int, hi: int) -> dict[int, int]:
         """Return offset -> stored rows; see api.Store."""
         self.script("rows", "before")
         await asyncio.sleep(0)
@@ -93,13 +94,13 @@ class MemoryStore:
                 found[row[3]] += count
         return dict(found)
 
-    async def newest(self, route: Route, partition: PartitionIdentity, lo: int) -> int:
+    async def newest(self, route: Route, partition: TopicIdPartition, lo: int) -> int:
         """Return the highest stored offset from `lo` on; see api.Store."""
         self.script("newest", "before")
         await asyncio.sleep(0)
         return max((row[3] for row, _ in self._of(route, partition) if row[3] >= lo), default=-1)
 
-    async def sequence(self, route: Route, partition: PartitionIdentity, offset: int) -> set[int]:
+    async def sequence(self, route: Route, partition: TopicIdPartition, offset: int) -> set[int]:
         """Return the stored `seq` of one record; see api.Store."""
         self.script("sequence", "before")
         await asyncio.sleep(0)
@@ -110,8 +111,8 @@ class MemoryStore:
         self.script("lost", "before")
         self.lost[deleted.topic, deleted.partition, deleted.lo] = deleted
 
-    def _of(self, route: Route, partition: PartitionIdentity) -> list[tuple[Row, int]]:
-        key = (route.target, partition.topic_id, partition.position.partition)
+    def _of(self, route: Route, partition: TopicIdPartition) -> list[tuple[Row, int]]:
+        key = (route.target, partition.topic_id, partition.partition)
         return [(row, count) for row, count in self.rows_kept.items() if row[:3] == key and count]
 
 

@@ -15,7 +15,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.sink.metrics import ALARMS, REASONS
 from tests.integration.sink.probing import Pages, start
-from tests.integration.sink.rig import PARTITIONS, Feed, Sinks, Tables, environment, make_batch
+from tests.integration.sink.sink_processes import PARTITIONS, Feed, Sinks, Tables, environment, make_batch
 from tests.integration.sink.watching import Beats, Group, Watch, paused
 from tests.support.waiting import until
 

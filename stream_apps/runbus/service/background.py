@@ -11,10 +11,10 @@ from typing import Any
 
 
 class BackgroundTasks:
-    """The tasks of one engine.
+    """Tasks whose errors the main work raises.
 
     Attributes:
-        error: the first that a task raised, or None.
+        error: the first one, of a task or set by a callback; None = none.
     """
 
     def __init__(self) -> None:
@@ -42,10 +42,11 @@ class BackgroundTasks:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self.error = self.error or _error_of(task)
+        self.error = self.error or error_of(task)
 
 
-def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+def error_of(task: asyncio.Task[None]) -> BaseException | None:
+    """Return why a task that has ended failed, or None."""
     if not task.cancelled():
         return task.exception()
     return None if task.cancelling() else RuntimeError(f"{task.get_name()} ended before its work was done: {task!r}")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runbus.streams.background import BackgroundTasks
+from runbus.service.background import BackgroundTasks
 
 
 async def _fail(text: str) -> None:

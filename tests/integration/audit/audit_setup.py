@@ -19,7 +19,7 @@ from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import SINGLE_OBJECT_SIZE, Codec
 from runbus.sink.container import Container
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch
 from tests.support.waiting import until
 
 PARTITIONS = 2

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.integration.sink.rig import Feed, Sinks, Tables, make_batch
+from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch
 from tests.support.waiting import until
 
 

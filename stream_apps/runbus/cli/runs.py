@@ -15,7 +15,7 @@ from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Json, print_json
 from runbus.cli.rows import FORMAT, ShownRows
-from runbus.cli.tables import Limit, print_rows
+from runbus.cli.tables import print_rows
 from runbus.clickhouse.answers import Question, answer
 from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import connect
@@ -90,6 +90,6 @@ def _print(target: ClickHouseSettings, sql: str, parameters: Mapping[str, Any], 
         rows = iter(table)
         first = list(next(rows, ()))
         if first or not or_nothing:
-            limit = Limit(0) if sys.stdout.isatty() else None
-            print_rows(table.columns, chain([first] if first else [], rows), limit)
+            most = 0 if sys.stdout.isatty() else None
+            print_rows(table.columns, chain([first] if first else [], rows), most)
         return bool(first)

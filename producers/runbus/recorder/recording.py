@@ -1,0 +1,127 @@
+"""Holds what a recorder fills in this process: one stream, from its first row until its end.
+
+The process keeps it, not the recorder: a recorder that is forgotten without close() can be collected, and its stream is
+still delivered and ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from runbus.kafka.model import StreamId
+from runbus.recorder.bus import RunBus
+from runbus.recorder.courier import Courier
+from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.identity import now_us
+from runbus.recorder.outcome import exception_so_far
+from runbus.recorder.size_limits import json_within, run_event_within, text_within
+from runbus.recorder.stream import RecordedStream
+from runbus.recorder.stream_complaints import StreamComplaints
+from runbus.recorder.structure import structure_of_space
+from runbus.recorder.text import json_text
+from runbus.recorder.values import Observations
+from runbus.schemas.events import Outcome, RunEvent
+
+FORGOTTEN = "nothing refers to the recorder any more, and it was not closed"
+
+
+class Recording:
+    """One open stream of this process. Publishes its start at construction.
+
+    Args:
+        started: the event that begins it.
+        observations: which ones to record; see Recorder.
+        courier: that delivers the bus; None = nobody.
+        complaints: are told what could not be kept.
+        left_behind: called in a forked child, where this stream is the parent's.
+
+    Attributes:
+        bus: where it is published.
+        stream: takes the rows.
+        summary: the last value of each name that was logged.
+        forgotten: nothing refers to the recorder any more. Set wherever garbage is collected, so it only is a flag; the
+            next tick ends the stream.
+        known_exception: id of the uncaught exception that Python had noted when the stream began: it ended another one.
+    """
+
+    def __init__(
+        self,
+        started: RunEvent,
+        observations: Observations,
+        bus: RunBus,
+        courier: Courier | None,
+        complaints: StreamComplaints,
+        left_behind: Callable[[], None],
+    ) -> None:
+        self.bus = bus
+        self.courier = courier
+        id_ = StreamId(started.run_id, started.agent_id, started.attempt)
+        self.stream = RecordedStream(
+            id_,
+            observations,
+            self._publish,
+            unannounced=complaints.unannounced,
+            remark=complaints.left_out,
+            spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
+        )
+        self.summary: dict[str, float] = {}
+        self.forgotten = False
+        self.known_exception = id(exception_so_far())
+        self._started = run_event_within(started)
+        self._left_behind = left_behind
+        self._over = False
+        if courier is not None:
+            courier.follow(self.stream.counts)
+        bus.publish(StreamStarted(self.stream.counts, self._started), events=0)
+
+    def tick(self) -> bool:
+        """Publish the open batch if it is due; end the stream if its recorder is gone. Return whether it is open."""
+        if self.forgotten:
+            self.end("interrupted", FORGOTTEN)
+        else:
+            self.stream.close_if_old()
+        return not self._over
+
+    def close_batch(self) -> None:
+        """Publish what is recorded so far."""
+        self.stream.close()
+
+    def end(self, outcome: Outcome, error: str) -> bool:
+        """Publish what is open, then the end; return False if that was done before."""
+        if self.forgotten:
+            outcome, error = "interrupted", FORGOTTEN
+        with self.stream.lock:
+            if self._over:
+                return False
+            self._over = True
+            self.stream.end()
+            self.bus.publish(self._finished(outcome, error), events=0)
+        return True
+
+    def beside(self, other: StreamId, /) -> None:
+        """Publish the start again if another stream of this agent has begun: a newer attempt that replaces none."""
+        mine = self.stream.counts.id
+        with self.stream.lock:
+            if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
+                again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
+                self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
+
+    def after_fork(self) -> None:
+        """Leave this stream to the parent (called in a forked child)."""
+        self._left_behind()
+
+    def _publish(self, steps: StepsRecorded) -> None:
+        self.bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+
+    def _finished(self, outcome: Outcome, error: str) -> StreamFinished:
+        return StreamFinished(
+            counts=self.stream.counts,
+            event=self._started,
+            outcome=outcome,
+            error=text_within(error.encode("utf-8", "replace").decode()),
+            episodes=self.stream.positions.episodes,
+            summary=json_within(json_text(self.summary)),
+            produced=self.stream.counts.produced,
+            logged=self.stream.take_logged(),
+        )
