@@ -33,7 +33,7 @@ from runbus.recorder.stream import RecordedStream, StreamEnded
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.values import Observations, chooser
 from runbus.recorder.vector import VectorRows, row_count
-from runbus.recorder.vector_calls import EnvNumbers, Infos, VectorReset, VectorStep
+from runbus.recorder.vector_calls import EnvNumbers, Infos, ResetLabels, VectorReset, VectorStep
 from runbus.schemas.events import Outcome, RunEvent
 
 log = logging.getLogger(__name__)
@@ -241,6 +241,7 @@ class Recorder:
         tick: int | None = None,
         infos: Infos | None = None,
         envs: EnvNumbers | None = None,
+        labels: ResetLabels | None = None,
     ) -> None:
         """Record the reset of n environments.
 
@@ -249,9 +250,10 @@ class Recorder:
             seeds: n seeds, or None where there was none.
             mask: (n,) of bool: the rows that were reset; default: all.
             tick, infos, envs: see `step_vector`.
+            labels: of every episode that begins here, or n mappings; see `reset`.
         """
         try:
-            call = VectorReset(observations, seeds, mask, tick, infos, envs)
+            call = VectorReset(observations, seeds, mask, tick, infos, envs, labels)
             (self._vector or self._begin_vector()).reset(call)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             rows = _rows(observations, mask)

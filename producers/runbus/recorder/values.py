@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -12,11 +12,10 @@ import numpy as np
 from runbus.config.errors import ConfigError
 from runbus.recorder.fitting import fitted, in_dtype
 from runbus.recorder.packing import Packer, pack_nothing, packer
-from runbus.recorder.reading import Reading, text_of_object
+from runbus.recorder.reading import Reading
 from runbus.recorder.structure import FREE, Structure, matches, remembered, structure_of_layout, widened
 from runbus.schemas import tree
 from runbus.schemas.layout import JSON, NONE, OMITTED, STRUCT, TEXT, Layout, Omitted, encode_value, layout_of
-from runbus.schemas.strict_json import utf8_text
 
 Observations = Literal["auto", "all", "none"]
 
@@ -203,17 +202,3 @@ def is_json_scalar(value: object) -> bool:
     if kind is float:
         return math.isfinite(value)  # type: ignore[arg-type]  # a float it is
     return kind in (str, bool) or (kind is int and -(2**63) <= value < 2**64)  # type: ignore[operator]
-
-
-def named_numbers(values: Any) -> tuple[dict[str, float], list[str]]:  # noqa: ANN401 - whatever is logged
-    """Return the numbers of a mapping by name, as UTF-8 can say it, and why others are left out."""
-    found: dict[str, float] = {}
-    flaws: list[str] = []
-    if not isinstance(values, Mapping):
-        return found, [f"a {type(values).__name__} has no names: pass names and numbers"]
-    for name, value in values.items():
-        try:
-            found[utf8_text(str(name))] = number(value)
-        except Exception as error:  # noqa: BLE001 - whatever the user logs
-            flaws.append(f"{text_of_object(name)!r} is no number: {error}")
-    return found, flaws

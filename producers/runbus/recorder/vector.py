@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from runbus.config.errors import InvalidValue
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.batched import BatchedColumn, Values
-from runbus.recorder.columns import Block
+from runbus.recorder.columns import Block, BlockNotes
 from runbus.recorder.env_positions import Envs
 from runbus.recorder.fitting import fitted
 from runbus.recorder.left_out import mark_name
@@ -28,6 +28,7 @@ from runbus.recorder.vector_calls import (
     env_numbers,
     envs_of,
     info_texts,
+    labels_of_rows,
     like,
     number_columns,
     picked_envs,
@@ -194,7 +195,7 @@ class VectorRows:
             picked_envs(rows.envs, rows.both),
             picked_rows(values.seen, rows.both, rows.size),
             values.tick,
-            infos={index: begun[row] for index, row in enumerate(both) if row in begun},
+            BlockNotes(infos={index: begun[row] for index, row in enumerate(both) if row in begun}),
         )
 
     def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, dict[int, int]]:
@@ -240,15 +241,8 @@ class VectorRows:
             values.did,
             values.seen,
         )
-        self._stream.append_block(
-            block,
-            self._action.layout,
-            self._observation.layout,
-            infos=infos,
-            extras=values.extras,
-            marks=values.marks.by_name,
-            absent=absent,
-        )
+        notes = BlockNotes(infos=infos, absent=absent or {}, marks=values.marks.by_name, extras=values.extras)
+        self._stream.append_block(block, self._action.layout, self._observation.layout, notes)
 
     def _one_by_one(
         self,
@@ -308,29 +302,24 @@ class VectorRows:
         infos = self._infos(call.infos, marks, values.count or len(chosen)).infos
         seen = None if values.flawed else self._observation.take(values.picked(chosen), len(chosen))
         seeds, flaws = _chosen_seeds(call.seeds, chosen)
+        labels, unlabelled = labels_of_rows(call.labels, chosen)
         if seen is None:
             for row, (env, i) in enumerate(zip(envs.tolist(), chosen.tolist(), strict=True)):
                 with self._counted(env, reset=True):
                     if row in flaws:
                         self._stream.leave_out("seed", flaws[row])
-                    self._stream.reset(values.row(i), seeds.get(row), infos.get(i), env, call.tick)
+                    if row in unlabelled:
+                        self._stream.leave_out("labels", unlabelled[row])
+                    self._stream.reset(values.row(i), seeds.get(row), infos.get(i), env, call.tick, labels.get(row))
             return
         marks.add("seed", flaws)
+        marks.add("labels", unlabelled)
         self._note(marks, len(chosen))
         tick = self._tick(call.tick, marks, len(chosen))
         texts = self._texts({index: infos[row] for index, row in enumerate(chosen.tolist()) if row in infos}, marks)
-        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name)
+        self._append_resets(envs, seen, tick, BlockNotes(seeds=seeds, infos=texts, marks=marks.by_name, labels=labels))
 
-    def _append_resets(
-        self,
-        envs: NDArray[np.int64],
-        seen: bytes,
-        tick: int,
-        *,
-        seeds: Mapping[int, int] | None = None,
-        infos: Mapping[int, str] | None = None,
-        marks: Mapping[str, Mapping[int, float]] | None = None,
-    ) -> None:
+    def _append_resets(self, envs: NDArray[np.int64], seen: bytes, tick: int, notes: BlockNotes) -> None:
         episode, step = self._stream.positions.reset_many(envs)
         block = Block(
             size=len(envs),
@@ -345,7 +334,7 @@ class VectorRows:
             action=b"",
             observation=seen,
         )
-        self._stream.append_block(block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks)
+        self._stream.append_block(block, None, self._observation.layout, notes)
 
     def _env_column(self, envs: Envs) -> bytes:
         if not isinstance(envs, slice):

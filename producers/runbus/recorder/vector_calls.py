@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
+from runbus.recorder.annotations import labels_of
 from runbus.recorder.env_positions import Envs, Flags
 from runbus.recorder.text import json_text
 
@@ -17,6 +18,8 @@ MAX_ENV = 2**31
 NO_ROWS = np.empty(0, np.intp)
 
 EnvNumbers = Sequence[int] | NDArray[np.integer[Any]]
+#: labels of every episode that a call begins, or a mapping a row
+ResetLabels = Mapping[str, object] | Sequence[Mapping[str, object] | None]
 Infos = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
@@ -44,6 +47,7 @@ class VectorReset(NamedTuple):
     tick: int | None = None
     infos: Infos | None = None
     envs: EnvNumbers | None = None
+    labels: ResetLabels | None = None
 
 
 class CallRows:
@@ -183,3 +187,18 @@ def flags(values: ArrayLike, count: int, name: str) -> bytes:
     if found.shape != (count,):
         raise InvalidValue(f"{name} has shape {list(found.shape)}, must be [{count}]")
     return found.tobytes()
+
+
+def labels_of_rows(labels: Any, chosen: NDArray[np.int64]) -> tuple[dict[int, Mapping[str, str]], dict[int, str]]:  # noqa: ANN401
+    """Return the labels of the episodes that a call begins, by index among the chosen rows, and why some have none."""
+    found: dict[int, Mapping[str, str]] = {}
+    flaws: dict[int, str] = {}
+    for index, row in enumerate(chosen.tolist()) if labels is not None else ():
+        try:
+            given = labels if isinstance(labels, Mapping) else labels[row]
+        except Exception as error:  # noqa: BLE001 - whatever the caller gave
+            flaws[index] = str(error)
+            continue
+        if texts := labels_of(given, lambda _part, why, at=index: flaws.update({at: why})):  # type: ignore[misc]
+            found[index] = texts
+    return found, flaws

@@ -56,9 +56,22 @@ def step_batches() -> Iterator[dict[str, Any]]:
         "reward": np.ones(count, "<f8").tobytes(),
         "terminated": (seq % 10 == 9).astype("u1").tobytes(),
         "truncated": bytes(count),
-        "extras": [{"name": "loss", "rows": seq.astype("<u4").tobytes(), "values": (seq / 7).astype("<f8").tobytes()}],
+        "extras": [
+            {
+                "name": "loss",
+                "rows": np.repeat(seq, 2).astype("<u4").tobytes(),
+                "values": (np.arange(2 * count) / 7).astype("<f8").tobytes(),
+            }
+        ],
         "info": ['{"success": true}'] * count,
         "seed": np.where(seq % 10 == 0, 7, NO_SEED).astype("<i8").tobytes(),
+        "absent": (seq % 10 == 9).astype("u1").tobytes(),
+        "kind": (1 + seq % 3).astype("u1").tobytes(),
+        "status": (1 + seq % 2).astype("u1").tobytes(),
+        "parent": (seq - 1).astype("<i8").tobytes(),
+        "large_seeds": [str(2**64) if n == 10 else "" for n in range(count)],
+        "labels": [{"name": "task", "rows": np.array([0, 10], "<u4").tobytes(), "values": ["sort", "search"]}],
+        "stop": ["max_turns" if n % 10 == 9 else "" for n in range(count)],
     }
     none = {"observation_dtype": "", "observation_shape": [], "observation_width": 0, "observation": b""}
     discrete = {
@@ -71,11 +84,13 @@ def step_batches() -> Iterator[dict[str, Any]]:
     texts = pack(Layout("text", (), -1), [b"hello"] * count)
     calls = pack(Layout("json", (), -1), [b'{"tool": "search"}'] * count)
     variable = {"action_shape": [], "action_width": -1}
+    tokens = pack(Layout("<i4", (-1,), -1), [np.arange(n, dtype="<i4").tobytes() for n in range(count)])
     for i, fields in enumerate(
         [
             discrete | floats | {"observation": np.zeros((count, 4), "<f4").tobytes()},
             none | variable | {"action_dtype": "text", "action": texts},
             none | variable | {"action_dtype": "json", "action": calls},
+            none | {"action_dtype": "<i4", "action_shape": [-1], "action_width": -1, "action": tokens},
         ]
     ):
         episode = (seq // 10 + 2 * i).astype("<i8").tobytes()
@@ -95,8 +110,12 @@ def filled(store: Store) -> Store:
         "summary": "{}",
         **dict.fromkeys(("observation_space", "action_space", "outcome", "error", "host", "version"), ""),
         **dict.fromkeys(("produced", "dropped", "episodes", "pid"), 0),
+        "labels": {"team": "a"},
+        "tags": ["baseline"],
+        "logged": {"loss": [0.5]},
     }
-    store.insert(RUNS, records(RUNS, event))
+    child = event | {"agent_id": "agent-1", "parent": f"cartpole/agent-0/{ATTEMPT}", "parent_seq": 3}
+    store.insert(RUNS, records(RUNS, event, child))
     episode = {
         **STREAM,
         "id": "e",
@@ -105,6 +124,8 @@ def filled(store: Store) -> Store:
         "missing_from": [],
         "missing_to": [],
         "extras_sum": {},
+        "labels": {"task": "sort"},
+        "stop": "max_turns",
         "revision": 1,
         **dict.fromkeys(("env", "episode", "first_seq", "first_ts", "last_ts"), 0),
         **dict.fromkeys(("return", "length", "last_seq", "min_reward", "max_reward"), 9),

@@ -11,10 +11,11 @@ import pytest
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import Extra, StepBatch, decode
+from runbus.schemas.batch import Extra, Label, StepBatch, decode, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
-from runbus.schemas.layout import VARIABLE, Layout, pack, unpack
+from runbus.schemas.layout import VARIABLE, Layout, pack
+from tests.fuzz.rows import step_rows
 from tests.integration.clickhouse.conftest import body, step_batch
 from tests.integration.clickhouse.test_clickhouse_lying_records import LIES
 from tests.integration.sink.sink_processes import Feed, Sinks, Tables, make_batch
@@ -76,7 +77,10 @@ class Mixture:
             "toUnixTimestamp64Micro(ts), reinterpretAsUInt64(reward), terminated, truncated, seed, "
             "arraySort(arrayMap((k, v) -> (k, reinterpretAsUInt64(v)), mapKeys(extras), mapValues(extras))), info, "
             "action_dtype, action_shape, hex(action_raw), observation_dtype, observation_shape, hex(observation_raw), "
-            "dropped, toUnixTimestamp64Micro(sent_at) FROM steps "
+            "dropped, toUnixTimestamp64Micro(sent_at), kind, status, parent, seed_text, stop, "
+            "arraySort(arrayZip(mapKeys(labels), mapValues(labels))), "
+            "arraySort(arrayMap((k, v) -> (k, arrayMap(x -> reinterpretAsUInt64(x), v)), mapKeys(extras_all), "
+            "mapValues(extras_all))) FROM steps "
             "WHERE kafka_partition = {partition:Int32} AND kafka_offset % 2 = 1 "
             "AND kafka_topic_id = (SELECT any(kafka_topic_id) FROM steps WHERE run_id = {run:String}) "
             "ORDER BY kafka_offset, seq"
@@ -94,60 +98,50 @@ def _text(value: bytes | str | None) -> str:
 
 def written(batch: StepBatch) -> list[Row]:
     """Return the rows that a batch says it is, bit for bit, in the order of `Mixture.rows`."""
-    h, c = batch.header, batch.columns
-    ticks = np.full(h.count, -1) if c.tick is None else c.tick
-    actions = unpack(h.action, batch.action, h.count)
-    observations = unpack(h.observation, batch.observation, h.count)
-    found = []
-    for i in range(h.count):
-        action = b"" if c.step[i] == 0 and not actions[i].strip(b"\0") else actions[i]
-        seed = None if c.seed is None or c.seed[i] == -(2**63) else int(c.seed[i])
-        extras = [(e.name, _bits(e.values[e.rows == i])[0]) for e in batch.extras if i in e.rows]
-        found.append(
-            (
-                h.run_id,
-                h.agent_id,
-                h.attempt,
-                h.first_seq + i,
-                int(c.env[i]),
-                int(c.episode[i]),
-                int(c.step[i]),
-                int(ticks[i]),
-                int(c.ts[i]),
-                _bits(c.reward)[i],
-                bool(c.terminated[i]),
-                bool(c.truncated[i]),
-                seed,
-                sorted(extras),
-                batch.info[i] if batch.info else "",
-                h.action.dtype,
-                list(h.action.shape),
-                action.hex().upper(),
-                h.observation.dtype,
-                list(h.observation.shape),
-                observations[i].hex().upper(),
-                h.dropped,
-                h.sent_at,
-            )
-        )
-    return found
-
-
-def _bits(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
-    return [int(bits) for bits in np.ascontiguousarray(values).view("<u8")]
+    names = (
+        *("run_id", "agent_id", "attempt", "seq", "env", "episode", "step", "tick", "ts", "reward", "terminated"),
+        *("truncated", "seed", "extras", "info", "action_dtype", "action_shape", "action_raw", "observation_dtype"),
+        *(
+            "observation_shape",
+            "observation_raw",
+            "dropped",
+            "sent_at",
+            "kind",
+            "status",
+            "parent",
+            "seed_text",
+            "stop",
+        ),
+        *("labels", "extras_all"),
+    )
+    rows = step_rows(encode(batch))
+    for row in rows:
+        row |= {name: row[name].upper() for name in ("action_raw", "observation_raw")}
+    return [tuple(row[name] for name in names) for row in rows]
 
 
 def sample(run: str) -> StepBatch:
-    """Return a batch with something in every column: numbers, a text, ticks, seeds, extras, info."""
+    """Return a batch with something in every column: numbers, a text, ticks, seeds, extras, info, words."""
     batch = make_batch(run, "flipped", 0, 3)
     text = Layout("text", (), VARIABLE)
     return replace(
         batch,
         header=replace(batch.header, action=text),
-        columns=replace(batch.columns, tick=np.arange(3, dtype="<i8"), seed=np.array([7, -(2**63), 9], "<i8")),
+        columns=replace(
+            batch.columns,
+            tick=np.arange(3, dtype="<i8"),
+            seed=np.array([7, -(2**63), 9], "<i8"),
+            absent=np.array([0, 1, 2], "u1"),
+            kind=np.array([0, 2, 3], "u1"),
+            status=np.array([0, 1, 3], "u1"),
+            parent=np.array([-1, 0, 1], "<i8"),
+        ),
         action=pack(text, [b"left", b"", "höher".encode()]),
-        extras=(Extra("loss", np.array([0, 2], "<u4"), np.array([0.5, np.nan])), Extra("lr", *_one(1, 1e-3))),
+        extras=(Extra("loss", np.array([0, 2, 2], "<u4"), np.array([0.5, np.nan, 1.0])), Extra("lr", *_one(1, 1e-3))),
         info=("{}", '{"a": 1}', ""),
+        large_seeds=("", str(2**128), ""),
+        labels=(Label("task", np.array([0], "<u4"), ("größe",)), Label("split", np.array([0, 2], "<u4"), ("a", ""))),
+        stop=("", "", "max_turns"),
     )
 
 

@@ -290,6 +290,8 @@ FROM
     (
         SELECT
             *,
+            -- the other checks compare with it, so this one comes first
+            count + throwIf(NOT count BETWEEN 1 AND 1000000, 'runbus: steps.count is not 1 to 1000000') AS steps_count,
             startsWith(action_dtype, 'omitted:') AS action_omitted,
             if(action_omitted, substring(action_dtype, 9), action_dtype) AS action_inner,
             transform(
@@ -362,7 +364,6 @@ FROM
                 'runbus: steps.action_dtype or observation_dtype is a struct that is none'
             )
             + throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: steps: bytes follow the record')
-            + throwIf(NOT count BETWEEN 1 AND 1000000, 'runbus: steps.count is not 1 to 1000000')
             + throwIf(NOT first_seq BETWEEN 0 AND 9223372036853775807, 'runbus: steps.first_seq is negative or too large')
             + throwIf(NOT attempt BETWEEN 0 AND 9223372036853775807, 'runbus: steps.attempt is negative or too large')
             + throwIf(NOT dropped BETWEEN 0 AND 9223372036853775807, 'runbus: steps.dropped is negative or too large')
@@ -377,16 +378,16 @@ FROM
             )
             + throwIf(arrayExists(x -> NOT isValidUTF8(x), info), 'runbus: steps.info is not UTF-8')
             + throwIf(arrayExists(x -> NOT isValidUTF8(x), extras.name), 'runbus: steps.extras has a name that is not UTF-8')
-            + throwIf(length(env) != 4 * toInt64(count), 'runbus: steps.env does not hold count values')
-            + throwIf(length(episode) != 8 * toInt64(count), 'runbus: steps.episode does not hold count values')
-            + throwIf(length(step) != 4 * toInt64(count), 'runbus: steps.step does not hold count values')
-            + throwIf(NOT (length(tick) IN (0, 8 * toInt64(count))), 'runbus: steps.tick holds neither 0 nor count values')
-            + throwIf(length(ts) != 8 * toInt64(count), 'runbus: steps.ts does not hold count values')
-            + throwIf(length(reward) != 8 * toInt64(count), 'runbus: steps.reward does not hold count values')
-            + throwIf(length(terminated) != count, 'runbus: steps.terminated does not hold count values')
-            + throwIf(length(truncated) != count, 'runbus: steps.truncated does not hold count values')
-            + throwIf(NOT (length(seed) IN (0, 8 * toInt64(count))), 'runbus: steps.seed holds neither 0 nor count values')
-            + throwIf(NOT (length(info) IN (0, count)), 'runbus: steps.info has neither 0 nor count entries')
+            + throwIf(length(env) != 4 * steps_count, 'runbus: steps.env does not hold count values')
+            + throwIf(length(episode) != 8 * steps_count, 'runbus: steps.episode does not hold count values')
+            + throwIf(length(step) != 4 * steps_count, 'runbus: steps.step does not hold count values')
+            + throwIf(NOT (length(tick) IN (0, 8 * steps_count)), 'runbus: steps.tick holds neither 0 nor count values')
+            + throwIf(length(ts) != 8 * steps_count, 'runbus: steps.ts does not hold count values')
+            + throwIf(length(reward) != 8 * steps_count, 'runbus: steps.reward does not hold count values')
+            + throwIf(length(terminated) != steps_count, 'runbus: steps.terminated does not hold count values')
+            + throwIf(length(truncated) != steps_count, 'runbus: steps.truncated does not hold count values')
+            + throwIf(NOT (length(seed) IN (0, 8 * steps_count)), 'runbus: steps.seed holds neither 0 nor count values')
+            + throwIf(NOT (length(info) IN (0, steps_count)), 'runbus: steps.info has neither 0 nor count entries')
             + throwIf(notEmpty(trimBoth(terminated, '\0\x01')), 'runbus: steps.terminated has a value that is neither 0 nor 1')
             + throwIf(notEmpty(trimBoth(truncated, '\0\x01')), 'runbus: steps.truncated has a value that is neither 0 nor 1')
             + throwIf(length(extras) > 65536, 'runbus: steps.extras has more than 65536 names')
@@ -402,24 +403,24 @@ FROM
                 'runbus: steps.extras has rows that do not ascend'
             )
             + throwIf(
-                arrayExists(r -> toInt64(r[-1]) >= greatest(count, 1), extras_rows),
+                arrayExists(r -> toInt64(r[-1]) >= steps_count, extras_rows),
                 'runbus: steps.extras has a row that is not below count'
             )
             + throwIf(
                 length(arrayDistinct(extras.name)) != length(extras),
                 'runbus: steps.extras has the same name twice'
             )
-            + throwIf(NOT (length(absent) IN (0, count)), 'runbus: steps.absent holds neither 0 nor count values')
+            + throwIf(NOT (length(absent) IN (0, steps_count)), 'runbus: steps.absent holds neither 0 nor count values')
             + throwIf(notEmpty(trimBoth(absent, '\0\x01\x02\x03')), 'runbus: steps.absent has a value that is not 0 to 3')
-            + throwIf(NOT (length(kind) IN (0, count)), 'runbus: steps.kind holds neither 0 nor count values')
-            + throwIf(NOT (length(status) IN (0, count)), 'runbus: steps.status holds neither 0 nor count values')
-            + throwIf(NOT (length(parent) IN (0, 8 * toInt64(count))), 'runbus: steps.parent holds neither 0 nor count values')
-            + throwIf(NOT (length(large_seeds) IN (0, count)), 'runbus: steps.large_seeds has neither 0 nor count entries')
+            + throwIf(NOT (length(kind) IN (0, steps_count)), 'runbus: steps.kind holds neither 0 nor count values')
+            + throwIf(NOT (length(status) IN (0, steps_count)), 'runbus: steps.status holds neither 0 nor count values')
+            + throwIf(NOT (length(parent) IN (0, 8 * steps_count)), 'runbus: steps.parent holds neither 0 nor count values')
+            + throwIf(NOT (length(large_seeds) IN (0, steps_count)), 'runbus: steps.large_seeds has neither 0 nor count entries')
             + throwIf(
                 arrayExists(x -> NOT match(x, '^(-?[0-9]+|-?0x[0-9a-f]+|)$'), large_seeds),
                 'runbus: steps.large_seeds has a text that is no whole number'
             )
-            + throwIf(NOT (length(stop) IN (0, count)), 'runbus: steps.stop has neither 0 nor count entries')
+            + throwIf(NOT (length(stop) IN (0, steps_count)), 'runbus: steps.stop has neither 0 nor count entries')
             + throwIf(arrayExists(x -> NOT isValidUTF8(x), stop), 'runbus: steps.stop is not UTF-8')
             + throwIf(length(labels) > 65536, 'runbus: steps.labels has more than 65536 names')
             + throwIf(
@@ -431,7 +432,7 @@ FROM
                 'runbus: steps.labels has rows that do not ascend'
             )
             + throwIf(
-                arrayExists(r -> toInt64(r[-1]) >= greatest(count, 1), labels_rows),
+                arrayExists(r -> toInt64(r[-1]) >= steps_count, labels_rows),
                 'runbus: steps.labels has a row that is not below count'
             )
             + throwIf(
@@ -472,8 +473,8 @@ FROM
             + throwIf(
                 length(action) != if(
                     action_width < 0,
-                    4 * toInt64(count) + arraySum(action_lengths),
-                    toInt64(action_width) * count
+                    4 * steps_count + arraySum(action_lengths),
+                    toInt64(action_width) * steps_count
                 ),
                 'runbus: steps.action does not hold count values'
             )
@@ -507,8 +508,8 @@ FROM
             + throwIf(
                 length(observation) != if(
                     observation_width < 0,
-                    4 * toInt64(count) + arraySum(observation_lengths),
-                    toInt64(observation_width) * count
+                    4 * steps_count + arraySum(observation_lengths),
+                    toInt64(observation_width) * steps_count
                 ),
                 'runbus: steps.observation does not hold count values'
             )

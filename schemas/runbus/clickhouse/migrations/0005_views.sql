@@ -111,14 +111,20 @@ SELECT
     argMax(r.config, (kind = 'FINISHED', r.sent_at)) AS config,
     argMax(r.summary, (kind = 'FINISHED', r.sent_at)) AS summary,
     argMax(r.host, (kind = 'FINISHED', r.sent_at)) AS host,
-    argMax(r.version, (kind = 'FINISHED', r.sent_at)) AS version
+    argMax(r.version, (kind = 'FINISHED', r.sent_at)) AS version,
+    argMax(r.labels, (kind = 'FINISHED', r.sent_at)) AS labels,
+    argMax(r.tags, (kind = 'FINISHED', r.sent_at)) AS tags,
+    argMax(r.parent, (kind = 'FINISHED', r.sent_at)) AS parent,
+    argMax(r.parent_seq, (kind = 'FINISHED', r.sent_at)) AS parent_seq,
+    argMax(r.logged, (kind = 'FINISHED', r.sent_at)) AS logged
 FROM runs AS r
 GROUP BY run_id, agent_id, attempt;
 
 -- One row a run. Its outcome is that of the streams that no other one has replaced: running while one of them has not
 -- ended, else the worst. A newer attempt of an agent replaces an older one (a worker that was started again) unless both
 -- were there at once (two recorders of one name): then the older one has steps from after the newer one's start, or its
--- recorder has sent STARTED again. What an older attempt says at its end does not count: it may be sent late.
+-- recorder has sent STARTED again. What an older attempt says at its end does not count: it may be sent late. Labels and
+-- tags are those of the newest stream.
 CREATE VIEW IF NOT EXISTS run_summary AS
 SELECT
     run_id,
@@ -134,7 +140,9 @@ SELECT
     ) AS outcome,
     sum(c.produced) AS produced,
     sum(c.dropped) AS dropped,
-    sum(c.episodes) AS episodes
+    sum(c.episodes) AS episodes,
+    argMax(c.labels, c.attempt) AS labels,
+    argMax(c.tags, c.attempt) AS tags
 FROM
 (
     SELECT
