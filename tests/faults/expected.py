@@ -148,6 +148,7 @@ def _episode(own: list[Row], newest: bool, stream: Stream, gaps: list[tuple[int,
         "extras_sum": sums,
         "labels": {name: text for row in own for name, text in row.labels.items()},
         "stop": next((row.stop for row in reversed(own) if row.stop), ""),
+        "has_reset": numbers[0] == 0,
     }
 
 

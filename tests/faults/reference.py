@@ -296,6 +296,7 @@ class Reference:
                 extras_sum=sums,
                 labels=labels,
                 stop=next((row.stop for row in reversed(rows) if row.stop), ""),
+                has_reset=rows[0].step == 0,
             )
         )
 

@@ -23,7 +23,7 @@ GOOD: dict[str, Event] = {
         **_OF_A_STREAM, id="e-0", revision=1, env=0, episode=3, reason="truncated", complete=False, missing_from=[3, 8],
         missing_to=[4, 8], return_=1.5, length=9, first_seq=0, last_seq=9, first_ts=1_000_000, last_ts=2_000_000,
         min_reward=float("-inf"), max_reward=1.0, extras_sum={"loss": 0.5, "ä": -1.0},
-        labels={"task": "sort", "ä": ""}, stop="max_turns",
+        labels={"task": "sort", "ä": ""}, stop="max_turns", has_reset=False,
     ),
     "Heartbeat": Heartbeat(
         component_id="sink-0", kind="sink", sent_at=9, started_at=1, version="0", total_events=5, lag_ms=3,

@@ -18,7 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from runbus.gymnasium.vector import RecordSteps
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import NO_SEED, decode, encode
+from runbus.schemas.batch import ABSENT_OBSERVATION, NO_SEED, decode, encode
 from runbus.schemas.layout import decode_value, unpack
 
 SPACES: dict[str, spaces.Space[Any]] = {
@@ -27,6 +27,7 @@ SPACES: dict[str, spaces.Space[Any]] = {
     "image": spaces.Box(0, 255, (4, 4, 3), np.uint8),
     "dict": spaces.Dict({"b": spaces.Box(-1, 1, (2,), np.float64), "a": spaces.Discrete(9)}),
     "tuple": spaces.Tuple((spaces.Box(-1, 1, (2,)), spaces.MultiBinary(3))),
+    "twins": spaces.Tuple((spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (3,)))),
     "text": spaces.Text(5),
     "mixed": spaces.Dict({"t": spaces.Text(5), "x": spaces.Box(-1, 1, (2,))}),
 }
@@ -118,10 +119,8 @@ def recorded(subscription: Subscription, envs: int) -> list[list[dict[str, Any]]
         seen = unpack(header.observation, batch.observation, header.count)
         did = unpack(header.action, batch.action, header.count)
         for i in range(header.count):
-            mine, shown = found[int(columns.env[i])], decode_value(header.observation, seen[i])
-            if columns.absent is not None and columns.absent[i]:
-                assert not seen[i].strip(b"\0")
-                shown = None
+            absent = columns.absent is not None and columns.absent[i] & ABSENT_OBSERVATION
+            mine, shown = found[int(columns.env[i])], None if absent else decode_value(header.observation, seen[i])
             if not columns.step[i]:
                 seed = NO_SEED if columns.seed is None else int(columns.seed[i])
                 assert columns.episode[i] == len(mine)

@@ -78,11 +78,14 @@ def infos(subscription: Subscription) -> list[Any]:
     return [json.loads(info) if info else {} for b in batches for info in b.info or [""] * b.header.count]
 
 
-@pytest.mark.parametrize("vectorise", ["sync", "async"])
+@pytest.mark.parametrize(("vectorise", "space"), [("sync", "box"), ("async", "box"), ("async", "text")])
 @pytest.mark.parametrize("mode", AutoresetMode)
-def test_every_episode_is_what_its_environment_kept(mode: AutoresetMode, vectorise: str) -> None:
-    """Ragged lengths, early and masked resets: lengths, returns and observations equal the environments' ledgers."""
-    assert matrix.check(matrix.Play(mode, vectorise, "box", steps=60)) > 40
+def test_every_episode_is_what_its_environment_kept(mode: AutoresetMode, vectorise: str, space: str) -> None:
+    """Ragged lengths, early and masked resets: lengths, returns and observations equal the environments' ledgers.
+
+    Text has no shared memory: there, Gymnasium resets an environment that the loop reset behind its end once more.
+    """
+    assert sum(matrix.check(matrix.Play(mode, vectorise, space, steps=60), seed) for seed in range(2)) > 80
 
 
 @pytest.mark.parametrize("copy", [True, False])
@@ -259,8 +262,8 @@ def test_infos_as_a_list() -> None:
     ],
     ids=["sequence", "graph", "one of", "no dict", "no tuple", "no values", "nested"],
 )
-def test_other_spaces_are_recorded_row_by_row(space: spaces.Space[Any], caplog: pytest.LogCaptureFixture) -> None:
-    """Values that no array holds, and spaces without any: each environment's own value, and nothing to say."""
+def test_other_spaces_are_recorded_row_by_row(space: spaces.Space[Any]) -> None:
+    """Values that no array holds, and spaces without any: each environment's own value; nothing is left out."""
     env, subscription = wrapped(Script(space))
     shown, batched = [env.reset()[0]], env.observation_space
     shown += [env.step(np.zeros(2, np.int64))[0] for _ in range(3)]
@@ -269,8 +272,9 @@ def test_other_spaces_are_recorded_row_by_row(space: spaces.Space[Any], caplog: 
     for number, found in enumerate(episodes(env, subscription)):
         seen = [found[0]["first"], *(step[4] for step in found[0]["steps"])]
         assert repr(list(map(plain, seen))) == repr([plain(values[number]) for values in each])
-    assert env.recorder.stats()["complaints"] == {}
-    assert caplog.records == []
+    stats = env.recorder.stats()
+    assert stats["dropped"] == 0
+    assert set(stats["complaints"]) <= {"layout"}  # type: ignore[arg-type] # another shape every time costs batches
 
 
 def plain(value: Any) -> Any:
@@ -331,6 +335,8 @@ def test_nothing_of_a_strange_result_reaches_the_loop(mode: AutoresetMode, wrong
     env.step(np.zeros(2, np.int64))
     stats = env.recorder.stats()
     assert (stats["produced"], before) == (int(str(before)) + 2, before)
+    env.reset(options={"reset_mask": np.array([True, False])})
+    assert env.recorder.stats()["produced"] == int(str(before)) + 3
     env.recorder.close()
 
 

@@ -65,3 +65,9 @@ def test_a_name_that_is_none_is_refused(text: str) -> None:
     """It says which pair, and which roles there are."""
     with pytest.raises(ConfigError, match=r"RUNBUS_PRINCIPALS: .*recorder, sink, episodes"):
         principal_names(text)
+
+
+def test_a_role_without_rights_is_told_where_they_go() -> None:
+    """Who adds a process reads where its rights are written down."""
+    with pytest.raises(LookupError, match="add a Principal"):
+        principal("counter")  # type: ignore[arg-type]

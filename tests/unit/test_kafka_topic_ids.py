@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from runbus.config.errors import RunBusError
 from runbus.kafka.model import LogUnavailable
 from runbus.kafka.topic_ids import kafka_ids, topic_ids
-from runbus.service.topics import TopicReplaced, watch_topics
+from runbus.service.topic_watch import TopicReplaced, watch_topics
 
 
 class Admin:
@@ -64,6 +64,6 @@ def test_a_process_goes_on_unless_its_topic_is_another_one(
     monkeypatch: pytest.MonkeyPatch, now: dict[str, str | BaseException], same: bool
 ) -> None:
     """A topic that is gone, or that cannot be described, is not known to be another one."""
-    monkeypatch.setattr("runbus.service.topics._ASK_S", 0.0)
+    monkeypatch.setattr("runbus.service.topic_watch._ASK_S", 0.0)
     with pytest.raises(TimeoutError if same else TopicReplaced):
         asyncio.run(asyncio.wait_for(watch_topics(admin(**now), {"a": "1"}), 0.2))

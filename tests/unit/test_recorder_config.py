@@ -145,13 +145,16 @@ HUGE = "x" * 5_000_000
         lambda: Recorder("run-1", config={"lr": 0.1, "weights": HUGE}, kafka=False, bus=RunBus()),
         lambda: Recorder("run-1", config=[HUGE], kafka=False, bus=RunBus()),
         lambda: Recorder(
+            "run-1", labels=dict.fromkeys(map(str, range(100)), "x" * 4000), tags=["x" * 4000] * 1000, kafka=False
+        ),
+        lambda: Recorder(
             "run-1", observation_space=HUGE, action_space=json.dumps({"n": HUGE}), kafka=False, bus=RunBus()
         ),
     ],
-    ids=["mapping", "list", "spaces"],
+    ids=["mapping", "list", "labels and tags", "spaces"],
 )
 def test_no_size_costs_the_start_or_the_end_of_a_stream(fill: Callable[[], Recorder]) -> None:
-    """Config, spaces, a summary of 20,000 names and an error of megabytes: both events fit into a Kafka record."""
+    """Config, spaces, labels, a summary of 20,000 names, an error of megabytes: both events fit into a record."""
     recorder = fill()
     seen = recorder.bus.subscribe("test")
     recorder.log({f"metric/{i:020}": i for i in range(20_000)})
@@ -159,7 +162,7 @@ def test_no_size_costs_the_start_or_the_end_of_a_stream(fill: Callable[[], Recor
     started, finished = (e for e in seen.get_many(10) if not hasattr(e, "rows"))
     for event in (started.event, finished.final(0)):
         assert len(event.encode()) < 4 * 2**20 - 2**16
-    assert "bytes in all" in finished.error
+    assert "bytes in all" in finished.final(0).error
 
 
 def test_a_small_limit_of_the_broker_is_met_too() -> None:

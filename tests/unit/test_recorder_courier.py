@@ -1,5 +1,6 @@
 """The courier's own steps, without a broker: one bad event holds up nothing, and `idle` is never true too early."""
 
+import json
 import logging
 import sys
 import threading
@@ -12,13 +13,14 @@ import pytest
 from confluent_kafka import KafkaError
 
 from runbus.kafka.settings import KafkaSettings
-from runbus.recorder import Recorder, RunBus
+from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder import courier as courier_module
 from runbus.recorder.courier import Courier
-from runbus.recorder.encoding import Packing
+from runbus.recorder.encoding import EncodedBatch, Packing
 from runbus.recorder.events import StepsRecorded, StreamFinished
 from runbus.recorder.link import ProducerRecord
 from runbus.recorder.settings import CourierSettings
+from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable
 
@@ -160,8 +162,12 @@ def test_idle_is_true_at_no_line_before_the_end(
     assert link.answered[0] == link.answered[-1] == "runbus.runs"  # the start, and the end with its counts
     assert [place for place in early if place[2] < len(link.answered)] == []
     steps, letters = (link.answered.count(f"runbus.{name}") for name in ("steps", "dead-letters"))
-    assert steps == (3 if limit == 900 else 6)
-    assert letters == 1 + (steps if answer is _too_large else 0)
+    recorded = 7  # three batches of two, and a large step that is recorded without its observation
+    if answer is _too_large:  # cut, then without a part, then without the next: each step ends as a letter
+        assert letters == recorded
+        assert steps > recorded
+    else:
+        assert (steps, letters) == (4 if limit == 900 else recorded, 0)
     assert not any((courier._held, courier._finished, courier._out, courier._awaited))
 
 
@@ -240,3 +246,115 @@ def test_the_end_of_a_run_waits_for_the_registry(caplog: pytest.LogCaptureFixtur
     courier._drain()
     assert (len(courier._finished), len(courier._out)) == (1, 0)
     assert [r.exc_info for r in caplog.records] == [None]
+
+
+def published(recorder: Recorder) -> None:
+    """Publish what is recorded so far."""
+    assert recorder._recording is not None
+    recorder._recording.close_batch()
+
+
+def events_of(recorder: Recorder, subscription: Subscription, count: int) -> list[StepsRecorded]:
+    """Record steps and return the batches."""
+    for i in range(count):
+        recorder.step(i, 1.0, False, False, np.full(8, i))
+    published(recorder)
+    return [event for event in subscription.get_many(100) if isinstance(event, StepsRecorded)]
+
+
+def test_a_broker_with_a_smaller_limit_gets_smaller_batches(caplog: pytest.LogCaptureFixture) -> None:
+    """What it refuses for its size comes again in parts, in order, nothing twice; the next batches are cut at once."""
+    bus = RunBus()
+    seen = bus.subscribe("test")
+    courier = courier_on(bus)
+    taken: list[StepBatch] = []
+
+    def limited(letter: ProducerRecord) -> KafkaError | None:
+        if letter.topic != "runbus.steps":
+            return None
+        if len(letter.value) > 20_000:
+            return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+        taken.append(decode(Codec().open(letter.value, "StepBatch")[1]))
+        return None
+
+    courier._link = FakeLink(limited, 0)  # type: ignore[assignment]
+    recorder = Recorder("run-1", bus=bus, kafka=False, observations="all")
+    for _ in range(2):
+        events_of(recorder, seen, 256)
+    while not courier.idle:
+        courier._turn()
+    seqs = [seq for batch in taken for seq in range(batch.header.first_seq, batch.header.next_seq)]
+    assert seqs == list(range(512))
+    stats = recorder.stats()
+    assert (stats["delivered"], stats["dropped"]) == (512, 0)
+    assert len([r for r in caplog.records if "max.message.bytes" in r.getMessage()]) == 1
+
+
+def test_a_batch_that_an_interrupt_published_twice_is_written_once() -> None:
+    """Ctrl-C while a batch is published, before it is in the queue or after: it is written once, and counted once."""
+    for moment in ("before", "after"):
+        bus = InterruptedBus(moment)
+        courier = courier_on(bus)
+        recorder = Recorder("run-1", bus=bus, kafka=False)
+        recorder.step(1, 1.0, False, False, 0.5)
+        bus.armed = True
+        with pytest.raises(KeyboardInterrupt):
+            published(recorder)
+        courier._take()
+        (batch,) = [out for out in courier._out if isinstance(out, EncodedBatch)]
+        assert (batch.first_seq, batch.count) == (0, 1)
+        assert recorder.stats()["in_flight"] == 1
+        recorder.close()
+
+
+class InterruptedBus(RunBus):
+    """A bus whose publish is interrupted once, before or after the event is in the queues."""
+
+    def __init__(self, moment: str) -> None:
+        super().__init__()
+        self.armed = False
+        self._moment = moment
+
+    def publish(self, event: Any, *, events: int = 1, nbytes: int = 0) -> None:
+        """Publish, or not, and be interrupted if it is armed."""
+        armed, self.armed = self.armed, False
+        if not armed or self._moment == "after":
+            super().publish(event, events=events, nbytes=nbytes)
+        if armed:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+def test_steps_that_the_queue_has_no_room_for_are_said_once(policy: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Many more than it holds, with the broker away: counted exactly, one line with what to do."""
+    bus = RunBus()
+    courier = Courier(bus, CourierSettings(KafkaSettings("127.0.0.1:1"), policy=policy, queue_bytes=2**20))
+    recorder = Recorder("run-1", bus=bus, kafka=False, observations="all")
+    for _ in range(4):
+        recorder.reset_vector(np.zeros((4096, 128), np.float32))
+    published(recorder)
+    stats = recorder.stats()
+    waiting = sum(i.event.count for i in courier._subscription._items.values() if isinstance(i.event, StepsRecorded))
+    assert stats["dropped"] == 4 * 4096 - waiting
+    assert waiting < 4096
+    (line,) = [r.getMessage() for r in caplog.records if "queue of 1 MiB is full" in r.getMessage()]
+    assert "RUNBUS_RECORDER_QUEUE_MB" in line
+    recorder.close()
+
+
+def test_a_heartbeat_counts_what_steps_had_to_leave_out() -> None:
+    """Parts that were left out at the call, and for their size, are complaints of the component."""
+    bus = RunBus()
+    courier = courier_on(bus)
+    seen = bus.subscribe("test")
+    courier._packing = Packing("runbus.steps", Codec(), 2000)
+    recorder = Recorder("run-1", bus=bus, kafka=False)
+    recorder.step(object(), None, False, False, "x" * 5000)
+    published(recorder)
+    (event,) = [event for event in seen.get_many(100) if isinstance(event, StepsRecorded)]
+    courier._streams[0] = event.counts
+    courier._take()
+    complaints = json.loads(courier.heartbeat().detail)["complaints"]
+    assert complaints["left out action"] == complaints["left out reward"] == complaints["left out observation"] == 1
+    assert complaints["left out for its size"] == 1
+    recorder.close()

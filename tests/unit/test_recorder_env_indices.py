@@ -1,9 +1,14 @@
 """Wrappers that share a recorder have env indices of their own."""
 
 import pickle
+import threading
+from collections.abc import Callable
+from functools import partial
 
-from runbus.recorder import Recorder
+from runbus.recorder import Recorder, RunBus
 from runbus.recorder.env_indices import EnvIndices
+from runbus.recorder.process import PROCESS
+from runbus.recorder.recording import Recording
 
 
 def test_the_lowest_free_indices_are_given() -> None:
@@ -34,3 +39,38 @@ def test_a_copy_knows_what_is_reserved() -> None:
     recorder = Recorder("run-1", kafka=False)
     recorder.reserve_envs()
     assert pickle.loads(pickle.dumps(recorder)).reserve_envs().envs == range(1, 2)
+
+
+def in_turn(*calls: Callable[[], object]) -> None:
+    """Make some calls."""
+    for call in calls:
+        call()
+
+
+def test_giving_back_waits_for_nobody() -> None:
+    """A wrapper may be collected as garbage in a thread that holds a stream, while another begins a stream."""
+    recorder = Recorder("run-1", kafka=False)
+    reservation, done = recorder.reserve_envs(), threading.Event()
+    with PROCESS.lock:
+        thread = threading.Thread(target=in_turn, args=(partial(recorder.give_back_envs, reservation), done.set))
+        thread.start()
+        assert done.wait(10)
+    thread.join()
+    assert recorder.reserve_envs().envs == range(1)
+
+
+def test_a_stream_that_is_busy_does_not_hold_up_the_start_of_another() -> None:
+    """Recorders of one name begin while a step of the first is under way."""
+    bus = RunBus()
+    first, second = (Recorder("run-1", bus=bus, kafka=False) for _ in range(2))
+    first.reset(0.5)
+    (recording,) = [member for member in PROCESS.members() if member.bus is bus]
+    assert isinstance(recording, Recording)
+    begun = threading.Event()
+    with recording.stream.lock:
+        thread = threading.Thread(target=in_turn, args=(partial(second.reset, 0.5), begun.set))
+        thread.start()
+        assert begun.wait(10)
+    thread.join()
+    first.close()
+    second.close()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbus.config.errors import InvalidValue
-from runbus.recorder.values import Capture, as_is, number
-from runbus.schemas.layout import decode_value, encode_value, layout_of
+from runbus.recorder.structure import structure_of_space
+from runbus.recorder.values import Capture, as_is, chooser, number
+from runbus.schemas.layout import check_layout, decode_value, encode_value, layout_of
 from runbus.schemas.strict_json import number_name
 
 leaves = st.one_of(
@@ -39,12 +40,13 @@ def same(found: Any, value: Any) -> bool:
     """Whether two values have the same parts and the same numbers, whatever the dtype; NaN is NaN."""
     if isinstance(value, dict):
         return isinstance(found, dict) and all(same(found[str(key)], part) for key, part in value.items())
-    if isinstance(value, tuple) and not isinstance(found, np.ndarray):
+    if isinstance(value, tuple):
         return len(found) == len(value) and all(map(same, found, value))
     if isinstance(value, str) or isinstance(found, str):
         name = number_name(value) if isinstance(value, float) else value
         return bool(str(found) == str(name))  # what JSON has no word for is text in it
-    left, right = np.asarray(found), np.asarray(value)
+    numbers = object if isinstance(value, (tuple, list)) else None  # numpy makes floats of 0 and 2**63 + 1
+    left, right = np.asarray(found), np.asarray(value, numbers)
     pairs = zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
     return left.shape == right.shape and all(x == y or (np.isnan(x) and np.isnan(y)) for x, y in pairs)
 
@@ -202,3 +204,88 @@ def test_what_is_no_number_is_refused(value: Any) -> None:
     """Text is not parsed, and several numbers are not one."""
     with pytest.raises((TypeError, ValueError, OverflowError)):
         number(value)
+
+
+IMAGE, TEXT_PART = np.zeros((84, 84, 3), np.uint8), "x" * 5000
+
+
+@pytest.mark.parametrize(
+    ("value", "left_out"),
+    [
+        ({"image": IMAGE, "said": TEXT_PART}, ["image"]),
+        ({"image": IMAGE, "n": np.zeros(4), "deep": {"x": np.zeros(200)}}, ["image", "x"]),
+        ({"a": np.zeros(100), "b": np.zeros(64), "c": np.zeros(10, np.float32)}, ["a"]),
+        ({f"p{i}": np.zeros(100) for i in range(4)}, ["p0", "p1", "p2"]),
+        ({"a": np.zeros(64), "b": np.zeros(64)}, []),
+        ({"said": TEXT_PART, "n": 1.5, "small": np.zeros(1)}, []),
+    ],
+    ids=["image and text", "nested", "largest", "equal", "exactly 1 KiB", "text"],
+)
+def test_auto_judges_each_part(value: dict[str, Any], left_out: list[str]) -> None:
+    """Images and large numbers are left out, the largest first until 1 KiB remains; text and the rest stay."""
+    capture = Capture(chooser("auto"))
+    raw = capture.learn(value)
+    assert capture.pack(value) == raw
+    layout = capture.layout
+    check_layout(layout)
+    omitted = [key for key in _keys(value) if f'["{key}",["omitted:' in layout.dtype]
+    assert omitted == left_out
+    found = decode_value(layout, raw)
+    for key, part in value.items():
+        if key in left_out:
+            assert found[key] is None
+        elif not isinstance(part, dict):
+            assert same(found[key], part)
+    assert capture.flaw == ""  # a choice is no fault
+
+
+def _keys(value: dict[str, Any]) -> list[str]:
+    return [k for key, part in value.items() for k in ([key, *_keys(part)] if isinstance(part, dict) else [key])]
+
+
+def test_auto_omits_a_value_whose_parts_are_all_large() -> None:
+    """It is one omitted value, as an image alone is; images in vector calls are left out of their dicts too."""
+    capture = Capture(chooser("auto"))
+    assert capture.learn({"a": IMAGE, "b": (IMAGE,)}) == b""
+    assert capture.layout.dtype.startswith('omitted:struct:["dict",')
+    assert capture.layout.dtype.count("|u1") == 2
+
+
+# --- what a space says --------------------------------------------------------------------------------------------
+
+SPACE_BOX = structure_of_space('{"type": "Box", "shape": [2], "dtype": "float32"}')
+
+
+@pytest.mark.parametrize(
+    ("description", "value", "dtype"),
+    [
+        ('{"type": "Box", "shape": [2], "dtype": "float32"}', [0.5, 1], "<f4"),
+        ('{"type": "Box", "shape": [2], "dtype": "float32"}', (1, 2), "<f4"),
+        ('{"type": "Box", "shape": [2], "dtype": "float32"}', [0.1, 1], "<f8"),
+        ('{"type": "Box", "shape": [2, 1], "dtype": "uint8"}', [[1], [2]], "|u1"),
+        ('{"type": "Discrete", "shape": [], "dtype": "int64", "n": 5}', np.int32(3), "<i8"),
+        ('{"type": "Discrete", "shape": [], "dtype": "int64", "n": 5}', True, "<i8"),
+        ('{"type": "MultiBinary", "shape": [2], "dtype": "int8"}', [True, False], "|i1"),
+        ('{"type": "Text", "dtype": "str"}', "go", "text"),
+        ('{"type": "Tuple", "spaces": [{"type": "Discrete", "shape": [], "dtype": "int64"}]}', (3,), None),
+        ('{"type": "Sequence", "text": "..."}', [1, 2], "<i8"),
+        ("no JSON", [1, 2], "<i8"),
+        ('{"type": "Box", "shape": "x", "dtype": 5}', [1, 2], "<i8"),
+        ("[" * 100_000, 1, "<i8"),
+    ],
+)
+def test_a_space_says_what_a_value_is(description: str, value: Any, dtype: str | None) -> None:
+    """Its dtype and shape, where they hold each number; a tuple of a Tuple stays one. Any other text says nothing."""
+    capture = Capture(as_is, structure_of_space(description))
+    assert same(decode_value(capture.layout, b"") if value is None else kept(capture, value), value)
+    assert capture.layout.dtype == (dtype or 'struct:["tuple",[["<i8",[]]]]')
+    assert capture.news == ""
+
+
+def test_a_value_that_is_not_as_its_space_says_is_recorded_as_it_is() -> None:
+    """That is said once; the space goes on to decide about the values that are."""
+    capture = Capture(as_is, SPACE_BOX)
+    for value, dtype in (([1, 2], "<f4"), ("text", "text"), (np.zeros((2, 1)), "<f8"), ([3, 4], "<f4")):
+        assert same(kept(capture, value), value)
+        assert capture.layout.dtype == dtype
+    assert "not as its space says" in capture.news

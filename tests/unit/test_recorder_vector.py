@@ -181,7 +181,7 @@ def marks(batches: list[StepBatch], part: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("seeds", [[1, 2.5], [1, "x"], [1]], ids=["no integer", "text", "too few"])
+@pytest.mark.parametrize("seeds", [[1, 1.5], [1, "x"], [1]], ids=["fraction", "text", "too few"])
 @pytest.mark.parametrize("observations", [np.zeros((2, 1)), ["a", "b"]], ids=["array", "text"])
 def test_a_bad_seed_is_left_out(seeds: Any, observations: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The reset of that env is recorded without it and says so; it is said once."""
@@ -195,6 +195,26 @@ def test_a_bad_seed_is_left_out(seeds: Any, observations: Any, caplog: pytest.Lo
     assert [s for b in found if b.columns.seed is not None for s in b.columns.seed.tolist() if s != NO_SEED] == [1, 1]
     assert found[-1].columns.episode.tolist()[-2:] == [1, 1]
     assert len([r for r in caplog.records if "without its seed" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("observations", [np.zeros((2, 1)), ["a", "b"]], ids=["array", "text"])
+def test_seeds_of_any_size_are_exact(observations: Any) -> None:
+    """Gymnasium takes any non-negative integer; numpy's entropy has 128 bits."""
+    recorder, subscription = recorder_on()
+    recorder.reset_vector(observations, seeds=[1, 2**63])
+    recorder.reset_vector(observations, seeds=[2**200, np.uint64(2**64 - 1)])  # type: ignore[list-item]
+    found = [seed for batch in recorded(recorder, subscription) for seed in seeds_of(batch)]
+    assert found == [1, 2**63, 2**200, 2**64 - 1]
+
+
+def seeds_of(batch: StepBatch) -> list[int | None]:
+    """Return the seed of every row."""
+    plain = np.full(batch.header.count, NO_SEED) if batch.columns.seed is None else batch.columns.seed
+    texts = batch.large_seeds or ("",) * batch.header.count
+    return [
+        int(text) if text else None if seed == NO_SEED else seed
+        for seed, text in zip(plain.tolist(), texts, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("tick", [2**63, "x"], ids=["too large", "text"])

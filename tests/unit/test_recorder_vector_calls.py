@@ -9,8 +9,8 @@ import pytest
 from runbus.recorder import Recorder, RunBus
 from runbus.recorder.events import StepsRecorded
 from runbus.recorder.vector_infos import row_infos
-from runbus.schemas.batch import decode, encode
-from runbus.schemas.layout import ABSENT, decode_value, unpack
+from runbus.schemas.batch import ABSENT_OBSERVATION, StepBatch, decode, encode
+from runbus.schemas.layout import decode_value, unpack
 
 Row = dict[str, Any]
 
@@ -32,8 +32,6 @@ def rows_of(calls: Any, **options: Any) -> tuple[list[Row], dict[str, Any]]:
         did = unpack(header.action, batch.action, header.count)
         for i in range(header.count):
             extras = {e.name: e.values[e.rows.tolist().index(i)] for e in batch.extras if i in e.rows}
-            gone = columns.absent is not None and bool(columns.absent[i])
-            assert not (gone and seen[i].strip(b"\0"))
             found.append(
                 {
                     "seq": header.first_seq + i,
@@ -42,13 +40,21 @@ def rows_of(calls: Any, **options: Any) -> tuple[list[Row], dict[str, Any]]:
                     "reward": float(columns.reward[i]),
                     "over": (bool(columns.terminated[i]), bool(columns.truncated[i])),
                     "action": did[i],
-                    "dtype": ABSENT * gone + header.observation.dtype,
-                    "observation": None if gone else decode_value(header.observation, seen[i]),
+                    "dtype": header.observation.dtype,
+                    "observation": observation_of(batch, i, seen[i]),
                     "info": json.loads(batch.info[i]) if batch.info and batch.info[i] else {},
                     "extras": extras,
                 }
             )
     return found, recorder.stats()
+
+
+def observation_of(batch: StepBatch, row: int, raw: bytes) -> Any:
+    """Return the observation of a row; None if it does not exist."""
+    absent = batch.columns.absent
+    if absent is not None and absent[row] & ABSENT_OBSERVATION:
+        return None
+    return decode_value(batch.header.observation, raw)
 
 
 def same_step(recorder: Recorder, infos: Any, observations: Any = None) -> None:
@@ -103,11 +109,11 @@ def test_an_end_and_the_reset_behind_it_are_two_rows(infos: Any) -> None:
     ids=["none", "empty", "masked out", "no object", "another shape", "list"],
 )
 def test_a_last_observation_that_is_not_there_is_never_the_resets(infos: Any) -> None:
-    """The last step keeps its action, reward and flags; that its observation was thrown away is visible."""
+    """The last step keeps its action, reward and flags; that its observation exists and is unknown is visible."""
     rows, stats = rows_of(lambda recorder: same_step(recorder, infos))
     _, last, first, _ = (row for row in rows if row["env"] == 1)
     assert (last["at"], last["reward"], last["over"]) == ((0, 1), 1.5, (True, False))
-    assert (last["dtype"], last["observation"]) == ("absent:<f4", None)
+    assert (last["dtype"], last["observation"]) == ("<f4", None)
     assert (first["at"], first["observation"].tolist()) == ((1, 0), [9, 9])
     assert [row["observation"].tolist() for row in rows if row["at"] == (0, 1) and row["env"] != 1] == [[1, 1], [3, 3]]
     assert (stats["produced"], stats["dropped"]) == (10, 0)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PINNED = {
     "RunEvent": ["42a7f35b15765908", "cee0b709ba3466c2"],
     "StepBatch": ["8a1359a039a4c36a", "32ea4c98335a90a5"],
-    "EpisodeFinalized": ["b69204ab2f55d347", "d75492447ae16712"],
+    "EpisodeFinalized": ["b69204ab2f55d347", "796744de0083cef4"],
     "LiveMetrics": ["564be3040a2bc314"],
     "Heartbeat": ["1b14a718d0107fad"],
 }

@@ -60,6 +60,7 @@ EPISODE = EpisodeFinalized(
     extras_sum={"loss": 0.5},
     labels={"task": "sort", "": "ä"},
     stop="max_turns",
+    has_reset=False,
 )
 WINDOW = Window(
     name="reward", seconds=60, start=1, count=2, sum=3.0, sum_squares=4.0, min=1.0, max=2.0, quantiles=b"\x00\xff"

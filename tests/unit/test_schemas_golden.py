@@ -34,7 +34,7 @@ NEWER: dict[str, dict[str, Any]] = {
         "parent_seq": 7,
         "logged": {"loss": [0.25, -np.inf]},
     },
-    "EpisodeFinalized": {"labels": {"task": "sort"}, "stop": "max_turns"},
+    "EpisodeFinalized": {"labels": {"task": "sort"}, "stop": "max_turns", "has_reset": False},
 }
 
 

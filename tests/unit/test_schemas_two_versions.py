@@ -44,7 +44,8 @@ def test_any_version_reads_any_other(writer: AvroSchema, reader: AvroSchema) -> 
         assert {
             name: value for name, value in found.items() if name in written and _differs(value, written[name])
         } == {}
-        assert not any(found[f["name"]] for f in reader.fields if f["name"] not in written and f.get("default") != -1)
+        added = [f for f in reader.fields if f["name"] not in written]
+        assert all(found[f["name"]] == f["default"] if f["default"] else not found[f["name"]] for f in added)
 
 
 def _differs(left: object, right: object) -> bool:

@@ -1,4 +1,4 @@
-"""Describes Gymnasium's spaces as JSON, and knows which of them a vector environment batches as arrays."""
+"""Describes Gymnasium's spaces as JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from gymnasium import spaces
 from runbus.recorder.text import json_text
 
 _MAX_BOUNDS = 16  # a bound of more values is given by its least and greatest
-_ARRAYS = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)
-
-
-def batches_as_arrays(space: spaces.Space[Any] | None) -> bool:
-    """Return whether a batch of this space is an array, or a dict or tuple of such; else it is a value per env."""
-    if isinstance(space, spaces.Dict):
-        return all(map(batches_as_arrays, space.spaces.values()))
-    if isinstance(space, spaces.Tuple):
-        return all(map(batches_as_arrays, space.spaces))
-    return isinstance(space, _ARRAYS)
 
 
 def space_json(space: spaces.Space[Any]) -> str:

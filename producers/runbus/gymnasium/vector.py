@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
-from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
 from runbus.config.errors import ConfigError
 from runbus.gymnasium.autoreset import autoreset_mode, resets_again
+from runbus.gymnasium.batches import Batches
 from runbus.gymnasium.recorded_envs import RecordedEnvs, copied, plain_config, recorder_of
-from runbus.gymnasium.spaces import batches_as_arrays
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder
@@ -90,6 +88,8 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
         self.recorder = found
         self._recorded = RecordedEnvs(found, env.num_envs, owned=recorder is None)
         self._record_info = record_info
+        self._observations = Batches(env.single_observation_space, env.observation_space, env.num_envs)
+        self._actions = Batches(env.single_action_space, env.action_space, env.num_envs)
         self._ended = np.zeros(env.num_envs, np.bool_)
 
     def reset(
@@ -107,7 +107,7 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
         if not self._resets_again:
             self._ended = self._ended & (False if mask is None else ~mask)
         self.recorder.reset_vector(
-            self._observed(observations),
+            self._observations.rows(observations),
             seeds=_seeds(self.env, seed),
             mask=mask,
             infos=infos if self._record_info else None,
@@ -127,26 +127,24 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
             self._recorded.failed(error)
             raise
         observations, rewards, terminated, truncated, infos = result
-        ended = _ended(terminated, truncated)
-        same_step = self._mode is AutoresetMode.SAME_STEP
-        said = infos if self._record_info else only_final_observations(infos) if same_step and ended.any() else None
-        resets = {AutoresetMode.SAME_STEP: ended, AutoresetMode.NEXT_STEP: self._ended}.get(self._mode)
+        ended, before = _ended(terminated, truncated, len(self._recorded.envs)), self._ended
+        resets, said = None, infos if self._record_info else None
+        if self._mode is AutoresetMode.NEXT_STEP:
+            resets = before
+        elif self._mode is AutoresetMode.SAME_STEP and ended.any():
+            resets, said = ended, said or only_final_observations(infos)
         self.recorder.step_vector(
-            _rows(self.env.single_action_space, self.env.action_space, given, len(self._recorded.envs)),
+            self._actions.rows(given),
             rewards,
             terminated,
             truncated,
-            self._observed(observations),
+            self._observations.rows(observations),
             resets=resets,
             infos=said,
             envs=self._recorded.envs,
         )
         self._ended = ended
         return result
-
-    def _observed(self, observations: Any) -> Any:  # noqa: ANN401
-        single, batched = self.env.single_observation_space, self.env.observation_space
-        return _rows(single, batched, observations, len(self._recorded.envs))
 
     def close(self, **kwargs: Any) -> None:  # noqa: ANN401 - as Gymnasium declares it
         """Close the environments, and the recorder if it is the wrapper's own."""
@@ -159,18 +157,6 @@ class RecordSteps(_Base, gymnasium.utils.RecordConstructorArgs):
             self._recorded.close()
 
 
-def _rows(single: spaces.Space[Any], batched: spaces.Space[Any], values: Any, count: int) -> Any:  # noqa: ANN401
-    """Return what a vector environment shows as arrays, or dicts and tuples of such; else a list of a value per env."""
-    try:
-        if isinstance(single, spaces.Dict) and isinstance(values, (list, tuple)):
-            return list(values)  # a dict of each environment, as some vector environments give them
-        if isinstance(single, (spaces.Dict, spaces.Tuple)) and not single.spaces:
-            return [values] * count  # nothing in it says how many there are
-        return values if batches_as_arrays(single) else list(iterate(batched, values))
-    except Exception:  # noqa: BLE001 - values that are not of their space: the recorder says what is wrong with them
-        return values
-
-
 def _mask(options: dict[str, Any] | None, count: int) -> NDArray[np.bool_] | None:
     """Return a copy of the reset mask of `count` environments; None if there is none."""
     try:
@@ -180,11 +166,13 @@ def _mask(options: dict[str, Any] | None, count: int) -> NDArray[np.bool_] | Non
     return mask if mask.shape == (count,) else None
 
 
-def _ended(terminated: Any, truncated: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+def _ended(terminated: Any, truncated: Any, count: int) -> NDArray[np.bool_]:  # noqa: ANN401
+    """Return which of `count` environments ended; none if these are no flags: the recorder says what they are."""
     try:
-        return np.asarray(terminated, np.bool_) | np.asarray(truncated, np.bool_)
-    except Exception:  # noqa: BLE001 - flags that are none: the recorder says what is wrong with them
-        return np.zeros(0, np.bool_)
+        ended = np.asarray(terminated, np.bool_) | np.asarray(truncated, np.bool_)
+    except Exception:  # noqa: BLE001 - whatever an environment returns
+        return np.zeros(count, np.bool_)
+    return ended if ended.shape == (count,) else np.zeros(count, np.bool_)
 
 
 def _seeds(env: VectorEnv[Any, Any, Any], seed: int | Sequence[int | None] | None) -> Sequence[int | None] | None:
@@ -193,10 +181,10 @@ def _seeds(env: VectorEnv[Any, Any, Any], seed: int | Sequence[int | None] | Non
     Gymnasium's own vector environments seed number i with `seed + i`. One that has a single generator for all of them
     (of `make_vec(..., vectorization_mode="vector_entry_point")`) was seeded with the seed itself.
     """
-    if seed is None or not isinstance(seed, int):
+    if not isinstance(seed, (int, np.integer)):
         return seed
     inner = env.unwrapped
     own = isinstance(inner, (SyncVectorEnv, AsyncVectorEnv))
     if not own and getattr(inner, "_np_random_seed", None) == seed:
-        return [seed] * env.num_envs
-    return [seed + i for i in range(env.num_envs)]
+        return [int(seed)] * env.num_envs
+    return [int(seed) + i for i in range(env.num_envs)]

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from runbus.recorder.reading import text_of_object
 from runbus.schemas.batch import KINDS, NO_PARENT, STATUSES, Label
 from runbus.schemas.strict_json import utf8_text
 
@@ -47,22 +48,24 @@ class StepWords(TypedDict, total=False):
     stop: str | None
 
 
-def annotation_of_step(words: StepWords, leave_out: LeaveOut) -> Annotation:
-    """Return what is said about a step, without what cannot be recorded of it."""
+def annotation_of_step(words: StepWords, leave_out: LeaveOut) -> Annotation | None:
+    """Return what is said about a step, without what cannot be recorded of it; None if nothing is left."""
     kind, status, parent, stop = (words.get(name) for name in _STEP_WORDS)
     if not words.keys() <= _STEP_WORDS:
         leave_out("step", f"{sorted(words.keys() - _STEP_WORDS)} are no words for a step")
-    return Annotation(
+    found = Annotation(
         kind=0 if kind is None else _number_of(kind, _KIND_NUMBERS, "kind", leave_out),
         status=0 if status is None else _number_of(status, _STATUS_NUMBERS, "status", leave_out),
         parent=NO_PARENT if parent is None else _parent(parent, leave_out),
         stop="" if stop is None else plain_text(stop, "stop", leave_out),
     )
+    return None if found == Annotation() else found
 
 
-def annotation_of_reset(labels: Mapping[str, object], leave_out: LeaveOut) -> Annotation:
+def annotation_of_reset(labels: Mapping[str, object] | None, leave_out: LeaveOut) -> Annotation | None:
     """Return what is said about a reset, likewise."""
-    return Annotation(labels=labels_of(labels, leave_out))
+    texts = labels_of(labels, leave_out)
+    return Annotation(labels=texts) if texts else None
 
 
 def labels_of(labels: Any, leave_out: LeaveOut) -> dict[str, str]:  # noqa: ANN401 - whatever a loop passes
@@ -82,14 +85,10 @@ def labels_of(labels: Any, leave_out: LeaveOut) -> dict[str, str]:  # noqa: ANN4
 
 def plain_text(value: object, part: str, leave_out: LeaveOut) -> str:
     """Return the text of a value as UTF-8 can say it, cut to MAX_TEXT characters. Never raises."""
-    try:
-        text = value if type(value) is str else str(value)
-    except Exception as error:  # noqa: BLE001 - the objects are the user's
-        leave_out(part, f"a {type(value).__name__} has no text: {error}")
-        return ""
+    text = utf8_text(value) if type(value) is str else text_of_object(value)
     if len(text) > MAX_TEXT:
         leave_out(part, f"a text of {len(text)} characters is cut to {MAX_TEXT}")
-    return utf8_text(text[:MAX_TEXT])
+    return text[:MAX_TEXT]
 
 
 def shown(value: object) -> str:
@@ -153,17 +152,14 @@ class Annotations:
             self.labels[row] = said.labels
         self.size += 20 + len(said.stop) + sum(len(name) + len(text) for name, text in said.labels.items())
 
-    def add(self, first: int, of_block: Annotations) -> None:
-        """Take what is said about the rows of a block, the first of which is the row `first`."""
-        for name in ("absent", "kind", "status", "parent", "stop", "labels"):
-            getattr(self, name).update({first + row: said for row, said in getattr(of_block, name).items()})
-        self.size += of_block.size
-
     def cut_to(self, count: int) -> None:
-        """Forget what is said about the rows from `count` on."""
-        for said in (self.absent, self.kind, self.status, self.parent, self.stop, self.labels):
-            for row in [row for row in said if row >= count]:
-                del said[row]
+        """Forget what is said about rows from `count` on."""
+        self.absent = {row: value for row, value in self.absent.items() if row < count}
+        self.kind = {row: value for row, value in self.kind.items() if row < count}
+        self.status = {row: value for row, value in self.status.items() if row < count}
+        self.parent = {row: value for row, value in self.parent.items() if row < count}
+        self.stop = {row: value for row, value in self.stop.items() if row < count}
+        self.labels = {row: value for row, value in self.labels.items() if row < count}
 
     def columns(self, count: int) -> dict[str, Any]:
         """Return the columns of a batch of `count` rows; None for one that nothing is said in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.recorder.annotations import dense
-from runbus.schemas.batch import NO_SEED, NO_TICK, Extra, StepColumns
+from runbus.schemas.batch import NO_SEED, NO_TICK, StepColumns
 from runbus.schemas.layout import Layout, pack
 
 
@@ -29,6 +29,16 @@ class Block(NamedTuple):
     truncated: bytes
     action: bytes
     observation: bytes
+
+    def slice(self, start: int, stop: int) -> Block:
+        """Return the rows [start, stop)."""
+
+        def cut(column: bytes) -> bytes:
+            width = len(column) // self.size
+            return column[start * width : stop * width]
+
+        columns = {name: cut(getattr(self, name)) for name in self._fields[3:]}
+        return Block(stop - start, self.ts, self.tick, **columns)
 
 
 _INT64 = range(NO_SEED + 1, 2**63)
@@ -124,30 +134,3 @@ def large_seeds(seeds: Mapping[int, int], count: int) -> tuple[str, ...]:
 
 def _digits(seed: int) -> str:
     return str(seed) if seed.bit_length() < _DECIMAL_BITS else hex(seed)
-
-
-def extra_of(
-    name: str,
-    values: Mapping[int, float],
-    parts: Sequence[tuple[int, NDArray[np.float64]]] = (),
-    logged: Sequence[tuple[int, float]] = (),
-) -> Extra:
-    """Return the extra of these numbers.
-
-    Args:
-        values: by index of the row, ascending.
-        parts: of vector calls, ascending: index of a first row, and the numbers of it and of the rows behind it. They
-            stand where `values` has the same row.
-        logged: index of a row and a number, ascending: further numbers of these rows, in their order.
-    """
-    rows = np.fromiter(values, np.uint32, len(values))
-    numbers = np.fromiter(values.values(), np.float64, len(values))
-    if parts:
-        at = np.concatenate([np.arange(first, first + len(part), dtype=np.uint32) for first, part in parts])
-        kept = ~np.isin(rows, at)
-        rows, numbers = np.concatenate([rows[kept], at]), np.concatenate([numbers[kept], *(part for _, part in parts)])
-    if logged:
-        rows = np.concatenate([rows, np.fromiter((row for row, _ in logged), np.uint32, len(logged))])
-        numbers = np.concatenate([numbers, np.fromiter((value for _, value in logged), np.float64, len(logged))])
-    order = np.argsort(rows, kind="stable")
-    return Extra(name, rows[order], numbers[order])

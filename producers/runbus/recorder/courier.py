@@ -22,7 +22,7 @@ from runbus.kafka.headers import START_BYTES, shortened
 from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
-from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed
+from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed, smaller
 from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
 from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
@@ -40,8 +40,17 @@ _IDLE_S = 0.2  # how long an idle courier sleeps; a new event wakes it
 _BUSY_S = 0.02  # the same while deliveries are awaited: their reports come by polling
 _AT_ONCE = 64  # batches written before the client is polled
 _GATHER_S = 0.01  # after waking up: each change of the interpreter lock's owner costs the loop more than a batch
+_LEAST_LIMIT = 16 * 1024  # bytes of a value; a topic that takes less makes each batch go twice
 _FULL_S = 0.05  # wait for room in the client's buffer
 _MAX_DETAIL_STREAMS = 100  # a heartbeat stays a small record
+
+#: what to do about a part that no record can hold
+_SMALLER = {
+    "observation": "record less of it: observations='auto' leaves out numbers over 1 KiB, 'none' leaves out text too",
+    "action": "give a smaller action",
+    "info": "give a smaller info",
+    "log": "log fewer names a step",
+}
 
 
 class Courier:
@@ -71,6 +80,7 @@ class Courier:
         self._awaited: dict[int, EncodedBatch] = {}
         self._streams: dict[int, StreamCounts] = {}
         self._closed_counts = {"produced": 0, "dropped": 0}
+        self._closed_left_out: dict[str, int] = {}
         self._started_at = now_us()
         self._component = component_id(KIND)
         self._next_heartbeat = 0.0
@@ -82,7 +92,7 @@ class Courier:
             self.settings.policy,
             max_events=1_000_000_000,  # bytes are what runs out
             max_bytes=self.settings.queue_bytes,
-            on_drop=_count_drop,
+            on_drop=self._dropped,
         )
 
     # --- from other threads -----------------------------------------------------------------------------------
@@ -208,13 +218,14 @@ class Courier:
 
     def _write(self, event: RecorderEvent) -> None:
         if isinstance(event, StepsRecorded):
+            if event.settled:  # an interrupt had it published twice
+                self._subscription.done()
+                return
             found = encoded(event, self._packing, now_us())
+            event.settled = True
             self._subscription.more(len(found) - 1)
             for batch in found:
-                if batch.too_large:
-                    self._give_up(batch, f"a step of {len(batch.value)} bytes: no record can hold it")
-                else:
-                    self._out.append(batch)
+                self._out.append(self._checked(batch, batch.error))
         elif isinstance(event, StreamStarted):
             self._out.append(self._run_record(event.event))
         else:
@@ -265,7 +276,7 @@ class Courier:
         elif self._stop.is_set():
             pass  # given up at the end of the process, which logs it
         elif is_too_large(error):
-            self._give_up(replace(batch, value=value), f"{error.str()}: {advice(error)}")
+            self._refused_for_size(replace(batch, value=value), f"{error.str()}: {advice(error)}")
             return False
         else:
             batch.counts.drop(batch.count)
@@ -279,8 +290,39 @@ class Courier:
             )
         return True
 
-    def _give_up(self, batch: EncodedBatch, error: str) -> None:
-        """Send the first part of a batch that no record can hold to the dead letters; it counts as dropped.
+    def _checked(self, batch: EncodedBatch, error: str) -> EncodedBatch | ProducerRecord:
+        """Return what to send for a batch: itself, or its dead letter; say what it had to leave out."""
+        if batch.without:
+            self._say_left_out(batch)
+        return self._dead_letter(batch, error) if batch.error else batch
+
+    def _refused_for_size(self, batch: EncodedBatch, error: str) -> None:
+        """Send a batch again in smaller parts; what follows is smaller from the start."""
+        found = smaller(batch, self._packing)
+        limit = max(_LEAST_LIMIT, len(batch.value) // 2)
+        self._packing = replace(self._packing, limit=min(limit, self._packing.limit))
+        self._complaints.say("too large for the broker", "%s. Until then, batches are cut smaller", error)
+        self._subscription.more(len(found) - 1)
+        self._out.extendleft([self._checked(part, error) for part in reversed(found)])
+
+    def _say_left_out(self, batch: EncodedBatch) -> None:
+        """Count what a step had to leave out to fit into a record, and say what to do."""
+        for part in batch.without:
+            batch.counts.leave_out(part)
+        self._complaints.say(
+            "left out for its size",
+            "step %d of %s was too large for a record (%d bytes at most) and is recorded without its %s. It says so in "
+            "its extra left_out.%s; %s",
+            batch.first_seq,
+            batch.counts.id,
+            self._packing.limit,
+            " and ".join(batch.without),
+            batch.without[0],
+            _SMALLER[batch.without[0]],
+        )
+
+    def _dead_letter(self, batch: EncodedBatch, error: str) -> ProducerRecord:
+        """Return the dead letter of a step that no record can hold, its first bytes; it counts as dropped.
 
         Its work is done when the dead letter is delivered or dropped.
         """
@@ -288,8 +330,7 @@ class Courier:
         topic = self._prefix + STEPS.name
         self._complaints.say(
             "too large",
-            "step %d of %s was dropped: %s. Its first %d bytes are in %s; record smaller observations "
-            "(observations='auto' leaves out what is over 1 KiB)",
+            "step %d of %s was dropped: %s. Its first %d bytes are in %s",
             batch.first_seq,
             batch.counts.id,
             error,
@@ -297,22 +338,32 @@ class Courier:
             self._prefix + DEAD_LETTERS.name,
         )
         value, headers = shortened(batch.value, batch.headers(topic, error))
-        self._out.append(
-            ProducerRecord(
-                topic=self._prefix + DEAD_LETTERS.name,
-                key=batch.dead_letter_key(topic),
-                value=value,
-                delivered=self._record_done,
-                headers=headers,
-            )
+        return ProducerRecord(
+            topic=self._prefix + DEAD_LETTERS.name,
+            key=batch.dead_letter_key(topic),
+            value=value,
+            delivered=self._record_done,
+            headers=headers,
         )
+
+    def _dropped(self, event: object) -> None:
+        """Count what the queue had no room for, and say so once."""
+        if isinstance(event, StepsRecorded) and _count_drop(event):
+            self._complaints.say(
+                "queue full",
+                "%d steps of %s, and perhaps more, were dropped: the queue of %d MiB is full, because Kafka at %s is "
+                "away or slower than the agent. They are counted; raise RUNBUS_RECORDER_QUEUE_MB, or record less",
+                event.count,
+                event.counts.id,
+                self.settings.queue_bytes // 2**20,
+                self.address,
+            )
 
     def _no_schema(self, error: Exception) -> None:
         self._complaints.say("schema", "%s; steps wait in memory until then", error)
 
     def _unwritable(self, event: RecorderEvent, error: Exception) -> None:
-        if isinstance(event, StepsRecorded):
-            event.counts.drop(event.count)
+        _count_drop(event)
         self._complaints.say(
             "encode", "%s could not be written: %s. Its steps count as dropped", event.counts.id, error
         )
@@ -345,6 +396,8 @@ class Courier:
             self._streams.pop(id(counts), None)
             self._closed_counts["produced"] += counts.produced
             self._closed_counts["dropped"] += counts.dropped
+            for part, count in counts.left_out.items():
+                self._closed_left_out[part] = self._closed_left_out.get(part, 0) + count
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -377,7 +430,7 @@ class Courier:
             "streams": streams,
             "more_streams": len(open_streams) - len(streams),
             "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
-            "complaints": self._complaints.counts(),
+            "complaints": {**self._complaints.counts(), **self._left_out_counts()},
         }
         return Heartbeat(
             component_id=self._component,
@@ -392,6 +445,14 @@ class Courier:
             detail=json.dumps(detail, separators=(",", ":")),
         )
 
+    def _left_out_counts(self) -> dict[str, int]:
+        """Return how many values the steps of all streams had to leave out, by part, as complaints."""
+        found = dict(self._closed_left_out)
+        for counts in list(self._streams.values()):
+            for part, count in counts.left_out.items():
+                found[part] = found.get(part, 0) + count
+        return {f"left out {part}": count for part, count in found.items()}
+
     def _lag_ms(self) -> int:
         """Return the age of the oldest steps that are not acknowledged, in milliseconds."""
         oldest = [batch.oldest for batch in list(self._awaited.values())[:1]]
@@ -402,6 +463,10 @@ class Courier:
         return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
 
 
-def _count_drop(event: object) -> None:
-    if isinstance(event, StepsRecorded):
-        event.counts.drop(event.count)
+def _count_drop(event: object) -> bool:
+    """Count the steps of an event as dropped, once; return whether it was now."""
+    if not isinstance(event, StepsRecorded) or event.settled:
+        return False
+    event.settled = True
+    event.counts.drop(event.count)
+    return True

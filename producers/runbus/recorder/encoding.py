@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from runbus.config.errors import InvalidValue
 from runbus.kafka.headers import Headers, letter_headers
 from runbus.kafka.topics import stream_key
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.identity import KIND
+from runbus.recorder.left_out import largest_part, parts_of, without
 from runbus.recorder.link import MAX_VALUE_BYTES
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import encode
+from runbus.schemas.batch import StepBatch, decode, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Event
 
@@ -30,7 +32,8 @@ class EncodedBatch:
 
     Attributes:
         oldest: time at which the batch was closed, monotonic seconds.
-        too_large: it is one step that no record can hold.
+        error: why it is one step that no record can hold; empty = it is not.
+        without: the parts that this step had to leave out.
     """
 
     counts: StreamCounts
@@ -39,7 +42,8 @@ class EncodedBatch:
     key: bytes
     value: bytes
     oldest: float
-    too_large: bool = False
+    error: str = ""
+    without: tuple[str, ...] = ()
 
     def headers(self, topic: str, error: str) -> Headers:
         """Return the headers of its dead letter."""
@@ -64,27 +68,61 @@ class EncodedBatch:
 def encoded(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[EncodedBatch]:
     """Encode a batch, in as many parts as the topic's limit needs.
 
+    A step that is too large by itself, or cannot be encoded, is written without its largest part, and then without the
+    next one: it says so in an extra, and is given up only if nothing is left to leave out.
+
     Raises:
-        InvalidValue: it cannot be encoded.
         UnknownSchema, RegistryUnavailable: it cannot be encoded yet.
     """
     id_ = recorded.counts.id
-    key = stream_key(id_.run_id, id_.agent_id)
+    source = EncodedBatch(recorded.counts, 0, 0, stream_key(id_.run_id, id_.agent_id), b"", recorded.closed_at)
+    return _split(recorded.batch(sent_at=now_us), source, packing)
+
+
+def smaller(refused: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
+    """Encode a batch again that the broker refused for its size: halved, or without its largest part. Raises alike."""
+    writer, body = packing.codec.open(refused.value, StepBatch.__name__)
+    return _split(decode(body, writer), refused, replace(packing, limit=len(refused.value) - 1))
+
+
+def _split(batch: StepBatch, source: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
     found: list[EncodedBatch] = []
-    parts = [recorded.batch(sent_at=now_us)]
+    parts: list[tuple[StepBatch, tuple[str, ...]]] = [(batch, ())]
     lost = 0
     while parts:
-        part = parts.pop(0)
+        part, left_out = parts.pop(0)
+        h = part.header
         if lost:  # a step before this part is given up: its header says so
-            part = replace(part, header=replace(part.header, dropped=part.header.dropped + lost))
-        value = packing.codec.frame(packing.topic, schema("StepBatch"), encode(part))
-        h, too_large = part.header, len(value) > packing.limit
-        if too_large and h.count > 1:
-            parts[:0] = part.slice(0, h.count // 2), part.slice(h.count // 2, h.count)
-            continue
-        lost += too_large
-        found.append(EncodedBatch(recorded.counts, h.first_seq, h.count, key, value, recorded.closed_at, too_large))
+            part = replace(part, header=replace(h, dropped=h.dropped + lost))
+        value, error = _value(part, packing)
+        if not error or (h.count == 1 and largest_part(part) is None):
+            lost += bool(error)
+            found.append(
+                replace(source, first_seq=h.first_seq, count=h.count, value=value, error=error, without=left_out)
+            )
+        elif h.count > 1:
+            middle = h.count // 2
+            parts[:0] = [(part.slice(0, middle), ()), (part.slice(middle, h.count), ())]
+        else:
+            name = _part_to_leave_out(part, packing) if not value else largest_part(part) or ""
+            parts.insert(0, (without(part, name), (*left_out, name)))
     return found
+
+
+def _part_to_leave_out(step: StepBatch, packing: Packing) -> str:
+    """Return the part without which a step can be encoded; the largest one if it takes more than one."""
+    names = parts_of(step)
+    return next((name for name in names if _value(without(step, name), packing)[0]), names[0])
+
+
+def _value(part: StepBatch, packing: Packing) -> tuple[bytes, str]:
+    """Return the value of a batch, and why no record can hold it: empty = one can."""
+    try:
+        value = packing.codec.frame(packing.topic, schema("StepBatch"), encode(part))
+    except InvalidValue as error:
+        return b"", str(error)
+    too_large = len(value) > packing.limit
+    return value, f"a step of {len(value)} bytes: no record can hold it" if too_large else ""
 
 
 def framed(event: Event, topic: str, codec: Codec) -> bytes:

@@ -15,7 +15,7 @@ class EnvReservation(NamedTuple):
 
 
 class EnvIndices:
-    """Reserves the lowest indices that are free. Not thread safe; can be pickled."""
+    """Reserves the lowest free indices. Can be pickled. One thread at a time may reserve; any may give back."""
 
     def __init__(self) -> None:
         self._reserved: dict[int, range] = {}
@@ -28,7 +28,7 @@ class EnvIndices:
         Args:
             used: whether there are rows of an index; those of an index that was never reserved are the loop's own.
         """
-        taken = {env for envs in self._reserved.values() for env in envs}
+        taken = {env for envs in self._reserved.copy().values() for env in envs}  # others give back meanwhile
 
         def free(env: int) -> bool:
             return env not in taken and (env in self._known or not used(env))
@@ -41,5 +41,5 @@ class EnvIndices:
         return found
 
     def give_back(self, reservation: EnvReservation) -> None:
-        """End a reservation; nothing if it has ended."""
+        """End a reservation; nothing if it has ended. Takes no lock: garbage may be collected anywhere."""
         self._reserved.pop(reservation.number, None)

@@ -138,17 +138,19 @@ class EnvPositions:
     def _grow(self, envs: Envs) -> None:
         if isinstance(envs, slice) and envs.stop <= len(self._over):
             return
-        self._vector = True
         highest = envs.stop - 1 if isinstance(envs, slice) else int(envs.max(initial=-1))
         missing = max(highest, max(self._single, default=-1)) + 1 - len(self._episode)
+        episodes, steps, overs, all_open = self._episode, self._step, self._over, self._all_open
         if missing > 0:
-            self._episode = np.concatenate([self._episode, np.full(missing, NO_EPISODE, np.int64)])
-            self._step = np.concatenate([self._step, np.zeros(missing, np.int32)])
-            self._over = np.concatenate([self._over, np.ones(missing, np.bool_)])
-            self._all_open = False
+            episodes = np.concatenate([episodes, np.full(missing, NO_EPISODE, np.int64)])
+            steps = np.concatenate([steps, np.zeros(missing, np.int32)])
+            overs = np.concatenate([overs, np.ones(missing, np.bool_)])
+            all_open = False
         for env, (episode, step, over) in self._single.items():
-            self._episode[env], self._step[env], self._over[env] = episode, step, over
-        self._single = {}
+            episodes[env], steps[env], overs[env] = episode, step, over
+        # in one statement: an interrupt comes before all of it, or after
+        self._episode, self._step, self._over, self._all_open = episodes, steps, overs, all_open
+        self._single, self._vector = {}, True
 
 
 def _size(envs: Envs) -> int:

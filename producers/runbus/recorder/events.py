@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
 from runbus.recorder.annotations import Annotations
-from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, extra_of, large_seeds
-from runbus.recorder.logged import Numbers
+from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
+from runbus.recorder.logged import extras_of
+from runbus.recorder.size_limits import run_event_within
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
@@ -89,10 +90,11 @@ class StepsRecorded:
         count: steps in it.
         seeds, infos, extras: by index of the row in the batch; extras by name first.
         extra_columns: extras of vector calls, by name: index of a block's first row, and a number for each of its rows.
-        logged: numbers that were logged before a row, by name: index of the row and number, rows ascending.
+        logged: numbers that were logged before a row: index of the row, name, number; in the order of the rows.
         annotations: what else is said about rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
+        settled: its steps were written to the log or counted as dropped.
     """
 
     counts: StreamCounts
@@ -106,10 +108,11 @@ class StepsRecorded:
     infos: dict[int, str] = field(default_factory=dict)
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
     extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
-    logged: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    logged: list[tuple[int, str, float]] = field(default_factory=list)
     annotations: Annotations = field(default_factory=Annotations)
     nbytes: int = 0
     closed_at: float = 0.0
+    settled: bool = False
 
     def cut_to_count(self) -> None:
         """Take back what a row or block that is not counted has left here."""
@@ -124,16 +127,10 @@ class StepsRecorded:
         self.infos = {i: info for i, info in self.infos.items() if i < self.count}
         extras = {name: {i: v for i, v in rows.items() if i < self.count} for name, rows in self.extras.items()}
         self.extras = {name: values for name, values in extras.items() if values}
-        columns = {n: [(i, v) for i, v in parts if i < self.count] for n, parts in self.extra_columns.items()}
-        self.extra_columns = {name: parts for name, parts in columns.items() if parts}
+        columns = {name: [c for c in of if c[0] < self.count] for name, of in self.extra_columns.items()}
+        self.extra_columns = {name: of for name, of in columns.items() if of}
+        self.logged = [one for one in self.logged if one[0] < self.count]
         self.annotations.cut_to(self.count)
-
-    def take_back_logged(self) -> Numbers:
-        """Return the numbers that a row which is not counted has taken, without them from now on."""
-        found = [(name, value) for name, pairs in self.logged.items() for row, value in pairs if row >= self.count]
-        logged = {name: [pair for pair in pairs if pair[0] < self.count] for name, pairs in self.logged.items()}
-        self.logged = {name: pairs for name, pairs in logged.items() if pairs}
-        return found
 
     def batch(self, *, sent_at: int = 0) -> StepBatch:
         """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""
@@ -158,10 +155,7 @@ class StepsRecorded:
             columns=replace(columns, **self.annotations.columns(self.count)),
             action=actions,
             observation=observations,
-            extras=tuple(
-                extra_of(name, self.extras.get(name, {}), self.extra_columns.get(name, []), self.logged.get(name, []))
-                for name in {**self.extras, **self.extra_columns, **self.logged}
-            ),
+            extras=extras_of(self.extras, self.logged, self.extra_columns),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
             large_seeds=large_seeds(self.seeds, self.count),
             labels=self.annotations.label_columns(),
@@ -191,8 +185,8 @@ class StreamFinished:
     logged: Mapping[str, list[float]] = field(default_factory=dict)
 
     def final(self, now_us: int) -> RunEvent:
-        """Return the event with the counts of this moment."""
-        return replace(
+        """Return the event with the counts of this moment, within the size of a Kafka record."""
+        event = replace(
             self.event,
             kind="FINISHED",
             sent_at=now_us,
@@ -204,6 +198,7 @@ class StreamFinished:
             summary=self.summary,
             logged=self.logged,
         )
+        return run_event_within(event)
 
 
 RecorderEvent = StreamStarted | StepsRecorded | StreamFinished

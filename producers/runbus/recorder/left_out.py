@@ -27,14 +27,18 @@ def mark_name(part: str) -> str:
 
 def largest_part(batch: StepBatch) -> str | None:
     """Return the part of a batch that takes most bytes and can be left out; None if no part is left."""
+    return next(iter(parts_of(batch)), None)
+
+
+def parts_of(batch: StepBatch) -> list[str]:
+    """Return the parts of a batch that can be left out, those of most bytes first."""
     sizes = {
         "observation": len(batch.observation),
         "action": len(batch.action),
         "info": sum(len(text) for text in batch.info),
         "log": sum(len(extra.name) + 12 for extra in batch.extras if not extra.name.startswith(PREFIX)),
     }
-    part = max(sizes, key=lambda name: sizes[name])
-    return part if sizes[part] else None
+    return sorted((part for part in sizes if sizes[part]), key=lambda part: -sizes[part])
 
 
 def without(batch: StepBatch, part: str) -> StepBatch:

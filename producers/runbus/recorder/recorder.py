@@ -52,7 +52,7 @@ class Recorder:
         run: name of the run.
         agent: name of the agent in the run.
         config: hyper-parameters and the like, kept as JSON: a mapping, or an object with fields (a dataclass, a
-            namespace, a model of pydantic, ...). Of more than 512 KiB the largest parts are left out, with a mark.
+            namespace, a model of pydantic, ...). Of more than 448 KiB the largest parts are left out, with a mark.
         observation_space, action_space: what one environment's values look like, as JSON text: see
             `runbus.gymnasium.space_json`. Values are read as it says (a list becomes an array of its dtype and shape, a
             tuple is a Tuple or one value an environment), and readers of the run find it there.
@@ -94,6 +94,7 @@ class Recorder:
             except InvalidValue as error:
                 raise ConfigError(str(error)) from error
         chooser(observations)  # raises for a word that it does not know
+        begun_by = parent.stream_id if isinstance(parent, Recorder) else parent or ""
         self._env_indices = EnvIndices()
         self._set_up(
             _Given(
@@ -105,9 +106,7 @@ class Recorder:
                 observations=observations,
                 settings=settings,
                 kafka=kafka,
-                origin=origin_of(
-                    labels, tags, parent.stream_id if isinstance(parent, Recorder) else parent or "", parent_seq
-                ),
+                origin=origin_of(labels, tags, begun_by, parent_seq),
             ),
             bus,
         )
@@ -248,7 +247,7 @@ class Recorder:
 
         Args:
             observations: (n, ...).
-            seeds: n seeds of any size, or None where there was none.
+            seeds: n seeds, or None where there was none.
             mask: (n,) of bool: the rows that were reset; default: all.
             tick, infos, envs: see `step_vector`.
             labels: of every episode that begins here, or n mappings; see `reset`.
@@ -268,10 +267,9 @@ class Recorder:
         """
         try:
             stream = self._stream or self._begin()
-            with stream.lock:
-                numbers = stream.log(values)
-                if self._recording is not None:
-                    self._recording.summary.update(numbers)
+            numbers = stream.log(values)
+            if self._recording is not None:
+                self._recording.summary.update(numbers)
         except StreamEnded:
             self._complaints.closed()
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
@@ -287,8 +285,7 @@ class Recorder:
 
     def give_back_envs(self, reservation: EnvReservation) -> None:
         """Let another wrapper have these indices; nothing if they were given back."""
-        with PROCESS.lock:
-            self._env_indices.give_back(reservation)
+        self._env_indices.give_back(reservation)
 
     # --- the stream -------------------------------------------------------------------------------------------
 
@@ -341,7 +338,7 @@ class Recorder:
 
     @property
     def stream_id(self) -> str:
-        """This recorder's stream as text, `run/agent/attempt`: what another process gives as `parent`."""
+        """The stream as text, `run/agent/attempt`: what another process gives as `parent`."""
         return str(StreamId(self.run, self.agent, self.attempt))
 
     @property

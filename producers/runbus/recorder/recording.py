@@ -15,7 +15,7 @@ from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
 from runbus.recorder.outcome import exception_so_far
-from runbus.recorder.size_limits import json_within, run_event_within, text_within
+from runbus.recorder.size_limits import run_event_within
 from runbus.recorder.stream import RecordedStream
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.structure import structure_of_space
@@ -102,10 +102,9 @@ class Recording:
     def beside(self, other: StreamId, /) -> None:
         """Publish the start again if another stream of this agent has begun: a newer attempt that replaces none."""
         mine = self.stream.counts.id
-        with self.stream.lock:
-            if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
-                again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
-                self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
+        if (mine.run_id, mine.agent_id) == (other.run_id, other.agent_id) and not (self._over or self.forgotten):
+            again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
+            self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
 
     def after_fork(self) -> None:
         """Leave this stream to the parent (called in a forked child)."""
@@ -119,9 +118,9 @@ class Recording:
             counts=self.stream.counts,
             event=self._started,
             outcome=outcome,
-            error=text_within(error.encode("utf-8", "replace").decode()),
+            error=error.encode("utf-8", "replace").decode(),
             episodes=self.stream.positions.episodes,
-            summary=json_within(json_text(self.summary)),
+            summary=json_text(self.summary),
             produced=self.stream.counts.produced,
-            logged=self.stream.take_logged(),
+            logged=self.stream.take_pending(),
         )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import accumulate
+from typing import TypeVar
 
 from runbus.schemas.events import RunEvent
 
-#: The bytes that one field of a run event may have: all five together fit into one Kafka record.
-FIELD_BYTES = 512 * 1024
+T = TypeVar("T")
+
+#: The bytes that one field of a run event may have: all eight together fit into one Kafka record.
+FIELD_BYTES = 448 * 1024
 #: The same on a broker whose topic takes only small records.
 SMALL_BYTES = 8 * 1024
 
@@ -45,7 +50,10 @@ def text_within(text: str, most: int = FIELD_BYTES) -> str:
 
 
 def run_event_within(event: RunEvent, most: int = FIELD_BYTES) -> RunEvent:
-    """Return a run event whose texts have at most `most` bytes each."""
+    """Return a run event whose fields have at most `most` bytes each.
+
+    Labels, tags and logged numbers are kept in their order until no more fit; the run keeps the others' summary.
+    """
     return replace(
         event,
         config=json_within(event.config, most),
@@ -53,7 +61,17 @@ def run_event_within(event: RunEvent, most: int = FIELD_BYTES) -> RunEvent:
         action_space=json_within(event.action_space, most),
         summary=json_within(event.summary, most),
         error=text_within(event.error, most),
+        labels=dict(_first(event.labels.items(), lambda label: _size_of(label[0]) + _size_of(label[1]), most)),
+        tags=_first(event.tags, _size_of, most),
+        logged=dict(_first(event.logged.items(), lambda named: _size_of(named[0]) + 8 * len(named[1]), most)),
     )
+
+
+def _first(parts: Iterable[T], size_of: Callable[[T], int], most: int) -> list[T]:
+    """Return the first parts that have at most `most` bytes together."""
+    kept = list(parts)
+    ends = accumulate(size_of(part) + 16 for part in kept)
+    return [part for part, end in zip(kept, ends, strict=True) if end <= most]
 
 
 def _left_out(size: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import Annotations, StepWords, annotation_of_reset, annotation_of_step
+from runbus.recorder.annotations import Annotation, StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
-from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, named_numbers
+from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
@@ -29,12 +29,15 @@ from runbus.schemas.layout import Layout
 
 MAX_STEPS = 256
 MAX_BYTES = 256 * 1024
+MAX_BLOCK_BYTES = 2 * 1024 * 1024  # a larger call is several events: one that is larger than a queue is lost
+BLOCK_ROW_BYTES = 38  # the numbers of one row of a block
 ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes objects, two list entries
 _ENVS = 2**31
 _pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
 _NEVER = Layout(dtype="no value has this layout")
 
+_T = TypeVar("_T")
 Publish = Callable[[StepsRecorded], None]
 
 
@@ -76,13 +79,11 @@ class RecordedStream:
         self._first_seq = 0
         self._ended = False
         self._seen_by_ticker = -1
-        #: named numbers that wait for the next step
-        self.pending: dict[str, float] = {}
-        #: numbers that were logged and wait for the next row, in their order
-        self.logged: Numbers = []
+        #: named numbers that wait for the next row, in the order in which they were logged
+        self.pending: Numbers = []
         self._marks: dict[str, float] = {}  # of the row that is being made
 
-    def step(  # noqa: PLR0913, PLR0917 - by position: this is the loop's time
+    def step(  # noqa: PLR0912, PLR0913, PLR0917 - one row of everything, by position: this is the loop's time
         self,
         action: Any,  # noqa: ANN401
         reward: Any,  # noqa: ANN401
@@ -94,7 +95,7 @@ class RecordedStream:
         tick: int | None,
         words: StepWords | None = None,
     ) -> int:
-        """Append one step, with the numbers that wait for it, and return its seq. See Recorder.step."""
+        """Append one step, with the named numbers that wait for it; return its seq. See Recorder.step."""
         with self.lock:
             begun = False
             try:
@@ -119,24 +120,27 @@ class RecordedStream:
                     batch = self._batch_for(self.observation.layout, self.action.layout)
                 elif batch.blocks:
                     batch = self._batch_for(batch.observation, batch.action)
-                episode, step = self.positions.step(env, ends=over or cut)
-                begun = True
+                (episode, step), begun = self.positions.step(env, ends=over or cut), True
                 if said is not None:
                     batch.infos[batch.count] = said
-                if words or not (seen and did):
-                    self._annotate(batch, words, _absent(observation, action))
-                if self.pending or self.logged or self._marks:
-                    self._attach_numbers(batch, batch.count)
+                if self.pending:
+                    self._attach_pending(batch, batch.count)
+                if words and (note := annotation_of_step(words, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
+                if not (seen and did) and (observation is ABSENT or action is ABSENT):
+                    batch.annotations.absent[batch.count] = _absent(observation, action)
+                if self._marks:
+                    self._attach_marks(batch, batch.count)
                 rows = batch.rows
                 rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
                 rows.actions.append(did)
                 rows.observations.append(seen)
-                batch.nbytes = nbytes = batch.nbytes + len(did) + len(seen)
-                batch.count = count = batch.count + 1
+                nbytes, count = batch.nbytes + len(did) + len(seen), batch.count + 1
+                seq = self._first_seq + count - 1
+                batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=False, flags=(terminated, truncated))
                 raise
-            seq = self._first_seq + count - 1
             if count >= MAX_STEPS or nbytes >= MAX_BYTES:
                 self.close()
             return seq
@@ -162,57 +166,49 @@ class RecordedStream:
                 checked = None if seed is None else self.seed(seed)
                 env = _checked(env, range(_ENVS), "env")
                 batch = self._batch_for(self.observation.layout, None)
-                episode, step = self.positions.reset(env)
-                begun = True
+                (episode, step), begun = self.positions.reset(env), True
                 if checked is not None:
                     batch.seeds[batch.count] = checked
                 if said is not None:
                     batch.infos[batch.count] = said
-                if labels is not None:
-                    batch.annotations.take(batch.count, annotation_of_reset(labels, self.leave_out))
+                if self.pending:
+                    self._attach_pending(batch, batch.count)
+                if labels and (note := annotation_of_reset(labels, self.leave_out)) is not None:
+                    batch.annotations.take(batch.count, note)
                 if observation is ABSENT:
                     batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
-                if self.pending or self.logged or self._marks:
-                    self._attach_numbers(batch, batch.count)
+                if self._marks:
+                    self._attach_marks(batch, batch.count)
                 batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
                 batch.rows.actions.append(b"")
                 batch.rows.observations.append(seen)
-                batch.nbytes += len(seen)
-                batch.count += 1
+                nbytes, count = batch.nbytes + len(seen), batch.count + 1
+                seq = self._first_seq + count - 1
+                batch.nbytes, batch.count = nbytes, count
             except BaseException as error:
                 self._cut_short(error, env, begun=begun, reset=True)
                 raise
-            seq = self._first_seq + batch.count - 1
             self._close_if_full()
             return seq
 
-    # --- numbers ------------------------------------------------------------------------------------------------
-
-    def log(self, values: object) -> dict[str, float]:
-        """Keep named numbers for the next row; return the last of each name. Raises StreamEnded after the end."""
+    def log(self, values: Mapping[Any, Any]) -> dict[str, float]:
+        """Keep named numbers for the next row; return the last of each name. What is no number is left out."""
         with self.lock:
-            if self._ended:
-                raise StreamEnded("the stream has ended")
-            found, flaws = named_numbers(values)
-            room = max(MAX_WAITING - len(self.logged), 0)
-            if len(found) > room:
-                flaws += [f"{MAX_WAITING} numbers wait for a step: call step() or reset() between them"] * (
-                    len(found) - room
-                )
-                found = found[:room]
-            self.logged += found
-            if len(self._open.logged) + len(self.logged) > MAX_WAITING:  # so that a batch can hold all their names
+            try:
+                found = numbers_of(values, MAX_WAITING - len(self.pending), self.leave_out)
+            except Exception as error:  # noqa: BLE001 - whatever the caller gave
+                self.leave_out("log", f"{error}. Pass names and numbers")
+                return {}
+            self.pending += found
+            if len(self._open.logged) + len(self.pending) > MAX_WAITING:  # so that a batch can hold all their names
                 self.close()
-        if flaws:
-            self.leave_out_of("log", flaws[0], len(flaws))
-        return dict(found)
+            return dict(found)
 
-    def take_logged(self) -> dict[str, list[float]]:
+    def take_pending(self) -> dict[str, list[float]]:
         """Return the numbers that no row took, by name, and forget them."""
         with self.lock:
-            found = by_name([*self.logged, *self.pending.items()])
-            self.logged, self.pending = [], {}
-            return found
+            pending, self.pending = self.pending, []
+            return by_name(pending)
 
     # --- parts that cannot be kept ----------------------------------------------------------------------------
 
@@ -236,14 +232,6 @@ class RecordedStream:
         """Give the row which is made next these marks; what they say of is counted."""
         self._marks.update(marks)
 
-    def leave_out_of(self, part: str, why: str, count: int = 1) -> None:
-        """Note that some values could not be kept: the next step says so."""
-        with self.lock:
-            name = mark_name(part)
-            self.pending[name] = self.pending.get(name, 0.0) + count
-            self.counts.leave_out(part, count)
-        self.remark(part, why)
-
     def tick(self, tick: Any) -> int:  # noqa: ANN401
         """Return the tick as it is stored: none if it is no int64, which is noted."""
         try:
@@ -253,7 +241,7 @@ class RecordedStream:
             return NO_TICK
 
     def seed(self, seed: Any) -> int | None:  # noqa: ANN401
-        """Return the seed, of any size: None if it is no integer, which is noted."""
+        """Return the seed, of any size; None if it is no integer, which is noted."""
         try:
             return checked_seed(seed)
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
@@ -286,18 +274,13 @@ class RecordedStream:
     ) -> None:
         """Undo what a row left in the open batch, and count the row if an interrupt ended it: the caller cannot."""
         self._marks = {}
-        self._cut(self._open)
+        self._open.cut_to_count()
         if isinstance(error, Exception):
             return
         if begun:
             self._give_up(1)
         else:
             self.refuse(env, reset=reset, flags=flags)
-
-    def _cut(self, batch: StepsRecorded) -> None:
-        """Take back what a row that is not counted has left in a batch; the numbers it took wait again."""
-        batch.cut_to_count()
-        self.logged = [*batch.take_back_logged(), *self.logged]
 
     def refuse(self, env: object, *, reset: bool, flags: tuple[object, ...] = ()) -> None:
         """Count one row that could not be recorded: it takes a seq and is dropped, so the gap is accounted for.
@@ -334,7 +317,7 @@ class RecordedStream:
         self.counts.produced = self._first_seq
         self.counts.drop(count)
 
-    def append_block(
+    def append_block(  # noqa: PLR0913 - each part of a row, by name
         self,
         block: Block,
         action: Layout | None,
@@ -344,7 +327,8 @@ class RecordedStream:
         infos: Mapping[int, str] | None = None,
         extras: Mapping[str, NDArray[np.float64]] | None = None,
         marks: Mapping[str, Mapping[int, float]] | None = None,
-        annotations: Annotations | None = None,
+        absent: Mapping[int, int] | None = None,
+        labels: Mapping[int, Mapping[str, str]] | None = None,
     ) -> None:
         """Append rows of one call of a vector environment, already in columns.
 
@@ -352,9 +336,24 @@ class RecordedStream:
             seeds, infos: by index in the block.
             extras: by name, a number for each row of the block.
             marks: by name, then by index in the block.
-            annotations: what else is said about the rows, by index in the block.
+            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
+            labels: of the episodes that begin, by index in the block.
         """
         with self.lock:
+            nbytes = len(block.action) + len(block.observation) + BLOCK_ROW_BYTES * block.size
+            if nbytes > MAX_BLOCK_BYTES and block.size > 1:
+                self._append_halves(
+                    block,
+                    action,
+                    observation,
+                    seeds=seeds or {},
+                    infos=infos or {},
+                    extras=extras or {},
+                    marks=marks or {},
+                    absent=absent or {},
+                    labels=labels or {},
+                )
+                return
             batch = self._batch_for(observation, action, blocks=True)
             try:
                 first = batch.count
@@ -369,16 +368,48 @@ class RecordedStream:
                 if marks:
                     for name, of_rows in marks.items():
                         batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
-                if annotations is not None:
-                    batch.annotations.add(first, annotations)
-                if self.pending or self.logged:
-                    self._attach_numbers(batch, first)
-                batch.nbytes += len(block.action) + len(block.observation)
-                batch.count += block.size
+                if absent:
+                    batch.annotations.absent.update({first + index: bits for index, bits in absent.items()})
+                for index, texts in (labels or {}).items():
+                    batch.annotations.take(first + index, Annotation(labels=texts))
+                if self.pending:
+                    self._attach_pending(batch, first)
+                if self._marks:
+                    self._attach_marks(batch, first)
+                nbytes, count = batch.nbytes + len(block.action) + len(block.observation), first + block.size
+                batch.nbytes, batch.count = nbytes, count
             except BaseException:
-                self._cut(batch)
+                batch.cut_to_count()
                 raise
             self._close_if_full()
+
+    def _append_halves(  # noqa: PLR0913 - as append_block
+        self,
+        block: Block,
+        action: Layout | None,
+        observation: Layout,
+        *,
+        seeds: Mapping[int, int],
+        infos: Mapping[int, str],
+        extras: Mapping[str, NDArray[np.float64]],
+        marks: Mapping[str, Mapping[int, float]],
+        absent: Mapping[int, int],
+        labels: Mapping[int, Mapping[str, str]],
+    ) -> None:
+        middle = block.size // 2
+        for start, stop in ((0, middle), (middle, block.size)):
+            marked = {name: _rows_between(rows, start, stop) for name, rows in marks.items()}
+            self.append_block(
+                block.slice(start, stop),
+                action,
+                observation,
+                seeds=_rows_between(seeds, start, stop),
+                infos=_rows_between(infos, start, stop),
+                extras={name: values[start:stop] for name, values in extras.items()},
+                marks={name: rows for name, rows in marked.items() if rows},
+                absent=_rows_between(absent, start, stop),
+                labels=_rows_between(labels, start, stop),
+            )
 
     @property
     def produced(self) -> int:
@@ -392,18 +423,23 @@ class RecordedStream:
             batch = self._open
             if batch.count == 0:
                 return
-            batch.first_seq = self._first_seq
-            self._first_seq += batch.count
-            self.counts.produced = self._first_seq
-            self._open = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
-            overhead = ROW_BYTES * len(batch.rows.actions) + 38 * sum(block.size for block in batch.blocks)
+            overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+            overhead += 100 * len(batch.logged) + batch.annotations.size
             if batch.extra_columns:
                 overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
-            overhead += 100 * sum(map(len, batch.logged.values())) + batch.annotations.size
+            fresh = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
             batch.nbytes += overhead
             batch.closed_at = time.monotonic()
-            self._publish(batch)
+            batch.first_seq = self._first_seq
+            end, closed = self._first_seq + batch.count, False
+            try:  # in one statement without a call: an interrupt comes before all of it, or after
+                self._first_seq, self.counts.produced, self._open, closed = end, end, fresh, True
+                self._publish(batch)
+            except BaseException as error:
+                if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
+                    self._publish(batch)  # the courier takes a batch once
+                raise
 
     def end(self) -> None:
         """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
@@ -442,23 +478,15 @@ class RecordedStream:
             batch.action = action
         return batch
 
-    def _annotate(self, batch: StepsRecorded, words: StepWords | None, absent: int) -> None:
-        """Note what is said about the step that is being made."""
-        if words:
-            batch.annotations.take(batch.count, annotation_of_step(words, self.leave_out))
-        if absent:
-            batch.annotations.absent[batch.count] = absent
+    def _attach_pending(self, batch: StepsRecorded, index: int) -> None:
+        batch.logged += [(index, name, value) for name, value in self.pending]
+        self.pending = []
 
-    def _attach_numbers(self, batch: StepsRecorded, index: int) -> None:
-        """Give a row the numbers that wait for it, and the marks of what it is without."""
-        for name, value in self.pending.items():
-            batch.extras.setdefault(name, {})[index] = value
-        for name, value in self.logged:
-            batch.logged.setdefault(name, []).append((index, value))
+    def _attach_marks(self, batch: StepsRecorded, index: int) -> None:
         for name, value in self._marks.items():
             of_row = batch.extras.setdefault(name, {})
             of_row[index] = of_row.get(index, 0.0) + value
-        self.pending, self.logged, self._marks = {}, [], {}
+        self._marks = {}
 
     def _close_if_full(self) -> None:
         if self._open.count >= MAX_STEPS or self._open.nbytes >= MAX_BYTES:
@@ -470,12 +498,9 @@ def checked_tick(tick: int) -> int:
     return _checked(tick, _INT64, "tick")
 
 
-def checked_seed(seed: Any) -> int:  # noqa: ANN401 - an integer of any type
-    """Return the seed, of any size. Raises InvalidValue for one that is no integer."""
-    try:
-        return operator.index(seed)
-    except Exception as error:
-        raise InvalidValue(f"{error}. Pass an integer") from error
+def checked_seed(seed: Any) -> int:  # noqa: ANN401 - an integer of any type and size
+    """Return the seed. Raises TypeError for what is no integer."""
+    return operator.index(seed)
 
 
 def _absent(observation: Any, action: Any) -> int:  # noqa: ANN401
@@ -495,3 +520,8 @@ def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - in
     if whole not in allowed:
         raise InvalidValue(f"{name} {whole} is out of range")
     return whole
+
+
+def _rows_between(rows: Mapping[int, _T], start: int, stop: int) -> dict[int, _T]:
+    """Return the values of the rows [start, stop), which begin at 0 then."""
+    return {row - start: value for row, value in rows.items() if start <= row < stop}

@@ -10,6 +10,11 @@ import logging
 from runbus.recorder.complaints import Complaints
 
 
+def first_line(text: str) -> str:
+    """Return the first line of an error's text, at most 300 characters: some have pages."""
+    return text.strip().split("\n")[0][:300]
+
+
 class StreamComplaints:
     """The complaints of one recorder. Thread safe; never raises."""
 
@@ -41,7 +46,7 @@ class StreamComplaints:
             "%s: a step is recorded without its %s: %s. It says so in its extra left_out.%s",
             self._name,
             part,
-            why,
+            first_line(why),
             part,
         )
 

@@ -107,9 +107,9 @@ class Subscription:
         self.name = name
         self.options = options
         self._leave = leave
-        lock = threading.Lock()
-        self._changed = threading.Condition(lock)
-        self._over = threading.Condition(lock)  # nothing is unfinished, or waits are released
+        self._lock = threading.Lock()  # publishers take it itself: an interrupt in Condition.__exit__ keeps it for ever
+        self._changed = threading.Condition(self._lock)
+        self._over = threading.Condition(self._lock)  # nothing is unfinished, or waits are released
         self._readers = 0
         self._taken = 0
         self._released = False
@@ -240,7 +240,7 @@ class Subscription:
 
         Returns the dropped items, which `tell` must pass on once the bus holds no lock.
         """
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return ()
             self._accepted.add(item)

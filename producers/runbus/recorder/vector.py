@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import Annotations
 from runbus.recorder.batched import BatchedColumn, Values
 from runbus.recorder.columns import Block
 from runbus.recorder.env_positions import Envs
@@ -138,7 +137,7 @@ class VectorRows:
             self._step_and_reset(call, rows, values, infos)
         else:
             texts = self._texts(infos.infos, marks) if infos.infos else {}
-            self._append(rows, values, self._observation.layout, texts, marks.by_name)
+            self._append(rows, values, texts)
 
     def _facts(
         self, call: VectorStep, marks: Marks
@@ -186,13 +185,12 @@ class VectorRows:
             return NO_TICK
 
     def _step_and_reset(self, call: VectorStep, rows: CallRows, values: _StepValues, infos: RowInfos) -> None:
-        """Append the steps, the last ones of episodes with their own observation or none, then the resets."""
-        both, layout, marks = rows.both.tolist(), self._observation.layout, values.marks
-        seen, unseen = self._final(call, rows, values.seen, infos)
+        """Append the last steps of episodes with their own observation or none, then the resets behind them."""
+        both, marks = rows.both.tolist(), values.marks
+        seen, absent = self._final(call, rows, values.seen, infos)
         others = {row: info for row, info in infos.infos.items() if row not in set(both)}
         texts, begun = self._texts(others | infos.end(both), marks), self._texts(infos.begin(both), marks)
-        absent = Annotations(absent=dict.fromkeys(unseen, ABSENT_OBSERVATION))
-        self._append(rows, values._replace(seen=seen), layout, texts, marks.by_name, absent)
+        self._append(rows, values._replace(seen=seen), texts, absent)
         self._append_resets(
             picked_envs(rows.envs, rows.both),
             picked_rows(values.seen, rows.both, rows.size),
@@ -200,32 +198,28 @@ class VectorRows:
             infos={index: begun[row] for index, row in enumerate(both) if row in begun},
         )
 
-    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, list[int]]:
-        """Return the observations with the last ones of the episodes, and the rows whose last one was thrown away."""
+    def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, dict[int, int]]:
+        """Return the observations with the last ones of the episodes, and the rows whose last one is not known."""
         layout, structure = self._observation.layout, self._stream.observation.structure
         if not layout.recorded:
-            known = infos.final_observations
-            return seen, [row for row in rows.both.tolist() if layout.dtype and known.get(row) is None]
+            return seen, {}
         raw = np.frombuffer(seen, np.uint8).reshape(rows.size, -1).copy()
         shown = Values(call.observations, structure)
-        unseen = []
+        absent: dict[int, int] = {}
         for row in rows.both.tolist():
             found = like(infos.final_observations.get(row), shown.row(row))
             try:
                 raw[row] = np.frombuffer(encode_value(layout, fitted(found, structure)), np.uint8)
             except (InvalidValue, ValueError):  # there is none, or it is not an observation of this environment
-                raw[row] = 0
-                unseen.append(row)
-        return raw.tobytes(), unseen
+                raw[row], absent[row] = 0, ABSENT_OBSERVATION
+        return raw.tobytes(), absent
 
     def _append(
         self,
         rows: CallRows,
         values: _StepValues,
-        layout: Layout,
         infos: Mapping[int, str],
-        marks: Mapping[str, Mapping[int, float]],
-        annotations: Annotations | None = None,
+        absent: Mapping[int, int] | None = None,
     ) -> None:
         """Append a row of each env."""
         envs = rows.envs
@@ -250,11 +244,11 @@ class VectorRows:
         self._stream.append_block(
             block,
             self._action.layout,
-            layout,
+            self._observation.layout,
             infos=infos,
             extras=values.extras,
-            marks=marks,
-            annotations=annotations,
+            marks=values.marks.by_name,
+            absent=absent,
         )
 
     def _one_by_one(
@@ -283,7 +277,7 @@ class VectorRows:
                 if i in both:
                     last = like(infos.final_observations.get(i), seen)
                     seen, info = ABSENT if last is None and seen is not None else last, ended.get(i)
-                self._stream.pending |= {name: values[i] for name, values in extras.items()}
+                self._stream.pending += [(name, float(values[i])) for name, values in extras.items()]
                 self._stream.step(done(i), rewards[i], *flags, seen, info, env, call.tick)
             if i in both:
                 with self._counted(env, reset=True):
@@ -323,16 +317,14 @@ class VectorRows:
                         self._stream.leave_out("seed", flaws[row])
                     if row in unlabelled:
                         self._stream.leave_out("labels", unlabelled[row])
-                    self._stream.reset(
-                        values.row(i), seeds.get(row), infos.get(i), env, call.tick, labels.labels.get(row)
-                    )
+                    self._stream.reset(values.row(i), seeds.get(row), infos.get(i), env, call.tick, labels.get(row))
             return
         marks.add("seed", flaws)
         marks.add("labels", unlabelled)
         self._note(marks, len(chosen))
         tick = self._tick(call.tick, marks, len(chosen))
         texts = self._texts({index: infos[row] for index, row in enumerate(chosen.tolist()) if row in infos}, marks)
-        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name, annotations=labels)
+        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name, labels=labels)
 
     def _append_resets(
         self,
@@ -343,7 +335,7 @@ class VectorRows:
         seeds: Mapping[int, int] | None = None,
         infos: Mapping[int, str] | None = None,
         marks: Mapping[str, Mapping[int, float]] | None = None,
-        annotations: Annotations | None = None,
+        labels: Mapping[int, Mapping[str, str]] | None = None,
     ) -> None:
         episode, step = self._stream.positions.reset_many(envs)
         block = Block(
@@ -360,7 +352,7 @@ class VectorRows:
             observation=seen,
         )
         self._stream.append_block(
-            block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks, annotations=annotations
+            block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks, labels=labels
         )
 
     def _env_column(self, envs: Envs) -> bytes:
@@ -386,11 +378,13 @@ class _StepValues(NamedTuple):
 
 def _reset_count(values: Values, call: VectorReset) -> int:
     """Return of how many environments a reset call speaks. Raises InvalidValue if nothing says so."""
-    given = (values.count, None if call.mask is None else len(np.asarray(call.mask)))
-    count = next((n for n in given if n is not None), None if call.envs is None else len(call.envs))
-    if count is None:
-        raise InvalidValue("no observations, mask or envs say which environments were reset")
-    return count
+    if values.count is not None:
+        return values.count
+    if call.mask is not None:
+        return len(np.asarray(call.mask))
+    if call.envs is not None:
+        return len(call.envs)
+    raise InvalidValue("no observations, mask or envs say which environments were reset")
 
 
 def row_count(values: Any) -> int:  # noqa: ANN401

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
-from runbus.recorder.annotations import Annotations, annotation_of_reset
+from runbus.recorder.annotations import labels_of
 from runbus.recorder.env_positions import Envs, Flags
 from runbus.recorder.text import json_text
 
@@ -87,7 +87,8 @@ def rows_of_step(call: VectorStep, terminated: Flags, truncated: Flags) -> CallR
         rows.resets = np.frombuffer(given, bool)
         if rows.ends is not None:
             rows.both = np.flatnonzero(rows.resets & rows.ends)
-            rows.resets = rows.resets & ~rows.ends
+            alone = rows.resets & ~rows.ends
+            rows.resets = alone if alone.any() else None
     return rows
 
 
@@ -188,15 +189,18 @@ def flags(values: ArrayLike, count: int, name: str) -> bytes:
     return found.tobytes()
 
 
-def labels_of_rows(labels: Any, chosen: NDArray[np.int64]) -> tuple[Annotations, dict[int, str]]:  # noqa: ANN401
+def labels_of_rows(labels: Any, chosen: NDArray[np.int64]) -> tuple[dict[int, dict[str, str]], dict[int, str]]:  # noqa: ANN401
     """Return the labels of the episodes that a call begins, by index among the chosen rows, and what is left out."""
-    found, flaws = Annotations(), dict[int, str]()
+    found: dict[int, dict[str, str]] = {}
+    flaws: dict[int, str] = {}
     for index, row in enumerate(chosen.tolist()) if labels is not None else ():
+        said: list[str] = []
         try:
             given = labels if isinstance(labels, Mapping) else labels[row]
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
-            flaws[index] = str(error)
-            continue
+            given, said = None, [str(error)]
         if given is not None:
-            found.take(index, annotation_of_reset(given, lambda _part, why, at=index: flaws.update({at: why})))  # type: ignore[misc]
+            found[index] = labels_of(given, lambda _part, why, said=said: said.append(why))  # type: ignore[misc]
+        if said:
+            flaws[index] = said[0]
     return found, flaws

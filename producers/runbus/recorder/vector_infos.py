@@ -104,6 +104,9 @@ def _parts(values: Any, rows: Sequence[int], count: int, *, all_rows: bool) -> l
 
 
 def _chosen(rows: Sequence[int], mask: NDArray[np.bool_]) -> list[int]:
+    if len(rows) == len(mask):  # all of them
+        found: list[int] = np.flatnonzero(mask).tolist()
+        return found
     return [row for row in rows if mask[row]]
 
 

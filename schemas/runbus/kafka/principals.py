@@ -168,8 +168,11 @@ PRINCIPALS: tuple[Principal, ...] = (
 
 
 def principal(role: Role) -> Principal:
-    """Return one of the catalogue."""
-    return next(p for p in PRINCIPALS if p.role == role)
+    """Return one of the catalogue. Raises LookupError if it is not there: a new process has its rights here."""
+    found = next((p for p in PRINCIPALS if p.role == role), None)
+    if found is None:
+        raise LookupError(f"no rights of {role!r} in runbus/kafka/principals.py: add a Principal for it")
+    return found
 
 
 def principal_names(text: str) -> Mapping[Role, str]:

@@ -129,6 +129,7 @@ class EpisodeFinalized(Event):
     extras_sum: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     stop: str = ""
+    has_reset: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

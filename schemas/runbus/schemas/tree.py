@@ -1,8 +1,8 @@
 """Encodes Dict and Tuple values as one row of bytes: the parts one after another, in the order of the struct's text.
 
 The text is JSON: `["dict", [[key, node], ...]]`, `["tuple", [node, ...]]` or a leaf, `[dtype, shape]`. A part of
-variable width (text, JSON, a ragged array) has its length in front, uint32. A part that is not recorded takes no bytes;
-its leaf is `["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
+variable width (text, JSON, a ragged array) has its length in front, uint32. A part that is not recorded takes no
+bytes; its leaf is `["omitted:" and the dtype, shape]`. Readers before it had none, and refuse such a text.
 """
 
 from __future__ import annotations

@@ -80,4 +80,5 @@ class ClosedEpisode:
             extras_sum=dict(rows.extras),
             labels=labels,
             stop=stop,
+            has_reset=rows.first_step == 0,
         )

@@ -62,8 +62,9 @@ class OpenEpisodes:
 
     def load(self, env: int) -> Episode:
         """Return the open episode of an env."""
-        values: list[Any] = [*self.ints[env, ROWS:].tolist(), *self.floats[env].tolist(), self.extras.get(env, {})]
-        return Episode(*values, words=self.words.get(env))
+        values: list[Any] = [*self.ints[env, ROWS:].tolist(), *self.floats[env].tolist()]
+        values += [self.extras.get(env, {}), self.words.get(env)]
+        return Episode(*values)
 
     def store(self, env: int, episode: int, rows: Episode, now_ms: int) -> None:
         """Make an episode the open one of an env, or replace its rows."""

@@ -1,4 +1,4 @@
-"""Runs a command that dies with its parent, even if that is killed: ``python -m runbus.local.child -- ARGV``.
+"""Runs a command that dies with its parent, even if that is killed: `python -m runbus.local.child -- ARGV`.
 
 Linux: the kernel sends SIGKILL to this process if its parent dies (the mark survives exec), then the command
 replaces this process. Elsewhere: this process stays, runs the command and looks for its parent twice a second.
@@ -20,9 +20,9 @@ _WATCH_SECONDS = 0.5
 
 
 def wrap(argv: tuple[str, ...], environment: Path | None = None) -> tuple[str, ...]:
-    """Return the command line that runs ``argv`` bound to the life of the process that starts it.
+    """Return the command line that runs `argv` bound to the life of the process that starts it.
 
-    ``environment`` names a JSON file of variables to add: no quoting, and nothing to see in a list of processes.
+    `environment` names a JSON file of variables to add: no quoting, and nothing to see in a list of processes.
     """
     options = ("--environment", str(environment)) if environment else ()
     return (sys.executable, "-m", "runbus.local.child", *options, "--", *argv)
@@ -38,13 +38,13 @@ def die_with_parent() -> None:
 
 
 def parent_is_gone() -> bool:
-    """Tell whether the process that started this one died before the kernel could be asked to watch it."""
+    """Return whether the process that started this one died before the kernel could be asked to watch it."""
     expected = os.environ.get(PARENT_VARIABLE)
     return bool(expected) and os.getppid() != int(expected or 0)
 
 
 def watch(argv: list[str]) -> int:
-    """Run ``argv``, pass signals on, and kill it if the parent is gone. Returns its exit code."""
+    """Run `argv`, pass signals on, and kill it if the parent is gone. Returns its exit code."""
     parent = os.getppid()
     command = subprocess.Popen(argv)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -57,7 +57,7 @@ def watch(argv: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Entry point: ``[--watch] [--environment FILE] -- COMMAND ...``."""
+    """Entry point: `[--watch] [--environment FILE] -- COMMAND ...`."""
     options, command = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
     if "--environment" in options:
         os.environ.update(json.loads(Path(options[options.index("--environment") + 1]).read_text(encoding="utf-8")))

@@ -53,5 +53,5 @@ def clickhouse_service(options: ClickHouseOptions) -> ProgramSpec:
 
 
 def engine_answers(port: int) -> bool:
-    """Tell whether an engine on ``port`` answers."""
+    """Return whether an engine on `port` answers."""
     return http_answers(port, "/ping")

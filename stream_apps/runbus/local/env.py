@@ -18,7 +18,7 @@ _REMOVED = frozenset({CONFIG_FILE_ENV, *_OF_THE_STACK, *(f"{name}_FILE" for name
 
 
 def stack_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` without what names another broker, registry, ClickHouse, file, consumer group or probe.
+    """Return `environ` without what names another broker, registry, ClickHouse, file, consumer group or probe.
 
     Those variables beat the configuration file, and a user may have set them for another installation. Variables
     that tune (memory, batch sizes, time limits) stay.

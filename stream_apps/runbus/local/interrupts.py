@@ -9,9 +9,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Raises at the first signal of a ``with`` block; later ones are noted only. Does nothing outside the main thread.
+    """Raises at the first signal of a `with` block; later ones are noted only. Does nothing outside the main thread.
 
-    An exception of a signal's handler is lost if it hits a finaliser or a callback from C: ``check`` raises again.
+    An exception of a signal's handler is lost if it hits a finaliser or a callback from C: `check` raises again.
     """
 
     def __init__(self) -> None:

@@ -32,9 +32,9 @@ class Artifact:
 def class_path(
     root: Artifact, cache: Path, *, alone: tuple[Artifact, ...] = (), report: OnProgress = unseen
 ) -> tuple[Path, ...]:
-    """Return the jars of ``root`` and of everything it depends on, then those of ``alone``.
+    """Return the jars of `root` and of everything it depends on, then those of `alone`.
 
-    ``alone`` are taken without dependencies: jgo merges the managed versions of all roots it resolves together, and
+    `alone` are taken without dependencies: jgo merges the managed versions of all roots it resolves together, and
     the BOM of one then downgrades what another needs (log4j-slf4j-impl put kafka-clients 3.9 under Kafka 4.4).
 
     The first call downloads (tens of MB, tens of seconds); later ones only check that the files are there.
@@ -53,7 +53,7 @@ def class_path(
 
 
 def unpacked(archive: Artifact, cache: Path, report: OnProgress = unseen) -> Path:
-    """Download a ``tar.gz`` artifact once and return the directory that holds its content."""
+    """Download a `tar.gz` artifact once and return the directory that holds its content."""
     target = cache / "archives" / f"{archive.name}-{archive.version}-{archive.classifier}"
     if target.is_dir():
         return target
@@ -101,7 +101,7 @@ def _locked(cache: Path, what: str) -> Iterator[None]:
 
 
 def _fetch(wanted: tuple[Artifact, ...], cache: Path, report: OnProgress) -> tuple[Path, ...]:
-    """Fetch the first of ``wanted`` with what it depends on, then the others without."""
+    """Fetch the first of `wanted` with what it depends on, then the others without."""
     from runbus.local.maven import MavenCentral, path_of  # jgo takes half a second to import and is needed once
 
     maven = MavenCentral(cache, report)

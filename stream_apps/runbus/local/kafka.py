@@ -128,7 +128,7 @@ def java_command(options: KafkaOptions, report: OnProgress = unseen) -> tuple[st
 
 
 def broker_answers(port: int) -> bool:
-    """Tell whether a broker on ``port`` answers a metadata request and counts itself as alive."""
+    """Return whether a broker on `port` answers a metadata request and counts itself as alive."""
     if not answers(port):
         return False
     admin = admin_client(KafkaSettings(f"{LOOPBACK}:{port}"))  # logs nothing: a broker may not be up yet

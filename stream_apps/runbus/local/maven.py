@@ -23,7 +23,7 @@ _TAKEN_SCOPES = frozenset({"compile", "runtime"})
 
 
 class MavenCentral:
-    """Resolves and fetches files into ``cache / "maven"``. The caller holds the lock of the cache."""
+    """Resolves and fetches files into `cache / "maven"`. The caller holds the lock of the cache."""
 
     def __init__(self, cache: Path, report: OnProgress) -> None:
         """Remove what a download that was killed left behind."""
@@ -35,7 +35,7 @@ class MavenCentral:
         )
 
     def file(self, group: str, name: str, version: str, kind: tuple[str, str] = ("", "jar")) -> MavenFile:
-        """Name one file; ``kind`` is its classifier and packaging."""
+        """Name one file; `kind` is its classifier and packaging."""
         return self._context.project(group, name).at_version(version).artifact(*kind)
 
     def with_dependencies(self, root: MavenFile) -> list[MavenFile]:
@@ -46,7 +46,7 @@ class MavenCentral:
         return list({dependency.artifact.key: dependency.artifact for dependency in taken}.values())
 
     def fetch(self, files: Iterable[MavenFile], what: str) -> None:
-        """Download those that are missing and report the bytes of all of them as ``what``."""
+        """Download those that are missing and report the bytes of all of them as `what`."""
         missing = [file for file in files if not path_of(file).is_file()]
         if not missing:
             return
@@ -97,7 +97,7 @@ class _Resolver(JgoResolver):
 
     @contextmanager
     def counting(self, what: str, total: int | None) -> Iterator[None]:
-        """Report the bytes of the downloads inside as ``what``; ``total`` may be unknown."""
+        """Report the bytes of the downloads inside as `what`; `total` may be unknown."""
         done = 0
 
         def count(size: int) -> None:

@@ -18,7 +18,7 @@ _REGISTRY_STAYS = (
 class StackOptions:
     """How a stack starts; None = as it was started before.
 
-    A port of 0 is chosen: the last one if still free, else any. ``tied``: see ``Stack.up``.
+    A port of 0 is chosen: the last one if still free, else any. `tied`: see `Stack.up`.
     """
 
     kafka_port: int | None = None
@@ -64,7 +64,7 @@ def changes(before: StackState, after: StackState) -> tuple[str, ...]:
 
 
 def refuse_changes(options: StackOptions, state: StackState, *, registry: bool) -> None:
-    """Raise RunBusError if ``options`` ask for something else than what runs: its processes have read it once."""
+    """Raise RunBusError if `options` ask for something else than what runs: its processes have read it once."""
     if options.registry is False and registry:
         raise RunBusError(_REGISTRY_STAYS)
     if options.registry and not registry:

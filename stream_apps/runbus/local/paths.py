@@ -13,7 +13,7 @@ _NOTHING_LEFT = 4 << 20  # bytes: less than a segment of the log or a part of a 
 
 
 def writable_directory(path: Path, setting: str) -> Path:
-    """Create ``path`` and prove that files can be written there; ``setting`` is what the user can change.
+    """Create `path` and prove that files can be written there; `setting` is what the user can change.
 
     Raises RunBusError naming the directory and the setting.
     """
@@ -31,7 +31,7 @@ def writable_directory(path: Path, setting: str) -> Path:
 
 
 def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
-    """Raise RunBusError if fewer than ``minimum`` bytes are free where ``path`` is."""
+    """Raise RunBusError if fewer than `minimum` bytes are free where `path` is."""
     free = shutil.disk_usage(path).free
     if free < minimum:
         raise RunBusError(
@@ -41,7 +41,7 @@ def enough_space(path: Path, setting: str, minimum: int = MINIMUM_FREE) -> None:
 
 
 def is_full(path: Path) -> bool:
-    """Tell whether the disk of ``path`` is full, or nearly."""
+    """Return whether the disk of `path` is full, or nearly."""
     return shutil.disk_usage(path).free < _NOTHING_LEFT
 
 

@@ -17,7 +17,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on ``port`` now."""
+    """Return whether a server could listen on `port` now."""
     try:
         listen(port, "port").close()
     except RunBusError:
@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 
 def answers(port: int, timeout: float = 0.5) -> bool:
-    """Tell whether something accepts connections on ``port``."""
+    """Return whether something accepts connections on `port`."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=timeout).close()
     except OSError:
@@ -35,7 +35,7 @@ def answers(port: int, timeout: float = 0.5) -> bool:
 
 
 def http_answers(port: int, path: str) -> bool:
-    """Tell whether an HTTP server on ``port`` answers a GET of ``path`` with a 2xx status."""
+    """Return whether an HTTP server on `port` answers a GET of `path` with a 2xx status."""
     if not answers(port):
         return False
     # Not urllib's default opener: a proxy of the environment does not reach the loopback interface.
@@ -48,7 +48,7 @@ def http_answers(port: int, path: str) -> bool:
 
 
 def listen(port: int, option: str) -> socket.socket:
-    """Bind ``port`` and return the socket; ``option`` is what the user changes to pick another one.
+    """Bind `port` and return the socket; `option` is what the user changes to pick another one.
 
     Raises RunBusError if the port is taken or not allowed.
     """
@@ -70,7 +70,7 @@ def listen(port: int, option: str) -> socket.socket:
 
 
 def choose(wanted: int | None, preferred: int | None, option: str) -> int:
-    """Pick a port: the ``wanted`` one or an error, else the ``preferred`` one if still free, else any free one."""
+    """Pick a port: the `wanted` one or an error, else the `preferred` one if still free, else any free one."""
     if wanted:
         listen(wanted, option).close()
         return wanted

@@ -1,4 +1,4 @@
-"""Describes a process to run (``ProgramSpec``) and runs it as a child of this process (``RunningProcess``)."""
+"""Describes a process to run (`ProgramSpec`) and runs it as a child of this process (`RunningProcess`)."""
 
 import logging
 import os
@@ -24,9 +24,9 @@ _JAVA_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 
 @dataclass(frozen=True, slots=True)
 class ProgramSpec:
-    """One process to run. ``env`` is added to ``stack_environment`` of its starter.
+    """One process to run. `env` is added to `stack_environment` of its starter.
 
-    ``probe`` returns True if the service answers; it takes at most about two seconds and never raises.
+    `probe` returns True if the service answers; it takes at most about two seconds and never raises.
     """
 
     name: str
@@ -44,7 +44,7 @@ class RunningProcess:
     """A service that runs as a child of this process and dies with it. Not supervised: nothing restarts it."""
 
     def __init__(self, service: ProgramSpec, log_path: Path) -> None:
-        """Start it; output is appended to ``log_path``. Returns at once: see ``wait_ready``."""
+        """Start it; output is appended to `log_path`. Returns at once: see `wait_ready`."""
         self.service = service
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class RunningProcess:
         wait_ready(self.service, self.log_path, lambda: self.process.poll() is None)
 
     def stop(self) -> int:
-        """Stop it cleanly, by force after ``stop_seconds``; returns the exit code. Safe to call again."""
+        """Stop it cleanly, by force after `stop_seconds`; returns the exit code. Safe to call again."""
         if self.process.poll() is None:
             self.process.send_signal(self.service.stop_signal)
             try:
@@ -86,7 +86,7 @@ class RunningProcess:
 
 
 def start(service: ProgramSpec, log_path: Path) -> RunningProcess:
-    """Start ``service``, wait until it answers and return it; a service that does not come up is stopped."""
+    """Start `service`, wait until it answers and return it; a service that does not come up is stopped."""
     running = RunningProcess(service, log_path)
     try:
         running.wait_ready()
@@ -98,7 +98,7 @@ def start(service: ProgramSpec, log_path: Path) -> RunningProcess:
 
 @contextmanager
 def running(service: ProgramSpec, log_path: Path) -> Iterator[RunningProcess]:
-    """Run ``service`` for the length of a ``with`` block, ready when the block begins, stopped when it ends."""
+    """Run `service` for the length of a `with` block, ready when the block begins, stopped when it ends."""
     process = start(service, log_path)
     try:
         yield process
@@ -107,7 +107,7 @@ def running(service: ProgramSpec, log_path: Path) -> Iterator[RunningProcess]:
 
 
 def wait_ready(service: ProgramSpec, log_path: Path, alive: Callable[[], bool]) -> None:
-    """Probe until ready. Raises RunBusError if ``alive`` turns False or ``start_seconds`` pass."""
+    """Probe until ready. Raises RunBusError if `alive` turns False or `start_seconds` pass."""
     deadline = Deadline.after(service.start_seconds, time.monotonic())
     while not service.probe():
         if not alive():

@@ -26,7 +26,7 @@ class RegistryOptions:
 
     @property
     def url(self) -> str:
-        """Base address of the Confluent API, for ``SCHEMA_REGISTRY_URL``."""
+        """Base address of the Confluent API, for `SCHEMA_REGISTRY_URL`."""
         return f"http://{LOOPBACK}:{self.port}{CONFLUENT_PATH}"
 
 
@@ -66,5 +66,5 @@ def registry_jars(cache: Path, report: OnProgress = unseen) -> tuple[Path, ...]:
 
 
 def registry_answers(port: int) -> bool:
-    """Tell whether a registry on ``port`` answers a request that reads its storage."""
+    """Return whether a registry on `port` answers a request that reads its storage."""
     return http_answers(port, f"{CONFLUENT_PATH}/subjects")

@@ -42,7 +42,7 @@ _STALE_SECONDS = 5.0
 class StackProcess:
     """Describes a process of RunBus that runs on the engines of the stack, for example the sink.
 
-    ``environment`` is added to what every process of the stack gets.
+    `environment` is added to what every process of the stack gets.
     """
 
     name: str
@@ -53,10 +53,10 @@ class StackProcess:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of a running stack. ``registry_url`` is empty without a registry.
+    """Addresses of a running stack. `registry_url` is empty without a registry.
 
-    ``started`` names what the ``up`` that returns this has started: empty if everything ran already. ``changed``
-    has a line for each thing that it changed for good; ``already_running``: it found a stack that ran.
+    `started` names what the `up` that returns this has started: empty if everything ran already. `changed`
+    has a line for each thing that it changed for good; `already_running`: it found a stack that ran.
     """
 
     bootstrap_servers: str
@@ -74,9 +74,9 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps of a start after the engines, in this order; ``report`` is told the progress.
+    """Steps of a start after the engines, in this order; `report` is told the progress.
 
-    ``prepare`` runs between the engines and the processes, ``confirm`` at the end, both at every call of ``Stack.up``:
+    `prepare` runs between the engines and the processes, `confirm` at the end, both at every call of `Stack.up`:
     they must be repeatable. What they raise makes the start fail.
     """
 
@@ -110,7 +110,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """A stack now. ``running``: supervisord is up. ``stale``: it died without cleaning up; the next ``up`` recovers."""
+    """A stack now. `running`: supervisord is up. `stale`: it died without cleaning up; the next `up` recovers."""
 
     home: Path
     running: bool
@@ -133,7 +133,7 @@ class Stack:
     def up(self, plan: Plan | None = None) -> Endpoints:
         """Bring everything up and return the addresses once all engines answer; what runs already is left alone.
 
-        With ``options.tied`` everything dies with this process; otherwise it outlives it. If anything fails, including
+        With `options.tied` everything dies with this process; otherwise it outlives it. If anything fails, including
         Ctrl-C and SIGTERM (a KeyboardInterrupt), what this start has started is stopped again; after a SIGKILL of this
         process too. Raises RunBusError for what the user can mend.
         """

@@ -13,7 +13,7 @@ from runbus.local.paths import save_private
 class StackState:
     """Ports on 127.0.0.1 (0 = not chosen yet), the passwords of the two ClickHouse users, and what was asked for.
 
-    ``fixed`` names the ports that the user chose; ``registry``: the stack has run with a schema registry.
+    `fixed` names the ports that the user chose; `registry`: the stack has run with a schema registry.
     """
 
     owner_password: str

@@ -1,8 +1,8 @@
 """Keeps processes running by supervisord, which restarts them with backoff and rotates a log for each.
 
-supervisord is driven over XML-RPC on a Unix socket. Each process dies with it (``runbus.local.child``), so a killed
-supervisord leaves nothing behind. It holds a lock as long as it lives. From ``start`` to ``keep`` it ends when its
-starter does, however that ends (``runbus.local.supervisord``).
+supervisord is driven over XML-RPC on a Unix socket. Each process dies with it (`runbus.local.child`), so a killed
+supervisord leaves nothing behind. It holds a lock as long as it lives. From `start` to `keep` it ends when its
+starter does, however that ends (`runbus.local.supervisord`).
 """
 
 import fcntl
@@ -83,7 +83,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """A process now. ``state``: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
+    """A process now. `state`: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
 
     name: str
     state: str
@@ -92,7 +92,7 @@ class ProcessState:
 
     @property
     def alive(self) -> bool:
-        """Tell whether it runs now (ready or not)."""
+        """Return whether it runs now (ready or not)."""
         return self.state in {"STARTING", "RUNNING"}
 
 
@@ -100,7 +100,7 @@ class Supervisor:
     """The supervisord of one stack; it may or may not be running. Every call looks at what is there now."""
 
     def __init__(self, home: Path) -> None:
-        """``home`` holds its configuration and socket (``run/``) and the logs (``logs/``)."""
+        """`home` holds its configuration and socket (`run/`) and the logs (`logs/`)."""
         self.home = home
         self.logs = home / "logs"
         self._run = home / "run"
@@ -114,7 +114,7 @@ class Supervisor:
         return self.logs / f"{name}.log"
 
     def is_running(self) -> bool:
-        """Tell whether supervisord answers and is not ending."""
+        """Return whether supervisord answers and is not ending."""
         try:
             self._call("getState")
         except (OSError, xmlrpc.client.Fault):
@@ -122,13 +122,13 @@ class Supervisor:
         return True
 
     def is_stale(self) -> bool:
-        """Tell whether supervisord died without cleaning up: its socket is there, its process is not."""
+        """Return whether supervisord died without cleaning up: its socket is there, its process is not."""
         return self.socket.exists() and not self.is_running() and not self._is_locked()
 
     def settle(self, seconds: float) -> bool:
         """Wait until one that is ending has ended, then tell whether one runs. One whose starter was killed is ending.
 
-        After ``seconds`` it is killed, and what it runs with it.
+        After `seconds` it is killed, and what it runs with it.
         """
         deadline = Deadline.after(seconds, time.monotonic())
         while self._is_locked() and (self._starting.exists() or not self.is_running()):
@@ -138,11 +138,11 @@ class Supervisor:
         return self.is_running()
 
     def start(self, services: Iterable[tuple[ProgramSpec, int]], *, tied: bool) -> None:
-        """Start supervisord with ``(service, priority)`` pairs, none of them started yet.
+        """Start supervisord with `(service, priority)` pairs, none of them started yet.
 
-        It ends with this process until ``keep``. After that, ``tied``: it dies with this process, however that ends
+        It ends with this process until `keep`. After that, `tied`: it dies with this process, however that ends
         (call it from the main thread). Otherwise it outlives this process and its terminal. Its processes inherit
-        ``stack_environment`` and what their service adds. Raises RunBusError if it does not come up.
+        `stack_environment` and what their service adds. Raises RunBusError if it does not come up.
         """
         self.configure(services)
         self.socket.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ class Supervisor:
         process.returncode = 0  # not waited for here, see `stop`; spares the warning about a child left running
 
     def keep(self) -> None:
-        """Let the supervisord that ``start`` started outlive this process. Raises RunBusError if it has ended."""
+        """Let the supervisord that `start` started outlive this process. Raises RunBusError if it has ended."""
         assert self._pipe is not None
         deadline = Deadline.after(_RPC_SECONDS, time.monotonic())
         with suppress(BrokenPipeError):
@@ -187,7 +187,7 @@ class Supervisor:
         self._release()
 
     def configure(self, services: Iterable[tuple[ProgramSpec, int]]) -> None:
-        """Write the configuration for ``(service, priority)`` pairs; a running supervisord reads it in ``adopt``."""
+        """Write the configuration for `(service, priority)` pairs; a running supervisord reads it in `adopt`."""
         for directory in (self.logs, self._run, self.socket.parent):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         text = _DAEMON.format(socket=_escape(self.socket))
@@ -195,7 +195,7 @@ class Supervisor:
         self._configuration.write_text(text + "".join(programs), encoding="utf-8")
 
     def adopt(self) -> None:
-        """Make the running supervisord know the processes that ``configure`` added."""
+        """Make the running supervisord know the processes that `configure` added."""
         ((added, _changed, _removed),) = cast("Any", self._call("reloadConfig"))
         for name in added:
             self._call("addProcessGroup", name)
@@ -230,7 +230,7 @@ class Supervisor:
         return {str(info["name"]): _process_state(info) for info in infos}
 
     def is_busy(self, name: str) -> bool:
-        """Tell whether a process runs, starts or stops."""
+        """Return whether a process runs, starts or stops."""
         process = self.processes().get(name)
         return process is not None and process.state not in {"STOPPED", "EXITED", "FATAL"}
 
@@ -246,7 +246,7 @@ class Supervisor:
     def stop(self, seconds: float) -> bool:
         """Stop every process and supervisord; returns False if nothing ran.
 
-        What did not end within ``seconds`` is killed.
+        What did not end within `seconds` is killed.
         """
         pid = self.pid()
         if pid is not None:
@@ -262,7 +262,7 @@ class Supervisor:
         return pid is not None
 
     def _release(self) -> None:
-        """Close the pipe to what ``start`` started; it ends unless ``keep`` has written to it."""
+        """Close the pipe to what `start` started; it ends unless `keep` has written to it."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             os.close(pipe)
@@ -275,7 +275,7 @@ class Supervisor:
             yield file.fileno()
 
     def _is_locked(self) -> bool:
-        """Tell whether a supervisord of this home lives, whether it answers or not."""
+        """Return whether a supervisord of this home lives, whether it answers or not."""
         try:
             with self._lock_file.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

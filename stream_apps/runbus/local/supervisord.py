@@ -1,6 +1,6 @@
 """Runs supervisord: it tells its children its process id, holds the lock of its home, and ends if its start fails.
 
-``python -m runbus.local.supervisord LOCK PIPE FILE SUPERVISORD-OPTIONS``: the descriptors of the lock and of a pipe
+`python -m runbus.local.supervisord LOCK PIPE FILE SUPERVISORD-OPTIONS`: the descriptors of the lock and of a pipe
 from the starter, and the file that says "starting".
 """
 
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _end_unless_kept(pipe: int, starting: Path) -> None:
-    """Wait for ``KEEP``; without it, for example because the starter was killed, stop everything."""
+    """Wait for `KEEP`; without it, for example because the starter was killed, stop everything."""
     word = os.read(pipe, 1)
     os.close(pipe)
     if word == KEEP:

@@ -11,7 +11,7 @@ from runbus.kafka.clients import admin_client
 from runbus.kafka.start import BROKER_S, needed_topics
 from runbus.service.component import ProcessSpec, Start
 from runbus.service.heartbeat import HeartbeatOutlet, HeartbeatTopic
-from runbus.service.topics import TopicIdUnknown, ids_to_watch, watch_topics
+from runbus.service.topic_watch import TopicIdUnknown, ids_to_watch, watch_topics
 
 log = logging.getLogger(__name__)
 

@@ -74,12 +74,17 @@ class StreamEngine:
         """Work until `stop` is set. Raises RunBusError if a person has to act."""
         self._tasks.start(self.best_effort.run())
         self._tasks.start(self._ends.run())
+        self._tasks.start(self._hurry(stop))
         try:
             while not stop.is_set():
                 await self._be_member(stop)
         finally:
             await self._tasks.cancel()
         log.info("streams.stopped app=%s", self.app.kind)
+
+    async def _hurry(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._member.hurry()
 
     async def _be_member(self, stop: asyncio.Event) -> None:
         """Be a member of the group until `stop` is set, or until the consumer can do no more."""

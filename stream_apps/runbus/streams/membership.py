@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 # whatever the others do; a new client begins at the configured addresses. Longer than a session (20 s) and a request
 # (20 s).
 _SILENT_S = 60.0
+# The same at the end of the process, for a read that waits until the group has shared out anew. Others take 0.05 s.
+_HURRY_S = 1.0
 
 
 class GroupMembership:
@@ -38,6 +42,8 @@ class GroupMembership:
         self._left = False
         self._heard_at = time.monotonic()  # when a fetch was answered last, or none was under way
         self._answered_ms = 0
+        self._limit: asyncio.Timeout | None = None  # of the read that is under way, or of the last one
+        self._failed: Exception | None = None
         self.consumer: Consumer = self._new_consumer()
 
     def _new_consumer(self) -> Consumer:
@@ -57,7 +63,7 @@ class GroupMembership:
         """
         if self._left:
             self.consumer = self._new_consumer()
-        self._left, self._answered_ms = False, 0
+        self._left, self._answered_ms, self._failed = False, 0, None
         with own_state_checked():
             await self.consumer.start()
         self._heard_at = time.monotonic()
@@ -68,24 +74,42 @@ class GroupMembership:
 
         def on_assigned(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                assigned(partitions)
+                with self._heard():
+                    assigned(partitions)
 
         async def on_revoked(partitions: set[TopicPartition]) -> None:
             if consumer is self.consumer and not self._left:
-                await revoked(partitions)
+                with self._heard():
+                    await revoked(partitions)
 
         return Listener(on_assigned, on_revoked)
 
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Let the next read raise what a callback raises: aiokafka only logs it, and reads on for nobody."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = error
+            raise
+
     async def read(self, seconds: float, most: int) -> dict[TopicPartition, list[Any]]:
-        """Return what arrives; nothing while the broker is away. Raises CLIENT_ERRORS that ask for a new consumer."""
+        """Return what arrives; nothing while the broker is away.
+
+        Raises:
+            CLIENT_ERRORS: a new consumer is needed.
+            Exception: a callback of `join` has raised it.
+        """
+        if self._failed is not None:
+            raise self._failed
         if self._silent_seconds() > _SILENT_S:
             raise KafkaError(f"no fetch was answered for {_SILENT_S:.0f} s")
         try:
-            async with asyncio.timeout(_SILENT_S) as limit:  # while the group shares out anew, a read waits for that
+            async with asyncio.timeout(_SILENT_S) as self._limit:  # a read waits while the group shares out anew
                 return await read(self.consumer, seconds, most)
         except CLIENT_ERRORS as error:
-            if limit.expired():
-                raise KafkaError(f"the group gave no partitions for {_SILENT_S:.0f} s") from error
+            if self._limit is not None and self._limit.expired():
+                raise KafkaError("the group gave no partitions in time") from error
             if next_step(error) is not NextStep.AGAIN:
                 raise
             log.warning("streams.again reading: %s", said(error))
@@ -100,6 +124,12 @@ class GroupMembership:
         if not fetched or answered_ms > self._answered_ms:
             self._heard_at, self._answered_ms = now, max(answered_ms, self._answered_ms)
         return now - self._heard_at
+
+    def hurry(self) -> None:
+        """Let a read that waits for the group end soon: the process is asked to end."""
+        if self._limit is not None:
+            with contextlib.suppress(RuntimeError):  # it is not under way any more
+                self._limit.reschedule(asyncio.get_running_loop().time() + _HURRY_S)
 
     def end(self) -> None:
         """Hear nothing of this consumer from now on."""

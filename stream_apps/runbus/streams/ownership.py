@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 # The group waits 30 s (rebalance_timeout_ms) for the callback of a revocation; of a member that takes longer it takes
 # everything. These 15 s, and up to 7 s in which the clients are closed, leave 8 s for the join. The session does not
 # count, since aiokafka sends heartbeats meanwhile, nor does max.poll.interval.ms (300 s). At SIGTERM the grace counts,
-# if it is shorter: RUNBUS_STREAMS_GRACE_SECONDS (8 s), and then 7 s for the clients of the partitions, 2 s for what was
-# sent at once, 7 s for the other clients, 2 s for heartbeats and probes: 26 s of the 30 before SIGKILL.
+# if it is shorter: 1 s for a read, RUNBUS_STREAMS_GRACE_SECONDS (8 s), then 7 s for the clients of the partitions, 2 s
+# for what was sent at once, 7 s for the other clients, 2 s for heartbeats and probes: 27 s of the 30 before SIGKILL.
 _LEAVE_S = 15.0
 
 

@@ -7,7 +7,7 @@ under SIGKILL, SIGSTOP and rebalances (docs/decisions/0008).
 Rules found by running it:
 
 - An exception inside a `Service.task` makes the worker stop and exit with 1; SIGTERM and SIGINT let `on_stop` run and
-  exit with 0.
+  exit with 0. A task that returns, or ends as cancelled, stops nothing: the worker goes on without it.
 - uvloop's policy must be set before `faust` is imported.
 - Without `override_logging=False`, `redirect_stdouts=False` and `quiet=True` the worker takes over logging and stdout;
   without `autodiscover=False` it imports modules that it finds.
@@ -19,11 +19,13 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import signal
 import warnings
 from typing import Any
 
 from runbus.config.errors import RunBusError
 from runbus.service.runner import Work
+from runbus.streams.client_errors import cancellation_asked
 from runbus.streams.repeated_log import log_seldom
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ def run_in_faust(work: Work) -> None:
         logging.getLogger(name).setLevel(level)
     for name in ("aiokafka", "runbus.streams.best_effort", "runbus.streams.run_ends"):
         log_seldom(name)
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     app = _app(faust, strategy, work, failures)
     worker = faust.Worker(app, override_logging=False, redirect_stdouts=False, quiet=True, loglevel=None)
     worker.spinner = None  # it writes to the log's terminal, and to what is none
@@ -74,7 +76,7 @@ def run_in_faust(work: Work) -> None:
         raise RunBusError(f"Faust's worker ended with {code}; its log says why")
 
 
-def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> Any:  # noqa: ANN401
+def _app(faust: Any, strategy: Any, work: Work, failures: list[BaseException]) -> Any:  # noqa: ANN401
     """Return a Faust app whose only service does the work; what ends it is put into `failures`."""
 
     class NoKafka(strategy):  # type: ignore[misc]  # Faust is not typed
@@ -107,11 +109,15 @@ def _app(faust: Any, strategy: Any, work: Work, failures: list[Exception]) -> An
         async def _work(self) -> None:
             try:
                 await work(self.asked)
-            except Exception as error:
+                if not self.asked.is_set():
+                    signal.raise_signal(signal.SIGTERM)
+            except (Exception, asyncio.CancelledError) as error:
+                if cancellation_asked():
+                    raise
                 if not isinstance(error, RunBusError):  # of those the message says enough
                     log.exception("streams.crash")
                 failures.append(error)
-                raise
+                raise RuntimeError("the work has failed") from error
             finally:
                 self.done.set()
 

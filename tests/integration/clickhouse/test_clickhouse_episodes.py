@@ -85,6 +85,7 @@ def test_every_column(store: Store, run_id: str) -> None:
         first_ts=1_600_000_000_123_456,
         last_ts=1_790_000_000_654_321,
         extras_sum={"loss": 0.1, "ü": math.nan},
+        has_reset=False,
     )
     put(store, e, first_offset=77)
     names = [n for n in e if n not in ("missing_from", "missing_to", "first_ts", "last_ts", "extras_sum")]

@@ -8,17 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from confluent_kafka import Message, Producer
 
 from runbus.kafka.clients import admin_client
 from runbus.kafka.topic_ids import kafka_ids
 from runbus.kafka.topics import DEAD_LETTER_BYTES
-from runbus.recorder import Recorder, RunBus
+from runbus.recorder import Recorder, RunBus, courier
+from runbus.recorder.encoding import Packing
 from tests.faults.stream_workers import workers
 from tests.integration.dead_letters.dlq_command import broken, good, letters
 from tests.integration.sink.sink_processes import Feed, Sinks, Tables
@@ -60,7 +61,9 @@ def check(tables: Tables, feed: Feed, found: Callable[[], int]) -> dict[tuple[in
 
 
 @pytest.mark.faults
-def test_letters_of_all_components_are_stored_once(feed: Feed, sinks: Sinks, tables: Tables, tmp_path: Path) -> None:
+def test_letters_of_all_components_are_stored_once(
+    feed: Feed, sinks: Sinks, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sink, a stream app and a recorder write letters while the sink is killed again and again."""
     topic, rng = feed.settings.topic_prefix + "steps", random.Random(3)
     limits = {"dead_letter_run": "0", "dead_letter_share": "1"}
@@ -79,8 +82,10 @@ def test_letters_of_all_components_are_stored_once(feed: Feed, sinks: Sinks, tab
                 process.wait()
         feed.produced["good"] = 40 * 8
         feed.flush()
-        with Recorder("too-large", bus=RunBus(), settings=feed.settings, observations="all") as recorder:
-            recorder.step(0, 1.0, False, False, np.zeros(5_000_000, np.uint8))
+        monkeypatch.setattr(courier, "Packing", partial(Packing, limit=100))  # not even a step without its parts fits
+        with Recorder("too-large", bus=RunBus(), settings=feed.settings) as recorder:
+            recorder.step(0, 1.0, False, False, "observation")
+        assert recorder.flush(20)
         process = sinks.start(instance_id="phoenix", **limits)
         tables.wait(feed)
         until("both are done", lambda: len(_offsets(feed, b"episodes")) == len(_offsets(feed, b"sink")) == 40)

@@ -139,28 +139,23 @@ def test_a_vector_environment_arrives_row_by_row(settings: KafkaSettings, topic_
     assert np.frombuffer(batch.observation, "<f4").tolist() == [0.0] * 6 + [1.0] * 6 + [2.0] * 6
 
 
-def test_a_step_that_no_record_can_hold_becomes_a_dead_letter(
+def test_a_step_that_no_record_can_hold_is_recorded_without_its_largest_part(
     settings: KafkaSettings, topic_log: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A 5 MB step is dropped and counted, its first part is a dead letter, and the steps around it arrive."""
+    """Of a 5 MB step all but the observation arrives, visibly; the steps around it are whole; none is dropped."""
     with Recorder("run-5", bus=RunBus(), settings=settings, observations="all") as recorder:
         for size in (10, 5_000_000, 10):
-            recorder.step(0, 1.0, False, False, np.arange(size, dtype=np.uint8))
+            recorder.step(0, 1.0, False, size > 10, np.arange(size, dtype=np.uint8))
     assert recorder.flush(20)
-    assert topic_log.seqs() == {("run-5", "agent-0", recorder.attempt): [0, 2]}
-    assert topic_log.batches()[-1].header.dropped == 1
+    assert topic_log.seqs() == {("run-5", "agent-0", recorder.attempt): [0, 1, 2]}
+    (large,) = [batch for batch in topic_log.batches() if batch.header.observation.dtype.startswith("omitted:")]
+    assert (large.header.first_seq, large.header.count, large.columns.truncated.tolist()) == (1, 1, [1])
+    assert large.header.observation.shape == (5_000_000,)
+    assert [(extra.name, extra.values.tolist()) for extra in large.extras] == [("left_out.observation", [1.0])]
     finished = topic_log.runs()[-1]
-    assert (finished.produced, finished.dropped) == (3, 1)
-    (letter,) = topic_log.read("dead-letters")
-    headers = dict(letter.headers() or [])
-    assert headers["topic"] == f"{settings.topic_prefix}steps".encode()
-    assert (headers["run_id"], headers["agent_id"], headers["seq"]) == (b"run-5", b"agent-0", b"1")
-    assert headers["attempt"] == str(recorder.attempt).encode()
-    assert b"no record can hold it" in headers["error"]
-    assert len(letter.value() or b"") == 64 * 1024
-    assert int(headers["size"] or 0) > 5_000_000
-    assert len(headers["sha256"] or b"") == 64
-    (message,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert (finished.produced, finished.dropped) == (3, 0)
+    assert topic_log.read("dead-letters") == []
+    (message,) = [r.getMessage() for r in caplog.records if "too large for a record" in r.getMessage()]
     assert "step 1 of run-5/agent-0" in message
     assert "observations='auto'" in message
 

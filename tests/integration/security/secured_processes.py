@@ -1,10 +1,12 @@
 """RunBus's own processes as the users of a secure broker: passwords only in files, all they say kept."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.principals import Role
@@ -92,6 +94,11 @@ class Processes:
     def log(self, name: str) -> str:
         """Return what a process said so far."""
         return self.log_file(name).read_text(errors="replace")
+
+    def document(self, name: str) -> Any:
+        """Return the JSON that a command printed; before it, one that takes long says how far it is."""
+        log = self.log(name)
+        return json.loads(log[log.index("{") :])
 
     def command_lines(self) -> str:
         """Return what everybody on the machine can read of the running ones."""

@@ -1,6 +1,5 @@
 """Every component as a real process with exactly its documented rights, by password and by certificate."""
 
-import json
 import signal
 import uuid
 from pathlib import Path
@@ -66,7 +65,7 @@ def test_everything_runs_with_its_own_rights_only(
     assert audit.wait(60) == 0, processes.log("audit")
     config = processes.start("config", ["-m", "runbus.cli", "config", "show"], env)
     assert config.wait(60) == 0
-    total = json.loads(processes.log("audit"))["total"]
+    total = processes.document("audit")["total"]
     assert (total["produced"], total["stored"], total["missing"], total["duplicates"]) == (wanted[0][0],) * 2 + (0, 0)
     said = seen + "".join(path.read_text(errors="replace") for path in tmp_path.glob("*.log"))
     secrets = {migrated.password.reveal(), *(u.sasl_password.reveal() for u in users.values())} - {""}

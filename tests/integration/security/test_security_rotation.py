@@ -42,7 +42,7 @@ def finish(processes: Processes, store: dict[str, str], reader: KafkaSettings) -
     def audit() -> dict[str, int]:
         env = environment(reader, processes.folder, "reader") | store
         processes.start("audit", ["-m", "runbus.cli", "audit", "--json"], env).wait(120)
-        total: dict[str, int] = json.loads(processes.log("audit"))["total"]
+        total: dict[str, int] = processes.document("audit")["total"]
         return total
 
     try:

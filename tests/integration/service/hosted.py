@@ -1,7 +1,7 @@
 """Runs a toy process under a runner: `python -m tests.integration.service.hosted RUNNER WHAT`; no broker is needed.
 
-WHAT: `works` until it is stopped, `waits` for its broker, `fails` so that a person has to mend it, `breaks` as a defect
-does, `is replaced`: its topic.
+WHAT: `works` until it is stopped, `waits` for its broker, `returns` by itself, `fails` so that a person has to mend it,
+`breaks` as a defect does, `is cancelled` by a library, `is replaced`: its topic.
 It says `running` once it runs and `closed` at its end.
 """
 
@@ -19,7 +19,7 @@ from runbus.config.log import start_log
 from runbus.service.component import ProcessSpec, Start
 from runbus.service.entry import exit_code
 from runbus.service.host import serve
-from runbus.service.topics import TopicReplaced
+from runbus.service.topic_watch import TopicReplaced
 from tests.unit.service.toy import Made, ToyBroker, ToyComponent
 
 
@@ -45,7 +45,11 @@ class Replaced(ToyBroker):
         raise TopicReplaced("topic steps was deleted or re-created")
 
 
-FAILURES = {"fails": RunBusError("mend it"), "breaks": ZeroDivisionError("a defect")}
+FAILURES: dict[str, BaseException] = {
+    "fails": RunBusError("mend it"),
+    "breaks": ZeroDivisionError("a defect"),
+    "is cancelled": asyncio.CancelledError(),
+}
 
 
 def main(runner: str, what: str) -> int:
@@ -56,6 +60,8 @@ def main(runner: str, what: str) -> int:
     def component(name: str) -> Talking:
         made = Talking(name)
         made.fails = FAILURES.get(what)
+        if what == "returns":
+            made.done.set()
         return made
 
     def broker(_: ProcessSpec) -> ToyBroker:

@@ -93,3 +93,18 @@ def test_a_defect_keeps_its_traceback(start: Callable[[str], Run]) -> None:
     run.ends(1)
     assert "ZeroDivisionError: a defect" in run.said()
     assert "Traceback" in run.said()
+
+
+def test_work_that_returns_ends_the_process(start: Callable[[str], Run]) -> None:
+    """Exit code 0: a process that stayed would do nothing."""
+    run = start("returns")
+    run.ends(0)
+    assert "closed" in run.said()
+    assert "Traceback" not in run.said()
+
+
+def test_work_that_a_library_cancelled_is_a_defect(start: Callable[[str], Run]) -> None:
+    """Exit code 1, and what ended: nobody asked for it."""
+    run = start("is cancelled")
+    run.ends(1)
+    assert "ended before its work was done" in run.said()

@@ -7,7 +7,7 @@ import json
 import logging
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from runbus.config import rotation
 from runbus.config.errors import RunBusError
 from runbus.service import heartbeat
 from runbus.service.host import serve
-from runbus.service.topics import TopicReplaced
+from runbus.service.topic_watch import TopicReplaced
+from tests.support.waiting import until_holds
 from tests.unit.service.toy import Made, ToyComponent
 
 
@@ -40,16 +41,9 @@ async def hosted(made: Made) -> AsyncIterator[tuple[asyncio.Task[None], asyncio.
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.001)
-
-
 async def runs(made: Made, rounds: int = 1) -> ToyComponent:
     """Return the component of a round once it runs."""
-    await until(lambda: len(made.components) == rounds and made.components[-1].running.is_set())
+    await until_holds(lambda: len(made.components) == rounds and made.components[-1].running.is_set())
     return made.components[-1]
 
 
@@ -89,7 +83,7 @@ def test_it_can_be_asked_to_end_while_it_waits() -> None:
     async def scene() -> None:
         made = Made(there_at_once=False)
         async with hosted(made) as (task, asked):
-            await until(lambda: bool(made.brokers))
+            await until_holds(lambda: bool(made.brokers))
             asked.set()
             await asyncio.wait_for(task, 10)
         assert made.components[0].happened == []
@@ -104,7 +98,7 @@ def test_what_a_component_raises_ends_the_process() -> None:
     async def scene() -> None:
         made = Made(there_at_once=False)
         async with hosted(made) as (task, _):
-            await until(lambda: bool(made.brokers))
+            await until_holds(lambda: bool(made.brokers))
             made.components[0].fails = RunBusError("mend it")
             made.brokers[0].is_there.set()
             with pytest.raises(RunBusError, match="mend it"):
@@ -120,7 +114,7 @@ def test_a_component_that_a_library_cancelled_has_failed() -> None:
     async def scene() -> None:
         made = Made(there_at_once=False)
         async with hosted(made) as (task, _):
-            await until(lambda: bool(made.brokers))
+            await until_holds(lambda: bool(made.brokers))
             made.components[0].fails = asyncio.CancelledError()
             made.brokers[0].is_there.set()
             with pytest.raises(RuntimeError, match="ended before its work was done"):
@@ -153,12 +147,12 @@ def test_new_credentials_are_another_round(tmp_path: Path, caplog: pytest.LogCap
         made = Made(credential_files=(password,))
         async with hosted(made) as (task, asked):
             first = await runs(made)
-            await until(lambda: bool(made.brokers[0].beats))
+            await until_holds(lambda: bool(made.brokers[0].beats))
             password.write_text("new")
             second = await runs(made, 2)
             assert first.happened == ["run", "stopped", "closed"]
             assert first.component_id == second.component_id
-            await until(lambda: bool(made.brokers[1].beats))
+            await until_holds(lambda: bool(made.brokers[1].beats))
             assert made.brokers[0].beats[0].started_at == made.brokers[1].beats[0].started_at
             asked.set()
             await asyncio.wait_for(task, 10)
@@ -177,12 +171,12 @@ def test_heartbeats_say_what_the_component_says() -> None:
         async with hosted(made) as (_, _asked):
             component = await runs(made)
             beats = made.brokers[0].beats
-            await until(lambda: bool(beats))
+            await until_holds(lambda: bool(beats))
             beat = beats[0]
             assert (beat.component_id, beat.kind, beat.total_events, beat.lag_ms) == ("one", "toy", 7, 5)
             assert (beat.committed, beat.last_seq_id, beat.detail) == ({"steps:0": 3}, {}, "{}")
             component.shown = type(component.shown)(total_events=8)
-            await until(lambda: beats[-1].total_events == 8)
+            await until_holds(lambda: beats[-1].total_events == 8)
 
     asyncio.run(scene())
 
@@ -199,7 +193,7 @@ def test_a_heartbeat_that_cannot_be_sent_stops_nothing(error: Exception) -> None
             await asyncio.sleep(0.05)
             made.brokers[0].refuses = None
             made.brokers[0].beats.clear()
-            await until(lambda: bool(made.brokers[0].beats))
+            await until_holds(lambda: bool(made.brokers[0].beats))
             asked.set()
             await asyncio.wait_for(task, 10)
         assert component.happened == ["run", "stopped", "closed"]
@@ -221,7 +215,7 @@ def test_the_pages_say_what_only_the_host_knows(caplog: pytest.LogCaptureFixture
     async def scene() -> None:
         made = Made(there_at_once=False)
         async with hosted(made) as (_, asked):
-            await until(lambda: "probes.listening" in caplog.text)
+            await until_holds(lambda: "probes.listening" in caplog.text)
             address = caplog.text.split("probes.listening on ")[1].split()[0]
             assert await asyncio.to_thread(reasons, address) == ["waits for Kafka"]
             made.brokers[0].is_there.set()
@@ -231,7 +225,7 @@ def test_the_pages_say_what_only_the_host_knows(caplog: pytest.LogCaptureFixture
             assert await asyncio.to_thread(reasons, address) == ["its loop has not turned for 999 s"]
             component.free.clear()
             asked.set()
-            await until(lambda: "stopped" in component.happened)
+            await until_holds(lambda: "stopped" in component.happened)
             assert await asyncio.to_thread(reasons, address) == ["it is stopping"]
             component.free.set()
 

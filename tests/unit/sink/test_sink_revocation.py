@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session
 from runbus.sink.settings import SinkSettings
 from runbus.sink.topics import TopicIds
+from tests.support.waiting import until_holds
 from tests.unit.sink.sink_setup import STEPS, MakeValue
 
 TOPIC = "steps"
@@ -105,19 +106,13 @@ class Scene:
         session = Session(settings, context, member, topics, Positions(self.log), routes, asyncio.Event())
         task = asyncio.create_task(session.run())
         try:
-            await self.until(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
+            await until_holds(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
             yield session, member
         finally:
             for name in list(self.group.members):
                 self.group.expel(name)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition."""
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - any condition
-                await asyncio.sleep(0.01)
 
     async def revoked(self, session: Session) -> float:
         """Take every partition away in one callback; return how long it took."""
@@ -134,7 +129,7 @@ class Scene:
     async def replayed(self) -> int:
         """Let the next owner take everything over; return how many ranges it replayed."""
         async with self.member() as (session, _):
-            await self.until(
+            await until_holds(
                 lambda: all(c.intent is not None and not c.intent.pending for c in self.log.committed.values())
             )
             assert {committed.offset for committed in self.log.committed.values()} == {1}
@@ -155,7 +150,7 @@ def test_a_log_that_hangs_holds_up_a_revocation_for_one_deadline_only(scene: Sce
         async with scene.member() as (session, member):
             member.hangs = True
             scene.append()
-            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
         assert await scene.replayed() == PARTITIONS
         assert scene.stored() == PARTITIONS * EACH
@@ -170,7 +165,7 @@ def test_a_store_that_hangs_does_not_hold_up_a_revocation(scene: Scene) -> None:
         async with scene.member() as (session, _):
             scene.store.hangs = True
             scene.append()
-            await scene.until(lambda: scene.store.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.store.waiting >= PARTITIONS)
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
             assert scene.stored() == 0
         scene.store.hangs = False
@@ -187,7 +182,7 @@ def test_what_is_delivered_is_completed_where_the_log_answers(scene: Scene) -> N
         async with scene.member() as (session, member):
             member.hangs = True
             scene.append()
-            await scene.until(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
+            await until_holds(lambda: scene.stored() == PARTITIONS * EACH and member.waiting >= PARTITIONS)
             member.hangs = False
             assert await scene.revoked(session) < REVOKE_S + SLACK_S
         assert await scene.replayed() == 0
@@ -233,7 +228,7 @@ def test_a_watch_that_fails_ends_the_session(scene: Scene, monkeypatch: pytest.M
     async def story() -> None:
         async with scene.member() as (session, _):
             monkeypatch.setattr(session._topics, "ids", fail)
-            await scene.until(lambda: session._background.error is not None)
+            await until_holds(lambda: session._background.error is not None)
             with pytest.raises(ValueError, match="no such thing"):
                 session._background.raise_error()
 

@@ -24,6 +24,7 @@ from runbus.streams.known_schemas import ASK_AGAIN_S, KnownSchemas, SchemaNeeded
 from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.start import SourceTopic
+from tests.support.waiting import until_holds
 
 KAFKA = KafkaSettings("127.0.0.1:1")
 APP = StreamApp("episodes", None, "transaction", 0.2)  # type: ignore[arg-type]
@@ -112,12 +113,11 @@ def test_a_partition_that_was_given_up_waits_for_no_registry(monkeypatch: pytest
         owned: Any = SimpleNamespace(partition=place, given_up=False, shard=SimpleNamespace(source="steps:0"))
         engine.ownership.partitions[place] = owned
         learning = asyncio.create_task(engine._learn(owned, SchemaNeeded(RegistryId(7))))
-        async with asyncio.timeout(10):
-            while not engine.ownership.waits_for:  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(0.001)
-            del engine.ownership.partitions[place]
-            engine.ownership.waits_for.clear()
-            await learning
+        await until_holds(lambda: bool(engine.ownership.waits_for))
+        del engine.ownership.partitions[place]
+        engine.ownership.waits_for.clear()
+        await asyncio.wait([learning], timeout=10)
+        assert learning.done()
         assert engine.ownership.waits_for == {}
         await engine._member.consumer.stop()
 
@@ -133,10 +133,9 @@ def test_a_process_waits_at_its_start_for_the_id_of_what_it_writes() -> None:
     async def story() -> None:
         stop = asyncio.Event()
         waiting = asyncio.create_task(component._output_id_known(stop))
+        await until_holds(lambda: bool(component.health().waits_for))
+        registry.away = False
         async with asyncio.timeout(10):
-            while not component.health().waits_for:  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.001)
-            registry.away = False
             assert await waiting
 
     asyncio.run(story())

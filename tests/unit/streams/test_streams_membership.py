@@ -192,3 +192,46 @@ def test_a_consumer_that_cancels_its_own_start_is_given_up(monkeypatch: pytest.M
             await _join(member, heard)
 
     _run(monkeypatch, story)
+
+
+def test_a_read_that_waits_for_the_group_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another member may be dead, and the group waits for it longer than SIGKILL; other reads are let be."""
+    monkeypatch.setattr(module, "_HURRY_S", 0.02)
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        member.hurry()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
+        member.hurry()
+        assert await member.read(0.0, 1) == {}
+        made[0].hangs = True
+        reading = asyncio.create_task(member.read(0.0, 1))
+        await asyncio.sleep(0)
+        member.hurry()
+        async with asyncio.timeout(10):
+            with pytest.raises(KafkaError, match="the group gave no partitions"):
+                await reading
+
+    _run(monkeypatch, story)
+
+
+def test_what_a_callback_raises_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka only logs it: the group would give this member partitions that nobody here works on."""
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        def assigned(_: set[TopicPartition]) -> None:
+            raise FileNotFoundError("a certificate that is being replaced")
+
+        async def revoked(_: set[TopicPartition]) -> None:
+            """Give nothing away."""
+
+        await member.join("steps", assigned, revoked)
+        with pytest.raises(FileNotFoundError):
+            await made[0].listener.on_partitions_assigned({PLACE})
+        with pytest.raises(FileNotFoundError):
+            await member.read(0.0, 1)
+        member.end()
+        await _join(member, heard)
+        assert await member.read(0.0, 1) == {}
+
+    _run(monkeypatch, story)

@@ -13,7 +13,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.probes import server
 from runbus.schemas.codec import Codec
 from runbus.service import heartbeat
-from runbus.streams import kafka, output, ownership
+from runbus.streams import kafka, membership, output, ownership
 from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
@@ -73,4 +73,4 @@ def test_the_deadline_leaves_time_for_the_join_and_an_end_takes_less_than_30_s()
     assert ownership._LEAVE_S + closing < kafka._REBALANCE_MS / 1000 < 300
     host = heartbeat._FLUSH_S + server._CLOSE_S
     grace = StreamSettings(KafkaSettings("memory:1")).grace_seconds
-    assert grace + closing + output._SETTLE_S + closing + host < 30
+    assert membership._HURRY_S + grace + closing + output._SETTLE_S + closing + host < 30

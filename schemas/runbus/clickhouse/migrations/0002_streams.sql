@@ -63,6 +63,7 @@ CREATE TABLE IF NOT EXISTS episodes
     extras_sum Map(LowCardinality(String), Float64),
     labels Map(LowCardinality(String), String),
     stop String,
+    has_reset Bool DEFAULT true,
     kafka_topic_id LowCardinality(String),
     kafka_partition Int32,
     kafka_offset Int64 CODEC(DoubleDelta, ZSTD(1)),

@@ -113,6 +113,7 @@ CREATE TABLE IF NOT EXISTS episodes_landing
     extras_sum Map(String, Float64),
     labels Map(String, String),
     stop String,
+    has_reset Bool DEFAULT true,
     record_end String
 )
 ENGINE = Null;
@@ -141,6 +142,7 @@ SELECT
     extras_sum,
     labels,
     stop,
+    has_reset,
     kafka_topic_id,
     kafka_partition,
     kafka_offset

@@ -1,4 +1,4 @@
-"""Serves a directory until SIGTERM: ``python -m runbus.local.clickhouse_http --path DIR --port N --users FILE``."""
+"""Serves a directory until SIGTERM: `python -m runbus.local.clickhouse_http --path DIR --port N --users FILE`."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""Answers HTTP requests (ASGI): ``/`` runs statements, ``/ping`` tells that the engine is up."""
+"""Answers HTTP requests (ASGI): `/` runs statements, `/ping` tells that the engine is up."""
 
 import uuid
 from collections.abc import Mapping

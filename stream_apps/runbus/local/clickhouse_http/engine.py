@@ -32,7 +32,7 @@ class Result:
 
 
 class ChdbEngine:
-    """The one engine of this process on ``path``, which no other process may open meanwhile."""
+    """The one engine of this process on `path`, which no other process may open meanwhile."""
 
     def __init__(self, path: Path) -> None:
         """Take the directory (created when missing) and start. Raises RunBusError if another process has it."""
@@ -58,7 +58,7 @@ class ChdbEngine:
         self._lock.close()
 
     def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "ChdbSession":
-        """Open a session: the client's ``settings``, then ``limits``, which win; ``database`` may be empty."""
+        """Open a session: the client's `settings`, then `limits`, which win; `database` may be empty."""
         session = ChdbSession(chdb.connect(str(self.path)))
         try:
             session.prepare(settings, database)
@@ -70,7 +70,7 @@ class ChdbEngine:
 
     @contextmanager
     def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["ChdbSession"]:
-        """Open a session for the length of a ``with`` block."""
+        """Open a session for the length of a `with` block."""
         session = self.open(settings, limits, database)
         try:
             yield session
@@ -82,7 +82,7 @@ class ChdbSession:
     """One connection to the engine, for one request."""
 
     def __init__(self, connection: Connection, closed: Callable[[], None] | None = None) -> None:
-        """Wrap a chDB connection; ``closed`` is called at the end."""
+        """Wrap a chDB connection; `closed` is called at the end."""
         self._connection = connection
         self.closed = closed
 
@@ -113,7 +113,7 @@ class ChdbSession:
         self.run(f"SET {name} = {literal(value)}", "Null", {})
 
     def run(self, statement: str, output: str, parameters: Mapping[str, str]) -> Result:
-        """Run a statement to its end; ``parameters`` fill ``{name:Type}`` places."""
+        """Run a statement to its end; `parameters` fill `{name:Type}` places."""
         try:
             result = self._connection.query(statement, output, params=dict(parameters))
         except (chdb.ChdbError, RuntimeError) as error:
@@ -129,7 +129,7 @@ class ChdbSession:
         return Result(result.bytes(), {name: str(value) for name, value in summary.items()})
 
     def insert(self, head: str, input_format: str, data: bytes) -> Result:
-        """Insert ``data`` in ``input_format``; ``head`` is the INSERT statement up to its FORMAT clause."""
+        """Insert `data` in `input_format`; `head` is the INSERT statement up to its FORMAT clause."""
         before, settings = split_settings(head)
         with tempfile.NamedTemporaryFile(prefix="runbus-insert-", dir=_SPOOL) as spool:
             spool.write(data)

@@ -33,7 +33,7 @@ AUTHENTICATION_FAILED = 516
 
 
 class EngineError(Exception):
-    """A failed request: ``text`` is the body for the client, ``code`` ClickHouse's number for it."""
+    """A failed request: `text` is the body for the client, `code` ClickHouse's number for it."""
 
     def __init__(self, text: str) -> None:
         """Take the text of any exception; what stands before ClickHouse's own message is cut off."""

@@ -1,4 +1,4 @@
-"""Reads a ``Command`` from an HTTP request: statement, data, parameters and settings, as ClickHouse defines them."""
+"""Reads a `Command` from an HTTP request: statement, data, parameters and settings, as ClickHouse defines them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _TRANSPORT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request to the engine. ``data`` is the body of an INSERT whose statement came in the URL, else empty."""
+    """One request to the engine. `data` is the body of an INSERT whose statement came in the URL, else empty."""
 
     statement: bytes
     data: bytes

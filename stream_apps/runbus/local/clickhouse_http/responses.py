@@ -36,7 +36,7 @@ def result_response(result: Result, accept_encoding: str, headers: dict[str, str
 def stream_response(
     stream: ResultStream, first: bytes | None, accept_encoding: str, headers: dict[str, str], limiter: CapacityLimiter
 ) -> Response:
-    """Answer with the pieces of a stream; ``first`` was fetched already, so that an early error has its status."""
+    """Answer with the pieces of a stream; `first` was fetched already, so that an early error has its status."""
     tag = uuid.uuid4().hex[:16]
     headers = {**headers, "X-ClickHouse-Exception-Tag": tag}
     coding = encoder(accept_encoding)

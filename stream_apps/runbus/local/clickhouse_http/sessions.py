@@ -1,4 +1,4 @@
-"""Keeps connections for requests with a ``session_id``: temporary tables and SET last from one request to the next.
+"""Keeps connections for requests with a `session_id`: temporary tables and SET last from one request to the next.
 
 As a ClickHouse server has it: a session belongs to a user, serves one request at a time, and ends after it was unused
 for its timeout. Settings and database of a request's URL are for that request only.
@@ -49,13 +49,13 @@ class SessionWish:
 
 
 class KeptSession(ChdbSession):
-    """A connection that the requests of one session use one after the other; ``close`` gives it back.
+    """A connection that the requests of one session use one after the other; `close` gives it back.
 
-    ``has_set``: a SET has run in it.
+    `has_set`: a SET has run in it.
     """
 
     def __init__(self, connection: Connection, give_back: Callable[[], None]) -> None:
-        """Wrap a connection; ``give_back`` is called at the end of each request."""
+        """Wrap a connection; `give_back` is called at the end of each request."""
         super().__init__(connection)
         self._give_back = give_back
         self._undo: list[str] = []
@@ -106,14 +106,14 @@ class Sessions:
     """The sessions of one engine, by user and id."""
 
     def __init__(self, engine: ChdbEngine, clock: Callable[[], float] = time.monotonic) -> None:
-        """There are none yet; ``clock`` returns seconds."""
+        """There are none yet; `clock` returns seconds."""
         self.engine = engine
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
     def take(self, user: str, wish: SessionWish) -> KeptSession:
-        """Return the session for one request, which must ``close`` it. Raises EngineError 372, 373 or 374."""
+        """Return the session for one request, which must `close` it. Raises EngineError 372, 373 or 374."""
         key, seconds = (user, wish.id), wish.seconds
         self.end_expired()
         with self._lock:

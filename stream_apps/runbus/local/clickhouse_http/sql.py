@@ -46,7 +46,7 @@ _UNSAFE_FUNCTIONS = frozenset({"file", "catboostevaluate", "filesystemavailable"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A lexical token: ``kind`` is word, quoted, string or other; ``text`` as written; positions in the statement."""
+    """A lexical token: `kind` is word, quoted, string or other; `text` as written; positions in the statement."""
 
     kind: str
     text: bytes
@@ -56,7 +56,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """An INSERT with data in a FORMAT: ``head`` up to FORMAT, and where the inline data starts in the statement."""
+    """An INSERT with data in a FORMAT: `head` up to FORMAT, and where the inline data starts in the statement."""
 
     head: str
     format: str
@@ -88,7 +88,7 @@ def first_word(statement: bytes) -> bytes:
 
 
 def split_insert(statement: bytes) -> Insert | None:
-    """Split ``INSERT INTO ... FORMAT name [data]``; None if it has no FORMAT clause (VALUES or SELECT)."""
+    """Split `INSERT INTO ... FORMAT name [data]`; None if it has no FORMAT clause (VALUES or SELECT)."""
     depth = 0
     previous: Token | None = None
     for token in tokens(statement[:_HEAD_LIMIT]):
@@ -121,7 +121,7 @@ def _data_start(statement: bytes, position: int) -> int:
 
 
 def output_format(statement: bytes, default: str) -> str:
-    """Return the format that a reading statement asks for in its last FORMAT clause, or ``default``."""
+    """Return the format that a reading statement asks for in its last FORMAT clause, or `default`."""
     found, previous, depth = default, b"", 0
     for token in tokens(statement):
         depth += {b"(": 1, b")": -1}.get(token.text, 0)
@@ -132,7 +132,7 @@ def output_format(statement: bytes, default: str) -> str:
 
 
 def is_single(statement: bytes) -> bool:
-    """Tell whether nothing follows the first top-level semicolon: the engine would run the rest as well."""
+    """Return whether nothing follows the first top-level semicolon: the engine would run the rest as well."""
     ended = False
     for token in tokens(statement):
         if ended and token.text != b";":
@@ -144,7 +144,7 @@ def is_single(statement: bytes) -> bool:
 def refuse_outside_access(statement: bytes, table_functions: frozenset[str]) -> None:
     """Raise ACCESS_DENIED if a statement names something outside the engine: a file, a host, a process.
 
-    ``table_functions`` are the engine's own (lower case): what is not known to be harmless is refused.
+    `table_functions` are the engine's own (lower case): what is not known to be harmless is refused.
     """
     denied = (table_functions - _SAFE_TABLE_FUNCTIONS) | _UNSAFE_FUNCTIONS
     name: Token | None = None

@@ -16,7 +16,7 @@ from runbus.local.paths import save_private
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: an ``owner`` may write and reach files, others only read; ``settings`` are limits on clients."""
+    """A user: an `owner` may write and reach files, others only read; `settings` are limits on clients."""
 
     name: str
     sha256: str
