@@ -374,3 +374,26 @@ def test_what_a_run_cannot_be_labelled_with_is_an_error_at_once(options: dict[st
     """A configuration is checked when it is given, with a sentence."""
     with pytest.raises(ConfigError):
         recorder_on(**options)
+
+
+@pytest.mark.parametrize("observations", [np.zeros((3, 1)), ["a", "b", "c"]], ids=["array", "text"])
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ({"split": "train"}, [{"split": "train"}] * 2),
+        ([{"n": 0}, {"n": 1}, None], [{"n": "0"}, {}]),
+        ([{"n": 0}], [{"n": "0"}, {}]),
+        (7, [{}, {}]),
+    ],
+    ids=["all", "each", "too few", "none"],
+)
+def test_labels_of_a_vector_reset(observations: Any, labels: Any, kept: list[dict[str, str]]) -> None:
+    """A mapping is of every episode that begins, a list has one a row; what it lacks is left out and said."""
+    recorder, subscription = recorder_on()
+    recorder.reset_vector(observations, mask=[True, False, True], labels=labels)
+    rows, _ = read(recorder, subscription)
+    assert [(row["env"], dict(row["labels"])) for row in rows] == [(0, kept[0]), (2, kept[1])]
+    assert recorder.stats()["dropped"] == 0
+    said = recorder.stats()["complaints"]
+    assert isinstance(said, dict)
+    assert set(said) == ({"left out labels"} if labels in ([{"n": 0}], 7) else set())

@@ -144,8 +144,8 @@ def test_a_dtype_widens_only_without_loss(sequence: list[Any], dtypes: list[str]
 
 
 def test_a_column_that_cannot_keep_its_layout_says_so_once() -> None:
-    """Shapes by turns, and numbers that no dtype holds together, end a batch each time; widening does not."""
-    for sequence in ([np.zeros(2), np.zeros(3)], [2**60 + 1, 0.5], [np.zeros(1), "text"], [0.5, None]):
+    """Dimensions by turns, and numbers that no dtype holds together, end a batch each time; widening does not."""
+    for sequence in ([np.zeros(2), np.zeros((1, 2))], [2**60 + 1, 0.5], [np.zeros(1), "text"], [0.5, None]):
         capture = Capture(as_is)
         for value in sequence * 5:
             kept(capture, value)

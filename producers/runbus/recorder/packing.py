@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from runbus.config.errors import InvalidValue
 from runbus.schemas import tree
-from runbus.schemas.layout import JSON, NUMERIC_DTYPES, OMITTED, STRUCT, TEXT, Layout, Omitted
+from runbus.schemas.layout import JSON, NUMERIC_DTYPES, OMITTED, STRUCT, TEXT, VARIABLE, Layout, Omitted
+from runbus.schemas.leaf import encode_leaf, is_ragged
 from runbus.schemas.strict_json import strict_json, utf8_text
 from runbus.schemas.tree import Node
 
@@ -43,7 +45,7 @@ def packer(value: Any, layout: Layout) -> Packer | None:  # noqa: ANN401 - any v
 def _part_packer(value: Any, node: Node) -> Packer | None:  # noqa: ANN401
     if node.parts is None:
         pack = _leaf_packer(value, node.dtype, node.shape)
-        return pack if pack is None or node.dtype not in (TEXT, JSON) else _with_length(pack)
+        return pack if pack is None or node.width != VARIABLE else _with_length(pack)
     if node.keys is not None:
         return _mapping_packer(value, node) if isinstance(value, Mapping) else None
     return _sequence_packer(value, node) if isinstance(value, (tuple, list)) else None
@@ -52,6 +54,8 @@ def _part_packer(value: Any, node: Node) -> Packer | None:  # noqa: ANN401
 def _leaf_packer(value: Any, dtype: str, shape: tuple[int, ...]) -> Packer | None:  # noqa: ANN401
     if value is None:
         return pack_nothing if not dtype else None
+    if is_ragged(shape) and dtype in NUMERIC_DTYPES:
+        return _ragged_packer(dtype, shape)
     if dtype.startswith(OMITTED):
         return _omitting(value, dtype[len(OMITTED) :], shape)
     if isinstance(value, (np.ndarray, np.generic)):
@@ -126,6 +130,24 @@ def _pack_float(value: object) -> bytes | None:
 
 def _pack_bool(value: object) -> bytes | None:
     return (b"\x01" if value else b"\0") if type(value) is bool else None
+
+
+def _ragged_packer(dtype: str, shape: tuple[int, ...]) -> Packer:
+    """Return the packer of arrays and lists of any number of items."""
+    exact, tail, dimensions = np.dtype(dtype), shape[1:], len(shape)
+
+    def pack(value: Any) -> bytes | None:  # noqa: ANN401
+        if type(value) is np.ndarray:
+            fits = value.dtype == exact and value.ndim == dimensions and value.shape[1:] == tail
+            return value.tobytes() if fits else None
+        if type(value) is not list:
+            return None
+        try:
+            return encode_leaf(dtype, shape, value)
+        except InvalidValue:
+            return None
+
+    return pack
 
 
 def _list_packer(dtype: str, count: int) -> Packer:

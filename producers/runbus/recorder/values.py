@@ -12,10 +12,24 @@ import numpy as np
 from runbus.config.errors import ConfigError
 from runbus.recorder.fitting import fitted, in_dtype
 from runbus.recorder.packing import Packer, pack_nothing, packer
+from runbus.recorder.ragged import emptied, ragged
 from runbus.recorder.reading import Reading
 from runbus.recorder.structure import FREE, Structure, matches, remembered, structure_of_layout, widened
 from runbus.schemas import tree
-from runbus.schemas.layout import JSON, NONE, OMITTED, STRUCT, TEXT, Layout, Omitted, encode_value, layout_of
+from runbus.schemas.layout import (
+    JSON,
+    NONE,
+    NUMERIC_DTYPES,
+    OMITTED,
+    STRUCT,
+    TEXT,
+    VARIABLE,
+    Layout,
+    Omitted,
+    encode_value,
+    layout_of,
+)
+from runbus.schemas.leaf import as_array
 
 Observations = Literal["auto", "all", "none"]
 
@@ -73,10 +87,11 @@ class Capture:
     def settle(self, value: Any) -> Layout:  # noqa: ANN401
         """Take over the layout of a value, which is as `fitted` returned it, and return it."""
         full = Layout(JSON, (), -1) if self._is_text_among_json(value) else layout_of(value)
+        full = emptied(self.layout, value) or full
         seen = structure_of_layout(full)
         if not matches(self._space, seen) and full not in (NONE, LEFT_OUT):
             self.news = self.news or f"is not as its space says: {_said(full)}. It is recorded as it is"
-        layout = self._choose(full)
+        layout = ragged(self.layout, full) or self._choose(full)
         if layout != self.layout:  # equal layouts keep one identity, which is what the stream compares
             self._note_change(layout)
             self.layout, self.pack = layout, _pack_never
@@ -98,7 +113,7 @@ class Capture:
         return None
 
     def _new(self, plain: Any) -> bytes:  # noqa: ANN401
-        value = fitted(plain, self.structure)
+        value = self._of_other_length(fitted(plain, self.structure))
         layout = self.settle(value)
         raw = encode_value(layout, value)
         pack = packer(plain, layout) or packer(value, layout)
@@ -106,12 +121,23 @@ class Capture:
             self.pack = pack
         return raw
 
+    def _of_other_length(self, value: Any) -> Any:  # noqa: ANN401
+        """Return numbers of as many dimensions as the last ones in the dtype of these, if they are the same there."""
+        layout = self.layout
+        array = as_array(value) if layout.shape and layout.dtype in NUMERIC_DTYPES else None
+        if array is None or array.ndim != len(layout.shape) or array.shape == layout.shape:
+            return value
+        same = in_dtype(array, np.dtype(layout.dtype))
+        return same if same.dtype.str == layout.dtype else value
+
     def _is_text_among_json(self, value: Any) -> bool:  # noqa: ANN401
         """Return whether text and JSON data come by turns: text, and a number, is JSON data too."""
         return self.structure.dtype == JSON and self._space != _TEXT and is_json_scalar(value)
 
     def _note_change(self, layout: Layout) -> None:
         old, new = structure_of_layout(self.layout), structure_of_layout(layout)
+        if VARIABLE in layout.shape[:1] or ragged(self.layout, layout) == layout:
+            return
         wider = old.numeric and new.numeric and old.shape == new.shape and np.can_cast(old.dtype, new.dtype)
         first = self.layout == NONE and not self._changes
         if wider or first or self._space.varies or LEFT_OUT in (self.layout, layout):
