@@ -23,7 +23,7 @@ VALUES: list[Any] = [
     np.array([0x7FF4DEADBEEF0001], "<u8").view("<f8"),
     np.zeros((0, 3), np.float32),
     np.int64(-(2**63)),
-    "größe \ud800 \x00",
+    "größe \u2028 \x00",
     {"tool": "search", "args": [1, None, "ä"]},
     {"position": np.array([0.5, -0.0], np.float32), "said": "hello", "inner": (np.int8(3),)},
 ]

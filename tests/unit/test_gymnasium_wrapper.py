@@ -380,3 +380,35 @@ def test_spaces_are_plain_json() -> None:
     image = json.loads(space_json(spaces.Box(0, 255, (84, 84, 3), np.uint8)))
     assert (image["low"], image["high"], image["shape"]) == (0, 255, [84, 84, 3])
     assert json.loads(space_json(spaces.Sequence(spaces.Discrete(2))))["type"] == "Sequence"
+
+
+class Lists(Probe):
+    """Shows its observations as lists, as environments do that were written without NumPy."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Return a sample as a list."""
+        observation, info = super().reset(seed=seed, options=options)
+        return observation.tolist(), info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Return a sample as a list."""
+        observation, *rest = super().step(action)
+        return (observation.tolist(), *rest)
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["its own recorder", "a given recorder"])
+def test_the_space_of_the_environment_says_what_values_are(given: bool) -> None:
+    """Lists become arrays of the space's dtype, and the space is in the log, whoever made the recorder."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    space = spaces.Box(0, 1, (3,), np.float32)
+    recorder = Recorder("run-1", bus=bus, kafka=False) if given else None
+    options: dict[str, Any] = {} if given else {"run": "run-1", "bus": bus, "kafka": False}
+    env = RecordSteps(Lists(space), recorder, **options)
+    env.reset(seed=1)
+    env.step(np.zeros(2, np.float32))
+    env.recorder.close()
+    events = subscription.get_many(1000)
+    (batch,) = [e.batch() for e in events if isinstance(e, StepsRecorded)]
+    assert (batch.header.observation.dtype, batch.header.observation.shape) == ("<f4", (3,))
+    assert events[0].event.observation_space == space_json(space)

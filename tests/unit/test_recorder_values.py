@@ -145,13 +145,13 @@ def test_a_dtype_widens_only_without_loss(sequence: list[Any], dtypes: list[str]
 
 def test_a_column_that_cannot_keep_its_layout_says_so_once() -> None:
     """Dimensions by turns, and numbers that no dtype holds together, end a batch each time; widening does not."""
-    for sequence in ([np.zeros(2), np.zeros((1, 2))], [2**60 + 1, 0.5], [np.zeros(1), "text"]):
+    for sequence in ([np.zeros(2), np.zeros((1, 2))], [2**60 + 1, 0.5], [np.zeros(1), "text"], [0.5, None]):
         capture = Capture(as_is)
         for value in sequence * 5:
             kept(capture, value)
         assert "each change ends a batch" in capture.news
     capture = Capture(as_is)
-    for value in (True, 1, 0.5, None, 0.25, None, 1):
+    for value in (None, True, 1, 0.5, None, 0.25, 1):
         kept(capture, value)
     assert capture.news == ""
 

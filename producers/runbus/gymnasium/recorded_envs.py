@@ -66,7 +66,7 @@ def recorder_of(
     single_spaces: tuple[spaces.Space[Any], spaces.Space[Any]],
     **options: Any,  # noqa: ANN401 - the options of Recorder
 ) -> Recorder:
-    """Return the given recorder, or a new one.
+    """Return the given recorder, or a new one; either knows the spaces, if it has not begun.
 
     Args:
         single_spaces: observation and action space of one environment.
@@ -76,9 +76,10 @@ def recorder_of(
     """
     if (recorder is None) == (run is None):
         raise ConfigError("give RecordSteps either recorder=, or run= (and agent=) for a recorder of its own")
-    if recorder is not None:
-        return recorder
     observation, action = map(space_json, single_spaces)
+    if recorder is not None:
+        recorder.describe_spaces(observation, action)
+        return recorder
     return Recorder(run or "", observation_space=observation, action_space=action, **options)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,43 @@ class Block(NamedTuple):
 
         columns = {name: cut(getattr(self, name)) for name in self._fields[3:]}
         return Block(stop - start, self.ts, self.tick, **columns)
+
+
+class BlockNotes(NamedTuple):
+    """What is said about some rows of a block.
+
+    Attributes:
+        seeds, infos, labels: by index in the block.
+        absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
+        marks: what rows are without: by name, then by index in the block.
+        extras: by name, a number for each row of the block.
+    """
+
+    seeds: Mapping[int, int] = MappingProxyType({})
+    infos: Mapping[int, str] = MappingProxyType({})
+    labels: Mapping[int, Mapping[str, str]] = MappingProxyType({})
+    absent: Mapping[int, int] = MappingProxyType({})
+    marks: Mapping[str, Mapping[int, float]] = MappingProxyType({})
+    extras: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
+
+    def slice(self, start: int, stop: int) -> BlockNotes:
+        """Return what is said about the rows from `start` to `stop`."""
+        marks = {name: _between(rows, start, stop) for name, rows in self.marks.items()}
+        return BlockNotes(
+            seeds=_between(self.seeds, start, stop),
+            infos=_between(self.infos, start, stop),
+            labels=_between(self.labels, start, stop),
+            absent=_between(self.absent, start, stop),
+            marks={name: rows for name, rows in marks.items() if rows},
+            extras={name: values[start:stop] for name, values in self.extras.items()},
+        )
+
+
+V = TypeVar("V")
+
+
+def _between(rows: Mapping[int, V], start: int, stop: int) -> dict[int, V]:
+    return {row - start: value for row, value in rows.items() if start <= row < stop}
 
 
 _INT64 = range(NO_SEED + 1, 2**63)

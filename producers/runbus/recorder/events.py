@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
-from runbus.recorder.annotations import Annotations
-from runbus.recorder.columns import FACTS, Block, StepRows, columns_of_blocks, columns_of_rows, large_seeds
+from runbus.recorder.annotations import Annotation, Annotations
+from runbus.recorder.columns import FACTS, Block, BlockNotes, StepRows, columns_of_blocks, columns_of_rows, large_seeds
 from runbus.recorder.logged import extras_of
 from runbus.recorder.size_limits import run_event_within
 from runbus.schemas.batch import BatchHeader, StepBatch
@@ -113,6 +113,18 @@ class StepsRecorded:
     nbytes: int = 0
     closed_at: float = 0.0
     settled: bool = False
+
+    def note(self, first: int, notes: BlockNotes) -> None:
+        """Take what is said about the rows of a block that begins at row `first`."""
+        self.seeds |= {first + row: seed for row, seed in notes.seeds.items()}
+        self.infos |= {first + row: info for row, info in notes.infos.items()}
+        self.annotations.absent |= {first + row: bits for row, bits in notes.absent.items()}
+        for row, labels in notes.labels.items():
+            self.annotations.take(first + row, Annotation(labels=labels))
+        for name, numbers in notes.extras.items():
+            self.extra_columns.setdefault(name, []).append((first, numbers))
+        for name, rows in notes.marks.items():
+            self.extras.setdefault(name, {}).update({first + row: value for row, value in rows.items()})
 
     def cut_to_count(self) -> None:
         """Take back what a row or block that is not counted has left here."""

@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, SupportsFloat, Unpack
 
@@ -345,6 +345,19 @@ class Recorder:
     def bus(self) -> RunBus:
         """The bus that the steps are published on."""
         return self._bus
+
+    def describe_spaces(self, observation_space: str, action_space: str) -> None:
+        """Say what one environment's values look like, where that was not said at construction: see Recorder.
+
+        A wrapper does it for a recorder that it was given. It changes nothing once the stream has begun.
+        """
+        if self._recording is None:
+            given = self._given
+            self._given = replace(
+                given,
+                observation_space=given.observation_space or observation_space,
+                action_space=given.action_space or action_space,
+            )
 
     def __enter__(self) -> Self:
         if self._closed:

@@ -9,14 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import Annotation, StepWords, annotation_of_reset, annotation_of_step
-from runbus.recorder.columns import FACTS, Block
+from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
+from runbus.recorder.columns import FACTS, Block, BlockNotes
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
@@ -39,6 +36,9 @@ _NEVER = Layout(dtype="no value has this layout")
 
 _T = TypeVar("_T")
 Publish = Callable[[StepsRecorded], None]
+
+
+NO_NOTES = BlockNotes()
 
 
 class StreamEnded(InvalidValue):
@@ -317,61 +317,23 @@ class RecordedStream:
         self.counts.produced = self._first_seq
         self.counts.drop(count)
 
-    def append_block(  # noqa: PLR0913 - each part of a row, by name
-        self,
-        block: Block,
-        action: Layout | None,
-        observation: Layout,
-        *,
-        seeds: Mapping[int, int] | None = None,
-        infos: Mapping[int, str] | None = None,
-        extras: Mapping[str, NDArray[np.float64]] | None = None,
-        marks: Mapping[str, Mapping[int, float]] | None = None,
-        absent: Mapping[int, int] | None = None,
-        labels: Mapping[int, Mapping[str, str]] | None = None,
+    def append_block(
+        self, block: Block, action: Layout | None, observation: Layout, notes: BlockNotes = NO_NOTES
     ) -> None:
-        """Append rows of one call of a vector environment, already in columns.
-
-        Args:
-            seeds, infos: by index in the block.
-            extras: by name, a number for each row of the block.
-            marks: by name, then by index in the block.
-            absent: ABSENT_OBSERVATION and ABSENT_ACTION of the rows without these values, by index in the block.
-            labels: of the episodes that begin, by index in the block.
-        """
+        """Append rows of one call of a vector environment, already in columns."""
         with self.lock:
             nbytes = len(block.action) + len(block.observation) + BLOCK_ROW_BYTES * block.size
             if nbytes > MAX_BLOCK_BYTES and block.size > 1:
-                self._append_halves(
-                    block,
-                    action,
-                    observation,
-                    seeds=seeds or {},
-                    infos=infos or {},
-                    extras=extras or {},
-                    marks=marks or {},
-                    absent=absent or {},
-                    labels=labels or {},
-                )
+                middle = block.size // 2
+                for start, stop in ((0, middle), (middle, block.size)):
+                    self.append_block(block.slice(start, stop), action, observation, notes.slice(start, stop))
                 return
             batch = self._batch_for(observation, action, blocks=True)
             try:
                 first = batch.count
                 batch.blocks.append(block)
-                if seeds:
-                    batch.seeds.update({first + index: seed for index, seed in seeds.items()})
-                if infos:
-                    batch.infos.update({first + index: info for index, info in infos.items()})
-                if extras:
-                    for name, numbers in extras.items():
-                        batch.extra_columns.setdefault(name, []).append((first, numbers))
-                if marks:
-                    for name, of_rows in marks.items():
-                        batch.extras.setdefault(name, {}).update({first + i: value for i, value in of_rows.items()})
-                if absent:
-                    batch.annotations.absent.update({first + index: bits for index, bits in absent.items()})
-                for index, texts in (labels or {}).items():
-                    batch.annotations.take(first + index, Annotation(labels=texts))
+                if notes is not NO_NOTES:
+                    batch.note(first, notes)
                 if self.pending:
                     self._attach_pending(batch, first)
                 if self._marks:
@@ -382,34 +344,6 @@ class RecordedStream:
                 batch.cut_to_count()
                 raise
             self._close_if_full()
-
-    def _append_halves(  # noqa: PLR0913 - as append_block
-        self,
-        block: Block,
-        action: Layout | None,
-        observation: Layout,
-        *,
-        seeds: Mapping[int, int],
-        infos: Mapping[int, str],
-        extras: Mapping[str, NDArray[np.float64]],
-        marks: Mapping[str, Mapping[int, float]],
-        absent: Mapping[int, int],
-        labels: Mapping[int, Mapping[str, str]],
-    ) -> None:
-        middle = block.size // 2
-        for start, stop in ((0, middle), (middle, block.size)):
-            marked = {name: _rows_between(rows, start, stop) for name, rows in marks.items()}
-            self.append_block(
-                block.slice(start, stop),
-                action,
-                observation,
-                seeds=_rows_between(seeds, start, stop),
-                infos=_rows_between(infos, start, stop),
-                extras={name: values[start:stop] for name, values in extras.items()},
-                marks={name: rows for name, rows in marked.items() if rows},
-                absent=_rows_between(absent, start, stop),
-                labels=_rows_between(labels, start, stop),
-            )
 
     @property
     def produced(self) -> int:
@@ -520,8 +454,3 @@ def _checked(value: Any, allowed: range, name: str) -> int:  # noqa: ANN401 - in
     if whole not in allowed:
         raise InvalidValue(f"{name} {whole} is out of range")
     return whole
-
-
-def _rows_between(rows: Mapping[int, _T], start: int, stop: int) -> dict[int, _T]:
-    """Return the values of the rows [start, stop), which begin at 0 then."""
-    return {row - start: value for row, value in rows.items() if start <= row < stop}

@@ -149,13 +149,14 @@ class Capture:
         if VARIABLE in layout.shape[:1] or ragged(self.layout, layout) == layout:
             return
         wider = old.numeric and new.numeric and old.shape == new.shape and np.can_cast(old.dtype, new.dtype)
-        if wider or self._space.varies or NONE in (self.layout, layout) or LEFT_OUT in (self.layout, layout):
+        first = self.layout == NONE and not self._changes
+        if wider or first or self._space.varies or LEFT_OUT in (self.layout, layout):
             return
         self._changes += 1
         if self._changes == _MAX_CHANGES:
             self.news = self.news or (
                 f"changes its layout from step to step ({_said(self.layout)}, {_said(layout)}), and each change ends a "
-                "batch. Give all of them one shape and dtype"
+                "batch. Give all of them one shape and dtype, and ABSENT for one that does not exist"
             )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from runbus.config.errors import InvalidValue
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.batched import BatchedColumn, Values
-from runbus.recorder.columns import Block
+from runbus.recorder.columns import Block, BlockNotes
 from runbus.recorder.env_positions import Envs
 from runbus.recorder.fitting import fitted
 from runbus.recorder.left_out import mark_name
@@ -195,7 +195,7 @@ class VectorRows:
             picked_envs(rows.envs, rows.both),
             picked_rows(values.seen, rows.both, rows.size),
             values.tick,
-            infos={index: begun[row] for index, row in enumerate(both) if row in begun},
+            BlockNotes(infos={index: begun[row] for index, row in enumerate(both) if row in begun}),
         )
 
     def _final(self, call: VectorStep, rows: CallRows, seen: bytes, infos: RowInfos) -> tuple[bytes, dict[int, int]]:
@@ -241,15 +241,8 @@ class VectorRows:
             values.did,
             values.seen,
         )
-        self._stream.append_block(
-            block,
-            self._action.layout,
-            self._observation.layout,
-            infos=infos,
-            extras=values.extras,
-            marks=values.marks.by_name,
-            absent=absent,
-        )
+        notes = BlockNotes(infos=infos, absent=absent or {}, marks=values.marks.by_name, extras=values.extras)
+        self._stream.append_block(block, self._action.layout, self._observation.layout, notes)
 
     def _one_by_one(
         self,
@@ -324,19 +317,9 @@ class VectorRows:
         self._note(marks, len(chosen))
         tick = self._tick(call.tick, marks, len(chosen))
         texts = self._texts({index: infos[row] for index, row in enumerate(chosen.tolist()) if row in infos}, marks)
-        self._append_resets(envs, seen, tick, seeds=seeds, infos=texts, marks=marks.by_name, labels=labels)
+        self._append_resets(envs, seen, tick, BlockNotes(seeds=seeds, infos=texts, marks=marks.by_name, labels=labels))
 
-    def _append_resets(
-        self,
-        envs: NDArray[np.int64],
-        seen: bytes,
-        tick: int,
-        *,
-        seeds: Mapping[int, int] | None = None,
-        infos: Mapping[int, str] | None = None,
-        marks: Mapping[str, Mapping[int, float]] | None = None,
-        labels: Mapping[int, Mapping[str, str]] | None = None,
-    ) -> None:
+    def _append_resets(self, envs: NDArray[np.int64], seen: bytes, tick: int, notes: BlockNotes) -> None:
         episode, step = self._stream.positions.reset_many(envs)
         block = Block(
             size=len(envs),
@@ -351,9 +334,7 @@ class VectorRows:
             action=b"",
             observation=seen,
         )
-        self._stream.append_block(
-            block, None, self._observation.layout, seeds=seeds, infos=infos, marks=marks, labels=labels
-        )
+        self._stream.append_block(block, None, self._observation.layout, notes)
 
     def _env_column(self, envs: Envs) -> bytes:
         if not isinstance(envs, slice):
