@@ -108,3 +108,27 @@ def test_values_that_differ_in_more_than_their_length_stay_as_they_are(values: l
     found = actions(recorded(values))
     for left, right in zip(found, values, strict=True):
         assert repr(left) == repr(right)
+
+
+def test_rows_of_vector_calls_keep_their_shape() -> None:
+    """Each call of a vector environment is a block of one shape, also among single steps of any length."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    recorder = Recorder("run-1", bus=bus, kafka=False)
+    flags = np.zeros(2, bool)
+    expected: list[np.ndarray[Any, Any]] = []
+    for count in (3, 2, 5):
+        values = np.arange(2.0 * count).reshape(2, count)
+        recorder.step_vector(values, np.zeros(2), flags, flags, values)
+        recorder.step(values[0][1:], 0.0, False, False, values[0][1:], env=5)
+        recorder.reset_vector(values)
+        expected += [*values, values[0][1:], *values]
+    recorder.close()
+    batches = [decode(encode(e.batch())) for e in subscription.get_many(100) if isinstance(e, StepsRecorded)]
+    found = [
+        decode_value(batch.header.observation, raw)
+        for batch in batches
+        for raw in unpack(batch.header.observation, batch.observation, batch.header.count)
+    ]
+    assert [value.tolist() for value in found] == [value.tolist() for value in expected]
+    assert recorder.stats()["dropped"] == 0

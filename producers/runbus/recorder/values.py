@@ -85,13 +85,23 @@ class Capture:
         return raw
 
     def settle(self, value: Any) -> Layout:  # noqa: ANN401
-        """Take over the layout of a value, which is as `fitted` returned it, and return it."""
-        full = Layout(JSON, (), -1) if self._is_text_among_json(value) else layout_of(value)
-        full = emptied(self.layout, value) or full
+        """Take over the layout of a value, which is as `fitted` returned it, and return it. It is never ragged."""
+        full = self._full(value)
+        return self._take_over(full, self._choose(full))
+
+    def _settle_any_length(self, value: Any) -> Layout:  # noqa: ANN401
+        """Likewise; a ragged layout if that is what the value shares with the last one."""
+        full = emptied(self.layout, value) or self._full(value)
+        return self._take_over(full, ragged(self.layout, full) or self._choose(full))
+
+    def _full(self, value: Any) -> Layout:  # noqa: ANN401
+        return Layout(JSON, (), -1) if self._is_text_among_json(value) else layout_of(value)
+
+    def _take_over(self, full: Layout, layout: Layout) -> Layout:
+        """Take over a layout; `full` is that of the whole value."""
         seen = structure_of_layout(full)
         if not matches(self._space, seen) and full not in (NONE, LEFT_OUT):
             self.news = self.news or f"is not as its space says: {_said(full)}. It is recorded as it is"
-        layout = ragged(self.layout, full) or self._choose(full)
         if layout != self.layout:  # equal layouts keep one identity, which is what the stream compares
             self._note_change(layout)
             self.layout, self.pack = layout, _pack_never
@@ -114,7 +124,7 @@ class Capture:
 
     def _new(self, plain: Any) -> bytes:  # noqa: ANN401
         value = self._of_other_length(fitted(plain, self.structure))
-        layout = self.settle(value)
+        layout = self._settle_any_length(value)
         raw = encode_value(layout, value)
         pack = packer(plain, layout) or packer(value, layout)
         if pack is not None:

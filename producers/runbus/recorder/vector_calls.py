@@ -194,13 +194,11 @@ def labels_of_rows(labels: Any, chosen: NDArray[np.int64]) -> tuple[dict[int, Ma
     found: dict[int, Mapping[str, str]] = {}
     flaws: dict[int, str] = {}
     for index, row in enumerate(chosen.tolist()) if labels is not None else ():
-        said: list[str] = []
         try:
             given = labels if isinstance(labels, Mapping) else labels[row]
         except Exception as error:  # noqa: BLE001 - whatever the caller gave
-            given, said = None, [str(error)]
-        if given is not None:
-            found[index] = labels_of(given, lambda _part, why, said=said: said.append(why))  # type: ignore[misc]
-        if said:
-            flaws[index] = said[0]
+            flaws[index] = str(error)
+            continue
+        if texts := labels_of(given, lambda _part, why, at=index: flaws.update({at: why})):  # type: ignore[misc]
+            found[index] = texts
     return found, flaws

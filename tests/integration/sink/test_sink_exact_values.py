@@ -102,7 +102,8 @@ def test_what_is_said_of_rows_comes_back_from_clickhouse(feed: Feed, sinks: Sink
         ("model", "", 0, "", {}, "", extras, every, "text", "call", "absent:text", ""),
         ("tool", "timeout", 1, "", {}, "max_turns", {}, {}, "absent:text", "", "text", "done"),
     ]
-    until("the end is stored", lambda: tables.one("SELECT count() FROM runs WHERE kind = 'FINISHED'") == 1)
+    finished = "SELECT count() FROM runs WHERE run_id = {run:String} AND kind = 'FINISHED'"
+    until("the end is stored", lambda: tables.one(finished, run=feed.run) == 1)
     ended = tables.client.query(
         "SELECT labels, tags, parent, parent_seq, logged FROM runs WHERE run_id = {run:String} AND kind = 'FINISHED'",
         parameters={"run": feed.run},
