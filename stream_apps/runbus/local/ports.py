@@ -1,6 +1,7 @@
 """Chooses TCP ports on the loopback interface; one clear error if the one asked for is taken."""
 
 import errno
+import secrets
 import socket
 import urllib.request
 
@@ -9,11 +10,30 @@ from runbus.config.errors import RunBusError
 LOOPBACK = "127.0.0.1"
 
 
+# Below what systems give to outgoing connections (Linux from 32768, others from 49152): one of these takes a port of
+# theirs between our look and a server's start, and a busy machine makes thousands.
+_SERVERS = range(20_000, 32_768)
+_TRIES = 100
+
+
 def free_port() -> int:
     """Return a port that nothing listens on now. Another process may take it later: bind soon."""
+    for _ in range(_TRIES):
+        port = _SERVERS[secrets.randbelow(len(_SERVERS))]  # whatever seed a program gives to `random`
+        if _is_unused(port):
+            return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _is_unused(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def is_free(port: int) -> bool:
