@@ -72,6 +72,7 @@ class BlockNotes(NamedTuple):
         )
 
 
+NO_NOTES = BlockNotes()
 V = TypeVar("V")
 
 

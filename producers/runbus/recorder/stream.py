@@ -13,7 +13,7 @@ from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
-from runbus.recorder.columns import FACTS, Block, BlockNotes
+from runbus.recorder.columns import FACTS, NO_NOTES, Block, BlockNotes
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
@@ -36,9 +36,6 @@ _NEVER = Layout(dtype="no value has this layout")
 
 _T = TypeVar("_T")
 Publish = Callable[[StepsRecorded], None]
-
-
-NO_NOTES = BlockNotes()
 
 
 class StreamEnded(InvalidValue):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from runbus.config.errors import InvalidValue
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.batched import BatchedColumn, Values
-from runbus.recorder.columns import Block, BlockNotes
+from runbus.recorder.columns import NO_NOTES, Block, BlockNotes
 from runbus.recorder.env_positions import Envs
 from runbus.recorder.fitting import fitted
 from runbus.recorder.left_out import mark_name
@@ -241,7 +241,9 @@ class VectorRows:
             values.did,
             values.seen,
         )
-        notes = BlockNotes(infos=infos, absent=absent or {}, marks=values.marks.by_name, extras=values.extras)
+        notes = NO_NOTES
+        if infos or absent or values.marks.by_name or values.extras:
+            notes = BlockNotes(infos=infos, absent=absent or {}, marks=values.marks.by_name, extras=values.extras)
         self._stream.append_block(block, self._action.layout, self._observation.layout, notes)
 
     def _one_by_one(
