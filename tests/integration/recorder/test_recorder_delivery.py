@@ -150,7 +150,7 @@ def test_a_step_that_no_record_can_hold_is_recorded_without_its_largest_part(
     assert topic_log.seqs() == {("run-5", "agent-0", recorder.attempt): [0, 1, 2]}
     (large,) = [batch for batch in topic_log.batches() if batch.header.observation.dtype.startswith("omitted:")]
     assert (large.header.first_seq, large.header.count, large.columns.truncated.tolist()) == (1, 1, [1])
-    assert large.header.observation.shape == (5_000_000,)
+    assert large.header.observation.shape == (-1,)  # arrays of one stream whose length differs share a layout
     assert [(extra.name, extra.values.tolist()) for extra in large.extras] == [("left_out.observation", [1.0])]
     finished = topic_log.runs()[-1]
     assert (finished.produced, finished.dropped) == (3, 0)
