@@ -15,6 +15,7 @@ from runbus.local.java import find_java
 from runbus.schemas.avsc import NAMES, schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.record import read_record
+from runbus.schemas.strict_json import number_name
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(300)]
 AVRO, TOOLS = (Artifact("org.apache.avro", name, "1.12.1") for name in ("avro", "avro-tools"))
@@ -47,6 +48,8 @@ def as_avro_json(node: Any, value: Any) -> object:
         return [as_avro_json(node["items"], part) for part in value]
     if kind == "map":
         return {key: as_avro_json(node["values"], part) for key, part in value.items()}
+    if kind in ("float", "double"):
+        return number_name(value)  # Java names infinities and NaN as we do
     return value.decode("latin-1") if kind == "bytes" else value
 
 
