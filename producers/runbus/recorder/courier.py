@@ -376,11 +376,12 @@ class Courier:
 
     def _run_done(self, event: RunEvent, error: KafkaError | None, value: bytes) -> None:
         """Send the start or end of a stream once more, with less text, if the broker takes no record of its size."""
-        smaller = run_event_within(event, SMALL_BYTES)
-        if error is not None and is_too_large(error) and smaller != event and not self._stop.is_set():
-            self._out.append(self._run_record(smaller))
-        else:
-            self._record_done(error, value)
+        if error is not None and is_too_large(error) and not self._stop.is_set():
+            smaller = run_event_within(event, SMALL_BYTES)
+            if smaller != event:
+                self._out.append(self._run_record(smaller))
+                return
+        self._record_done(error, value)
 
     def _record_done(self, error: KafkaError | None, _value: bytes) -> None:
         self._subscription.done()

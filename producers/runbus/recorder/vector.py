@@ -430,11 +430,11 @@ def row_flags(values: Any, count: int) -> tuple[NDArray[np.bool_], dict[int, str
     try:
         flags = np.asarray(Reading().plain(values), bool)
     except Exception as error:  # noqa: BLE001 - whatever the environment calls flags
-        return _no_flags(count, str(error))
+        return _unread_flags(count, str(error))
     if flags.shape == (count, 1):
         flags = flags[:, 0]
     if flags.shape != (count,):
-        return _no_flags(count, f"shape {list(flags.shape)}, must be [{count}]")
+        return _unread_flags(count, f"shape {list(flags.shape)}, must be [{count}]")
     return flags, {}
 
 
@@ -448,7 +448,7 @@ def _flags_of_list(values: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.bool
     return found, flaws
 
 
-def _no_flags(count: int, why: str) -> tuple[NDArray[np.bool_], dict[int, str]]:
+def _unread_flags(count: int, why: str) -> tuple[NDArray[np.bool_], dict[int, str]]:
     return np.zeros(count, bool), dict.fromkeys(range(count), f"{why}. It is stored as false")
 
 
