@@ -38,6 +38,9 @@ GROUPS = {
     "tests/integration/audit/": EACH,
     "tests/integration/dead_letters/": EACH,
     "tests/integration/test_local_stack": EACH,
+    # each trains four agents on all processors: two of them at once starve their brokers
+    "tests/e2e/test_demo.py::test_a_million_": "four agents",
+    "tests/e2e/test_demo.py::test_the_sink_killed_": "four agents",
     "tests/e2e/": EACH,
     "tests/": MODULE,
 }

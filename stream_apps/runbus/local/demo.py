@@ -29,7 +29,7 @@ from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.config.progress import OnProgress, unseen
 from runbus.local.agents.tasks import TASKS
-from runbus.local.apps import SINK, sources, stack_plan
+from runbus.local.apps import EPISODES, SINK, sources, stack_plan
 from runbus.local.paths import writable_directory
 from runbus.local.process import ProgramSpec, RunningProcess, last_lines
 from runbus.local.stack import Endpoints, Stack
@@ -40,7 +40,10 @@ _LOOK_EVERY_S = 0.2
 _SAY_EVERY_S = 2.0
 #: A finished agent; one that was told to stop delivers its steps and then ends by the signal.
 _ENDED_WELL = (0, -signal.SIGTERM)
-_SETTLE_S = 60.0  # the sink stores what is left in a second or two; after a restart of an engine in ten
+# What is left is stored and finalised in a second or two, after a restart of an engine in ten, and on a machine that is
+# busy with other things in minutes. So it counts only how long nothing at all has moved: longer than the transaction of
+# an app that died lives (30 s) and than a client waits for an answer before it is replaced (60 s).
+_SETTLE_S = 90.0
 
 Say = Callable[[str], None]
 Shown = Callable[[], AbstractContextManager[OnProgress]]
@@ -146,6 +149,8 @@ def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_s
             with closing(_Watch(endpoints, stamp, say, began)) as watch:
                 failures = _train(stack, endpoints, _Training(stamp, options, asked), watch)
             found, episodes = _settled(endpoints, stamp, say)
+            if episodes.finalised < episodes.ended:
+                failures.append(f"{EPISODES.name} is behind.{last_lines(stack.supervisor.log_path(EPISODES.name))}")
             return DemoResult(found, tuple(failures), episodes)
 
 
@@ -284,19 +289,23 @@ class _Watch:
 
 
 def _settled(endpoints: Endpoints, stamp: str, say: Say) -> tuple[Audit, Episodes]:
-    """Wait until nothing is in flight; return the audit of the demo's runs and their finalised episodes."""
+    """Wait until nothing is in flight, or nothing moves; return the audit of the demo's runs and their episodes."""
     found = sources(endpoints)
     settings = SinkSettings.load(found)
     installation = Installation(settings.kafka, settings.clickhouse, codec(found), settings.group)
     say("reading the log and ClickHouse for the audit ...")
-    deadline = Deadline.after(_SETTLE_S, time.monotonic())
+    deadline, before = Deadline.after(_SETTLE_S, time.monotonic()), (0, NO_EPISODES)
     with closing(connect(settings.clickhouse)) as client:
         while True:
             result = _only(audit(installation), stamp)
             with translated():
                 rows = client.query(query("finalised_episodes"), parameters={"prefix": stamp}).result_rows
             episodes = Episodes(*rows[0])
-            if (result.settled and episodes.ended == episodes.finalised) or deadline.passed(time.monotonic()):
+            if result.settled and episodes.ended == episodes.finalised:
+                return result, episodes
+            if before != (before := (result.total.in_flight, episodes)):
+                deadline = Deadline.after(_SETTLE_S, time.monotonic())
+            if deadline.passed(time.monotonic()):
                 return result, episodes
             time.sleep(_SAY_EVERY_S)
 
