@@ -124,7 +124,7 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a message on standard error: one line, and below it what it quotes, each line of that indented by two spaces.
+    """Print a message on standard error: one line, and below it what it quotes, each line indented by two spaces.
 
     Any other line end is escaped, so what is quoted cannot look like a message.
     """

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 # whatever the others do; a new client begins at the configured addresses. Longer than a session (20 s) and a request
 # (20 s).
 _SILENT_S = 60.0
-# The same at the end of the process, for a read that waits until the group has shared out anew (others take 0.05 s), and
-# for a start that waits for a broker.
+# The same at the end of the process: for a read that waits until the group has shared out anew (others take 0.05 s),
+# and for a start that waits for a broker.
 _HURRY_S = 1.0
 
 
