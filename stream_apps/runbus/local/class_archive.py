@@ -6,6 +6,7 @@ Java calls it application class data sharing. A JVM that does not accept the fil
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,7 +44,7 @@ class ClassArchive:
         part = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
-            needed = not self.path.exists()
+            needed = not self.path.exists() and os.access(part.parent, os.W_OK)
         except OSError:  # a cache that can only be read
             needed = False
         if not needed:
