@@ -72,8 +72,9 @@ SELECT
     -- the smallest int64 is the wire's "no seed"
     nullIf(s_seed, toInt64(-9223372036854775808)) AS seed,
     s_seed_large AS seed_large,
-    s_extras AS extras,
-    s_extras_repeated AS extras_repeated,
+    -- of several values in one row the last; all of them are in extras_repeated
+    mapApply((name, numbers) -> (name, numbers[-1]), s_extras) AS extras,
+    mapFilter((name, numbers) -> length(numbers) > 1, s_extras) AS extras_repeated,
     s_info AS info,
     s_labels AS labels,
     s_stop AS stop,
@@ -137,33 +138,37 @@ FROM
         arrayResize(large_seeds, b_count) AS v_seed_large,
         arrayResize(stop, b_count) AS v_stop,
 
-        -- extras: (row, extra) pairs plus one marker a step, sorted by step, cut before each marker. Without extras
-        -- there are no markers either, and arrayResize makes the empty maps. Of the values that an extra has in one
-        -- row the map takes the last: the one whose next row is another.
+        -- extras: for each row of an extra all its values there, nearly always one, plus one marker a step; sorted by
+        -- step, cut before each marker. Without extras there are no markers either, and arrayResize makes the empty
+        -- maps.
         arrayMap(x -> reinterpret(x.rows, 'Array(UInt32)'), extras) AS x_rows,
-        arrayMap(x -> reinterpret(x.values, 'Array(Float64)'), extras) AS x_numbers,
-        arrayMap(
-            r -> arrayMap((row, next) -> row != next, r, arrayResize(arrayPopFront(r), length(r), toUInt32(4294967295))),
-            x_rows
-        ) AS x_last,
         length(extras) + 1 AS x_stride,
         arrayMap(i -> i * x_stride, range(if(empty(extras), 0, b_count))) AS x_marker_keys,
         arrayConcat(
             x_marker_keys,
             arrayFlatten(arrayMap(
-                (r, last, n) -> arrayMap(row -> row * x_stride + n, arrayFilter((row, l) -> l, r, last)),
+                (r, n) -> arrayMap(row -> row * x_stride + n, arrayCompact(r)),
                 x_rows,
-                x_last,
                 arrayEnumerate(extras)
             ))
         ) AS x_keys,
         arrayConcat(
             arrayWithConstant(length(x_marker_keys), ''),
-            arrayFlatten(arrayMap((x, last) -> arrayWithConstant(countEqual(last, 1), x.name), extras, x_last))
+            arrayFlatten(arrayMap((x, r) -> arrayWithConstant(length(arrayCompact(r)), x.name), extras, x_rows))
         ) AS x_names,
         arrayConcat(
-            arrayWithConstant(length(x_marker_keys), toFloat64(0)),
-            arrayFlatten(arrayMap((v, last) -> arrayFilter((number, l) -> l, v, last), x_numbers, x_last))
+            arrayWithConstant(length(x_marker_keys), CAST([] AS Array(Float64))),
+            -- flattens one level
+            arrayReduce('groupArrayArray', arrayMap(
+                (x, r) -> arraySplit(
+                    (number, row, before) -> row != before,
+                    reinterpret(x.values, 'Array(Float64)'),
+                    r,
+                    arrayPopBack(arrayPushFront(r, toUInt32(4294967295)))
+                ),
+                extras,
+                x_rows
+            ))
         ) AS x_values,
         arraySplit(
             (pair, key) -> key % x_stride = 0,
@@ -171,53 +176,9 @@ FROM
             arraySort(x_keys)
         ) AS x_steps,
         arrayResize(
-            arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), Float64)), x_steps),
+            arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), Array(Float64))), x_steps),
             b_count
         ) AS v_extras,
-
-        -- extras_repeated: the same for the extras that have several values in a row, and for those rows only, with all
-        -- of them
-        arrayFilter((r, last) -> has(last, 0), x_rows, x_last) AS y_all_rows,
-        arrayFilter((v, last) -> has(last, 0), x_numbers, x_last) AS y_numbers,
-        arrayMap(
-            (v, r) -> arraySplit((number, row, before) -> row != before, v, r, arrayPopBack(arrayPushFront(r, toUInt32(4294967295)))),
-            y_numbers,
-            y_all_rows
-        ) AS y_all_runs,
-        arrayMap(
-            (r, last, runs) -> arrayFilter((row, run) -> length(run) > 1, arrayFilter((row, l) -> l, r, last), runs),
-            y_all_rows,
-            arrayFilter(last -> has(last, 0), x_last),
-            y_all_runs
-        ) AS y_rows,
-        arrayMap(runs -> arrayFilter(run -> length(run) > 1, runs), y_all_runs) AS y_runs,
-        length(y_rows) + 1 AS y_stride,
-        arrayMap(i -> i * y_stride, range(if(empty(y_rows), 0, b_count))) AS y_marker_keys,
-        arrayConcat(
-            y_marker_keys,
-            arrayFlatten(arrayMap((r, n) -> arrayMap(row -> row * y_stride + n, r), y_rows, arrayEnumerate(y_rows)))
-        ) AS y_keys,
-        arrayConcat(
-            arrayWithConstant(length(y_marker_keys), ''),
-            arrayFlatten(arrayMap(
-                (name, r) -> arrayWithConstant(length(r), name),
-                arrayFilter((name, last) -> has(last, 0), extras.name, x_last),
-                y_rows
-            ))
-        ) AS y_names,
-        arrayConcat(
-            arrayWithConstant(length(y_marker_keys), CAST([] AS Array(Float64))),
-            arrayReduce('groupArrayArray', y_runs)
-        ) AS y_values,
-        arraySplit(
-            (pair, key) -> key % y_stride = 0,
-            arraySort((pair, key) -> key, arrayZip(y_names, y_values), y_keys),
-            arraySort(y_keys)
-        ) AS y_steps,
-        arrayResize(
-            arrayMap(s -> CAST(arrayPopFront(s) AS Map(LowCardinality(String), Array(Float64))), y_steps),
-            b_count
-        ) AS v_extras_repeated,
 
         -- labels: the same as extras; a label has one value in a row
         length(labels) + 1 AS l_stride,
@@ -356,110 +317,110 @@ FROM
             arrayMap(x -> reinterpret(substring(x.rows, 1, bitAnd(length(x.rows), -4)), 'Array(UInt32)'), labels) AS labels_rows
         FROM steps_landing
     )
-    WHERE 0 = (
+    WHERE NOT has([
             -- What the sink says behind the record; it is found in its place only where the record ends there. The
             -- description of a struct is JSON of any depth: the sink judges it.
             throwIf(
                 record_end = concat('struct ', toString(kafka_offset)),
                 'runbus: steps.action_dtype or observation_dtype is a struct that is none'
-            )
-            + throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: steps: bytes follow the record')
-            + throwIf(NOT first_seq BETWEEN 0 AND 9223372036853775807, 'runbus: steps.first_seq is negative or too large')
-            + throwIf(NOT attempt BETWEEN 0 AND 9223372036853775807, 'runbus: steps.attempt is negative or too large')
-            + throwIf(NOT dropped BETWEEN 0 AND 9223372036853775807, 'runbus: steps.dropped is negative or too large')
-            + throwIf(NOT sent_at BETWEEN 0 AND 9223372036853775807, 'runbus: steps.sent_at is negative or too large')
-            + throwIf(NOT length(run_id) BETWEEN 1 AND 255, 'runbus: steps.run_id is empty or longer than 255 bytes')
-            + throwIf(match(run_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.run_id has / or a control character in it')
-            + throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: steps.agent_id is empty or longer than 255 bytes')
-            + throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.agent_id has / or a control character in it')
-            + throwIf(
+            ),
+            throwIf(record_end != concat('end ', toString(kafka_offset)), 'runbus: steps: bytes follow the record'),
+            throwIf(NOT first_seq BETWEEN 0 AND 9223372036853775807, 'runbus: steps.first_seq is negative or too large'),
+            throwIf(NOT attempt BETWEEN 0 AND 9223372036853775807, 'runbus: steps.attempt is negative or too large'),
+            throwIf(NOT dropped BETWEEN 0 AND 9223372036853775807, 'runbus: steps.dropped is negative or too large'),
+            throwIf(NOT sent_at BETWEEN 0 AND 9223372036853775807, 'runbus: steps.sent_at is negative or too large'),
+            throwIf(NOT length(run_id) BETWEEN 1 AND 255, 'runbus: steps.run_id is empty or longer than 255 bytes'),
+            throwIf(match(run_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.run_id has / or a control character in it'),
+            throwIf(NOT length(agent_id) BETWEEN 1 AND 255, 'runbus: steps.agent_id is empty or longer than 255 bytes'),
+            throwIf(match(agent_id, '[/\\x00-\\x1f\\x7f-\\x9f]'), 'runbus: steps.agent_id has / or a control character in it'),
+            throwIf(
                 NOT (isValidUTF8(run_id) AND isValidUTF8(agent_id) AND isValidUTF8(action_dtype) AND isValidUTF8(observation_dtype)),
                 'runbus: steps.run_id, agent_id or a dtype is not UTF-8'
-            )
-            + throwIf(arrayExists(x -> NOT isValidUTF8(x), info), 'runbus: steps.info is not UTF-8')
-            + throwIf(arrayExists(x -> NOT isValidUTF8(x), extras.name), 'runbus: steps.extras has a name that is not UTF-8')
-            + throwIf(length(env) != 4 * steps_count, 'runbus: steps.env does not hold count values')
-            + throwIf(length(episode) != 8 * steps_count, 'runbus: steps.episode does not hold count values')
-            + throwIf(length(step) != 4 * steps_count, 'runbus: steps.step does not hold count values')
-            + throwIf(NOT (length(tick) IN (0, 8 * steps_count)), 'runbus: steps.tick holds neither 0 nor count values')
-            + throwIf(length(ts) != 8 * steps_count, 'runbus: steps.ts does not hold count values')
-            + throwIf(length(reward) != 8 * steps_count, 'runbus: steps.reward does not hold count values')
-            + throwIf(length(terminated) != steps_count, 'runbus: steps.terminated does not hold count values')
-            + throwIf(length(truncated) != steps_count, 'runbus: steps.truncated does not hold count values')
-            + throwIf(NOT (length(seed) IN (0, 8 * steps_count)), 'runbus: steps.seed holds neither 0 nor count values')
-            + throwIf(NOT (length(info) IN (0, steps_count)), 'runbus: steps.info has neither 0 nor count entries')
-            + throwIf(notEmpty(trimBoth(terminated, '\0\x01')), 'runbus: steps.terminated has a value that is neither 0 nor 1')
-            + throwIf(notEmpty(trimBoth(truncated, '\0\x01')), 'runbus: steps.truncated has a value that is neither 0 nor 1')
-            + throwIf(length(extras) > 65536, 'runbus: steps.extras has more than 65536 names')
-            + throwIf(
+            ),
+            throwIf(arrayExists(x -> NOT isValidUTF8(x), info), 'runbus: steps.info is not UTF-8'),
+            throwIf(arrayExists(x -> NOT isValidUTF8(x), extras.name), 'runbus: steps.extras has a name that is not UTF-8'),
+            throwIf(length(env) != 4 * steps_count, 'runbus: steps.env does not hold count values'),
+            throwIf(length(episode) != 8 * steps_count, 'runbus: steps.episode does not hold count values'),
+            throwIf(length(step) != 4 * steps_count, 'runbus: steps.step does not hold count values'),
+            throwIf(NOT (length(tick) IN (0, 8 * steps_count)), 'runbus: steps.tick holds neither 0 nor count values'),
+            throwIf(length(ts) != 8 * steps_count, 'runbus: steps.ts does not hold count values'),
+            throwIf(length(reward) != 8 * steps_count, 'runbus: steps.reward does not hold count values'),
+            throwIf(length(terminated) != steps_count, 'runbus: steps.terminated does not hold count values'),
+            throwIf(length(truncated) != steps_count, 'runbus: steps.truncated does not hold count values'),
+            throwIf(NOT (length(seed) IN (0, 8 * steps_count)), 'runbus: steps.seed holds neither 0 nor count values'),
+            throwIf(NOT (length(info) IN (0, steps_count)), 'runbus: steps.info has neither 0 nor count entries'),
+            throwIf(notEmpty(trimBoth(terminated, '\0\x01')), 'runbus: steps.terminated has a value that is neither 0 nor 1'),
+            throwIf(notEmpty(trimBoth(truncated, '\0\x01')), 'runbus: steps.truncated has a value that is neither 0 nor 1'),
+            throwIf(length(extras) > 65536, 'runbus: steps.extras has more than 65536 names'),
+            throwIf(
                 arrayExists(
                     x -> length(x.rows) % 4 != 0 OR length(x.values) != 2 * length(x.rows),
                     extras
                 ),
                 'runbus: steps.extras has rows and values of different lengths'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 arrayExists(r -> arrayExists(d -> d < 0, arrayPopFront(arrayDifference(r))), extras_rows),
                 'runbus: steps.extras has rows that do not ascend'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 arrayExists(r -> toInt64(r[-1]) >= steps_count, extras_rows),
                 'runbus: steps.extras has a row that is not below count'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 length(arrayDistinct(extras.name)) != length(extras),
                 'runbus: steps.extras has the same name twice'
-            )
-            + throwIf(NOT (length(absent) IN (0, steps_count)), 'runbus: steps.absent holds neither 0 nor count values')
-            + throwIf(notEmpty(trimBoth(absent, '\0\x01\x02\x03')), 'runbus: steps.absent has a value that is not 0 to 3')
-            + throwIf(NOT (length(kind) IN (0, steps_count)), 'runbus: steps.kind holds neither 0 nor count values')
-            + throwIf(NOT (length(status) IN (0, steps_count)), 'runbus: steps.status holds neither 0 nor count values')
-            + throwIf(NOT (length(parent) IN (0, 8 * steps_count)), 'runbus: steps.parent holds neither 0 nor count values')
-            + throwIf(NOT (length(large_seeds) IN (0, steps_count)), 'runbus: steps.large_seeds has neither 0 nor count entries')
-            + throwIf(
+            ),
+            throwIf(NOT (length(absent) IN (0, steps_count)), 'runbus: steps.absent holds neither 0 nor count values'),
+            throwIf(notEmpty(trimBoth(absent, '\0\x01\x02\x03')), 'runbus: steps.absent has a value that is not 0 to 3'),
+            throwIf(NOT (length(kind) IN (0, steps_count)), 'runbus: steps.kind holds neither 0 nor count values'),
+            throwIf(NOT (length(status) IN (0, steps_count)), 'runbus: steps.status holds neither 0 nor count values'),
+            throwIf(NOT (length(parent) IN (0, 8 * steps_count)), 'runbus: steps.parent holds neither 0 nor count values'),
+            throwIf(NOT (length(large_seeds) IN (0, steps_count)), 'runbus: steps.large_seeds has neither 0 nor count entries'),
+            throwIf(
                 arrayExists(x -> NOT match(x, '^(-?[0-9]+|-?0x[0-9a-f]+|)$'), large_seeds),
                 'runbus: steps.large_seeds has a text that is no whole number'
-            )
-            + throwIf(NOT (length(stop) IN (0, steps_count)), 'runbus: steps.stop has neither 0 nor count entries')
-            + throwIf(arrayExists(x -> NOT isValidUTF8(x), stop), 'runbus: steps.stop is not UTF-8')
-            + throwIf(length(labels) > 65536, 'runbus: steps.labels has more than 65536 names')
-            + throwIf(
+            ),
+            throwIf(NOT (length(stop) IN (0, steps_count)), 'runbus: steps.stop has neither 0 nor count entries'),
+            throwIf(arrayExists(x -> NOT isValidUTF8(x), stop), 'runbus: steps.stop is not UTF-8'),
+            throwIf(length(labels) > 65536, 'runbus: steps.labels has more than 65536 names'),
+            throwIf(
                 arrayExists(x -> length(x.rows) != 4 * length(x.values), labels),
                 'runbus: steps.labels has rows and values of different lengths'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 arrayExists(r -> arrayExists(d -> d <= 0, arrayPopFront(arrayDifference(r))), labels_rows),
                 'runbus: steps.labels has rows that do not ascend'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 arrayExists(r -> toInt64(r[-1]) >= steps_count, labels_rows),
                 'runbus: steps.labels has a row that is not below count'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 length(arrayDistinct(labels.name)) != length(labels),
                 'runbus: steps.labels has the same name twice'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 arrayExists(x -> NOT isValidUTF8(x), arrayConcat(labels.name, arrayFlatten(labels.values))),
                 'runbus: steps.labels has a text that is not UTF-8'
-            )
+            ),
             -- action: dtype known, shape and width agree with it, and the column holds count values of that width
-            + throwIf(action_kind = 'unknown', 'runbus: steps.action_dtype is not a known layout')
-            + throwIf(
+            throwIf(action_kind = 'unknown', 'runbus: steps.action_dtype is not a known layout'),
+            throwIf(
                 arrayExists(x -> x < 0, if(action_kind = 'ragged', arrayPopFront(action_shape), action_shape)),
                 'runbus: steps.action_shape has a negative length'
-            )
-            + throwIf(action_kind = 'ragged' AND has(action_shape, 0), 'runbus: steps.action_shape is of items that take no bytes')
-            + throwIf(
+            ),
+            throwIf(action_kind = 'ragged' AND has(action_shape, 0), 'runbus: steps.action_shape is of items that take no bytes'),
+            throwIf(
                 action_item > 0 AND arrayExists(x -> x % greatest(action_item, 1) != 0, action_lengths),
                 'runbus: steps.action has a value that is no whole number of items'
-            )
-            + throwIf(length(action_shape) > 64, 'runbus: steps.action_shape has more than 64 lengths')
-            + throwIf(
+            ),
+            throwIf(length(action_shape) > 64, 'runbus: steps.action_shape has more than 64 lengths'),
+            throwIf(
                 action_kind NOT IN ('plain', 'ragged') AND notEmpty(action_shape),
                 'runbus: steps.action_shape is not empty, and no array has that dtype'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 action_width != multiIf(
                     action_omitted OR has(action_shape, 0), 0,
                     -- as floats: a product of integers wraps around
@@ -469,32 +430,32 @@ FROM
                     0
                 ),
                 'runbus: steps.action_width contradicts its dtype and shape'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 length(action) != if(
                     action_width < 0,
                     4 * steps_count + arraySum(action_lengths),
                     toInt64(action_width) * steps_count
                 ),
                 'runbus: steps.action does not hold count values'
-            )
+            ),
             -- observation: dtype known, shape and width agree with it, and the column holds count values of that width
-            + throwIf(observation_kind = 'unknown', 'runbus: steps.observation_dtype is not a known layout')
-            + throwIf(
+            throwIf(observation_kind = 'unknown', 'runbus: steps.observation_dtype is not a known layout'),
+            throwIf(
                 arrayExists(x -> x < 0, if(observation_kind = 'ragged', arrayPopFront(observation_shape), observation_shape)),
                 'runbus: steps.observation_shape has a negative length'
-            )
-            + throwIf(observation_kind = 'ragged' AND has(observation_shape, 0), 'runbus: steps.observation_shape is of items that take no bytes')
-            + throwIf(
+            ),
+            throwIf(observation_kind = 'ragged' AND has(observation_shape, 0), 'runbus: steps.observation_shape is of items that take no bytes'),
+            throwIf(
                 observation_item > 0 AND arrayExists(x -> x % greatest(observation_item, 1) != 0, observation_lengths),
                 'runbus: steps.observation has a value that is no whole number of items'
-            )
-            + throwIf(length(observation_shape) > 64, 'runbus: steps.observation_shape has more than 64 lengths')
-            + throwIf(
+            ),
+            throwIf(length(observation_shape) > 64, 'runbus: steps.observation_shape has more than 64 lengths'),
+            throwIf(
                 observation_kind NOT IN ('plain', 'ragged') AND notEmpty(observation_shape),
                 'runbus: steps.observation_shape is not empty, and no array has that dtype'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 observation_width != multiIf(
                     observation_omitted OR has(observation_shape, 0), 0,
                     -- as floats: a product of integers wraps around
@@ -504,8 +465,8 @@ FROM
                     0
                 ),
                 'runbus: steps.observation_width contradicts its dtype and shape'
-            )
-            + throwIf(
+            ),
+            throwIf(
                 length(observation) != if(
                     observation_width < 0,
                     4 * steps_count + arraySum(observation_lengths),
@@ -513,7 +474,7 @@ FROM
                 ),
                 'runbus: steps.observation does not hold count values'
             )
-        )
+        ], 1)
 )
 ARRAY JOIN
     v_index AS s_index,
@@ -534,7 +495,6 @@ ARRAY JOIN
     v_parent AS s_parent,
     v_seed_large AS s_seed_large,
     v_stop AS s_stop,
-    v_extras_repeated AS s_extras_repeated,
     v_labels AS s_labels,
     v_action AS s_action,
     v_observation AS s_observation;
