@@ -15,13 +15,14 @@ from typing import TypeAlias
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId, TopicPartition
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DAY_MS, RUNS, stream_key
 from runbus.schemas.codec import RegistryId, split
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final
-from runbus.streams.kafka import close_client, partition_of, read, reader
+from runbus.streams.kafka import close_client, read, reader
 from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
 
 log = logging.getLogger(__name__)
