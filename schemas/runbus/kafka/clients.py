@@ -124,6 +124,34 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
     )
 
 
+def new_reader(kafka: KafkaSettings, membership: Membership) -> Consumer:
+    """Return the consumer of a reader; like the sink's it commits nothing and chooses no offset of its own accord."""
+    config: dict[str, object] = {
+        **kafka.client_config(),
+        "client.id": "runbus-reader",
+        "group.id": membership.group,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": int(membership.session_seconds * 1000),
+        "heartbeat.interval.ms": max(300, min(3000, int(membership.session_seconds * 1000 / 4))),
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",  # a reader says what retention took away
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,  # else the lag stays above 0 behind markers of transactions
+        "check.crcs": True,
+        "queued.max.messages.kbytes": _READ_AHEAD_KB,
+        "fetch.queue.backoff.ms": _FULL_MS,
+        "fetch.wait.max.ms": 100,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "reconnect.backoff.max.ms": 2000,
+        "log_level": 4,
+    }
+    if membership.instance_id:
+        config["group.instance.id"] = membership.instance_id
+    return Consumer(config, logger=_QUIET)
+
+
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
     """Return the producer of an agent's process; `options` win over what every producer has."""
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
