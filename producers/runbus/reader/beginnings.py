@@ -106,13 +106,13 @@ class Beginnings:
             case "latest":
                 return end
             case Offset():
-                return start.offset
+                return min(start.offset, end)
             case datetime():
                 return self._ask(lambda: _at_time(consumer, place, start, end))
             case Seq() | str():
                 return low
         found = start.get(place) if isinstance(start, Mapping) else None
-        return self._offset(consumer, place, self._plan.otherwise, bounds) if found is None else found
+        return self._offset(consumer, place, self._plan.otherwise, bounds) if found is None else min(found, end)
 
 
 def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:

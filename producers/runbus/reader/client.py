@@ -29,6 +29,8 @@ T = TypeVar("T")
 # of a rebalance callback: far below max.poll.interval.ms (300 s).
 BROKER_S = 30.0
 _AGAIN_S = 0.1
+#: what the client says of FENCED_INSTANCE_ID, which it hands out as one of its own fatal errors
+_FENCED = "fenced by other consumer with same group.instance.id"
 _ASK_S = 5.0  # one question of these to a broker that hangs
 
 
@@ -177,7 +179,7 @@ class LogClient:
         """Whether a partition is not fetched at the moment."""
         return bool(self._held)
 
-    def first_offset(self, place: TopicPartition) -> tuple[int, int]:
+    def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """Return where the log of a partition begins and ends."""
         try:
             low, end = self._ask(
@@ -188,9 +190,10 @@ class LogClient:
         return low, end
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Go on at `offset`."""
+        """Go on at `offset`. (The client refuses to seek where it could not read.)"""
         try:
-            self._consumer.seek(ClientPartition(*place, offset))
+            self._consumer.incremental_unassign([ClientPartition(*place)])
+            self._consumer.incremental_assign([ClientPartition(*place, offset)])
         except KafkaException as error:
             raise NewClient(f"{place} cannot go on at {offset}: {cause_of(error).str()}") from error
 
@@ -278,7 +281,7 @@ class LogClient:
 
     def _judge(self, error: KafkaError, topic: str) -> None:
         """Raise what an error of reading means, unless the client goes on by itself."""
-        if "fenced" in error.str().lower() and error.fatal():
+        if error.code() == KafkaError.FENCED_INSTANCE_ID or _FENCED in error.str():
             raise TakenOver(
                 f"{self._plan}: another one has its name and the instance {self._plan.instance!r} now, and goes on at "
                 "the cursor: give each process an instance of its own"

@@ -20,7 +20,7 @@ from runbus.kafka.model import TopicPartition
 from runbus.reader.bell import Bell
 from runbus.reader.buffer import Buffer, Chunk, Fetched, Item
 from runbus.reader.client import Again, Came, LogClient, Lost, NewClient
-from runbus.reader.cursor import PartitionCursor
+from runbus.reader.cursor import Handed, PartitionCursor
 from runbus.reader.errors import CursorNotSaved
 from runbus.reader.events import At, RecordsDeleted
 from runbus.reader.plan import Plan
@@ -215,15 +215,16 @@ class Fetcher:
     def _skip_deleted(self, client: LogClient, place: TopicPartition, chunk: Chunk) -> None:
         """Go on where the log does, and say what was deleted."""
         cursor = self.cursors[place]
-        low, end = client.first_offset(place)
-        goes_on = low if cursor.fetched < low else end
+        low, end = client.bounds(place)
         if cursor.fetched < low:
             at = At(*place, offset=low, timestamp_ms=0, key=b"")
             chunk.items.append(Item(cursor, RecordsDeleted(at, cursor.fetched, low - 1)))
+            cursor.fetched = low
         else:
             log.warning("reader.log_shrank %s: the log ends at %d, reading was at %d", place, end, cursor.fetched)
-        cursor.fetched = goes_on
-        client.seek(place, goes_on)
+            cursor.lost = True
+            cursor = self.cursors[place] = PartitionCursor(place, Handed(end), end)
+        client.seek(place, cursor.fetched)
 
     # --- commits ------------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class Handing:
     def _remark(self, cursor: PartitionCursor, event: LogEvent) -> LogEvent | None:
         if event.at.offset <= cursor.position:
             return None
-        cursor.settle().whole = False
+        cursor.settle().forget()
         self.counts.events += 1
         cursor.handed = Handed(event.at.offset)
         return event

@@ -100,6 +100,12 @@ class Sequences:
             self._streams.popitem(last=False)
             self.whole = False
 
+    def forget(self) -> None:
+        """Know nothing any more: records were deleted, and what is missing now is no gap of a stream."""
+        self.whole = False
+        self._streams.clear()
+        self._carried.clear()
+
     def _begun(self, header: BatchHeader) -> Stream:
         """Return how far a stream has come that is not known."""
         if self.whole or header.first_seq == 0:
