@@ -1,17 +1,17 @@
 """Compares a Reader, which decodes to arrays, with a bare consumer of confluent-kafka: steps a second on one core.
 
-Method: a topic of 4 partitions is filled with `--records` records of `--size` steps of 8 single-environment streams (two
-a partition, 4 float32 values an observation, episodes of 200 steps, lz4) before anything is measured. Each measurement
-is a process of its own that is bound to one core with all its threads (Linux), and counts from its first record to its
-last:
+Method: a topic of 4 partitions is filled with `--records` records of `--size` steps of 8 single-environment streams
+(two a partition, 4 float32 values an observation, episodes of 200 steps, lz4) before anything is measured. Each
+measurement is a process of its own that is bound to one core with all its threads (Linux), and counts from its first
+record to its last:
 
 - `bare`: a Consumer of confluent-kafka with the settings of a Reader, by `consume`; it only counts records;
-- `reader`: a Reader that is asked for the sum of rewards and the first action and observation of each record, as arrays;
+- `reader`: a Reader that is asked for the sum of rewards and the first action and observation of each record;
 - `named`: the same with a name, and a commit every 100 events;
 - `other run`: a Reader of another run: every record is passed over by its key.
 
-They take turns for `--rounds`; printed are medians, and the median of the ratios to `bare` of the same round. The broker
-shares the machine's processors.
+They take turns for `--rounds`; printed are medians, and the median of the ratios to `bare` of the same round. The
+broker shares the machine's processors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: with a commit after processing nothing is missing, and only what was not committed repeats."""
+"""SIGKILL at random moments, with commits after processing: nothing is missing, only what was not committed repeats."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def lives(file: Path) -> list[Life]:
 def test_sigkill_at_any_moment_loses_nothing_and_repeats_what_was_not_committed(
     settings: KafkaSettings, tmp_path: Path, script: Callable[..., subprocess.Popen[str]], kills: int
 ) -> None:
-    """Every record is processed; each life begins at the cursor; gaps and drops are told as they were made, each time."""
+    """Every record is processed; each life begins at the cursor; gaps and drops are told as they were made."""
     moments = random.Random(kills)
     file = tmp_path / "events"
     file.touch()
