@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # How long the client waits for a record: a commit waits for that too.
 _POLL_S = 0.05
 _MOST = 1000  # records of one call
+_FIRST_BYTES = 64 * 1024  # what a record is taken for before one came
 # A buffer that stays full for so long: its partitions are paused. Until then the client keeps what it has read ahead;
 # what is paused it forgets and reads again. Far below max.poll.interval.ms (300 s).
 _HOLD_AFTER_S = 2.0
@@ -82,6 +83,7 @@ class Fetcher:
         self._look_at = 0.0
         self._full_since: float | None = None
         self._ahead: dict[PartitionCursor, int] = {}
+        self._record_bytes = _FIRST_BYTES
         self._ending = False
         self._client: LogClient | None = None
         self._thread: threading.Thread | None = None
@@ -167,7 +169,7 @@ class Fetcher:
         if not self._buffer.full and not (client.holds and self._buffer.size > self._buffer.limit // 2):
             self._full_since = None
             client.release()
-            self._take(client, client.read(_MOST, _POLL_S))
+            self._take(client, client.read(self._most(), _POLL_S))
             return
         now = time.monotonic()
         self._full_since = self._full_since or now
@@ -178,6 +180,10 @@ class Fetcher:
         client.hold([place for place, cursor in self.cursors.items() if cursor.waiting])
         self._take(client, client.read(1, _POLL_S))
 
+    def _most(self) -> int:
+        """Return how many records there is room for, if they are as large as the last ones."""
+        return max(1, min(_MOST, (self._buffer.limit - self._buffer.size) // self._record_bytes))
+
     def _take(self, client: LogClient, came: Came) -> None:
         chunk = Chunk()
         for record in came.records:
@@ -186,6 +192,8 @@ class Fetcher:
             self._reached(place, offset)
         for place in came.out_of_range:
             self._skip_deleted(client, place, chunk)
+        if chunk.items:
+            self._record_bytes = max(1, chunk.size // len(chunk.items))
         if chunk.items or (self._ahead and self._buffer.empty):
             chunk.passed, self._ahead = self._ahead, {}
             self._buffer.put(chunk)

@@ -13,14 +13,15 @@ from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.config.sources import read_sources
 from runbus.kafka.clients import admin_client
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import StreamId, TopicPartition
 from runbus.kafka.offsets import ends_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.reader import process
 from runbus.reader.buffer import Buffer
 from runbus.reader.cursor import PartitionCursor
+from runbus.reader.descriptions import Descriptions, OfAStream
 from runbus.reader.errors import CursorNotSaved, ReaderClosed, ReaderForked
-from runbus.reader.events import LogEvent
+from runbus.reader.events import LogEvent, RunFinished, RunStarted
 from runbus.reader.fetcher import CommitRequest, Fetcher
 from runbus.reader.handing import Handing
 from runbus.reader.lag import ReaderLag, measure
@@ -82,6 +83,7 @@ class Reader:
         self._buffer = Buffer(found.buffer_bytes)
         self._fetcher = Fetcher(self._plan, self._buffer)
         self._handing = Handing(self._buffer, selection, found.make_codec(), on_unreadable, begin)
+        self._descriptions = Descriptions(self._plan, found.make_codec())
         self._begun = self._closed = self._forked = False
 
     # --- events -------------------------------------------------------------------------------------------------
@@ -131,8 +133,8 @@ class Reader:
         return self
 
     async def __anext__(self) -> LogEvent:
-        self._begin()
         try:
+            self._begin()
             while (event := self._next()) is None:
                 await self._buffer.arrived.wait_async()
         except ReaderClosed:
@@ -193,6 +195,17 @@ class Reader:
         cursors = self._cursors()
         ends = ends_of(admin_client(self._plan.settings.kafka), [cursor.place for cursor in cursors])
         return measure(cursors, ends, self._buffer)
+
+    def run_of(self, stream: OfAStream) -> RunStarted | RunFinished | None:
+        """Return what the recorder said of the stream of an event: its config, spaces, labels and origin.
+
+        It is looked up in `runs` the first time, and kept; it may take seconds there. None = the log has no such run.
+
+        Raises:
+            RunBusError: the topic cannot be read.
+        """
+        self._check()
+        return self._descriptions.find(StreamId(stream.run_id, stream.agent_id, stream.attempt))
 
     def stats(self) -> dict[str, int]:
         """Return counts since it was made (see Counts), `passed_over` records, and `buffered` bytes."""

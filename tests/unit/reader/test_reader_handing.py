@@ -48,7 +48,7 @@ class Scene:
 
     def all(self) -> list[LogEvent]:
         """Return every event that waits."""
-        return list(iter(self.handing.next, None))  # type: ignore[arg-type]  # it ends with None
+        return list(iter(self.handing.next, None))
 
 
 def seqs(events: list[LogEvent]) -> list[int]:
