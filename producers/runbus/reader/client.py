@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
-from runbus.kafka.clients import new_reader
+from runbus.kafka.clients import never_destroy, new_reader
 from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, no_answer
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.next_step import NextStep, cause_of, next_step, raise_for_person
@@ -83,10 +82,14 @@ class LogClient:
         self._ended = ended
         self._on_change = on_change
         self._held: set[TopicPartition] = set()
+        self._waiting = False
         self._counts: dict[str, int] = {}
         self._beginnings = Beginnings(plan, self._ask)
         self._failed: BaseException | None = None
-        self._consumer = new_reader(plan.settings.kafka, plan.membership)
+        try:
+            self._consumer = new_reader(plan.settings.kafka, plan.membership)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"the Kafka settings cannot be used: {cause_of(error).str()}") from error
 
     # --- begin and end ------------------------------------------------------------------------------------------
 
@@ -116,8 +119,8 @@ class LogClient:
         self._consumer.close()
 
     def leave_to_parent(self) -> None:
-        """Never close it here, in a forked child: its threads do not exist, and its destructor would wait for them."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._consumer))
+        """Never close it here, in a forked child."""
+        never_destroy(self._consumer)
 
     # --- what the fetcher's thread does again and again ---------------------------------------------------------
 
@@ -139,6 +142,8 @@ class LogClient:
             failed, self._failed = self._failed, None
             raise failed
         for message in messages:
+            if message.error() is None or message.error().code() == KafkaError._PARTITION_EOF:
+                self._answered()
             if message.error() is None:
                 came.records.append(message)
             else:
@@ -267,6 +272,11 @@ class LogClient:
 
     # --- errors -------------------------------------------------------------------------------------------------
 
+    def _answered(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            log.warning("reader.goes_on %s reads on", self._plan)
+
     def _remark(self, message: Message, came: Came) -> None:
         """Sort what the client hands out in place of a record."""
         error = message.error()
@@ -290,8 +300,9 @@ class LogClient:
         step = next_step(error)
         if step is NextStep.NEW_CLIENT or (step is NextStep.FENCED and error.fatal()):
             raise NewClient(error.str())
-        if step is not NextStep.NOTHING:
-            log.debug("reader.kafka %s", error.str())
+        if step is NextStep.AGAIN and not self._waiting:
+            self._waiting = True
+            log.warning("reader.waiting %s waits for Kafka: %s", self._plan, error.str())
 
     def _refused(self, error: KafkaError) -> NoReturn:
         self._raise_for_right(error, "")

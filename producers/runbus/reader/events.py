@@ -84,13 +84,13 @@ class Unreadable(LogEvent):
     Attributes:
         value: its bytes; None = it has none.
         reason: why, in words.
-        newer: a later version wrote it: nothing is wrong with it, and a newer RunBus reads it.
+        unknown_schema: nothing is wrong with it: who knows the schema that wrote it can read it, a newer RunBus say.
     """
 
     at: At
     value: bytes | None
     reason: str
-    newer: bool = False
+    unknown_schema: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from runbus.reader.selection import Selection
 from runbus.reader.sequences import Arrived
 from runbus.reader.start import Seq, Start
 from runbus.reader.steps import Steps
-from runbus.schemas.codec import Codec
+from runbus.schemas.avsc import AvroSchema
+from runbus.schemas.codec import Codec, SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
+from runbus.schemas.known_schemas import KnownSchemas, SchemaNeeded
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class Handing:
     ) -> None:
         self._buffer = buffer
         self._kinds = selection.topics
-        self._codec = codec
+        self._schemas = KnownSchemas(codec)
         self._on_unreadable = on_unreadable
         self._sought = start if isinstance(start, Seq) else None
         self._index = 0  # of the first chunk: everything before it was handed out
@@ -176,14 +178,21 @@ class Handing:
         at = At(*cursor.place, record.offset() or 0, record.timestamp()[1], key)
         kind = self._kinds[at.topic]
         try:
-            writer, body = self._codec.open(value, kind.schema)
-            event = kind.make(at, body, writer)
+            ref, start = split(value)
+            event = kind.make(at, (value or b"")[start:], self._writer(ref, kind.schema))
         except (InvalidValue, UnknownSchema) as error:
             if self._on_unreadable == "skip":
                 self.counts.unreadable += 1
                 return _Made(())
-            return _Made((Unreadable(at, value, str(error), newer=isinstance(error, UnknownSchema)),))
+            return _Made((Unreadable(at, value, str(error), isinstance(error, UnknownSchema)),))
         return self._steps(cursor, event) if isinstance(event, Steps) else _Made((event,))
+
+    def _writer(self, ref: SchemaRef, name: str) -> AvroSchema:
+        try:
+            return self._schemas.find(ref, name)
+        except SchemaNeeded as needed:
+            self._schemas.ask(needed.ref)
+        return self._schemas.find(ref, name)
 
     def _steps(self, cursor: PartitionCursor, event: Steps) -> _Made:
         """Return those steps of a batch that have not come before: one event, unless it fills gaps in the middle."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runbus.kafka.model import Lag, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from runbus.kafka.clients import admin_client, never_destroy
+from runbus.kafka.errors import BrokerUnavailable, no_answer
+from runbus.kafka.model import Lag, LogUnavailable, TopicPartition
+from runbus.kafka.offsets import ends_of
+from runbus.kafka.settings import KafkaSettings
 from runbus.reader.buffer import Buffer
 from runbus.reader.cursor import PartitionCursor
 from runbus.reader.events import LogEvent
@@ -27,6 +33,28 @@ class ReaderLag:
     events: int
     milliseconds: int
     partitions: Mapping[TopicPartition, Lag]
+
+
+class LogEnds:
+    """Asks the broker where reading ends, with a client that is made at the first question and kept."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._admin: AdminClient | None = None
+
+    def of(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the end of each partition. Raises BrokerUnavailable, RunBusError."""
+        self._admin = self._admin or admin_client(self._settings)
+        try:
+            return ends_of(self._admin, places)
+        except LogUnavailable as error:
+            self._admin = None  # its credentials may have been renewed
+            raise BrokerUnavailable(no_answer(self._settings, str(error))) from error
+
+    def after_fork(self) -> None:
+        """Leave the client to the parent."""
+        if self._admin is not None:
+            never_destroy(self._admin)
 
 
 def measure(cursors: Iterable[PartitionCursor], ends: Mapping[TopicPartition, int], buffer: Buffer) -> ReaderLag:

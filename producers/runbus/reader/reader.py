@@ -12,9 +12,7 @@ from typing import Self
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.config.sources import read_sources
-from runbus.kafka.clients import admin_client
 from runbus.kafka.model import StreamId, TopicPartition
-from runbus.kafka.offsets import ends_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.reader import process
 from runbus.reader.buffer import Buffer
@@ -24,7 +22,7 @@ from runbus.reader.errors import CursorNotSaved, ReaderClosed, ReaderForked
 from runbus.reader.events import LogEvent, RunFinished, RunStarted
 from runbus.reader.fetcher import CommitRequest, Fetcher
 from runbus.reader.handing import Handing
-from runbus.reader.lag import ReaderLag, measure
+from runbus.reader.lag import LogEnds, ReaderLag, measure
 from runbus.reader.names import check_instance, check_name
 from runbus.reader.plan import OnUnreadable, Otherwise, Plan
 from runbus.reader.selection import Selection
@@ -83,6 +81,7 @@ class Reader:
         self._buffer = Buffer(found.buffer_bytes)
         self._fetcher = Fetcher(self._plan, self._buffer)
         self._handing = Handing(self._buffer, selection, found.make_codec(), on_unreadable, begin)
+        self._ends = LogEnds(found.kafka)
         self._descriptions = Descriptions(self._plan, found.make_codec())
         self._begun = self._closed = self._forked = False
 
@@ -193,8 +192,7 @@ class Reader:
         self._await_partitions()
         self._handing.settle()
         cursors = self._cursors()
-        ends = ends_of(admin_client(self._plan.settings.kafka), [cursor.place for cursor in cursors])
-        return measure(cursors, ends, self._buffer)
+        return measure(cursors, self._ends.of([cursor.place for cursor in cursors]), self._buffer)
 
     def run_of(self, stream: OfAStream) -> RunStarted | RunFinished | None:
         """Return what the recorder said of the stream of an event: its config, spaces, labels and origin.
@@ -249,6 +247,7 @@ class Reader:
         """Leave everything to the parent (called in a forked child)."""
         self._forked = True
         self._fetcher.after_fork()
+        self._ends.after_fork()
 
     def _check(self) -> None:
         if self._forked:

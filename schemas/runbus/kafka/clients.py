@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -185,6 +186,11 @@ def new_heartbeat_producer(kafka: KafkaSettings, delivery_seconds: float) -> Pro
             "log_level": 0,  # the component's own clients say what is wrong with the broker
         }
     )
+
+
+def never_destroy(client: object) -> None:
+    """Keep a client of the parent, in a forked child: its destructor would wait for threads that are not here."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol:

@@ -135,9 +135,9 @@ def test_a_record_that_cannot_be_decoded_is_an_event_or_an_error_and_reading_goe
         first, junk, newer, last = take(reader, 4)
         assert seqs([first, last]) == list(range(8))
         assert isinstance(junk, Unreadable)
-        assert (junk.value, junk.newer, junk.at.offset) == (b"junk", False, 1)
+        assert (junk.value, junk.unknown_schema, junk.at.offset) == (b"junk", False, 1)
         assert isinstance(newer, Unreadable)
-        assert newer.newer
+        assert newer.unknown_schema
         assert "upgrade RunBus" in newer.reason
         reader.commit()
     with Reader("raised", on_unreadable="raise", settings=settings) as reader:
