@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
@@ -28,6 +29,8 @@ T = TypeVar("T")
 # of a rebalance callback: far below max.poll.interval.ms (300 s).
 BROKER_S = 30.0
 _AGAIN_S = 0.1
+#: nothing comes until a connection is made again
+_DOWN = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL)
 #: what the client says of FENCED_INSTANCE_ID, which it hands out as one of its own fatal errors
 _FENCED = "fenced by other consumer with same group.instance.id"
 _ASK_S = 5.0  # one question of these to a broker that hangs
@@ -67,6 +70,9 @@ class LogClient:
         cursors: the partitions that the reader has; this adds and removes them. What is there already goes on.
         ended: whether the reader is being closed.
         on_change: is called when partitions came or went.
+
+    Attributes:
+        joining: it was thrown out of its group, and has no partitions yet that it may get back.
     """
 
     def __init__(
@@ -83,11 +89,13 @@ class LogClient:
         self._on_change = on_change
         self._held: set[TopicPartition] = set()
         self._waiting = False
+        self._reasons: deque[str] = deque(maxlen=3)
+        self.joining = False
         self._counts: dict[str, int] = {}
         self._beginnings = Beginnings(plan, self._ask)
         self._failed: BaseException | None = None
         try:
-            self._consumer = new_reader(plan.settings.kafka, plan.membership)
+            self._consumer = new_reader(plan.settings.kafka, plan.membership, self._heard)
         except KafkaException as error:
             raise BrokerUnavailable(f"the Kafka settings cannot be used: {cause_of(error).str()}") from error
 
@@ -106,7 +114,7 @@ class LogClient:
                     list(self._counts),
                     on_assign=lambda _, parts: self._noted(lambda: self._assigned(parts)),
                     on_revoke=lambda _, parts: self._noted(lambda: self._revoked(parts)),
-                    on_lost=lambda _, parts: self._noted(lambda: self._revoked(parts)),
+                    on_lost=lambda _, parts: self._noted(lambda: self._lost(parts)),
                 )
             else:
                 every = [TopicPartition(topic, p) for topic, count in self._counts.items() for p in range(count)]
@@ -218,6 +226,7 @@ class LogClient:
 
     def _assigned(self, parts: Sequence[ClientPartition]) -> None:
         taken: list[ClientPartition] = []
+        self.joining = False
         try:
             taken = self._taken([TopicPartition(part.topic, part.partition) for part in parts])
         finally:
@@ -232,6 +241,11 @@ class LogClient:
         self._before.update(cursors)
         self._on_change()
         return [ClientPartition(*place, cursor.fetched) for place, cursor in cursors.items()]
+
+    def _lost(self, parts: Sequence[ClientPartition]) -> None:
+        """Give the partitions up, and join again: if nobody else has read on meanwhile, nothing is lost."""
+        self.joining = True
+        self._revoked(parts)
 
     def _revoked(self, parts: Sequence[ClientPartition]) -> None:
         mine = []
@@ -272,10 +286,18 @@ class LogClient:
 
     # --- errors -------------------------------------------------------------------------------------------------
 
+    def _heard(self, error: KafkaError) -> None:
+        """Note what is wrong with the connections, and say once that nothing comes."""
+        self._reasons.append(error.str())
+        if error.code() in _DOWN and not self._waiting:
+            self._waiting = True
+            log.warning("reader.waiting %s: %s", self._plan, no_answer(self._plan.settings.kafka, error.str()))
+
     def _answered(self) -> None:
+        self._reasons.clear()
         if self._waiting:
             self._waiting = False
-            log.warning("reader.goes_on %s reads on", self._plan)
+            log.warning("reader.goes_on %s: Kafka is back", self._plan)
 
     def _remark(self, message: Message, came: Came) -> None:
         """Sort what the client hands out in place of a record."""
@@ -300,9 +322,6 @@ class LogClient:
         step = next_step(error)
         if step is NextStep.NEW_CLIENT or (step is NextStep.FENCED and error.fatal()):
             raise NewClient(error.str())
-        if step is NextStep.AGAIN and not self._waiting:
-            self._waiting = True
-            log.warning("reader.waiting %s waits for Kafka: %s", self._plan, error.str())
 
     def _refused(self, error: KafkaError) -> NoReturn:
         self._raise_for_right(error, "")
@@ -318,7 +337,9 @@ class LogClient:
         self._raise_for_right(error, "")
         if next_step(error) is NextStep.NEW_CLIENT:
             raise NewClient(error.str())
-        raise BrokerUnavailable(no_answer(self._plan.settings.kafka, error.str()))
+        self._consumer.poll(0)  # hands over why the connection failed
+        seen = "; ".join(dict.fromkeys([error.str(), *self._reasons]))
+        raise BrokerUnavailable(no_answer(self._plan.settings.kafka, seen))
 
     def _raise_for_right(self, error: KafkaError, topic: str) -> None:
         kafka = self._plan.settings.kafka

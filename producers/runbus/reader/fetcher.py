@@ -9,19 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from runbus.config.deadline import Deadline
-from runbus.config.errors import RunBusError
 from runbus.config.rotation import LOOK_S, CredentialFiles
 from runbus.kafka.model import TopicPartition
-from runbus.reader.bell import Bell
 from runbus.reader.buffer import Buffer, Chunk, Fetched, Item
-from runbus.reader.client import Again, Came, LogClient, Lost, NewClient
+from runbus.reader.client import Came, LogClient, NewClient
+from runbus.reader.commits import CommitRequest, Commits
 from runbus.reader.cursor import Handed, PartitionCursor
-from runbus.reader.errors import CursorNotSaved
 from runbus.reader.events import At, RecordsDeleted
 from runbus.reader.plan import Plan
 
@@ -35,28 +30,6 @@ _FIRST_BYTES = 64 * 1024  # what a record is taken for before one came
 _HOLD_AFTER_S = 2.0
 _RESTART_S = 1.0  # before a new client
 _CLOSE_S = 10.0  # for the client to leave the group; a broker that is away does not hold up the end for longer
-
-
-@dataclass(slots=True, eq=False)
-class CommitRequest:
-    """A commit that the user waits for.
-
-    Attributes:
-        offsets: cursor -> the offset to commit and its metadata.
-        until: when it is given up.
-        done: is rung once `saved` or `error` is there.
-    """
-
-    offsets: Mapping[PartitionCursor, tuple[int, str]]
-    until: Deadline
-    done: Bell = field(default_factory=Bell)
-    saved: dict[TopicPartition, int] | None = None
-    error: RunBusError | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether it is decided."""
-        return self.saved is not None or self.error is not None
 
 
 class Fetcher:
@@ -78,7 +51,7 @@ class Fetcher:
         self._plan = plan
         self._buffer = buffer
         self._new_client = new_client
-        self._requests: deque[CommitRequest] = deque()
+        self._commits = Commits(plan)
         self._files = CredentialFiles(plan.settings.kafka.credential_files)
         self._look_at = 0.0
         self._full_since: float | None = None
@@ -107,7 +80,7 @@ class Fetcher:
 
     def request(self, commit: CommitRequest) -> None:
         """Let the thread carry out a commit."""
-        self._requests.append(commit)
+        self._commits.add(commit)
         self._buffer.room.ring()
 
     def end(self) -> None:
@@ -135,8 +108,7 @@ class Fetcher:
                 self._use_client()
         except Exception as error:  # noqa: BLE001 - raised where the user reads
             self.failed = error
-        for request in self._requests:
-            _fail(request, CursorNotSaved(f"{self._plan} has ended: {self.failed or 'it was closed'}"))
+        self._commits.give_up(f"{self._plan} has ended: {self.failed or 'it was closed'}")
         self._buffer.arrived.ring()
 
     def _use_client(self) -> None:
@@ -165,7 +137,7 @@ class Fetcher:
             cursor.lost = True
 
     def _turn(self, client: LogClient) -> None:
-        self._commit(client)
+        self._commits.carry_out(client, self.cursors)
         if not self._buffer.full and not (client.holds and self._buffer.size > self._buffer.limit // 2):
             self._full_since = None
             client.release()
@@ -234,46 +206,6 @@ class Fetcher:
             cursor = self.cursors[place] = PartitionCursor(place, Handed(end), end)
         client.seek(place, cursor.fetched)
 
-    # --- commits ------------------------------------------------------------------------------------------------
-
-    def _commit(self, client: LogClient) -> None:
-        while self._requests and not self._requests[0].over:
-            if not self._carried_out(client, self._requests[0]):
-                return
-            self._requests.popleft()
-
-    def _carried_out(self, client: LogClient, request: CommitRequest) -> bool:
-        """Commit what is still ours; return False to try again."""
-        now = {c: self.cursors.get(c.place) for c in request.offsets}
-        joining = any(cursor is not None and cursor.lost for cursor in now.values())  # with a new client
-        if joining and not request.until.passed(time.monotonic()):
-            return False
-        # what goes on with another client has the same sequences
-        mine = {
-            c.place: o for c, o in request.offsets.items() if (n := now[c]) is not None and n.sequences is c.sequences
-        }
-        if not mine:
-            _fail(request, CursorNotSaved(f"{self._plan}: other readers of this name have its partitions now"))
-            return True
-        try:
-            client.commit(mine)
-        except Again as error:
-            if not request.until.passed(time.monotonic()):
-                return False
-            _fail(request, CursorNotSaved(f"the cursor of {self._plan} was not saved: {error}; commit again"))
-        except Lost as error:
-            _fail(
-                request, CursorNotSaved(f"{self._plan}: other readers of this name have its partitions now ({error})")
-            )
-        except RunBusError as error:
-            _fail(request, error)
-        else:
-            request.saved = {place: offset for place, (offset, _) in mine.items()}
-            for place, offset in request.saved.items():
-                self.cursors[place].committed = offset
-            request.done.ring()
-        return True
-
     def _credentials_changed(self) -> bool:
         now = time.monotonic()
         if not self._plan.settings.kafka.credential_files or now < self._look_at:
@@ -283,8 +215,3 @@ class Fetcher:
         if changed:
             log.warning("the credentials for Kafka changed (%s): they are taken over", ", ".join(map(str, changed)))
         return bool(changed)
-
-
-def _fail(request: CommitRequest, error: RunBusError) -> None:
-    request.error = error
-    request.done.ring()

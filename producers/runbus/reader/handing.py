@@ -202,14 +202,16 @@ class Handing:
             if found is None:
                 return _Made(())
             event = found
-        arrived = sequences.arrive(event.batch.header)
-        told = replace(event, gap=arrived.gap, newly_dropped=arrived.newly_dropped, late=arrived.late)
-        count = len(event)
-        if arrived.fresh == ((0, count),):
-            return _Made((told,), event.stream, arrived)
+        stream = event.stream
+        arrived = sequences.arrive(stream, event.batch.header)
+        told = event
+        if arrived.gap is not None or arrived.newly_dropped or arrived.late:
+            told = replace(event, gap=arrived.gap, newly_dropped=arrived.newly_dropped, late=arrived.late)
+        if arrived.fresh is None:
+            return _Made((told,), stream, arrived)
         pieces = [replace(told, batch=event.batch.slice(*rows)) for rows in arrived.fresh]
         rest = [replace(piece, gap=None, newly_dropped=0) for piece in pieces[1:]]
-        return _Made((*pieces[:1], *rest), event.stream, arrived)
+        return _Made((*pieces[:1], *rest), stream, arrived)
 
 
 def _from(event: Steps, sought: Seq) -> Steps | None:

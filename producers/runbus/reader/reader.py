@@ -16,11 +16,12 @@ from runbus.kafka.model import StreamId, TopicPartition
 from runbus.kafka.settings import KafkaSettings
 from runbus.reader import process
 from runbus.reader.buffer import Buffer
+from runbus.reader.commits import CommitRequest
 from runbus.reader.cursor import PartitionCursor
 from runbus.reader.descriptions import Descriptions, OfAStream
 from runbus.reader.errors import CursorNotSaved, ReaderClosed, ReaderForked
 from runbus.reader.events import LogEvent, RunFinished, RunStarted
-from runbus.reader.fetcher import CommitRequest, Fetcher
+from runbus.reader.fetcher import Fetcher
 from runbus.reader.handing import Handing
 from runbus.reader.lag import LogEnds, ReaderLag, measure
 from runbus.reader.names import check_instance, check_name

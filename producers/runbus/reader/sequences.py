@@ -41,7 +41,7 @@ class Arrived(NamedTuple):
     """What a batch is to its stream.
 
     Attributes:
-        fresh: the rows [start, stop) that had not arrived before.
+        fresh: the rows [start, stop) that had not arrived before; None = all.
         gap: the seq that are missing in front of it, first and last; None = none.
         newly_dropped: steps that the recorder gave up since the batch before.
         late: its rows fill gaps.
@@ -49,7 +49,7 @@ class Arrived(NamedTuple):
         after: how far the stream has come with it.
     """
 
-    fresh: tuple[tuple[int, int], ...]
+    fresh: tuple[tuple[int, int], ...] | None
     gap: tuple[int, int] | None
     newly_dropped: int
     late: bool
@@ -75,16 +75,15 @@ class Sequences:
         """Whether a stream is known."""
         return bool(self._streams or self._carried)
 
-    def arrive(self, header: BatchHeader) -> Arrived:
+    def arrive(self, stream: StreamId, header: BatchHeader) -> Arrived:
         """Return what a batch is to its stream. Changes nothing: `keep` does."""
-        stream = StreamId(header.run_id, header.agent_id, header.attempt)
         known = self._streams.get(stream) or self._carried.get(digest_of(stream)) or self._begun(header)
         before = known.tracker
         tracker = SequenceTracker(before.next_seq, before.gaps, before.given_up)  # its lists are never changed in place
         arrival = tracker.take(header.first_seq, header.count)
         gap = (before.next_seq, header.first_seq - 1) if header.first_seq > before.next_seq else None
         return Arrived(
-            fresh=((0, header.count),) if arrival.fresh is None else _runs(arrival.fresh),
+            fresh=None if arrival.fresh is None else _runs(arrival.fresh),
             gap=gap,
             newly_dropped=max(0, header.dropped - known.dropped),
             late=arrival.late > 0,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from runbus.config.catalogue import GroupProtocol
@@ -125,8 +125,13 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
     )
 
 
-def new_reader(kafka: KafkaSettings, membership: Membership) -> Consumer:
-    """Return the consumer of a reader; like the sink's it commits nothing and chooses no offset of its own accord."""
+def new_reader(
+    kafka: KafkaSettings, membership: Membership, on_error: Callable[[KafkaError], None] = lambda _: None
+) -> Consumer:
+    """Return the consumer of a reader; like the sink's it commits nothing and chooses no offset of its own accord.
+
+    `on_error` hears, while it polls, what is wrong with its connections.
+    """
     config: dict[str, object] = {
         **kafka.client_config(),
         "client.id": "runbus-reader",
@@ -146,11 +151,12 @@ def new_reader(kafka: KafkaSettings, membership: Membership) -> Consumer:
         "fetch.wait.max.ms": 100,
         "topic.metadata.refresh.interval.ms": 30_000,
         "reconnect.backoff.max.ms": 2000,
-        "log_level": 4,
+        "error_cb": on_error,
+        "log_level": 0,  # the reader says once what matters
     }
     if membership.instance_id:
         config["group.instance.id"] = membership.instance_id
-    return Consumer(config, logger=_QUIET)
+    return Consumer(config)
 
 
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:

@@ -94,6 +94,7 @@ class FakeClient:
         self.asked: list[int] = []
         self.opened = self.closed = 0
         self.low, self.end = 0, 1_000
+        self.joining = False
         self.sought: list[tuple[TopicPartition, int]] = []
         self.cursors: dict[TopicPartition, PartitionCursor] = {}
         self.changed: Callable[[], None] = lambda: None

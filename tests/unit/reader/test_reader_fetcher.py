@@ -13,10 +13,11 @@ from runbus.config.errors import RunBusError
 from runbus.reader import fetcher as module
 from runbus.reader.buffer import Buffer
 from runbus.reader.client import Again, Came, Lost, NewClient
+from runbus.reader.commits import CommitRequest
 from runbus.reader.cursor import Handed, PartitionCursor
 from runbus.reader.errors import CursorNotSaved
 from runbus.reader.events import RecordsDeleted
-from runbus.reader.fetcher import CommitRequest, Fetcher
+from runbus.reader.fetcher import Fetcher
 from tests.unit.reader.fakes import PLACE, FakeClient, FakeRecord, plan
 
 
@@ -185,16 +186,29 @@ def test_a_commit_is_made_again_while_the_broker_is_away() -> None:
     assert str(late.error) == "the cursor of reader gui-1 was not saved: away; commit again"
 
 
-@pytest.mark.parametrize("error", [Lost("fenced"), RunBusError("no right")])
-def test_a_commit_that_is_refused_is_an_error(error: Exception) -> None:
-    """Another member has the partitions, or a person has to act."""
+def test_a_commit_that_is_refused_is_an_error() -> None:
+    """A person has to act."""
     scene = Scene()
-    scene.client.raises.append(error)
+    scene.client.raises.append(RunBusError("no right"))
     request = scene.commit()
     scene.turn()
-    assert request.saved is None
-    assert isinstance(request.error, RunBusError)
-    assert str(error) in str(request.error)
+    assert (request.saved, str(request.error)) == (None, "no right")
+
+
+def test_who_was_thrown_out_of_the_group_commits_once_it_is_back() -> None:
+    """If it gets back what it had, and nobody has read on meanwhile."""
+    scene = Scene()
+    scene.client.raises.append(Lost("thrown out"))
+    request = scene.commit()
+    scene.turn()
+    before = scene.fetcher.cursors.pop(PLACE)
+    scene.client.joining = True
+    scene.turn()
+    assert not request.over
+    scene.client.joining = False
+    scene.fetcher.cursors[PLACE] = PartitionCursor(PLACE, before.handed, 5, before.sequences)
+    scene.turn()
+    assert request.saved == {PLACE: 5}
 
 
 def test_a_commit_of_partitions_that_went_away_says_so() -> None:
