@@ -43,7 +43,6 @@ class Fetcher:
     Attributes:
         cursors: the partitions that the reader has now.
         failed: why the thread has ended; None = it was asked to, or goes on.
-        opened: the topics were found, and the first partitions are there.
         passed_over: records that were not wanted.
     """
 
@@ -62,7 +61,6 @@ class Fetcher:
         self._thread: threading.Thread | None = None
         self.cursors: dict[TopicPartition, PartitionCursor] = {}
         self.failed: Exception | None = None
-        self.opened = False
         self.passed_over = 0
 
     # --- called by the user's thread ----------------------------------------------------------------------------
@@ -118,8 +116,6 @@ class Fetcher:
         )
         try:
             client.open()
-            self.opened = True
-            self._buffer.arrived.ring()
             while not self._ending and not self._credentials_changed():
                 self._turn(client)
         except NewClient as error:

@@ -84,6 +84,7 @@ class Reader:
         self._handing = Handing(self._buffer, selection, found.make_codec(), on_unreadable, begin)
         self._ends = LogEnds(found.kafka)
         self._descriptions = Descriptions(self._plan, found.make_codec())
+        self._awaited = False
         self._begun = self._closed = self._forked = False
 
     # --- events -------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ class Reader:
         request = CommitRequest(moved, Deadline.after(_COMMIT_S, time.monotonic()))
         self._fetcher.request(request)
         patience = Deadline.after(_COMMIT_S + 5, time.monotonic())
-        while not request.over and not patience.passed(time.monotonic()) and self._fetcher.failed is None:
+        while not (request.over or self._closed or self._fetcher.failed or patience.passed(time.monotonic())):
             request.done.wait(0.5)
         if request.saved is None:
             raise request.error or self._fetcher.failed or CursorNotSaved(f"{self._plan}: no answer; commit again")
@@ -265,7 +266,9 @@ class Reader:
             self._fetcher.start()
 
     def _await_partitions(self) -> None:
-        deadline = Deadline.after(_OPEN_S, time.monotonic())
+        """Wait for the first partitions, once: a member may have none, because the others of its name have them."""
+        deadline = Deadline.after(0.0 if self._awaited else _OPEN_S, time.monotonic())
+        self._awaited = True
         while not self._cursors() and not deadline.passed(time.monotonic()):
             if self._fetcher.failed is not None:
                 raise self._fetcher.failed
