@@ -30,12 +30,12 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runbus.kafka.admin import apply_topics
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
-from runbus.streams.kafka import partition_of
 from setup.engines import broker
 from setup.processes import cpu_seconds
 from setup.steps import random_walk

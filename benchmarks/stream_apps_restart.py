@@ -44,6 +44,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.kafka import model
 from runbus.kafka.admin import apply_topics
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.live_metrics.core import LiveMetricsCore
@@ -54,7 +55,6 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.layout import Layout
 from runbus.streams import kafka
 from runbus.streams.api import At, Change, Core
-from runbus.streams.kafka import partition_of
 from runbus.streams.shard import FENCE_KEY, POSITION_KEY
 from setup.engines import broker
 

@@ -18,6 +18,7 @@ from runbus.config.setting import Setting
 from runbus.config.sources import Sources, read_sources
 from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.settings import KafkaSettings
+from runbus.reader.settings import ReaderSettings
 from runbus.recorder.settings import CourierSettings
 from runbus.sink.settings import SinkSettings
 from runbus.streams.settings import StreamSettings
@@ -55,6 +56,7 @@ def test_every_default_stands_in_its_declaration_only() -> None:
     assert KafkaSettings.load(Sources()) == kafka
     assert ClickHouseSettings.load(Sources()) == clickhouse
     assert CourierSettings.load(Sources()) == CourierSettings(kafka)
+    assert ReaderSettings.load(Sources()) == ReaderSettings(kafka)
     assert SinkSettings.load(Sources()) == SinkSettings(kafka, clickhouse, "runbus.sink")
     assert StreamSettings.load(Sources()) == StreamSettings(kafka)
     assert load(FinaliserPolicy, Sources()) == FinaliserPolicy()

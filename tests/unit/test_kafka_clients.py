@@ -30,11 +30,13 @@ def test_each_client_has_an_id_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) 
         clients.new_sink_consumer(KAFKA, Membership("group", "classic", 20)),
         clients.new_offsets_reader(KAFKA, "group"),
         clients.new_log_reader(KAFKA, "group"),
+        clients.new_reader(KAFKA, Membership("group", "classic", 10)),
         clients.new_recorder_producer(KAFKA, {}),
         clients.new_dead_letter_producer(KAFKA),
     ]
     ids = [client.config["client.id"] for client in made]
-    assert ids == ["runbus-sink", "runbus-offsets", "runbus-log-reader", "runbus-recorder", "runbus-sink"]
+    kinds = ["sink", "offsets", "log-reader", "reader", "recorder", "sink"]
+    assert ids == [f"runbus-{kind}" for kind in kinds]
 
 
 def test_options_of_the_recorder_keep_what_every_producer_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +56,23 @@ def test_a_member_is_made_for_its_protocol(monkeypatch: pytest.MonkeyPatch) -> N
     newer: Any = clients.new_sink_consumer(KAFKA, Membership("group", "consumer", 20))
     assert "session.timeout.ms" not in newer.config
     assert "group.instance.id" not in newer.config
+
+
+def test_a_reader_chooses_and_commits_nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its offsets are explicit, what is aborted is not read, and its session is the setting's."""
+    monkeypatch.setattr(clients, "Consumer", Made)
+    static: Any = clients.new_reader(KAFKA, Membership("group", "classic", 8, "0"))
+    wanted = {
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "session.timeout.ms": 8000,
+        "group.instance.id": "0",
+    }
+    assert static.config.items() >= wanted.items()
+    other: Any = clients.new_reader(KAFKA, Membership("group", "classic", 10))
+    assert "group.instance.id" not in other.config
 
 
 def test_no_other_module_makes_one() -> None:

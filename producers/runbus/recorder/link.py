@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import confluent_kafka.admin  # noqa: F401
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from runbus.kafka.clients import new_recorder_producer
+from runbus.kafka.clients import never_destroy, new_recorder_producer
 from runbus.kafka.errors import no_answer, refusal
 from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
 from runbus.recorder.complaints import Complaints
@@ -138,9 +137,9 @@ class Link:
             self._producer = None
 
     def after_fork(self) -> None:
-        """Leave the parent's client alone: its threads do not exist here, and its destructor would wait for them."""
+        """Leave the parent's client alone."""
         if self._producer is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+            never_destroy(self._producer)
 
     def _built(self) -> Producer:
         if self._producer is None:

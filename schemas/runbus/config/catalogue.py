@@ -198,6 +198,22 @@ RECORDER_FLUSH_SECONDS = Setting(
     "How long an agent that ends (exit, SIGTERM) waits until its steps are delivered.",
 )
 
+# --- reader ---
+READER_BUFFER_MB = Setting(
+    "RUNBUS_READER_BUFFER_MB",
+    "reader.buffer_mb",
+    mebibytes(1, 1_000_000),
+    "32",
+    "Memory of a reader for records that were fetched and not handed out; past it nothing more is fetched.",
+)
+READER_SESSION_SECONDS = Setting(
+    "RUNBUS_READER_SESSION_SECONDS",
+    "reader.session_seconds",
+    seconds(6, 1800),
+    "10",
+    "A reader with a name that is silent this long (killed, stopped) loses its partitions to others of that name.",
+)
+
 # --- sink ---
 SINK_GROUP = Setting(
     "RUNBUS_SINK_GROUP", "sink.group", text(), "", "Consumer group; empty = the topics' prefix + `sink`."

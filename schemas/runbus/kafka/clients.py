@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from runbus.config.catalogue import GroupProtocol
@@ -124,6 +125,40 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
     )
 
 
+def new_reader(
+    kafka: KafkaSettings, membership: Membership, on_error: Callable[[KafkaError], None] = lambda _: None
+) -> Consumer:
+    """Return the consumer of a reader; like the sink's it commits nothing and chooses no offset of its own accord.
+
+    `on_error` hears, while it polls, what is wrong with its connections.
+    """
+    config: dict[str, object] = {
+        **kafka.client_config(),
+        "client.id": "runbus-reader",
+        "group.id": membership.group,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": int(membership.session_seconds * 1000),
+        "heartbeat.interval.ms": max(300, min(3000, int(membership.session_seconds * 1000 / 4))),
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",  # a reader says what retention took away
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,  # else the lag stays above 0 behind markers of transactions
+        "check.crcs": True,
+        "queued.max.messages.kbytes": _READ_AHEAD_KB,
+        "fetch.queue.backoff.ms": _FULL_MS,
+        "fetch.wait.max.ms": 100,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "reconnect.backoff.max.ms": 2000,
+        "error_cb": on_error,
+        "log_level": 0,  # the reader says once what matters
+    }
+    if membership.instance_id:
+        config["group.instance.id"] = membership.instance_id
+    return Consumer(config)
+
+
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
     """Return the producer of an agent's process; `options` win over what every producer has."""
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
@@ -157,6 +192,11 @@ def new_heartbeat_producer(kafka: KafkaSettings, delivery_seconds: float) -> Pro
             "log_level": 0,  # the component's own clients say what is wrong with the broker
         }
     )
+
+
+def never_destroy(client: object) -> None:
+    """Keep a client of the parent, in a forked child: its destructor would wait for threads that are not here."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def choose_protocol(admin: AdminClient, membership: Membership) -> GroupProtocol:

@@ -58,10 +58,7 @@ class KafkaOffsets:
         cannot be late. The broker is asked, because a partition that is paused is not fetched, so the consumer's
         own watermark does not move just when the lag matters.
         """
-        return await in_thread(
-            lambda: self._ends(positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S),  # type: ignore[no-untyped-call]
-            "runbus-kafka-offsets",
-        )
+        return await in_thread(lambda: ends_of(self._admin, positions), "runbus-kafka-offsets")
 
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
@@ -94,11 +91,22 @@ class KafkaOffsets:
         isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
         seconds: float = _TIMEOUT_S,
     ) -> dict[TopicPartition, int]:
-        if not positions:
-            return {}
-        asked = {ClientPartition(p.topic, p.partition): end for p in positions}
-        futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
-        return {TopicPartition(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
+        return _listed(self._admin, positions, end, isolation, seconds)
+
+
+def ends_of(admin: AdminClient, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return where reading ends for each partition: its last stable offset. Raises LogUnavailable, RunBusError."""
+    return _listed(admin, positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S)  # type: ignore[no-untyped-call]
+
+
+def _listed(
+    admin: AdminClient, positions: Sequence[TopicPartition], end: OffsetSpec, isolation: IsolationLevel, seconds: float
+) -> dict[TopicPartition, int]:
+    if not positions:
+        return {}
+    asked = {ClientPartition(p.topic, p.partition): end for p in positions}
+    futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
+    return {TopicPartition(part.topic, part.partition): _result(future).offset for part, future in futures.items()}
 
 
 def _unavailable(error: KafkaError) -> LogUnavailable:

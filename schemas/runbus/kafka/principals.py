@@ -30,6 +30,8 @@ Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
 SINK_GROUP = "sink"
+#: The groups of readers (runbus.reader) begin so, behind the prefix: none can be that of the sink or of a stream app.
+READERS = "reader."
 #: What Kafka calls all things of a kind; the name of an empty topic prefix.
 EVERYTHING = "*"
 
@@ -136,12 +138,13 @@ SINK = Principal(
 )
 READER = Principal(
     "reader",
-    "`runbus audit`, pages and people",
+    "`runbus audit`, `runbus.reader`, pages and people",
     (
         *_topics("Read", "to show and to compare", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS),
         Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
         Right("Group", "episodes", "Describe", "how far the app is"),
         Right("Group", "live-metrics", "Describe", "how far the app is"),
+        Right("Group", READERS, "Read", "cursors of `runbus.reader`", prefixed=True),
     ),
 )
 ADMIN = Principal(

@@ -25,7 +25,7 @@ from runbus.episodes.stream import EpisodeStream, StreamEnd
 from runbus.episodes.words import EpisodeWords
 from runbus.kafka.model import StreamId
 from runbus.schemas.events import EndReason
-from runbus.streams.sequence import SequenceTracker
+from runbus.schemas.sequence import SequenceTracker
 
 _VERSION = 1
 # version, ended, superseded, last_ms, produced, appended_ms (-1 = no FINISHED), bytes of the sequence, envs, late,

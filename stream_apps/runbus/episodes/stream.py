@@ -16,8 +16,8 @@ from runbus.episodes.words import words_by_segment
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import EndReason, EpisodeFinalized
+from runbus.schemas.sequence import Arrival, SequenceTracker
 from runbus.streams.segments import Segments, segments
-from runbus.streams.sequence import Arrival, SequenceTracker
 
 #: Up to so many segments a loop is faster than arrays.
 _FEW = 6

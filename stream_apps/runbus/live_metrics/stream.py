@@ -15,8 +15,8 @@ from runbus.live_metrics.running_episodes import REASONS, RunningEpisodes
 from runbus.live_metrics.windows import NewRows, Windows
 from runbus.schemas.batch import StepBatch, StepColumns
 from runbus.schemas.events import LiveMetrics
+from runbus.schemas.sequence import SequenceTracker
 from runbus.streams.api import At
-from runbus.streams.sequence import SequenceTracker
 
 NOT_FINISHED = -1
 #: Times of steps are taken as if within 0 to this (microseconds): a window's start must fit a long.

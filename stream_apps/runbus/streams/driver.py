@@ -18,8 +18,8 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from runbus.schemas.known_schemas import KnownSchemas
 from runbus.streams.api import AppMetrics, Core, CoreMaker, Emission
-from runbus.streams.known_schemas import KnownSchemas
 from runbus.streams.shard import Shard
 
 START_MS = 1_800_000_000_000

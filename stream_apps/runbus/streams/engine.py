@@ -14,12 +14,12 @@ from runbus.probes import Durations
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable
 from runbus.schemas.events import RunEvent
+from runbus.schemas.known_schemas import KnownSchemas, SchemaNeeded
 from runbus.service.background import BackgroundTasks
 from runbus.streams.api import AppMetrics, StreamApp
 from runbus.streams.best_effort import BestEffortProducer
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, raise_if_final
 from runbus.streams.kafka import StateLog, Transactions, pause, resume, sender
-from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
 from runbus.streams.lag import lags
 from runbus.streams.membership import GroupMembership
 from runbus.streams.output import AppOutput

@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import ProducerClosed, TransactionalIdAuthorizationFailed
 from aiokafka.helpers import create_ssl_context
-from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
 from runbus.kafka.errors import RightMissing
@@ -113,15 +112,6 @@ def pause(consumer: Consumer, partition: TopicPartition) -> None:
 def resume(consumer: Consumer, partition: TopicPartition) -> None:
     """Fetch it again."""
     consumer.resume(ClientPartition(*partition))
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition, from 0, of a key in a topic of `partitions` partitions: murmur2, as every producer has it.
-
-    Java clients and librdkafka's `murmur2` and `murmur2_random` put a record with this key into the same one.
-    """
-    # The sign bit is dropped as the Java client drops it (toPositive), before the remainder.
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 async def read(consumer: Consumer, seconds: float, most: int | None = None) -> dict[TopicPartition, list[Any]]:

@@ -8,10 +8,10 @@ import time
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.model import Record, TopicPartition
+from runbus.schemas.known_schemas import SchemaNeeded
 from runbus.streams.broker_clock import BrokerClock
 from runbus.streams.client_errors import said
 from runbus.streams.kafka import StateLog, Transactions
-from runbus.streams.known_schemas import SchemaNeeded
 from runbus.streams.output import AppOutput
 from runbus.streams.shard import OffsetGap, PendingCommit, Shard, latest
 

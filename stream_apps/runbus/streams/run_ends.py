@@ -15,14 +15,15 @@ from typing import TypeAlias
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId, TopicPartition
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DAY_MS, RUNS, stream_key
 from runbus.schemas.codec import RegistryId, split
 from runbus.schemas.errors import RegistryMissing, RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
+from runbus.schemas.known_schemas import KnownSchemas, SchemaNeeded
 from runbus.streams.client_errors import AGAIN_S, CLIENT_ERRORS, own_state_checked, raise_if_final
-from runbus.streams.kafka import close_client, partition_of, read, reader
-from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
+from runbus.streams.kafka import close_client, read, reader
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000

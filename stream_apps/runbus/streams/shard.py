@@ -22,8 +22,8 @@ from runbus.schemas.batch import decode
 from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
+from runbus.schemas.known_schemas import KnownSchemas
 from runbus.streams.api import AppMetrics, At, Change, Core, Effects, Emission
-from runbus.streams.known_schemas import KnownSchemas
 
 #: Keys of the changelog that are no stream's: a stream's key has no control character.
 POSITION_KEY = b"\x00position"

@@ -17,7 +17,9 @@ from runbus.kafka.errors import RightMissing
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.principals import ResourceNames, Right, Role, principal
 from runbus.kafka.rights import check_rights, lacking
+from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import STEPS
+from runbus.reader import Reader
 from runbus.recorder import Recorder, RunBus
 from runbus.schemas.codec import Codec
 from runbus.streams.kafka import Transactions
@@ -162,6 +164,28 @@ def test_a_recorder_with_a_wrong_password_waits_and_says_who_is_refused(
         assert not recorder.flush(0.1)
     assert (recorder.stats()["produced"], recorder.stats()["delivered"]) == (1000, 0)
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(("name", "said"), [("steps", "Topic {}steps"), ("reader.", "Group {}reader.page")])
+def test_a_reader_without_a_right_names_it(installation: Installation, name: str, said: str) -> None:
+    """Of the topic or of its cursor's group; once it has it back, a new one reads and commits."""
+    settings = installation.settings("reader")
+    right = next(r for r in principal("reader").rights if r.name == name)
+    wanted = f"lacks Read on {said.format(installation.prefix)}"
+    with without(installation, "reader", right):
+        until("it is refused", lambda: wanted in refusal_of(settings))
+    until("it reads", lambda: refusal_of(settings) == "")
+
+
+def refusal_of(settings: KafkaSettings) -> str:
+    """Return why a reader cannot read; "" if it can."""
+    with Reader("page", start="latest", settings=settings) as reader:
+        try:
+            reader.lag()
+            reader.commit()
+        except RightMissing as error:
+            return str(error)
+    return ""
 
 
 def test_an_audit_without_a_right_names_it(installation: Installation) -> None:

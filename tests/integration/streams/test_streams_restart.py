@@ -12,12 +12,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.kafka.admin import apply_topics
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
-from runbus.streams.kafka import partition_of
 from tests.faults.load import START_US, framed
 from tests.faults.stream_workers import KINDS, PARTITIONS, Cursor, workers
 from tests.support.batches import step_columns

@@ -16,9 +16,9 @@ from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryMissing
 from runbus.schemas.events import Heartbeat, RunEvent
+from runbus.schemas.known_schemas import KnownSchemas, SchemaNeeded
 from runbus.streams.api import NOTHING, AppMetrics, At, Change, Effects, Emission
 from runbus.streams.driver import START_MS, Driver
-from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
 from runbus.streams.shard import POSITION_KEY, OffsetGap, Shard, latest
 from tests.support.batches import step_columns
 

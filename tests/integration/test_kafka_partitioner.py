@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbus.kafka.clients import admin_client
+from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
-from runbus.streams.kafka import partition_of
 
 pytestmark = pytest.mark.integration
 

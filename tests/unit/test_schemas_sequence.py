@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbus.streams.sequence import MAX_GAPS, SequenceTracker
+from runbus.schemas.sequence import MAX_GAPS, SequenceTracker
 
 
 def test_batches_in_order_are_new_as_a_whole() -> None:

@@ -1,4 +1,4 @@
-"""Keeps the schemas that values were written with; one that is not known yet is asked for outside of the loop."""
+"""Keeps the schemas that values were written with; one that is not known yet is asked for where waiting is no harm."""
 
 from __future__ import annotations
 
@@ -55,9 +55,13 @@ class KnownSchemas:
         raise UnknownSchema(reason)
 
     async def learn(self, ref: RegistryId) -> None:
-        """Ask the registry, in a thread. Raises RegistryMissing, RegistryUnavailable."""
+        """Do what `ask` does in a thread."""
+        await in_thread(lambda: self.ask(ref), "runbus-registry")
+
+    def ask(self, ref: RegistryId) -> None:
+        """Ask the registry, which may take 10 s. Raises RegistryMissing, RegistryUnavailable."""
         try:
-            self._known[ref] = await in_thread(lambda: self.codec.resolve(ref), "runbus-registry")
+            self._known[ref] = self.codec.resolve(ref)
         except (UnknownSchema, InvalidValue) as error:  # it is not known, or no schema that can be read
             if len(self._refused) >= _MOST:
                 del self._refused[next(iter(self._refused))]

@@ -11,16 +11,16 @@ import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.schemas import known_schemas as module
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec, RegistryId
 from runbus.schemas.errors import RegistryUnavailable, UnknownSchema
 from runbus.schemas.events import RunEvent
+from runbus.schemas.known_schemas import ASK_AGAIN_S, KnownSchemas, SchemaNeeded
 from runbus.streams import engine as engine_module
-from runbus.streams import known_schemas as module
 from runbus.streams.api import StreamApp
 from runbus.streams.component import StreamComponent
 from runbus.streams.engine import StreamEngine
-from runbus.streams.known_schemas import ASK_AGAIN_S, KnownSchemas, SchemaNeeded
 from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.start import SourceTopic
