@@ -124,6 +124,27 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
     )
 
 
+def new_peeking_reader(kafka: KafkaSettings, group: str) -> Consumer:
+    """Return a consumer that looks at one record here and there: it reads as little ahead as a client can."""
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-peek",
+            "group.id": group,  # it never joins; a name is needed to make a consumer
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "queued.min.messages": 1,
+            "queued.max.messages.kbytes": 1024,
+            "fetch.message.max.bytes": 1024,  # the first batch of a partition comes whole, however large it is
+            "fetch.wait.max.ms": 20,
+            "log_level": 0,
+        }
+    )
+
+
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
     """Return the producer of an agent's process; `options` win over what every producer has."""
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})

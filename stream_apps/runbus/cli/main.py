@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, dlq, query, runs, schema, services, stack, topics
+from runbus.cli import audit, config, cursors, dlq, query, runs, schema, services, stack, topics
 from runbus.cli.context import Settings
 from runbus.cli.option import flag, option
 from runbus.cli.output import flush, say
@@ -84,6 +84,7 @@ runs.register(app)
 query.register(app)
 audit.register(app)
 dlq.register(app)
+cursors.register(app)
 schema.register(app)
 config.register(app)
 
