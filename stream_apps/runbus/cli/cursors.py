@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from runbus.cli.context import Settings, settings
+from runbus.cli.option import option
 from runbus.cli.output import Count, Json, print_json, print_table, say
 from runbus.config.catalogue import SINK_GROUP
+from runbus.config.errors import ConfigError
+from runbus.config.options import CURSORS_DRY_RUN, CURSORS_PARTITION, CURSORS_TO, CURSORS_TOPIC, CURSORS_YES, Word
+from runbus.config.terminal import printable
 from runbus.cursors.own_groups import Names
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.reading import CursorReader
+from runbus.cursors.reset import Move, ResetPlan, apply, check, plan
+from runbus.cursors.targets import target
+from runbus.kafka.model import TopicPartition
 from runbus.kafka.principals import ResourceNames
 
 group = typer.Typer(help="What each consumer group has read and what is left; move one.", no_args_is_help=True)
@@ -51,6 +60,67 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     )
     columns = ("PARTITION", "COMMITTED", "BEGINNING", "END", "LAG", "LAG MS", "OWNER", "RETENTION", "NOTE")
     print_table(columns, [_partition_row(found, cursor, now_ms) for cursor in found.cursors])
+
+
+@group.command("reset")
+def reset(  # noqa: PLR0913, PLR0917 - one parameter an option
+    context: typer.Context,
+    name: Name,
+    value: Annotated[str | None, typer.Argument(help="The offset, the time (ISO 8601) or the run of --to.")] = None,
+    to: Annotated[Word | None, option(CURSORS_TO)] = CURSORS_TO.default_value,
+    topic: Annotated[str, option(CURSORS_TOPIC)] = CURSORS_TOPIC.default_value,
+    partition: Annotated[int | None, option(CURSORS_PARTITION)] = CURSORS_PARTITION.default_value,
+    dry_run: Annotated[bool, option(CURSORS_DRY_RUN)] = CURSORS_DRY_RUN.default_value,
+    yes: Annotated[bool, option(CURSORS_YES)] = CURSORS_YES.default_value,
+    as_json: Json = False,
+) -> None:
+    """Move a group whose processes are stopped; a stream app's state moves with it (docs/cursors.md).
+
+    Refused while the broker says that it has members.
+    """
+    reader = _reader(context)
+    goal = target(to, value, reader.names.topic(topic) if topic else "", partition)
+    planned = plan(reader, name, goal)
+    if dry_run:
+        _print_moves(planned, {}, as_json=as_json)
+        return
+    check(planned)
+    if not yes:
+        _ask(planned, as_json=as_json)
+    _print_moves(planned, apply(reader, planned), as_json=as_json)
+
+
+def _ask(planned: ResetPlan, *, as_json: bool) -> None:
+    """Ask on the terminal. Raises ConfigError if there is none, and Exit if the answer is no."""
+    if as_json or not sys.stdin.isatty():
+        raise ConfigError("there is nobody to ask: add --yes, or look with --dry-run")
+    _print_moves(planned, {}, as_json=False)
+    if not typer.confirm(f"move {printable(planned.group.name)}?", err=True):
+        raise typer.Exit(1)
+
+
+def _print_moves(planned: ResetPlan, done: Mapping[TopicPartition, str], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_move(move, done.get(move.at, "")) for move in planned.moves])
+        return
+    rows = [
+        (str(m.at), "" if m.cursor.committed is None else m.cursor.committed, m.to, _change(m), done.get(m.at, ""))
+        for m in planned.moves
+    ]
+    print_table(("PARTITION", "BEFORE", "AFTER", "OFFSETS", "STATE"), rows)
+
+
+def _move(move: Move, words: str) -> dict[str, object]:
+    at = move.at
+    before = {"before": move.cursor.committed, "after": move.to}
+    return {"topic": at.topic, "partition": at.partition, **before, "state": words}
+
+
+def _change(move: Move) -> str:
+    change = move.to - move.cursor.position
+    if not change:
+        return "none"
+    return f"{-change:,} read again" if change < 0 else f"{change:,} skipped"
 
 
 def _reader(context: typer.Context) -> CursorReader:

@@ -70,7 +70,8 @@ def _look(settings: KafkaSettings, consumer: Consumer, starts: Mapping[TopicPart
         _raise_if_refused(settings, message)
         partition, offset = record_position(message)
         at = TopicPartition(str(message.topic()), partition)
-        if message.error() is not None and message.error().code() != KafkaError._PARTITION_EOF:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
             continue  # the client goes on by itself
         start = waiting.get(at)
         if start is None or offset < start:  # of the round before

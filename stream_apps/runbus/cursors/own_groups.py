@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,8 @@ from runbus.kafka.topics import EPISODES_STATE, LIVE_METRICS_STATE, STEPS, TOPIC
 #: What a group is to an installation; "user" = none of its processes.
 Kind = Literal["sink", "episodes", "live-metrics", "user"]
 #: The stream apps: their position is in the changelog, and the committed offset only repeats it.
-STREAM_APPS: tuple[Kind, ...] = ("episodes", "live-metrics")
+STATE_TOPICS: Mapping[Kind, Topic] = {"episodes": EPISODES_STATE, "live-metrics": LIVE_METRICS_STATE}
+STREAM_APPS: tuple[Kind, ...] = tuple(STATE_TOPICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Names:
 
     def readable(self) -> tuple[str, ...]:
         """Return the full names of all topics that a group may read: all but the changelogs."""
-        return tuple(self.prefix + topic.name for topic in TOPICS if topic not in (EPISODES_STATE, LIVE_METRICS_STATE))
+        return tuple(self.prefix + topic.name for topic in TOPICS if topic not in STATE_TOPICS.values())
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic that is given with or without the prefix."""

@@ -68,32 +68,46 @@ class CursorReader:
 
     def one(self, name: str) -> GroupCursors:
         """Return one group. Raises NoSuchGroup, RunBusError."""
-        partitions = self.partitions()
-        group = self.describe(name)
-        with self._translated():
-            (found,) = asyncio.run(self._cursors(partitions, [group]))
-        if group.state == MISSING and not found.committed and found.kind == "user":
+        found = self.found(name)
+        if found.group.state == MISSING and not found.committed and found.kind == "user":
             raise NoSuchGroup(f"no group {name!r} has a position here: `runbus cursors list` shows those that have")
         return found
+
+    def found(self, name: str) -> GroupCursors:
+        """Return one group, also one that the broker does not know. Raises RunBusError."""
+        partitions, group = self.partitions(), self.describe(name)
+        with self._translated():
+            (found,) = asyncio.run(self._cursors(partitions, [group]))
+        return found
+
+    def bounds(self, topic: str) -> list[Cursor]:
+        """Return the partitions of a topic, as a group sees them that has committed nothing. Raises RunBusError."""
+        partitions = [at for at in self.partitions() if at.topic == topic]
+        with self._translated():
+            return asyncio.run(self._bounds(partitions))
+
+    async def _bounds(self, partitions: list[TopicPartition]) -> list[Cursor]:
+        offsets = KafkaOffsets(self.admin, new_offsets_reader(self.settings, self.names.sink_group))
+        try:
+            bounds, ends = await offsets.bounds(partitions), await offsets.ends(partitions)
+        finally:
+            await offsets.close(_CLOSE_S)
+        return [Cursor(at, None, None, bounds[at][0], ends[at]) for at in partitions]
 
     def describe(self, name: str) -> Group:
         """Return a group as its coordinator has it now. Raises RunBusError."""
         return describe_groups(self.settings, self.admin, [name])[name]
 
     async def _cursors(self, partitions: list[TopicPartition], groups: Sequence[Group]) -> list[GroupCursors]:
-        offsets = KafkaOffsets(self.admin, new_offsets_reader(self.settings, groups[0].name))
-        try:
-            bounds, ends = await offsets.bounds(partitions), await offsets.ends(partitions)
-        finally:
-            await offsets.close(_CLOSE_S)
+        empty = {cursor.at: cursor for cursor in await self._bounds(partitions)}
         limit = asyncio.Semaphore(_AT_ONCE)
         committed = await _gathered([self._committed(limit, group.name, partitions) for group in groups])
         found = []
         for group, offsets_of in zip(groups, committed, strict=True):
             read_by = self.names.read_by(group.name)
             shown = [at for at in partitions if offsets_of[at] is not None or at.topic in read_by]
-            cursors = [_cursor(at, offsets_of[at], bounds[at][0], ends[at]) for at in shown]
-            found.append(GroupCursors(group, self.names.kind(group.name), tuple(cursors)))
+            cursors = tuple(_standing(empty[at], offsets_of[at]) for at in shown)
+            found.append(GroupCursors(group, self.names.kind(group.name), cursors))
         return await self._with_times(found)
 
     async def _committed(
@@ -133,10 +147,8 @@ class CursorReader:
             ) from error
 
 
-def _cursor(at: TopicPartition, committed: Committed | None, beginning: int, end: int) -> Cursor:
-    if committed is None:
-        return Cursor(at, None, None, beginning, end)
-    return Cursor(at, committed.offset, committed.intent, beginning, end)
+def _standing(cursor: Cursor, committed: Committed | None) -> Cursor:
+    return cursor if committed is None else replace(cursor, committed=committed.offset, intent=committed.intent)
 
 
 async def _gathered(calls: Sequence[Awaitable[T]]) -> list[T]:
