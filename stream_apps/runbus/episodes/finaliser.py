@@ -4,8 +4,8 @@ An episode ends for one of these reasons, per env of a stream (run, agent, attem
 
 - `terminated`, or else `truncated`: a row has that flag.
 - `abandoned`: a row of a higher episode of its env, or no row for `idle_ms`.
-- `interrupted`: the stream ended, by a FINISHED event (at once when all steps that it counts arrived, else a second
-  after it), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
+- `interrupted`: the stream ended, by a FINISHED event (when stream time comes to it if all steps that it counts arrived,
+  else a second later), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
 
 An episode that has only its reset row is finalised with length 0, except at a FINISHED event: there it is the reset
 that a loop or a vector environment made after its last episode, and nothing happened in it.
@@ -67,7 +67,8 @@ class EpisodesCore:
         with np.errstate(all="ignore"):  # rewards may be anything, sums of them as well
             outcome = stream.take(batch, at.watermark_ms)
         if stream.finished is not None:
-            outcome.events.extend(self._finish(stream))
+            outcome.events.extend(self._finish(stream, at))
+            self._timers.set(stream)
         if stream.scheduled is None or not had_open or not stream.open.count:
             self._timers.set(stream)
         self._dirty[identity] = None
@@ -90,7 +91,7 @@ class EpisodesCore:
             return NOTHING
         stream.finished = finished
         self._dirty[identity] = None
-        events = self._finish(stream)
+        events = self._finish(stream, at)
         self._timers.set(stream)
         return Effects(self._emissions(stream, events) + self.tick(at).emissions)
 
@@ -143,10 +144,16 @@ class EpisodesCore:
         self._streams[identity] = stream
         self._attempts.setdefault(identity[:2], set()).add(identity.attempt)
 
-    def _finish(self, stream: EpisodeStream) -> list[EpisodeFinalized]:
-        """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end."""
+    def _finish(self, stream: EpisodeStream, at: At) -> list[EpisodeFinalized]:
+        """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end.
+
+        Not before stream time comes to the event: in a backlog it is known long before, and what happens until then (a
+        silence, late rows) would come out differently than live.
+        """
         finished = stream.finished
-        if finished is None or not (stream.ended or stream.received.next_seq >= finished.produced):
+        if finished is None or not (stream.ended or stream.whole):
+            return []
+        if not stream.ended and at.watermark_ms < finished.appended_ms:
             return []
         if stream.ended and not stream.open.count:
             return []
