@@ -138,7 +138,9 @@ def new_peeking_reader(kafka: KafkaSettings, group: str) -> Consumer:
             "enable.partition.eof": True,
             "queued.min.messages": 1,
             "queued.max.messages.kbytes": 1024,
-            "fetch.message.max.bytes": 1024,  # the first batch of a partition comes whole, however large it is
+            # One batch comes whole, however large it is, of the first partition that has one; so the caller gives up
+            # what it has seen, and another one is the first.
+            "fetch.message.max.bytes": 64 * 1024,
             "fetch.wait.max.ms": 20,
             "log_level": 0,
         }

@@ -77,6 +77,7 @@ def _look(settings: KafkaSettings, consumer: Consumer, starts: Mapping[TopicPart
         if start is None or offset < start:  # of the round before
             continue
         del waiting[at]
+        consumer.incremental_unassign([ClientPartition(*at)])
         if message.error() is None:
             found[at, start] = message.timestamp()[1]
     return found

@@ -57,3 +57,18 @@ class CursorsCommand:
         assert done.stdout == ""
         assert done.stderr.count("\n") == 1 or code == 2, done.stderr
         return done.stderr
+
+
+def audit_ranges(env: Mapping[str, str], folder: Path) -> Any:
+    """Run `runbus audit --ranges`; return what it says, whether or not the log and the rows agree."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runbus.cli", "audit", "--ranges", "--json"],
+        env={**os.environ, **env},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)

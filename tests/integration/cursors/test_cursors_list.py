@@ -2,70 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.cursors.cursors_command import CursorsCommand
-from tests.support.waiting import until
+from tests.integration.cursors.user_groups import PROTOCOLS, commit, member, send
 
 pytestmark = [pytest.mark.integration]
-
-PARTITIONS = 2
-PROTOCOLS = ("classic", "consumer")
-
-
-@pytest.fixture
-def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
-    """Return a broker that has this test's topics."""
-    apply_topics(kafka_settings, partitions=PARTITIONS)
-    return kafka_settings
-
-
-@pytest.fixture
-def command(settings: KafkaSettings, tmp_path: Path) -> CursorsCommand:
-    """Return the command."""
-    env = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, "RUNBUS_TOPIC_PREFIX": settings.topic_prefix}
-    return CursorsCommand(env, tmp_path)
-
-
-def send(settings: KafkaSettings, counts: dict[int, int], topic: str = "steps") -> None:
-    """Append as many records to each partition; their values do not matter here."""
-    producer = Producer({**settings.client_config()})
-    for partition, count in counts.items():
-        for number in range(count):
-            producer.produce(settings.topic_prefix + topic, f"{number}".encode(), partition=partition)
-    assert producer.flush(30) == 0
-
-
-@contextmanager
-def member(settings: KafkaSettings, name: str, protocol: str) -> Iterator[Consumer]:
-    """Yield a member of a user's group that owns all partitions of steps."""
-    config = {
-        **settings.client_config(),
-        "group.id": name,
-        "client.id": "page",
-        "group.protocol": protocol,
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-    }
-    consumer = Consumer(config)
-    consumer.subscribe([settings.topic_prefix + "steps"])
-
-    def owns_all() -> bool:
-        consumer.poll(0.1)
-        return len(consumer.assignment()) == PARTITIONS
-
-    until("it owns the partitions", owns_all)
-    try:
-        yield consumer
-    finally:
-        consumer.close()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -94,3 +39,35 @@ def test_a_group_is_shown_as_the_broker_has_it(protocol: str, settings: KafkaSet
     assert (gone["state"], gone["members"], gone["lag_events"]) == ("empty", 0, 6)
     assert gone["lag_ms"] > one["lag_ms"] > 0  # nothing moves: it grows
     assert command.positions(name)[steps, 0]["owner"] is None
+
+
+def test_what_retention_deleted_unread_is_said(settings: KafkaSettings, command: CursorsCommand) -> None:
+    """The log begins behind the committed offset: how much nobody read, and what is left, from there."""
+    name, steps = f"{settings.topic_prefix}slow", settings.topic_prefix + "steps"
+    send(settings, {0: 10, 1: 3})
+    commit(settings, name, {0: 2, 1: 3})
+    admin = AdminClient({**settings.client_config()})
+    (deleted,) = admin.delete_records([TopicPartition(steps, 0, 6)]).values()
+    deleted.result(30)
+    found = command.positions(name)[steps, 0]
+    assert (found["committed"], found["beginning"], found["deleted_unread"], found["lag_events"]) == (2, 6, 4, 4)
+    assert "4 deleted unread" in command.run("show", name)
+    assert command.groups()[name]["deleted_unread"] == 4
+
+
+def test_a_group_that_nobody_knows_is_one_sentence(command: CursorsCommand) -> None:
+    """`show` of a wrong name says where the right ones are."""
+    assert "no group 'nobody' has a position here: `runbus cursors list`" in command.refused("show", "nobody")
+
+
+def test_a_group_that_reads_other_topics_only_is_not_listed(settings: KafkaSettings, command: CursorsCommand) -> None:
+    """The broker's other users are not shown."""
+    name = f"{settings.topic_prefix}idle"
+    with member(settings, name, "classic"):
+        assert name not in command.groups()
+
+
+def test_no_broker_is_one_sentence(command: CursorsCommand) -> None:
+    """An address where nothing listens."""
+    away = CursorsCommand({**command.env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, command.folder)
+    assert "no Kafka broker answers at 127.0.0.1:1" in away.refused("list")
