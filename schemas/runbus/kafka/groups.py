@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, MemberDescription
 
+from runbus.config.deadline import Deadline
 from runbus.kafka.errors import BrokerUnavailable, RightMissing
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.next_step import cause_of
+from runbus.kafka.next_step import NextStep, cause_of, next_step
 from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
+_PATIENCE_S = 15.0  # for a coordinator that moves or loads, as every one does on a broker that nobody has used yet
+_AGAIN_S = 0.1
 T = TypeVar("T")
 #: What a group is called that the broker does not know: it never was, or its last offset has expired.
 MISSING = "missing"
@@ -75,10 +79,18 @@ def describe_groups(settings: KafkaSettings, admin: AdminClient, names: Sequence
         BrokerUnavailable: no answer.
         RightMissing: this user may not see one of them.
     """
-    if not names:
-        return {}
-    futures = admin.describe_consumer_groups(list(names), request_timeout=_TIMEOUT_S)
-    return {name: _described(settings, name, future) for name, future in futures.items()}
+    found: dict[str, Group] = {}
+    deadline = Deadline.after(_PATIENCE_S, time.monotonic())
+    while left := [name for name in names if name not in found]:
+        futures = admin.describe_consumer_groups(left, request_timeout=_TIMEOUT_S)
+        for name, future in futures.items():
+            try:
+                found[name] = _described(settings, name, future)
+            except _Again as error:
+                if deadline.passed(time.monotonic()):
+                    raise BrokerUnavailable(str(error)) from error
+                time.sleep(_AGAIN_S)
+    return found
 
 
 def _described(settings: KafkaSettings, name: str, future: Future[ConsumerGroupDescription]) -> Group:
@@ -104,6 +116,10 @@ class _NoGroup(Exception):
     """The broker does not know the group."""
 
 
+class _Again(Exception):
+    """The coordinator moves or loads: it will answer in a moment."""
+
+
 def _result(settings: KafkaSettings, future: Future[T], group: str) -> T:
     try:
         return future.result(timeout=_TIMEOUT_S + 1)
@@ -115,6 +131,7 @@ def _result(settings: KafkaSettings, future: Future[T], group: str) -> T:
             raise _NoGroup from error
         if cause.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise RightMissing(settings, [f"Describe on Group {group}"]) from error
-        raise BrokerUnavailable(
-            f"{settings.bootstrap_servers} does not say which groups it has: {cause.str()}"
-        ) from error
+        said = f"{settings.bootstrap_servers} does not say which groups it has: {cause.name()} {cause.str()}"
+        if group and next_step(cause) is NextStep.AGAIN:
+            raise _Again(said) from error
+        raise BrokerUnavailable(said) from error

@@ -4,8 +4,9 @@ An episode ends for one of these reasons, per env of a stream (run, agent, attem
 
 - `terminated`, or else `truncated`: a row has that flag.
 - `abandoned`: a row of a higher episode of its env, or no row for `idle_ms`.
-- `interrupted`: the stream ended, by a FINISHED event (when stream time comes to it if all steps that it counts arrived,
-  else a second later), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
+- `interrupted`: the stream ended, by a FINISHED event (when stream time comes to it, if all steps that it counts
+  arrived, else a second later), or because a newer attempt of its agent is there and the stream was silent for
+  `grace_ms`.
 
 An episode that has only its reset row is finalised with length 0, except at a FINISHED event: there it is the reset
 that a loop or a vector environment made after its last episode, and nothing happened in it.
@@ -62,7 +63,8 @@ class EpisodesCore:
         """Take one record."""
         header = batch.header
         identity = StreamId(header.run_id, header.agent_id, header.attempt)
-        stream = self._streams.get(identity) or self._begin(identity, at.watermark_ms)
+        known = self._streams.get(identity)
+        stream = known or self._begin(identity, at.watermark_ms)
         had_open = stream.open.count
         with np.errstate(all="ignore"):  # rewards may be anything, sums of them as well
             outcome = stream.take(batch, at.watermark_ms)
@@ -74,9 +76,11 @@ class EpisodesCore:
         self._dirty[identity] = None
         self._counts["duplicates"] += outcome.duplicates
         self._counts["late_steps"] += outcome.late
-        if not outcome.events and not outcome.refused:
+        # a new attempt may replace one that is silent for long: at once, not whenever the next tick comes
+        due = self.tick(at).emissions if known is None else ()
+        if not outcome.events and not outcome.refused and not due:
             return NOTHING
-        return Effects(self._emissions(stream, outcome.events), outcome.text, sum(outcome.refused.values()))
+        return Effects(self._emissions(stream, outcome.events) + due, outcome.text, sum(outcome.refused.values()))
 
     def end(self, event: RunEvent, appended_ms: int, at: At) -> Effects:
         """Take a FINISHED event; anything else, and a repetition, changes nothing."""

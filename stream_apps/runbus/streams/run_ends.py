@@ -26,8 +26,8 @@ from runbus.streams.known_schemas import KnownSchemas, SchemaNeeded
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
-# Steps are kept for a week, and then until their segment is closed, a week at the most: the end of a stream that is older
-# has no steps that are still to be read, nor to be read again after a reset (reset.py).
+# Steps are kept for a week, and then until their segment is closed, a week at the most: the end of a stream that is
+# older has no steps that are still to be read, nor to be read again after a reset (reset.py).
 _DAYS = 15
 
 #: Takes an end: partition of steps, event, append time in milliseconds.
