@@ -69,7 +69,8 @@ class EpisodesCore:
         with np.errstate(all="ignore"):  # rewards may be anything, sums of them as well
             outcome = stream.take(batch, at.watermark_ms)
         if stream.finished is not None:
-            outcome.events.extend(self._finish(stream, at))
+            if stream.ended or at.watermark_ms > stream.finished.appended_ms:
+                outcome.events.extend(self._finish(stream, at))
             self._timers.set(stream)
         if stream.scheduled is None or not had_open or not stream.open.count:
             self._timers.set(stream)
@@ -151,8 +152,8 @@ class EpisodesCore:
     def _finish(self, stream: EpisodeStream, at: At) -> list[EpisodeFinalized]:
         """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end.
 
-        Not before stream time comes to the event: in a backlog it is known long before, and what happens until then (a
-        silence, late rows) would come out differently than live.
+        Not before stream time comes to the event, nor between records of its millisecond: in a backlog it is known long
+        before, and what happens until then (a silence, late rows) would come out differently than live.
         """
         finished = stream.finished
         if finished is None or not (stream.ended or stream.whole):

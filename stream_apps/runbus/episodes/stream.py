@@ -92,7 +92,7 @@ class EpisodeStream:
         """When no more rows are to be expected because of a FINISHED event; None = not known, or it ended."""
         if self.finished is None or self.ended:
             return None
-        return self.finished.appended_ms + (0 if self.whole else CLOCK_SLACK_MS + 1)
+        return self.finished.appended_ms + 1 + (0 if self.whole else CLOCK_SLACK_MS)
 
     @property
     def whole(self) -> bool:

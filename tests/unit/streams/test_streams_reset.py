@@ -99,6 +99,7 @@ def test_from_the_beginning_everything_is_said_again(seed: int) -> None:
         pytest.param(323, 1, id="a newer attempt, forgotten since, ends what an older one left open"),
         pytest.param(324, 0, id="FINISHED comes long after the last step"),
         pytest.param(18869799, 0, id="an attempt is replaced that is silent for long, and goes on"),
+        pytest.param(12727, 0, id="late steps in the millisecond of FINISHED"),
     ],
 )
 def test_logs_that_once_came_out_differently(seed: int, offset: int) -> None:
