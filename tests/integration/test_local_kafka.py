@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from runbus.config.errors import RunBusError
 from runbus.config.sources import cache
+from runbus.local.java import find_java
 from runbus.local.kafka import KafkaOptions, kafka_service
 from runbus.local.ports import free_port, listen
 from runbus.local.process import start
@@ -66,6 +67,14 @@ def test_acknowledged_records_survive_sigkill_and_new_ports(tmp_path: Path) -> N
     finally:
         assert broker.stop() == 143  # a JVM that ended on SIGTERM, in order
     assert "ERROR" not in (tmp_path / "kafka.log").read_text()
+
+
+def test_a_broker_starts_with_the_classes_of_the_one_before(tmp_path: Path) -> None:
+    """The first start on a machine leaves an archive of classes in the cache; where Java has one, all use it."""
+    java = find_java().resolve()
+    service = kafka_service(options(tmp_path / "kafka"))
+    archives = [argument for argument in service.argv if argument.startswith("-XX:SharedArchiveFile=")]
+    assert bool(archives) == (java.parent.parent / "lib" / "server" / "classes.jsa").exists()
 
 
 def test_taken_port_is_told_with_the_log(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Literal
 
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import encode
+from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec, RegistryId, SchemaRef
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
+from tests.fuzz.batches import Batches
 from tests.support.batches import batch_of_months
 
 Kind = Literal["good", "bad", "learned"]
@@ -55,7 +58,7 @@ class SimulatedSchemas:
 def step_value(rng: random.Random, number: int, share: float, *, learned: bool) -> ProducedValue:
     """Return the value number `number` of a partition of `steps`."""
     count = rng.randint(1, 8)
-    body = encode(batch_of_months(number * 10, count, across=rng.random() < 0.3))
+    body = encode(_batch(number, count, across=rng.random() < 0.3))
     framed = Codec().frame("steps", schema("StepBatch"), body)
     if rng.random() < share:
         return ProducedValue(
@@ -64,6 +67,29 @@ def step_value(rng: random.Random, number: int, share: float, *, learned: bool) 
     if learned and rng.random() < 0.3:
         return ProducedValue(b"\x00" + LEARNED_ID.to_bytes(4, "big") + body, "learned", count)
     return ProducedValue(framed, "good", count)
+
+
+def _batch(number: int, count: int, *, across: bool) -> StepBatch:
+    """Return the batch number `number` of a partition; one in eight has columns and layouts of any form.
+
+    It draws nothing from the seed's dice, so that a seed stays what it was.
+    """
+    plain = batch_of_months(number * 10, count, across=across)
+    rich = _rich_batches().get(count, ())
+    if number % 8 or not rich:
+        return plain
+    found = rich[number // 8 % len(rich)]
+    header = replace(plain.header, action=found.header.action, observation=found.header.observation)
+    return replace(found, header=header, columns=replace(found.columns, ts=plain.columns.ts))
+
+
+@cache
+def _rich_batches() -> Mapping[int, Sequence[StepBatch]]:
+    """Return batches of any form, by their number of steps."""
+    source, found = Batches(seed=1), defaultdict[int, list[StepBatch]](list)
+    for batch in (source.good() for _ in range(100)):
+        found[batch.header.count].append(batch)
+    return found
 
 
 def run_value(number: int) -> ProducedValue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -16,10 +17,8 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from runbus.gymnasium.vector import RecordSteps
-from runbus.recorder import Recorder, RunBus, Subscription
-from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import ABSENT_OBSERVATION, NO_SEED, decode, encode
-from runbus.schemas.layout import decode_value, unpack
+from runbus.recorder import ABSENT, Recorder, RunBus, Subscription
+from tests.support.recorded_rows import batches_of, rows_of
 
 SPACES: dict[str, spaces.Space[Any]] = {
     "box": spaces.Box(-1, 1, (3,), np.float32),
@@ -111,25 +110,15 @@ def played(play: Play, recorder: Recorder, seed: int = 0) -> list[list[dict[str,
 def recorded(subscription: Subscription, envs: int) -> list[list[dict[str, Any]]]:
     """Return what was recorded, in the form of the ledgers."""
     found: list[list[dict[str, Any]]] = [[] for _ in range(envs)]
-    for event in subscription.get_many(100_000):
-        if not isinstance(event, StepsRecorded):
+    for row in chain.from_iterable(map(rows_of, batches_of(subscription.get_many(100_000)))):
+        mine, shown = found[row.env], None if row.observation is ABSENT else row.observation
+        if not row.step:
+            assert row.episode == len(mine)
+            mine.append({"seed": row.seed, "first": shown, "steps": []})
             continue
-        batch = decode(encode(event.batch()))
-        header, columns = batch.header, batch.columns
-        seen = unpack(header.observation, batch.observation, header.count)
-        did = unpack(header.action, batch.action, header.count)
-        for i in range(header.count):
-            absent = columns.absent is not None and columns.absent[i] & ABSENT_OBSERVATION
-            mine, shown = found[int(columns.env[i])], None if absent else decode_value(header.observation, seen[i])
-            if not columns.step[i]:
-                seed = NO_SEED if columns.seed is None else int(columns.seed[i])
-                assert columns.episode[i] == len(mine)
-                mine.append({"seed": None if seed == NO_SEED else seed, "first": shown, "steps": []})
-                continue
-            steps = mine[int(columns.episode[i])]["steps"]
-            assert columns.step[i] == len(steps) + 1
-            over = bool(columns.terminated[i]), bool(columns.truncated[i])
-            steps.append((decode_value(header.action, did[i]), float(columns.reward[i]), *over, shown))
+        steps = mine[row.episode]["steps"]
+        assert row.step == len(steps) + 1
+        steps.append((row.action, row.reward, *row.over, shown))
     return found
 
 

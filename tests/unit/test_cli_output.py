@@ -62,3 +62,10 @@ def test_nothing_printed_for_people_acts_on_a_terminal(capsys: pytest.CaptureFix
     assert (found.out.count("\n"), found.err.count("\n")) == (3, 1)
     print_json({"x": hostile})
     assert json.loads(capsys.readouterr().out) == {"x": hostile}
+
+
+def test_a_message_quotes_lines_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The end of a log stays readable; a line end of anything else is escaped, so that it cannot forge a message."""
+    complain("the sink failed. Its log ends with:\n  first \x1b[31m\n  second\nrunbus: all is well")
+    shown = capsys.readouterr().err
+    assert shown == "runbus: the sink failed. Its log ends with:\n  first \\x1b[31m\n  second\\nrunbus: all is well\n"

@@ -18,10 +18,11 @@ from runbus.recorder import ABSENT, Recorder, RunBus, Subscription
 from runbus.recorder.annotations import MAX_LABELS, MAX_TEXT
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.logged import MAX_WAITING
-from runbus.schemas.batch import KINDS, STATUSES, decode, encode
+from runbus.schemas.batch import KINDS, STATUSES, encode
 from runbus.schemas.events import RunEvent
 from runbus.schemas.layout import unpack
 from tests.fuzz.rows import Row, bits, step_rows
+from tests.support.recorded_rows import batches_of
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -135,7 +136,7 @@ def test_what_is_absent_says_so_and_stays_in_the_batch(value: Any) -> None:
     recorder.step(ABSENT, 0.0, False, False, ABSENT)
     recorder.reset(ABSENT)
     recorder.close()
-    (batch,) = [decode(encode(e.batch())) for e in subscription.get_many(99) if isinstance(e, StepsRecorded)]
+    (batch,) = batches_of(subscription.get_many(99))
     rows = step_rows(encode(batch))
     observation = batch.header.observation.dtype.removeprefix("omitted:")
     action = batch.header.action.dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbus.recorder import Recorder, RunBus, Subscription
-from runbus.recorder.events import StepsRecorded, StreamFinished
-from runbus.schemas.batch import StepBatch, decode, encode
-from runbus.schemas.layout import decode_value, unpack
+from runbus.recorder.events import StreamFinished
+from tests.support.recorded_rows import batches_of, rows_of
 
 ENVS = 3
 
@@ -96,40 +95,24 @@ class Loop:
         """Fail unless every row of the ledger is there as it was, or is counted as dropped."""
         self.recorder.close()
         events = self.seen.get_many(10**6)
-        stored = dict(pair for event in events if isinstance(event, StepsRecorded) for pair in rows_of(event))
+        stored = {row.seq: row for batch in batches_of(events) for row in rows_of(batch)}
         stats = self.recorder.stats()
         assert stats["produced"] == len(self.ledger.rows)
         assert stats["dropped"] == len(self.ledger.rows) - len(stored)
         assert stats["after_close"] == self.ledger.after_close
         for seq, row in stored.items():
             expected = self.ledger.rows[seq]
-            assert row[:5] == (expected.env, expected.episode, expected.step, expected.reward, expected.over), seq
-            assert expected.observation is None or row[5] == expected.observation
+            assert row[1:6] == (expected.env, expected.episode, expected.step, expected.reward, expected.over), seq
+            assert expected.observation is None or _number(row.observation) == expected.observation
         bad = sum(row.observation is None for row in self.ledger.rows)
         assert len(self.ledger.rows) - len(stored) <= bad, "a good row was dropped"
         ends = sum(isinstance(event, StreamFinished) for event in events)
         assert ends == 1 or (ends == 0 and not self.ledger.rows)
 
 
-def rows_of(recorded: StepsRecorded) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield (seq, row) of a batch, once around through the wire format."""
-    batch: StepBatch = decode(encode(recorded.batch()))
-    columns, header = batch.columns, batch.header
-    values = unpack(header.observation, batch.observation, header.count)
-    for i in range(header.count):
-        over = bool(columns.terminated[i]), bool(columns.truncated[i])
-        seen = decode_value(header.observation, values[i])
-        yield (
-            header.first_seq + i,
-            (
-                int(columns.env[i]),
-                int(columns.episode[i]),
-                int(columns.step[i]),
-                float(columns.reward[i]),
-                over,
-                None if seen is None else float(np.asarray(seen).ravel()[0]),
-            ),
-        )
+def _number(observation: Any) -> float | None:
+    """Return the first number of an observation, which is how the ledger keeps it."""
+    return None if observation is None else float(np.asarray(observation).ravel()[0])
 
 
 Operation = Callable[[Loop], None]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from runbus.recorder import Recorder, RunBus
-from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import StepBatch, decode, encode
+from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.layout import NUMERIC_DTYPES, decode_value, unpack
 from tests.fuzz.rows import step_rows
+from tests.support.recorded_rows import batches_of
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 FEWEST = 2  # the batch of the first length, and the one of all other lengths
@@ -29,7 +29,7 @@ def recorded(values: list[Any]) -> list[StepBatch]:
         recorder.step(value, 0.0, False, False, "text")
     recorder.close()
     assert recorder.stats()["complaints"] == {}
-    return [decode(encode(e.batch())) for e in subscription.get_many(10_000) if isinstance(e, StepsRecorded)]
+    return batches_of(subscription.get_many(10_000))
 
 
 def actions(batches: list[StepBatch]) -> list[Any]:
@@ -124,7 +124,7 @@ def test_rows_of_vector_calls_keep_their_shape() -> None:
         recorder.reset_vector(values)
         expected += [*values, values[0][1:], *values]
     recorder.close()
-    batches = [decode(encode(e.batch())) for e in subscription.get_many(100) if isinstance(e, StepsRecorded)]
+    batches = batches_of(subscription.get_many(100))
     found = [
         decode_value(batch.header.observation, raw)
         for batch in batches

@@ -18,8 +18,9 @@ import pytest
 from runbus.config.errors import ConfigError
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
-from runbus.schemas.batch import StepBatch, decode, encode
+from runbus.schemas.batch import StepBatch
 from runbus.schemas.layout import decode_value, unpack
+from tests.support.recorded_rows import batches_of
 
 
 def recorder_on(**options: Any) -> tuple[Recorder, Subscription]:
@@ -31,7 +32,7 @@ def recorder_on(**options: Any) -> tuple[Recorder, Subscription]:
 
 def batches(subscription: Subscription) -> list[StepBatch]:
     """Return the closed batches that wait, each once around through the wire format."""
-    return [decode(encode(e.batch())) for e in subscription.get_many(10_000) if isinstance(e, StepsRecorded)]
+    return batches_of(subscription.get_many(10_000))
 
 
 def values(batch: StepBatch) -> list[Any]:

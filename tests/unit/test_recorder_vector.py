@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from runbus.gymnasium import space_json
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import NO_SEED, StepBatch, decode, encode
+from runbus.schemas.batch import NO_SEED, StepBatch
 from runbus.schemas.layout import decode_value, unpack
+from tests.support.recorded_rows import batches_of
 
 COUNT, STEPS = 3, 40
 SPACES: dict[str, spaces.Space[Any]] = {
@@ -76,7 +77,7 @@ def played(vector: bool, observation: Any) -> list[StepBatch]:
                     recorder.step(actions[env], rewards[env], over[env], False, observation(env, t), env=env, tick=t)
         ended = over
     recorder.close()
-    return [decode(encode(e.batch())) for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]
+    return batches_of(subscription.get_many(1000))
 
 
 def rows(batches: list[StepBatch]) -> list[tuple[Any, ...]]:
@@ -162,7 +163,7 @@ def recorder_on(**options: Any) -> tuple[Recorder, Subscription]:
 def recorded(recorder: Recorder, subscription: Subscription) -> list[StepBatch]:
     """Close the stream and return its batches."""
     recorder.close()
-    return [decode(encode(e.batch())) for e in subscription.get_many(1000) if isinstance(e, StepsRecorded)]
+    return batches_of(subscription.get_many(1000))
 
 
 def shown(batches: list[StepBatch]) -> list[tuple[int, str]]:

@@ -6,55 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runbus.recorder import Recorder, RunBus
-from runbus.recorder.events import StepsRecorded
+from runbus.recorder import ABSENT, Recorder, RunBus
 from runbus.recorder.vector_infos import row_infos
-from runbus.schemas.batch import ABSENT_OBSERVATION, StepBatch, decode, encode
-from runbus.schemas.layout import decode_value, unpack
-
-Row = dict[str, Any]
+from tests.support.recorded_rows import RecordedRow, batches_of, rows_of
 
 
-def rows_of(calls: Any, **options: Any) -> tuple[list[Row], dict[str, Any]]:
+def rows_after(calls: Any, **options: Any) -> tuple[list[RecordedRow], dict[str, Any]]:
     """Return every row that these calls leave, and the recorder's counts."""
     bus = RunBus()
     subscription = bus.subscribe("test")
     recorder = Recorder("run-1", bus=bus, kafka=False, **options)
     calls(recorder)
     recorder.close()
-    found: list[Row] = []
-    for event in subscription.get_many(1000):
-        if not isinstance(event, StepsRecorded):
-            continue
-        batch = decode(encode(event.batch()))
-        header, columns = batch.header, batch.columns
-        seen = unpack(header.observation, batch.observation, header.count)
-        did = unpack(header.action, batch.action, header.count)
-        for i in range(header.count):
-            extras = {e.name: e.values[e.rows.tolist().index(i)] for e in batch.extras if i in e.rows}
-            found.append(
-                {
-                    "seq": header.first_seq + i,
-                    "env": int(columns.env[i]),
-                    "at": (int(columns.episode[i]), int(columns.step[i])),
-                    "reward": float(columns.reward[i]),
-                    "over": (bool(columns.terminated[i]), bool(columns.truncated[i])),
-                    "action": did[i],
-                    "dtype": header.observation.dtype,
-                    "observation": observation_of(batch, i, seen[i]),
-                    "info": json.loads(batch.info[i]) if batch.info and batch.info[i] else {},
-                    "extras": extras,
-                }
-            )
-    return found, recorder.stats()
-
-
-def observation_of(batch: StepBatch, row: int, raw: bytes) -> Any:
-    """Return the observation of a row; None if it does not exist."""
-    absent = batch.columns.absent
-    if absent is not None and absent[row] & ABSENT_OBSERVATION:
-        return None
-    return decode_value(batch.header.observation, raw)
+    return [row for batch in batches_of(subscription.get_many(1000)) for row in rows_of(batch)], recorder.stats()
 
 
 def same_step(recorder: Recorder, infos: Any, observations: Any = None) -> None:
@@ -84,15 +48,15 @@ MASK = np.array([False, True, False])
 )
 def test_an_end_and_the_reset_behind_it_are_two_rows(infos: Any) -> None:
     """Same-step autoreset: the last step has its own observation, and the next episode begins with the one shown."""
-    rows, stats = rows_of(lambda recorder: same_step(recorder, infos))
-    assert [row["seq"] for row in rows] == list(range(10))
-    assert [row["at"] for row in rows if row["env"] == 1] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert [row["at"] for row in rows if row["env"] == 2] == [(0, 0), (0, 1), (0, 2)]
-    _, last, first, _ = (row for row in rows if row["env"] == 1)
-    assert (last["observation"].tolist(), last["reward"], last["over"]) == ([2, 2], 1.5, (True, False))
-    assert last["observation"].dtype == np.float32
-    assert int.from_bytes(last["action"], "little") == 1
-    assert (first["observation"].tolist(), first["reward"], first["over"]) == ([9, 9], 0, (False, False))
+    rows, stats = rows_after(lambda recorder: same_step(recorder, infos))
+    assert [row.seq for row in rows] == list(range(10))
+    assert [row.at for row in rows if row.env == 1] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [row.at for row in rows if row.env == 2] == [(0, 0), (0, 1), (0, 2)]
+    _, last, first, _ = (row for row in rows if row.env == 1)
+    assert (last.observation.tolist(), last.reward, last.over) == ([2, 2], 1.5, (True, False))
+    assert last.observation.dtype == np.float32
+    assert last.action == 1
+    assert (first.observation.tolist(), first.reward, first.over) == ([9, 9], 0, (False, False))
     assert stats["complaints"] == {}
 
 
@@ -110,12 +74,15 @@ def test_an_end_and_the_reset_behind_it_are_two_rows(infos: Any) -> None:
 )
 def test_a_last_observation_that_is_not_there_is_never_the_resets(infos: Any) -> None:
     """The last step keeps its action, reward and flags; that its observation exists and is unknown is visible."""
-    rows, stats = rows_of(lambda recorder: same_step(recorder, infos))
-    _, last, first, _ = (row for row in rows if row["env"] == 1)
-    assert (last["at"], last["reward"], last["over"]) == ((0, 1), 1.5, (True, False))
-    assert (last["dtype"], last["observation"]) == ("<f4", None)
-    assert (first["at"], first["observation"].tolist()) == ((1, 0), [9, 9])
-    assert [row["observation"].tolist() for row in rows if row["at"] == (0, 1) and row["env"] != 1] == [[1, 1], [3, 3]]
+    rows, stats = rows_after(lambda recorder: same_step(recorder, infos))
+    _, last, first, _ = (row for row in rows if row.env == 1)
+    assert (last.at, last.reward, last.over) == ((0, 1), 1.5, (True, False))
+    assert last.observation is ABSENT
+    assert (first.at, first.observation.tolist()) == ((1, 0), [9, 9])
+    assert [row.observation.tolist() for row in rows if row.at == (0, 1) and row.env != 1] == [
+        [1, 1],
+        [3, 3],
+    ]
     assert (stats["produced"], stats["dropped"]) == (10, 0)
 
 
@@ -141,14 +108,19 @@ def test_same_step_resets_of_other_observations(kind: str, known: bool) -> None:
             [0, 1], [0.5, 1.5], [False, True], [False] * 2, batched(1, 9), resets=[False, True], infos=infos
         )
 
-    rows, stats = rows_of(loop)
-    _, last, first = (row for row in rows if row["env"] == 1)
-    assert (last["at"], last["reward"], first["at"], stats["dropped"]) == ((0, 1), 1.5, (1, 0), 0)
-    assert repr(first["observation"]) == repr(shown(9))
+    rows, stats = rows_after(loop)
+    _, last, first = (row for row in rows if row.env == 1)
+    assert (last.at, last.reward, first.at, stats["dropped"]) == (
+        (0, 1),
+        1.5,
+        (1, 0),
+        0,
+    )
+    assert repr(first.observation) == repr(shown(9))
     if known:
-        assert repr(last["observation"]) == repr(shown(2))
+        assert repr(last.observation) == repr(shown(2))
     else:
-        assert last["observation"] is None
+        assert last.observation is ABSENT
 
 
 def test_the_infos_of_an_end_and_of_the_reset_behind_it_are_kept_apart() -> None:
@@ -163,8 +135,8 @@ def test_the_infos_of_an_end_and_of_the_reset_behind_it_are_kept_apart() -> None
         "seen": np.array([1, 2, 3]),
         "_seen": np.array([True, True, False]),
     }
-    rows, _ = rows_of(lambda recorder: same_step(recorder, infos))
-    said = {(row["env"], row["at"]): row["info"] for row in rows if row["info"]}
+    rows, _ = rows_after(lambda recorder: same_step(recorder, infos))
+    said = {(row.env, row.at): json.loads(row.info) for row in rows if row.info}
     assert said == {
         (0, (0, 1)): {"seen": 1},
         (1, (0, 1)): {"success": 1, "episode": {"r": 4.5}},
@@ -209,8 +181,8 @@ def test_a_subset_of_the_environments_in_any_order() -> None:
         recorder.reset_vector(np.array([5.0, 6.0]), envs=[1, 9], mask=[False, True])
         recorder.step_vector([1, 1], [0, 0], [False] * 2, [False] * 2, [0.0, 0.0], envs=range(2, 4))
 
-    rows, stats = rows_of(loop)
-    assert [(row["env"], row["at"], float(row["observation"])) for row in rows] == [
+    rows, stats = rows_after(loop)
+    assert [(row.env, row.at, float(row.observation)) for row in rows] == [
         (3, (0, 0), 0.0),
         (1, (0, 0), 1.0),
         (0, (0, 0), 2.0),
@@ -223,7 +195,7 @@ def test_a_subset_of_the_environments_in_any_order() -> None:
         (2, (0, 2), 0.0),
         (3, (1, 1), 0.0),
     ]
-    assert rows[0]["info"] == {"n": 3}
+    assert json.loads(rows[0].info or "") == {"n": 3}
     assert (stats["dropped"], stats["complaints"]) == (0, {})
 
 
@@ -236,9 +208,9 @@ def test_envs_that_are_none_are_refused_with_one_sentence(envs: Any, caplog: pyt
     def loop(recorder: Recorder) -> None:
         recorder.step_vector([1, 2], [0, 0], [False] * 2, [False] * 2, np.zeros(2), envs=envs)
 
-    rows, stats = rows_of(loop)
+    rows, stats = rows_after(loop)
     if envs == range(0, 4, 3):
-        assert [row["env"] for row in rows] == [0, 3]
+        assert [row.env for row in rows] == [0, 3]
     else:
         assert (rows, stats["dropped"]) == ([], 2)
         assert "envs must be 2 different indices" in caplog.text
@@ -260,10 +232,10 @@ def test_named_numbers_of_every_row(observations: Any) -> None:
         recorder.step_vector(np.zeros(3), np.zeros(3), none, none, observations, extras=extras)
         recorder.step_vector(np.zeros(3), np.zeros(3), none, none, observations, extras={"value": [1.0, 2.0]})
 
-    rows, stats = rows_of(loop)
-    assert [row["extras"].get("value") for row in rows[:6]] == [0, 1, 2, None, None, None]
-    assert np.isnan(rows[6]["extras"].pop("value"))
-    assert rows[6]["extras"] == {"loss": 0.25, "logp": -1}
-    assert [row["extras"] for row in rows[7:9]] == [{"value": 1, "logp": -2}, {"value": 2, "logp": -3}]
-    assert [row["extras"] for row in rows[9:]] == [{"left_out.extras": 1}] * 3
+    rows, stats = rows_after(loop)
+    assert [row.extras.get("value") for row in rows[:6]] == [0, 1, 2, None, None, None]
+    assert np.isnan(rows[6].extras.pop("value"))
+    assert rows[6].extras == {"loss": 0.25, "logp": -1}
+    assert [row.extras for row in rows[7:9]] == [{"value": 1, "logp": -2}, {"value": 2, "logp": -3}]
+    assert [row.extras for row in rows[9:]] == [{"left_out.extras": 1}] * 3
     assert stats["dropped"] == 0

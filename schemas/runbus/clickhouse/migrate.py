@@ -13,17 +13,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster  # type: ignore[import-untyped]
-from clickhouse_migrations.connection import CLICKHOUSE_CONNECT  # type: ignore[import-untyped]
-from clickhouse_migrations.exceptions import MigrationException  # type: ignore[import-untyped]
 
 from runbus.clickhouse.asking import asking
 from runbus.clickhouse.client import DEFAULT_PORTS, connect
 from runbus.clickhouse.cluster import migrations
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
+
+if TYPE_CHECKING:
+    from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,11 @@ def _replicated(settings: ClickHouseSettings) -> bool:
 
 @contextmanager
 def _runner(settings: ClickHouseSettings) -> Iterator[ClickhouseCluster]:
+    # It imports a driver that we do not use, which takes longer than most of our commands.
+    from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
+    from clickhouse_migrations.connection import CLICKHOUSE_CONNECT  # type: ignore[import-untyped]
+    from clickhouse_migrations.exceptions import MigrationException  # type: ignore[import-untyped]
+
     if settings.tls.certificate and settings.password:
         raise MigrationError(
             "CLICKHOUSE_SSL_CERTIFICATE_LOCATION and CLICKHOUSE_PASSWORD are both set: the migration runner takes "

@@ -402,7 +402,8 @@ HOME = _place(
 )
 CACHE = _place(
     CACHE_ENV,
-    "What was downloaded and can be downloaded again; empty = `~/.cache/runbus`; macOS: `~/Library/Caches/runbus`.",
+    "What was downloaded, or made from it, and can be had again; empty = `~/.cache/runbus`; macOS: "
+    "`~/Library/Caches/runbus`.",
 )
 DATA_FOLDER = _place("XDG_DATA_HOME", "Of the platform: without `RUNBUS_HOME` the local stack is in `runbus` there.")
 CACHE_FOLDER = _place("XDG_CACHE_HOME", "Of the platform: without `RUNBUS_CACHE` downloads are in `runbus` there.")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from runbus.cli import audit, config, cursors, dlq, query, runs, schema, services, stack, topics
+from runbus.cli.commands import CommandGroup
 from runbus.cli.context import Settings
 from runbus.cli.option import flag, option
 from runbus.cli.output import flush, say
@@ -24,6 +23,7 @@ from runbus.service.entry import exit_code
 
 app = typer.Typer(
     name="runbus",
+    cls=CommandGroup,
     help="An event log for agent runs: steps on Kafka, exactly once in ClickHouse.",
     no_args_is_help=True,
     add_completion=False,
@@ -33,6 +33,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata  # it reads mail headers, and takes as long as most commands
+
         say(metadata.version("runbus"))
         raise typer.Exit
 
@@ -75,18 +77,6 @@ def root(  # noqa: PLR0913, PLR0917 - one parameter an option
 def _from_command_line(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-stack.register(app)
-topics.register(app)
-services.register(app)
-runs.register(app)
-query.register(app)
-audit.register(app)
-dlq.register(app)
-cursors.register(app)
-schema.register(app)
-config.register(app)
 
 
 def run() -> None:

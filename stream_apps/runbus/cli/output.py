@@ -124,8 +124,11 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print one line on standard error."""
-    sys.stderr.write(f"runbus: {printable(text)}\n")
+    """Print a message on standard error: one line, and below it what it quotes, each line indented by two spaces.
+
+    Any other line end is escaped, so what is quoted cannot look like a message.
+    """
+    sys.stderr.write("\n  ".join(map(printable, f"runbus: {text}".split("\n  "))) + "\n")
 
 
 def _cell(value: object) -> str:

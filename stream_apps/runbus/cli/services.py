@@ -9,8 +9,6 @@ import typer
 from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Json, print_json, print_table, say
-from runbus.clickhouse.migrate import migrate
-from runbus.clickhouse.users import apply_users, parse_teams, user_passwords
 from runbus.config.options import TEAMS, USERS
 from runbus.service.catalogue import PROCESSES, ProcessEntry
 from runbus.service.entry import PROCESS_LOG_LEVEL, start
@@ -30,6 +28,10 @@ def migrate_(
     as_json: Json = False,
 ) -> None:
     """Create and update the tables in ClickHouse; safe to repeat. With --users also who may do what there."""
+    # not above: the processes do not wait for what only this needs
+    from runbus.clickhouse.migrate import migrate
+    from runbus.clickhouse.users import apply_users, parse_teams, user_passwords
+
     current = settings(context)
     target = current.clickhouse
     wanted = (user_passwords(current.sources), parse_teams(teams))  # what is wrong with them is said first

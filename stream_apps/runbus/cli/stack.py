@@ -8,18 +8,13 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli.audit import print_audit
 from runbus.cli.context import settings
-from runbus.cli.doctor import diagnose
 from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_table, say
 from runbus.cli.progress import progress
 from runbus.config import options as o
 from runbus.config.progress import OnProgress, unseen
 from runbus.config.sources import home
-from runbus.local.apps import stack_plan
-from runbus.local.demo import DemoOptions
-from runbus.local.demo import demo as run_demo
 from runbus.local.options import StackOptions
 from runbus.local.stack import Stack
 
@@ -39,6 +34,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
+    from runbus.cli.audit import print_audit
+    from runbus.local.demo import DemoOptions
+    from runbus.local.demo import demo as run_demo
+
     stack = Stack(home() / "demo", StackOptions(tied=True))
     with _interrupted(stack):
         result = run_demo(
@@ -84,6 +83,8 @@ def up(
 
     What is not given is as it was the last time. A start that fails is undone.
     """
+    from runbus.local.apps import stack_plan
+
     stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
     with _interrupted(stack), _shown(as_json=as_json)() as report:
         found = stack.up(stack_plan(report=report))
@@ -135,6 +136,8 @@ def status(as_json: Json = False) -> None:
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Check each thing RunBus needs and say what to do about what is wrong; exit code 1 if something is."""
+    from runbus.cli.doctor import diagnose
+
     findings = diagnose(settings(context).sources)
     if as_json:
         print_json([{"check": f.check, "ok": f.ok, "finding": f.text} for f in findings])

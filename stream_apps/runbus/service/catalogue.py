@@ -9,9 +9,12 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from runbus.config.sources import Sources
-from runbus.service.component import ProcessSpec
+
+if TYPE_CHECKING:  # the command line reads this table, and needs no process for it
+    from runbus.service.component import ProcessSpec
 
 
 @dataclass(frozen=True, slots=True)

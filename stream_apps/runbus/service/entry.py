@@ -17,7 +17,6 @@ from runbus.config.options import LOG_LEVEL
 from runbus.config.sources import Sources, read_sources
 from runbus.config.terminal import printable
 from runbus.service.catalogue import entry_of
-from runbus.service.host import serve
 
 #: A process logs what it does, unless the level was chosen.
 PROCESS_LOG_LEVEL = "info"
@@ -29,6 +28,8 @@ def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> No
     Raises:
         RunBusError: one sentence for the person who has to act.
     """
+    from runbus.service.host import serve  # other commands have exit codes too
+
     start_log(log_level)
     logging.getLogger().setLevel(logging.WARNING)  # of the libraries: a process that stays logs what they meet
     process = entry_of(kind).load()(sources)

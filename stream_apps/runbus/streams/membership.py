@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 # whatever the others do; a new client begins at the configured addresses. Longer than a session (20 s) and a request
 # (20 s).
 _SILENT_S = 60.0
-# The same at the end of the process, for a read that waits until the group has shared out anew. Others take 0.05 s.
+# The same at the end of the process: for a read that waits until the group has shared out anew (others take 0.05 s),
+# and for a start that waits for a broker.
 _HURRY_S = 1.0
 
 
@@ -42,7 +43,7 @@ class GroupMembership:
         self._left = False
         self._heard_at = time.monotonic()  # when a fetch was answered last, or none was under way
         self._answered_ms = 0
-        self._limit: asyncio.Timeout | None = None  # of the read that is under way, or of the last one
+        self._limit: asyncio.Timeout | None = None  # of the start or read that is under way, or of the last one
         self._failed: Exception | None = None
         self.consumer: Consumer = self._new_consumer()
 
@@ -65,7 +66,8 @@ class GroupMembership:
             self.consumer = self._new_consumer()
         self._left, self._answered_ms, self._failed = False, 0, None
         with own_state_checked():
-            await self.consumer.start()
+            async with asyncio.timeout(None) as self._limit:
+                await self.consumer.start()
         self._heard_at = time.monotonic()
         self.consumer.subscribe([topic], listener=self._listener(self.consumer, assigned, revoked))
 
@@ -126,7 +128,7 @@ class GroupMembership:
         return now - self._heard_at
 
     def hurry(self) -> None:
-        """Let a read that waits for the group end soon: the process is asked to end."""
+        """Let a start that waits for a broker, or a read that waits for the group, end soon: the process is to end."""
         if self._limit is not None:
             with contextlib.suppress(RuntimeError):  # it is not under way any more
                 self._limit.reschedule(asyncio.get_running_loop().time() + _HURRY_S)

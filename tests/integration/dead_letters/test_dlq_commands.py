@@ -104,8 +104,9 @@ RECORDS = 24
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("kills", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_retries_and_engines_that_are_killed_store_each_record_once(
-    feed: Feed, kafka_settings: KafkaSettings, late: LateRegistry, tmp_path: Path
+    feed: Feed, kafka_settings: KafkaSettings, late: LateRegistry, tmp_path: Path, kills: int
 ) -> None:
     """Two retries at once, one of them and the engine killed again and again: every record is there exactly once."""
     options = ClickHouseOptions(tmp_path / "engine", free_port(), new_password(), new_password())
@@ -123,7 +124,7 @@ def test_retries_and_engines_that_are_killed_store_each_record_once(
         deliver(feed, sinks, Tables(connect(settings)), RECORDS)
         late.learn()
         feed.produced["learned"] = RECORDS * 50
-        for kill in range(4):
+        for kill in range(kills):
             logs = [tmp_path / f"retry-{kill}-{which}.log" for which in range(2)]
             running = [dlq.retry_all(log) for log in logs]
             goes_on(running[0], logs[0], rng.randint(1, 4))

@@ -4,10 +4,12 @@ import json
 import secrets
 import signal
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
@@ -22,14 +24,18 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 
-def stored(settings: ClickHouseSettings, run: str) -> int:
+@pytest.fixture
+def client(migrated: ClickHouseSettings) -> Iterator[Client]:
+    """Yield a client of this test's database: many questions, one connection."""
+    made = connect(migrated)
+    yield made
+    made.close()
+
+
+def stored(client: Client, run: str) -> int:
     """Return the steps of a run that are in ClickHouse."""
-    client = connect(settings)
-    try:
-        found = client.query("SELECT count() FROM steps WHERE run_id = {run:String}", parameters={"run": run})
-        return int(found.result_rows[0][0])
-    finally:
-        client.close()
+    found = client.query("SELECT count() FROM steps WHERE run_id = {run:String}", parameters={"run": run})
+    return int(found.result_rows[0][0])
 
 
 def finish(processes: Processes, store: dict[str, str], reader: KafkaSettings) -> None:
@@ -57,7 +63,7 @@ def finish(processes: Processes, store: dict[str, str], reader: KafkaSettings) -
 
 @pytest.mark.timeout(600)
 def test_a_password_changes_under_load_without_a_lost_step(
-    installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path
+    installation: Installation, migrated: ClickHouseSettings, client: Client, processes: Processes, tmp_path: Path
 ) -> None:
     """New passwords on the broker, then in the files, then every connection is cut: all go on with the new ones."""
     broker, run = installation.broker, f"run-{uuid.uuid4().hex[:8]}"
@@ -67,7 +73,7 @@ def test_a_password_changes_under_load_without_a_lost_step(
     for role in MODULES:
         processes.start(role, ["-m", MODULES[role]], env[role])
     agent = processes.start("recorder", ["-c", AGENT, run, "1", "90"], env["recorder"])
-    until("steps are stored", lambda: stored(migrated, run) > 0)
+    until("steps are stored", lambda: stored(client, run) > 0)
     until("the apps work", lambda: all("streams.opened" in processes.log(r) for r in MODULES if r != "sink"))
     for role in roles:
         password = secrets.token_urlsafe(16)
@@ -76,7 +82,7 @@ def test_a_password_changes_under_load_without_a_lost_step(
     until("they took it over", lambda: all(processes.log(role).count(".started ") == 2 for role in MODULES))
     until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
     broker.restart()  # every connection has to be made anew, and the old password opens none
-    flows(migrated, run)
+    flows(client, run)
     for role in MODULES:
         if processes.ended(role):  # an app whose broker dies inside a commit ends by itself, to be started again
             assert "start it again" in processes.log(role), processes.log(role)
@@ -89,7 +95,7 @@ def test_a_password_changes_under_load_without_a_lost_step(
 
 @pytest.mark.timeout(600)
 def test_a_certificate_changes_under_load_without_a_lost_step(
-    installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path
+    installation: Installation, migrated: ClickHouseSettings, client: Client, processes: Processes, tmp_path: Path
 ) -> None:
     """Another certificate and key in the same files; then the old subject loses its rights: the new one goes on."""
     broker, run = installation.broker, f"run-{uuid.uuid4().hex[:8]}"
@@ -102,24 +108,24 @@ def test_a_certificate_changes_under_load_without_a_lost_step(
         env = environment(users[role], tmp_path, role) | (store if role == "sink" else {})
         arguments = ["-m", MODULES[role]] if role in MODULES else ["-c", AGENT, run, "1", "90"]
         agent = processes.start(role, arguments, env)
-    until("steps are stored", lambda: stored(migrated, run) > 0)
+    until("steps are stored", lambda: stored(client, run) > 0)
     grant(installation, "new")
     for role in roles:
         replace_files(broker, users[role], f"{role}-new{installation.suffix}")
     until("the sink took it over", lambda: processes.log("sink").count("sink.started") == 2)
     until("the agent took it over", lambda: "the credentials for Kafka changed" in processes.log("recorder"))
-    flows(migrated, run)
+    flows(client, run)
     revoke(installation, old)
-    flows(migrated, run)
+    flows(client, run)
     agent.send_signal(signal.SIGUSR1)
     finish(processes, store, installation.settings("reader"))
     assert processes.stop("sink") == 0
 
 
-def flows(database: ClickHouseSettings, run: str) -> None:
+def flows(client: Client, run: str) -> None:
     """Return once a thousand more steps of the run are stored."""
-    before = stored(database, run)
-    until("more steps are stored", lambda: stored(database, run) > before + 1000)
+    before = stored(client, run)
+    until("more steps are stored", lambda: stored(client, run) > before + 1000)
 
 
 def grant(installation: Installation, age: str) -> dict[Role, str]:

@@ -56,6 +56,8 @@ class Fetching:
         """Start, or raise."""
         if self.error is not None:
             raise self.error
+        if self.hangs:
+            await asyncio.Event().wait()
 
     def subscribe(self, _: list[str], listener: Any) -> None:
         """Subscribe."""
@@ -211,6 +213,22 @@ def test_a_read_that_waits_for_the_group_does_not_hold_up_the_end(monkeypatch: p
         async with asyncio.timeout(10):
             with pytest.raises(KafkaError, match="the group gave no partitions"):
                 await reading
+
+    _run(monkeypatch, story)
+
+
+def test_a_start_that_waits_for_a_broker_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped broker takes connections and answers nothing: aiokafka tries each for as long as a request may take."""
+    monkeypatch.setattr(module, "_HURRY_S", 0.02)
+
+    async def story(member: GroupMembership, _: Clock, made: list[Fetching], heard: list[str]) -> None:
+        made[0].hangs = True
+        joining = asyncio.create_task(_join(member, heard))
+        await asyncio.sleep(0)
+        member.hurry()
+        async with asyncio.timeout(10):
+            with pytest.raises(TimeoutError):
+                await joining
 
     _run(monkeypatch, story)
 

@@ -62,7 +62,7 @@ def _said(driver: Driver) -> set[bytes]:
     return {emission.event.encode() for emission in driver.emitted}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.data())
 def test_nothing_else_is_said_wherever_the_app_is_moved_to(seed: int, data: st.DataObject) -> None:
     """Any log, any position, crashes and a second reset on the way: what is said again is what was said before."""
@@ -79,7 +79,7 @@ def test_nothing_else_is_said_wherever_the_app_is_moved_to(seed: int, data: st.D
     assert not any(key.startswith(KEPT_PREFIX) for key in driver.state)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_from_the_beginning_everything_is_said_again(seed: int) -> None:
     """A reset to offset 0 emits every revision of every episode once more, and leaves the same state."""

@@ -6,18 +6,28 @@ Everything here blocks: call it from a worker thread.
 
 import fcntl
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import chdb
-from chdb.state.sqlitelike import Connection, StreamingResult
-
 from runbus.config.errors import RunBusError
 from runbus.local.clickhouse_http.errors import UNKNOWN_SETTING, EngineError, engine_error
 from runbus.local.clickhouse_http.sql import split_settings
+
+# Where pyarrow is installed, chDB imports it for results that are not asked for here: a third of the engine's start.
+_ARROW = sys.modules.get("pyarrow")
+sys.modules["pyarrow"] = None  # type: ignore[assignment] # that is how an import is made to fail
+try:
+    import chdb
+    from chdb.state.sqlitelike import Connection, StreamingResult
+finally:
+    if _ARROW is None:
+        del sys.modules["pyarrow"]
+    else:
+        sys.modules["pyarrow"] = _ARROW
 
 # Bodies of inserts wait here: in memory if the system has such a folder.
 _SPOOL = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
