@@ -8,7 +8,8 @@ that dies in between has moved some partitions and not the others, each of them 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 from runbus.config.errors import RunBusError
 from runbus.cursors.own_groups import STATE_TOPICS
@@ -93,14 +94,15 @@ class _PartitionReset:
         try:
             saved = saved_position(entries, self._to.topic_id)
             end = self._move.to if saved is None else saved.next_offset
-            return reset_state(entries, self._to, self._log(end))
+            with closing(self._log(end)) as log:
+                return reset_state(entries, self._to, log)
         except (ValueError, KeyError) as error:
             raise RunBusError(
                 f"the state in {self._state.topic} cannot be read by this version ({error}); delete that topic and run "
                 "`runbus topics apply`: the app then starts anew from the log"
             ) from error
 
-    def _log(self, end: int) -> Iterator[SeenRecord]:
+    def _log(self, end: int) -> Generator[SeenRecord, None, None]:
         """Yield the records from the beginning of the partition up to `end`."""
         with open_topic(self._settings, STEPS, self._group) as log:
             for message in log.walk(self._move.at.partition, self._to.beginning).below(end):

@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runbus.kafka.settings import KafkaSettings
@@ -70,6 +71,11 @@ class AppReset:
         return [
             EpisodeFinalized.decode(Codec().open(m.value(), "EpisodeFinalized")[1]) for m in self.log.read("episodes")
         ]
+
+    def middle_time(self) -> str:
+        """Return the time of a record in the middle of the log, as ISO 8601 has it."""
+        times = sorted(message.timestamp()[1] for message in self.log.read("steps"))
+        return datetime.fromtimestamp(times[len(times) // 2] / 1000, UTC).isoformat()
 
     def times_said(self) -> Counter[str]:
         """Return how often the first revision of each episode is on the topic."""
