@@ -109,27 +109,21 @@ def test_a_group_is_given_its_first_position(settings: KafkaSettings, command: C
     assert _committed(command, new) == {0: 10, 1: 5}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        ((), 2, "say where to: --to beginning, end, offset N, time ISO or run RUN"),
-        (("--to", "middle"), 2, "RUNBUS_CURSORS_TO='middle' is not one of"),
-        (("7", "--to", "end"), 2, "--to end takes no value"),
-        (("--to", "time"), 2, "--to time needs a value"),
-        (("yesterday", "--to", "time"), 2, "give a time as ISO 8601 has it"),
-        (("7", "--to", "offset"), 2, "add --topic and --partition"),
-        (("x", "--to", "offset", "--topic", "steps", "--partition", "0"), 2, "give a number, 0 or more"),
-        (("--to", "end", "--partition", "0"), 2, "--partition needs --topic"),
-        (("--to", "end"), 2, "there is nobody to ask: add --yes, or look with --dry-run"),
-        (("99", "--to", "offset", "--topic", "steps", "--partition", "0"), 1, "has offsets 0 to 10: 99 is not one"),
-        (("0", "--to", "offset", "--topic", "steps", "--partition", "9"), 1, "reads no such partition"),
-    ],
-)
-def test_each_mistake_is_one_sentence(
-    arguments: tuple[str, ...], code: int, said: str, command: CursorsCommand, name: str
-) -> None:
-    """What is wrong and what to give, with the exit code of wrong usage or of a refusal."""
-    assert said in " ".join(command.refused("reset", name, *arguments, code=code).split())
+MISTAKES = [
+    ((), 2, "say where to: --to beginning, end, offset N, time ISO or run RUN"),
+    (("--to", "middle"), 2, "RUNBUS_CURSORS_TO='middle' is not one of"),
+    (("7", "--to", "offset"), 2, "add --topic and --partition"),
+    (("--to", "end"), 2, "there is nobody to ask: add --yes, or look with --dry-run"),
+    (("99", "--to", "offset", "--topic", "steps", "--partition", "0"), 1, "has offsets 0 to 10: 99 is not one"),
+    (("0", "--to", "offset", "--topic", "steps", "--partition", "9"), 1, "reads no such partition"),
+]
+
+
+def test_each_mistake_is_one_sentence(command: CursorsCommand, name: str) -> None:
+    """What is wrong and what to give, with the exit code of wrong usage or of a refusal; nothing has moved."""
+    for arguments, code, said in MISTAKES:
+        assert said in " ".join(command.refused("reset", name, *arguments, code=code).split())
+    assert _committed(command, name) == {0: 4, 1: 2}
 
 
 @pytest.mark.parametrize(("answer", "code", "after"), [("y", 0, {0: 0, 1: 0}), ("n", 1, {0: 4, 1: 2})])
