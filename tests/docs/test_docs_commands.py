@@ -34,7 +34,8 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
     "command",
     [
         "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "topics acls", "migrate", "sink",
-        "run ls", "run show", "audit", "dlq list", "dlq show", "dlq retry", "query", "config show",
+        "run ls", "run show", "audit", "dlq list", "dlq show", "dlq retry", "cursors list", "cursors show",
+        "cursors reset", "query", "config show",
         "schema check", "schema push",
     ],
 )  # fmt: skip

@@ -135,7 +135,8 @@ class Reference:
         for env, episode in touched:
             self._emit(key, env, episode)
         self._revise(key, now_ms)
-        self._finish(key)
+        if stream.finished is not None and (stream.ended or now_ms > stream.finished[1]):
+            self._finish(key)
 
     def end(self, event: RunEvent, appended_ms: int, now_ms: int) -> None:
         """Take a FINISHED event at stream time `now_ms`."""
@@ -228,13 +229,20 @@ class Reference:
             if stream.superseded:
                 due.append(stream.last_ms + self.grace_ms)
         if stream.finished is not None and not stream.ended:
-            due.append(stream.finished[1] + CLOCK_SLACK_MS + 1)
+            due.append(self._end_ms(stream))
         return min(due)
+
+    @staticmethod
+    def _end_ms(stream: KnownStream) -> int:
+        """Return when a stream whose FINISHED event is known ends."""
+        assert stream.finished is not None
+        produced, appended_ms = stream.finished
+        return appended_ms + 1 + (0 if stream.next_seq >= produced else CLOCK_SLACK_MS)
 
     def _fire(self, key: StreamKey, at: int) -> None:
         stream = self.streams[key]
         envs = stream.open_envs()
-        if stream.finished is not None and not stream.ended and stream.finished[1] + CLOCK_SLACK_MS < at:
+        if stream.finished is not None and not stream.ended and self._end_ms(stream) <= at:
             stream.ended = True
             self._close(key, envs, "interrupted", at)
             self._revise(key, at)

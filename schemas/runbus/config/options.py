@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from runbus.config.kinds import choice, integer, optional, path, seconds, switch, text
 from runbus.config.setting import Setting
 
@@ -62,6 +64,28 @@ DLQ_TOPIC = Setting(
 )
 DLQ_RAW = Setting("RUNBUS_DLQ_RAW", "", optional(path()), "", "Write the value's bytes to this file.", "--raw")
 DLQ_ALL = Setting("RUNBUS_DLQ_ALL", "", switch(), "false", "All letters about the topics that are stored.", "--all")
+
+# --- cursors ---
+Word = Literal["beginning", "end", "offset", "time", "run"]
+WORDS: tuple[Word, ...] = get_args(Word)
+CURSORS_TO: Setting[Word | None] = Setting(
+    "RUNBUS_CURSORS_TO",
+    "",
+    optional(choice(*WORDS)),
+    "",
+    "Where to; the value of offset, time and run stands behind it.",
+    "--to",
+)
+CURSORS_TOPIC = Setting(
+    "RUNBUS_CURSORS_TOPIC", "", text(), "", "Only this topic, with or without the prefix.", "--topic"
+)
+CURSORS_PARTITION = Setting(
+    "RUNBUS_CURSORS_PARTITION", "", optional(integer(0)), "", "With --topic: only this partition.", "--partition"
+)
+CURSORS_DRY_RUN = Setting(
+    "RUNBUS_CURSORS_DRY_RUN", "", switch(), "false", "Say what would change, change nothing.", "--dry-run"
+)
+CURSORS_YES = Setting("RUNBUS_CURSORS_YES", "", switch(), "false", "Do not ask.", "--yes")
 
 # --- query ---
 QUERY_OUTPUT = Setting(

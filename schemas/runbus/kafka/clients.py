@@ -159,6 +159,29 @@ def new_reader(
     return Consumer(config)
 
 
+def new_peeking_reader(kafka: KafkaSettings, group: str) -> Consumer:
+    """Return a consumer that looks at one record here and there: it reads as little ahead as a client can."""
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-peek",
+            "group.id": group,  # it never joins; a name is needed to make a consumer
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "queued.min.messages": 1,
+            "queued.max.messages.kbytes": 1024,
+            # One batch comes whole, however large it is, of the first partition that has one; so the caller gives up
+            # what it has seen, and another one is the first.
+            "fetch.message.max.bytes": 64 * 1024,
+            "fetch.wait.max.ms": 20,
+            "log_level": 0,
+        }
+    )
+
+
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
     """Return the producer of an agent's process; `options` win over what every producer has."""
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})

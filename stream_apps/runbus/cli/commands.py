@@ -20,6 +20,7 @@ MODULES = {
     "topics": "topics",
     "run": "runs",
     "dlq": "dlq",
+    "cursors": "cursors",
     "schema": "schema",
     "config": "config",
 }

@@ -4,8 +4,9 @@ An episode ends for one of these reasons, per env of a stream (run, agent, attem
 
 - `terminated`, or else `truncated`: a row has that flag.
 - `abandoned`: a row of a higher episode of its env, or no row for `idle_ms`.
-- `interrupted`: the stream ended, by a FINISHED event (at once when all steps that it counts arrived, else a second
-  after it), or because a newer attempt of its agent is there and the stream was silent for `grace_ms`.
+- `interrupted`: the stream ended, by a FINISHED event (when stream time comes to it, if all steps that it counts
+  arrived, else a second later), or because a newer attempt of its agent is there and the stream was silent for
+  `grace_ms`.
 
 An episode that has only its reset row is finalised with length 0, except at a FINISHED event: there it is the reset
 that a loop or a vector environment made after its last episode, and nothing happened in it.
@@ -62,20 +63,25 @@ class EpisodesCore:
         """Take one record."""
         header = batch.header
         identity = StreamId(header.run_id, header.agent_id, header.attempt)
-        stream = self._streams.get(identity) or self._begin(identity, at.watermark_ms)
+        known = self._streams.get(identity)
+        stream = known or self._begin(identity, at.watermark_ms)
         had_open = stream.open.count
         with np.errstate(all="ignore"):  # rewards may be anything, sums of them as well
             outcome = stream.take(batch, at.watermark_ms)
         if stream.finished is not None:
-            outcome.events.extend(self._finish(stream))
+            if stream.ended or at.watermark_ms > stream.finished.appended_ms:
+                outcome.events.extend(self._finish(stream, at))
+            self._timers.set(stream)
         if stream.scheduled is None or not had_open or not stream.open.count:
             self._timers.set(stream)
         self._dirty[identity] = None
         self._counts["duplicates"] += outcome.duplicates
         self._counts["late_steps"] += outcome.late
-        if not outcome.events and not outcome.refused:
+        # a new attempt may replace one that is silent for long: at once, not whenever the next tick comes
+        due = self.tick(at).emissions if known is None else ()
+        if not outcome.events and not outcome.refused and not due:
             return NOTHING
-        return Effects(self._emissions(stream, outcome.events), outcome.text, sum(outcome.refused.values()))
+        return Effects(self._emissions(stream, outcome.events) + due, outcome.text, sum(outcome.refused.values()))
 
     def end(self, event: RunEvent, appended_ms: int, at: At) -> Effects:
         """Take a FINISHED event; anything else, and a repetition, changes nothing."""
@@ -90,7 +96,7 @@ class EpisodesCore:
             return NOTHING
         stream.finished = finished
         self._dirty[identity] = None
-        events = self._finish(stream)
+        events = self._finish(stream, at)
         self._timers.set(stream)
         return Effects(self._emissions(stream, events) + self.tick(at).emissions)
 
@@ -143,10 +149,16 @@ class EpisodesCore:
         self._streams[identity] = stream
         self._attempts.setdefault(identity[:2], set()).add(identity.attempt)
 
-    def _finish(self, stream: EpisodeStream) -> list[EpisodeFinalized]:
-        """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end."""
+    def _finish(self, stream: EpisodeStream, at: At) -> list[EpisodeFinalized]:
+        """End a stream whose FINISHED event is known, if all of it arrived; close what opened after its end.
+
+        Not before stream time comes to the event, nor between records of its millisecond: in a backlog it is known long
+        before, and what happens until then (a silence, late rows) would come out differently than live.
+        """
         finished = stream.finished
-        if finished is None or not (stream.ended or stream.received.next_seq >= finished.produced):
+        if finished is None or not (stream.ended or stream.whole):
+            return []
+        if not stream.ended and at.watermark_ms < finished.appended_ms:
             return []
         if stream.ended and not stream.open.count:
             return []

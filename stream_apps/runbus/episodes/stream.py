@@ -92,7 +92,12 @@ class EpisodeStream:
         """When no more rows are to be expected because of a FINISHED event; None = not known, or it ended."""
         if self.finished is None or self.ended:
             return None
-        return self.finished.appended_ms + CLOCK_SLACK_MS + 1
+        return self.finished.appended_ms + 1 + (0 if self.whole else CLOCK_SLACK_MS)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last of the steps that a known FINISHED event counts has arrived."""
+        return self.finished is not None and self.received.next_seq >= self.finished.produced
 
     def take(self, batch: StepBatch, now_ms: int) -> BatchOutcome:
         """Take a batch at stream time `now_ms`."""

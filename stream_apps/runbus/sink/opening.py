@@ -47,7 +47,7 @@ def opening(committed: Committed | None, topic_id: str, low: int, high: int) -> 
     if offset > high:
         raise LogShrank(
             f"offset {offset} is committed, but the log ends at {high}: the broker lost records, or the topic was "
-            "re-created while another tool committed; reset the group's offset once you know which"
+            "re-created while another tool committed; `runbus cursors reset` moves the group once you know which"
         )
     pending = intent if intent is not None and intent.pending else None
     rate = intent.rate if intent is not None else NONE_YET

@@ -19,10 +19,12 @@ from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.schemas.known_schemas import KnownSchemas
-from runbus.streams.api import AppMetrics, Core, CoreMaker, Emission
+from runbus.streams.api import AppMetrics, Change, Core, CoreMaker, Emission
+from runbus.streams.reset import NewPosition, StateReset, reset_state, saved_position, seen
 from runbus.streams.shard import Shard
 
 START_MS = 1_800_000_000_000
+_TOPIC_ID = "topic-1"
 
 
 class Driver:
@@ -75,11 +77,7 @@ class Driver:
     def commit(self) -> None:
         """Commit everything since the last commit, as one."""
         pending = self._shard.collect()
-        for change in pending.changes:
-            if change.value is None:
-                self.state.pop(change.key, None)
-            else:
-                self.state[change.key] = change.value
+        self._write(pending.changes)
         self.emitted.extend(pending.emissions)
         self.letters.extend(pending.letters)
 
@@ -90,8 +88,27 @@ class Driver:
             self._shard.end(event, appended_ms)
         self._shard.feed(self.log[self._shard.next_offset :])
 
+    def reset(self, offset: int) -> StateReset:
+        """Move the app to an offset, as `runbus cursors reset` does while none of it runs, and read the log on."""
+        to = NewPosition(_TOPIC_ID, offset, 0)
+        done = reset_state(self.state, to, (seen(*record[:3]) for record in self.log[: self._position()]))
+        self._write(done.changes)
+        self.crash()
+        return done
+
+    def _position(self) -> int:
+        saved = saved_position(self.state, _TOPIC_ID)
+        return 0 if saved is None else saved.next_offset
+
+    def _write(self, changes: list[Change]) -> None:
+        for change in changes:
+            if change.value is None:
+                self.state.pop(change.key, None)
+            else:
+                self.state[change.key] = change.value
+
     def _new_shard(self) -> Shard:
-        source = TopicIdPartition("steps", "topic-1", 0)
+        source = TopicIdPartition("steps", _TOPIC_ID, 0)
         shard = Shard(
             source,
             self._new_core(str(source)),

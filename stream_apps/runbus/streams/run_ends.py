@@ -27,8 +27,9 @@ from runbus.streams.kafka import close_client, read, reader
 
 log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
-# Steps are kept for a week, so the end of a stream that is older has no steps that are still to be read.
-_DAYS = 7
+# Steps are kept for a week, and then until their segment is closed, a week at the most: the end of a stream that is
+# older has no steps that are still to be read, nor to be read again after a reset (reset.py).
+_DAYS = 15
 
 #: Takes an end: partition of steps, event, append time in milliseconds.
 OnEnd: TypeAlias = Callable[[int, RunEvent, int], None]

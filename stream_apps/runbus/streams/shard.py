@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from runbus.config.errors import InvalidValue
-from runbus.kafka.model import DeadLetter, Record, TopicIdPartition
-from runbus.schemas.batch import decode
+from runbus.kafka.model import DeadLetter, Record, StreamId, TopicIdPartition
+from runbus.schemas.batch import BatchHeader, decode
 from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
@@ -28,6 +28,33 @@ from runbus.streams.api import AppMetrics, At, Change, Core, Effects, Emission
 #: Keys of the changelog that are no stream's: a stream's key has no control character.
 POSITION_KEY = b"\x00position"
 FENCE_KEY = b"\x00fence"
+#: Before the key of a stream that a reset kept as it was; the value is the offset that its state goes up to (reset.py).
+KEPT_PREFIX = b"\x00kept/"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPosition:
+    """What the changelog holds under POSITION_KEY: where the state stands.
+
+    Attributes:
+        topic_id: of the source.
+        next_offset: first offset that is not in the state.
+        watermark_ms: stream time.
+    """
+
+    topic_id: str
+    next_offset: int
+    watermark_ms: int
+
+    def encode(self) -> bytes:
+        """Return it as bytes."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> SavedPosition:
+        """Return what `encode` wrote. Raises ValueError, KeyError."""
+        saved = json.loads(data)
+        return cls(saved["topic_id"], saved["next_offset"], saved["watermark_ms"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +110,7 @@ class Shard:
         self._letters: list[DeadLetter] = []
         self._changes: list[Change] = []
         self._collected = -1
+        self._kept: dict[bytes, int] = {}
 
     def begin(self, entries: Mapping[bytes, bytes]) -> bool:
         """Take the state back; return whether it belongs to this topic.
@@ -96,14 +124,16 @@ class Shard:
             if entries.keys() - {FENCE_KEY}:
                 raise ValueError("there is state and no position")
             return True
-        saved = json.loads(position)
-        if saved["topic_id"] != self.source.topic_id:
+        saved = SavedPosition.decode(position)
+        if saved.topic_id != self.source.topic_id:
             self._changes = [Change(key, None) for key in entries if key not in (POSITION_KEY, FENCE_KEY)]
             return False
-        self.next_offset = self._collected = saved["next_offset"]
-        self.watermark_ms = saved["watermark_ms"]
+        self.next_offset = self._collected = saved.next_offset
+        self.watermark_ms = saved.watermark_ms
         for key, value in entries.items():
-            if key not in (POSITION_KEY, FENCE_KEY):
+            if key.startswith(KEPT_PREFIX):
+                self._kept[key.removeprefix(KEPT_PREFIX)] = int(value)
+            elif key not in (POSITION_KEY, FENCE_KEY):
                 self.core.restore(key, value)
         return True
 
@@ -148,13 +178,9 @@ class Shard:
 
     def collect(self) -> PendingCommit:
         """Return everything since the last call; it must be committed, or the process must end."""
-        changes = [*self._changes, *self.core.changes()]
-        saved = {
-            "topic_id": self.source.topic_id,
-            "next_offset": self.next_offset,
-            "watermark_ms": self.watermark_ms,
-        }
-        changes.append(Change(POSITION_KEY, json.dumps(saved).encode()))
+        changes = [*self._changes, *self.core.changes(), *self._forget_kept()]
+        position = SavedPosition(self.source.topic_id, self.next_offset, self.watermark_ms)
+        changes.append(Change(POSITION_KEY, position.encode()))
         pending = PendingCommit(self.next_offset, changes, self.take_emissions(), self._letters)
         self._letters, self._changes, self._collected = [], [], self.next_offset
         self._metrics.dead_letters += len(pending.letters)
@@ -173,7 +199,20 @@ class Shard:
         if record.timestamp_ms > self.watermark_ms:
             self.watermark_ms = record.timestamp_ms
             self._effects(self.core.tick(self._at(record.offset)), None, "")
-        self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
+        if not (self._kept and self._is_known(batch.header, record.offset)):
+            self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
+
+    def _is_known(self, header: BatchHeader, offset: int) -> bool:
+        """Return whether a reset kept the record's stream, whose state holds the record already."""
+        stream = StreamId(header.run_id, header.agent_id, header.attempt)
+        return offset < self._kept.get(str(stream).encode(), 0)
+
+    def _forget_kept(self) -> list[Change]:
+        """Return what deletes the streams that a reset kept, once everything that their state holds is passed."""
+        if not self._kept or self.next_offset < max(self._kept.values()):
+            return []
+        kept, self._kept = self._kept, {}
+        return [Change(KEPT_PREFIX + key, None) for key in kept]
 
     def _effects(self, effects: Effects, record: Record | None, schema_id: str) -> None:
         if effects.emissions:

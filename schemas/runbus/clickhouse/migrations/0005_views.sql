@@ -1,11 +1,12 @@
 -- What people read first. Views only: a cascaded table could drift after a server kill (docs/sql.md).
 
--- The newest revision of each finalised episode. LIMIT BY the sorting key and not by id, which says the same: a filter
--- on the run, the agent or the attempt passes through it to the primary key, and through id it does not.
+-- The newest revision of each finalised episode; of one that was said again, after a reset of the app, the newest
+-- record. LIMIT BY the sorting key and not by id, which says the same: a filter on the run, the agent or the attempt
+-- passes through it to the primary key, and through id it does not.
 CREATE VIEW IF NOT EXISTS episodes_latest AS
 SELECT *
 FROM episodes
-ORDER BY run_id, agent_id, attempt, env, episode, revision DESC
+ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
 LIMIT 1 BY run_id, agent_id, attempt, env, episode;
 
 -- One row a world episode: what its agents have together. Only the newest attempt of each agent counts, so a team that
