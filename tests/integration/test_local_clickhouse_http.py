@@ -351,3 +351,13 @@ def test_statement_that_is_not_text_is_refused(engine: ClickHouseOptions) -> Non
     """Random bytes are a client's error, not a crash."""
     assert post(engine, b"SELECT '\xff\xfe'").status == 400
     assert post(engine, b"").body == b"Ok.\n"
+
+
+def test_a_bare_get_of_the_root_is_answered_for_anybody(engine: ClickHouseOptions) -> None:
+    """Waiters for a server ask so, testcontainers among them; with as much as a parameter it takes a user."""
+    for path, status in (("/", 200), ("/?query=SELECT+1", 403), ("/?user=runbus", 403)):
+        connection = http.client.HTTPConnection(LOOPBACK, engine.port)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read() == b"Ok.\n") == (status, status == 200)
+        connection.close()

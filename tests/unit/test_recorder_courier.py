@@ -358,3 +358,21 @@ def test_a_heartbeat_counts_what_steps_had_to_leave_out() -> None:
     assert complaints["left out action"] == complaints["left out reward"] == complaints["left out observation"] == 1
     assert complaints["left out for its size"] == 1
     recorder.close()
+
+
+def test_heartbeats_that_do_not_arrive_are_one_complaint(caplog: pytest.LogCaptureFixture) -> None:
+    """The client has several names for a topic that is gone; the next complaint is said when one arrived between."""
+    courier = courier_on(RunBus())
+    gone = [
+        KafkaError(code) for code in (KafkaError._UNKNOWN_PARTITION, KafkaError._DESTROY, KafkaError._UNKNOWN_TOPIC)
+    ]
+    for error in gone:
+        courier._heartbeat_done(error, b"")
+    assert [r.getMessage().partition(": ")[0] for r in caplog.records] == ["no heartbeats"]
+    assert "`runbus topics apply`" in caplog.text
+    courier._heartbeat_done(None, b"")
+    for error in gone[1:]:
+        courier._heartbeat_done(error, b"")
+    assert [r.getMessage() for r in caplog.records[1:]] == [
+        "no heartbeats: Local: Broker handle destroyed for termination; create the topics with `runbus topics apply`"
+    ]

@@ -417,8 +417,10 @@ class Courier:
 
     def _heartbeat_done(self, error: KafkaError | None, _value: bytes) -> None:
         self._heartbeat_open = False
-        if error is not None and not self._stop.is_set():
-            self._complaints.say(f"heartbeat {error.name()}", "no heartbeats: %s; %s", error.str(), advice(error))
+        if error is None:
+            self._complaints.settle("heartbeat")
+        elif not self._stop.is_set():  # however the client names it: until one arrives, it is the same complaint
+            self._complaints.say("heartbeat", "no heartbeats: %s; %s", error.str(), advice(error))
 
     def heartbeat(self) -> Heartbeat:
         """Return counts, drops and lag of this moment."""

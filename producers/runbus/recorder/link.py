@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # list_topics imports it; were that in the courier's thread, a fork just then would leave its import lock held for ever
 import confluent_kafka.admin  # noqa: F401
@@ -24,7 +25,12 @@ log = logging.getLogger(__name__)
 MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
 _METADATA_S = 1.0  # one question about the topics; short, so that stop and heartbeats are not held up
 _RETRY_S = 1.0  # between two questions while the broker or a topic is missing
-_TOPIC_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+_TOPIC_MISSING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._DESTROY,  # of a record that waited for a partition when its topic was deleted
+)
 _REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
@@ -59,7 +65,12 @@ def advice(error: KafkaError) -> str:
 
 
 class Link:
-    """Holds one producer, built at first use in this process and rebuilt after a fatal error. One thread uses it."""
+    """Holds one producer, built at first use in this process and rebuilt after a fatal error. One thread uses it.
+
+    Kafka takes or refuses a batch as a whole, so a record may be refused for the size of its neighbours. The first
+    refusal is not believed: the client delivers what it has, another one sends each record as a batch of its own, and
+    what is refused then is too large itself.
+    """
 
     def __init__(self, settings: CourierSettings) -> None:
         self._settings = settings
@@ -70,6 +81,8 @@ class Link:
         self._down_since = 0.0
         self._fatal = False
         self._acknowledged = False
+        self._alone = False
+        self._again: deque[ProducerRecord] = deque()
         self._renewal = Renewal(settings.kafka)
 
     @property
@@ -108,14 +121,17 @@ class Link:
         return self._producer is not None and not self._down_since and not (self._ready and self._acknowledged)
 
     def send(self, record: ProducerRecord) -> bool:
-        """Hand a record to the client; False = its buffer is full, try again after `poll`."""
+        """Hand a record to the client; False = its buffer is full or it is about to go, try again after `poll`."""
+        return not self._again and self._produce(record)
+
+    def _produce(self, record: ProducerRecord) -> bool:
         try:
             self._built().produce(
                 record.topic,
                 value=record.value,
                 key=record.key,
                 headers=list(record.headers),
-                on_delivery=self._reporter(record.delivered),  # the client keeps the value: not twice in memory
+                on_delivery=self._reporter(record),
             )
         except BufferError:
             return False
@@ -128,6 +144,8 @@ class Link:
         if self._producer is not None:
             self._producer.poll(timeout)
             self._renew()
+        if self._again:
+            self._send_alone()
 
     def close(self) -> None:
         """Give up what is left and close the client."""
@@ -152,6 +170,7 @@ class Link:
             "linger.ms": 5,
             "message.timeout.ms": 0,  # a record waits for its broker for ever; only the courier's queue drops
             "message.max.bytes": MAX_MESSAGE_BYTES,
+            **({"batch.num.messages": 1} if self._alone else {}),
             "queue.buffering.max.kbytes": self._settings.buffer_bytes // 1024,
             "queue.buffering.max.messages": 1_000_000,
             "reconnect.backoff.ms": 100,
@@ -205,13 +224,29 @@ class Link:
             self._settings.queue_bytes // 2**20,
         )
 
-    def _reporter(self, delivered: Delivered) -> Callable[[KafkaError | None, Message], None]:
-        return lambda error, message: self._reported(delivered, error, message)
+    def _reporter(self, record: ProducerRecord) -> Callable[[KafkaError | None, Message], None]:
+        empty = replace(record, value=b"")  # the client keeps the value: not twice in memory
+        alone = self._alone
+        return lambda error, message: self._reported(empty, alone, error, message)
 
-    def _reported(self, delivered: Delivered, error: KafkaError | None, message: Message) -> None:
+    def _reported(self, record: ProducerRecord, alone: bool, error: KafkaError | None, message: Message) -> None:
+        value = b"" if error is None else message.value() or b""
         if error is not None and error.code() in _REFUSED:
-            self._say_refused(message.topic() or "")
-        self._report(delivered, error, b"" if error is None else message.value() or b"")
+            self._say_refused(record.topic)
+        if error is not None and is_too_large(error) and not alone:
+            self._alone = True
+            self._again.append(replace(record, value=value))
+        else:
+            self._report(record.delivered, error, value)
+
+    def _send_alone(self) -> None:
+        """Send again, one by one, what was refused for its size, once the old client has delivered the rest."""
+        if self._producer is not None and len(self._producer):
+            return
+        self.close()
+        self._acknowledged = False
+        while self._again and self._produce(self._again[0]):
+            self._again.popleft()
 
     def _report(self, delivered: Delivered, error: KafkaError | None, value: bytes) -> None:
         if error is None:

@@ -7,6 +7,7 @@ its data in .venv-deploy, so that a second run builds little; `make clean` remov
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,9 +42,17 @@ class Engine:
         return self.docker("info", "--format", "{{.ServerVersion}}").code == 0
 
     def make(self, *arguments: str, seconds: float, **environ: str) -> Ran:
-        """Run a target of the Makefile against this engine."""
+        """Run a target of the Makefile against this engine, as from a shell: not with what an outer make was given."""
         command = ("make", "--no-print-directory", f"DOCKER={self.client}", *arguments)
-        return run(*command, cwd=ROOT, environ={**self.environ, **environ}, seconds=seconds)
+        environ = {**self.environ, **environ}
+        return run(*command, cwd=ROOT, environ=environ, without=_of_make(), seconds=seconds)
+
+
+def _of_make() -> set[str]:
+    """Return the variables by which a make hands its options on: its own, and those of its command line."""
+    _, _, given = os.environ.get("MAKEFLAGS", "").partition("-- ")
+    overridden = {word.partition("=")[0].rstrip(":+?!") for word in re.split(r"(?<!\\) ", given)}
+    return {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", *overridden}
 
 
 @contextmanager

@@ -10,14 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import NewTopic
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import TOPICS
 from runbus.recorder import Recorder, RunBus
+from runbus.recorder.link import Link, ProducerRecord
+from runbus.recorder.settings import CourierSettings
 from runbus.schemas.batch import NO_SEED
 from runbus.schemas.layout import decode_value, unpack
+from tests.support.topic_reader import TopicReader
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -78,22 +84,57 @@ def test_the_run_events_frame_the_stream(settings: KafkaSettings, topic_log: Any
     assert {m.key() for m in topic_log.read("runs")} == {f"run-2/agent-0/{recorder.attempt}".encode()}
 
 
-def test_a_topic_of_small_records_still_gets_start_and_end(settings: KafkaSettings, topic_log: Any) -> None:
-    """What is too large for it is left out of the config; nothing else of the event is."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{settings.topic_prefix}runs")
-    resource.add_incremental_config(
-        ConfigEntry("max.message.bytes", "50000", incremental_operation=AlterConfigOpType.SET)
-    )
-    for done in admin_client(settings).incremental_alter_configs([resource]).values():
+@pytest.fixture
+def small_runs(kafka_settings: KafkaSettings) -> KafkaSettings:
+    """Return a broker that has this test's topics; `runs` takes at most 50,000 bytes at a time.
+
+    It is made so: a limit that is set later holds some time after the broker said that it is set.
+    """
+    prefix = kafka_settings.topic_prefix
+    configs = {topic.name: topic.config() for topic in TOPICS}
+    configs["runs"] |= {"max.message.bytes": "50000"}
+    topics = [NewTopic(prefix + name, num_partitions=1, config=config) for name, config in configs.items()]
+    for done in admin_client(kafka_settings).create_topics(topics).values():
         done.result(30)
+    return kafka_settings
+
+
+def test_a_topic_of_small_records_still_gets_start_and_end(small_runs: KafkaSettings) -> None:
+    """What is too large for it is left out of the config; nothing else of the event is."""
     weights = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=200_000))  # it does not compress
-    with Recorder("run-1", config={"lr": 0.1, "weights": weights}, bus=RunBus(), settings=settings) as recorder:
+    with Recorder("run-1", config={"lr": 0.1, "weights": weights}, bus=RunBus(), settings=small_runs) as recorder:
         recorder.reset(0.0)
     assert recorder.flush(30)
-    started, finished = topic_log.runs()
+    started, finished = TopicReader(small_runs).runs()
     assert (started.kind, finished.kind, finished.produced) == ("STARTED", "FINISHED", 1)
     for event in (started, finished):
         assert json.loads(event.config) == {"lr": 0.1, "weights": {"left_out_bytes": 200_002}}
+
+
+def test_a_record_is_not_refused_for_the_size_of_its_neighbours(small_runs: KafkaSettings) -> None:
+    """The broker refuses a batch as a whole; what fits by itself is delivered, what does not is refused."""
+    topic = f"{small_runs.topic_prefix}runs"
+    link = Link(CourierSettings(small_runs))
+    outcomes: dict[int, str] = {}
+
+    def send(number: int, value: bytes) -> None:
+        def done(error: KafkaError | None, _value: bytes) -> None:
+            outcomes[number] = error.name() if error else ""
+
+        assert link.send(ProducerRecord(topic, b"key", value, done))
+
+    send(0, b"small")
+    send(1, random.Random(0).randbytes(60_000))
+    send(2, random.Random(1).randbytes(40_000))
+    send(3, random.Random(2).randbytes(40_000))
+
+    def settled() -> bool:
+        link.poll(0.1)
+        return len(outcomes) == 4
+
+    until("the broker took or refused each", settled)
+    link.close()
+    assert outcomes == {0: "", 1: "MSG_SIZE_TOO_LARGE", 2: "", 3: ""}
 
 
 def test_an_exception_in_the_with_block_passes_and_is_the_outcome(settings: KafkaSettings, topic_log: Any) -> None:

@@ -36,7 +36,9 @@ class ClickHouseHttp:
         self._inserts = CapacityLimiter(_INSERT_THREADS)
 
     async def root(self, request: Request) -> Response:
-        """Run one statement."""
+        """Run one statement; a bare `GET /` is answered for anybody, as a server does."""
+        if request.method != "POST" and not request.url.query:
+            return await self.ping(request)
         headers = {
             "X-ClickHouse-Query-Id": request.query_params.get("query_id") or str(uuid.uuid4()),
             "X-ClickHouse-Server-Display-Name": "runbus-local",
