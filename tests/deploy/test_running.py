@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import ROOT
+from tests.deploy.containers.engine import of_make
 from tests.deploy.running import Ran, ok, run
 
 #: Runs a target of the Makefile as the tests do, and shows what it would do.
@@ -23,7 +24,7 @@ def test_the_options_of_an_outer_make_stay_outside(tmp_path: Path) -> None:
     outer.write_text('all:\n\t@"$$PYTHON" -c "$$INNER"\n', encoding="utf-8")
     given = ("--keep-going", "ARGS=--durations=15 -k ROOT=x", "COMPOSE=other")
     environ = {"PYTHON": sys.executable, "INNER": INNER, "PYTHONPATH": str(ROOT)}
-    ran = run("make", "--file", outer, *given, cwd=ROOT, environ=environ)
+    ran = run("make", "--file", outer, *given, cwd=ROOT, environ=environ, without=of_make())
     assert ok(ran).strip() == "compose --profile core --profile demo --profile obs down"
 
 

@@ -45,10 +45,10 @@ class Engine:
         """Run a target of the Makefile against this engine, as from a shell: not with what an outer make was given."""
         command = ("make", "--no-print-directory", f"DOCKER={self.client}", *arguments)
         environ = {**self.environ, **environ}
-        return run(*command, cwd=ROOT, environ=environ, without=_of_make(), seconds=seconds)
+        return run(*command, cwd=ROOT, environ=environ, without=of_make(), seconds=seconds)
 
 
-def _of_make() -> set[str]:
+def of_make() -> set[str]:
     """Return the variables by which a make hands its options on: its own, and those of its command line."""
     _, _, given = os.environ.get("MAKEFLAGS", "").partition("-- ")
     overridden = {word.partition("=")[0].rstrip(":+?!") for word in re.split(r"(?<!\\) ", given)}
