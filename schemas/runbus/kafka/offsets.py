@@ -58,7 +58,7 @@ class KafkaOffsets:
         cannot be late. The broker is asked, because a partition that is paused is not fetched, so the consumer's
         own watermark does not move just when the lag matters.
         """
-        return await in_thread(lambda: ends_of(self._admin, positions), "runbus-kafka-offsets")
+        return await in_thread(lambda: ends_of(self._admin, positions, _LOOK_S), "runbus-kafka-offsets")
 
     async def close(self, seconds: float) -> None:
         """Give the reader that long to end."""
@@ -94,9 +94,11 @@ class KafkaOffsets:
         return _listed(self._admin, positions, end, isolation, seconds)
 
 
-def ends_of(admin: AdminClient, positions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+def ends_of(
+    admin: AdminClient, positions: Sequence[TopicPartition], seconds: float = _TIMEOUT_S
+) -> dict[TopicPartition, int]:
     """Return where reading ends for each partition: its last stable offset. Raises LogUnavailable, RunBusError."""
-    return _listed(admin, positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, _LOOK_S)  # type: ignore[no-untyped-call]
+    return _listed(admin, positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, seconds)  # type: ignore[no-untyped-call]
 
 
 def _listed(

@@ -89,4 +89,6 @@ def app_at_the_end(kind: str, settings: KafkaSettings, folder: Path, seed: int) 
         process = run.workers.start("one")
         run.finish()
         assert process.poll() is not None
-        yield AppReset(run, folder)
+        app = AppReset(run, folder)
+        until("the group let go of it", lambda: app.command.groups()[app.group]["members"] == 0)
+        yield app
