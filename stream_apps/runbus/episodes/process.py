@@ -6,6 +6,7 @@ from runbus.config.loading import load
 from runbus.config.sources import Sources
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import FinaliserPolicy
+from runbus.kafka.topics import EPISODES, EPISODES_STATE
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
 from runbus.streams.api import StreamApp
@@ -20,5 +21,12 @@ def episodes_process(sources: Sources) -> ProcessSpec:
     """Return the app for the host. Raises ConfigError naming the variable and the bad value."""
     settings, values = StreamSettings.load(sources), codec(sources)
     policy = load(FinaliserPolicy, sources)
-    app = StreamApp("episodes", lambda _source: EpisodesCore(policy), "transaction", COMMIT_S)
+    app = StreamApp(
+        "episodes",
+        lambda _source: EpisodesCore(policy),
+        "transaction",
+        COMMIT_S,
+        state=EPISODES_STATE,
+        output=EPISODES,
+    )
     return stream_process(app, settings, values)

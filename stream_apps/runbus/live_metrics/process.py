@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runbus.config import catalogue as c
 from runbus.config.sources import Sources
+from runbus.kafka.topics import LIVE_METRICS, LIVE_METRICS_STATE
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
@@ -25,5 +26,7 @@ def live_metrics_process(sources: Sources) -> ProcessSpec:
         lambda source: LiveMetricsCore(source, interval_ms=interval_ms, max_streams=most),
         "at once",
         COMMIT_S,
+        state=LIVE_METRICS_STATE,
+        output=LIVE_METRICS,
     )
     return stream_process(app, settings, values)

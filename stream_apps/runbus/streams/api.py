@@ -119,12 +119,16 @@ class StreamApp:
         delivery: "transaction" = emissions become visible with the offset, exactly once; "at once" = they are sent when
             they are made and may be repeated after a crash.
         commit_seconds: the longest time between two commits of a partition that has something to commit.
+        state: the compacted topic of its state; it has as many partitions as `steps`.
+        output: the topic of its events.
     """
 
     kind: Literal["episodes", "live-metrics"]
     new_core: CoreMaker
     delivery: Literal["transaction", "at once"]
     commit_seconds: float
+    state: Topic
+    output: Topic
 
 
 class CoreMaker(Protocol):

@@ -20,7 +20,7 @@ from runbus.streams.api import StreamApp
 from runbus.streams.engine import StreamEngine
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shell import run_in_faust
-from runbus.streams.start import needed_names, output_topic, source_name, source_topic
+from runbus.streams.start import needed_names, source_name, source_topic
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class StreamComponent:
 
         Return False if it was stopped meanwhile. Raises UnknownSchema.
         """
-        topic = output_topic(self._app)
+        topic = self._app.output
         name = self._settings.kafka.topic_prefix + topic.name
 
         def frame() -> bytes:
@@ -114,7 +114,7 @@ def metrics_of(engine: StreamEngine) -> Iterator[Sample]:
     partitions = engine.ownership.partitions
     yield catalogue.RECORDS.now(metrics.records)
     yield catalogue.STEPS.now(metrics.steps)
-    yield catalogue.EMITTED.now(metrics.emitted, prefix + output_topic(engine.app).name)
+    yield catalogue.EMITTED.now(metrics.emitted, prefix + engine.app.output.name)
     yield catalogue.DEAD_LETTERS.now(metrics.dead_letters)
     yield catalogue.REFUSED_STEPS.now(metrics.refused_steps)
     yield catalogue.SKIPPED_OFFSETS.now(metrics.skipped_offsets)

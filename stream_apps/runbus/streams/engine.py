@@ -28,7 +28,7 @@ from runbus.streams.ownership import PartitionOwnership
 from runbus.streams.run_ends import RunEnds
 from runbus.streams.settings import StreamSettings
 from runbus.streams.shard import Shard
-from runbus.streams.start import SourceTopic, state_topic
+from runbus.streams.start import SourceTopic
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class StreamEngine:
         kafka = self.settings.kafka
         source = TopicIdPartition(partition.topic, self._source.id, partition.partition)
         shard = Shard(source, self.app.new_core(str(source)), self._schemas, self.metrics, app=self.app.kind)
-        state = StateLog(kafka, kafka.topic_prefix + state_topic(self.app).name, partition.partition)
+        state = StateLog(kafka, kafka.topic_prefix + self.app.state.name, partition.partition)
         return OwnedPartition(partition, shard, state, Transactions(kafka, self.group, partition), self._output)
 
     def lags(self) -> dict[str, Lag]:

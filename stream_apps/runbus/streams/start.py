@@ -6,29 +6,9 @@ from dataclasses import dataclass
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import (
-    DEAD_LETTERS,
-    EPISODES,
-    EPISODES_STATE,
-    HEARTBEATS,
-    LIVE_METRICS,
-    LIVE_METRICS_STATE,
-    RUNS,
-    STEPS,
-    Topic,
-)
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS
 from runbus.service.component import Start
 from runbus.streams.api import StreamApp
-
-
-def state_topic(app: StreamApp) -> Topic:
-    """Return the topic of an app's state."""
-    return EPISODES_STATE if app.kind == "episodes" else LIVE_METRICS_STATE
-
-
-def output_topic(app: StreamApp) -> Topic:
-    """Return the topic of an app's events."""
-    return EPISODES if app.kind == "episodes" else LIVE_METRICS
 
 
 def source_name(settings: KafkaSettings) -> str:
@@ -38,7 +18,7 @@ def source_name(settings: KafkaSettings) -> str:
 
 def needed_names(settings: KafkaSettings, app: StreamApp) -> tuple[str, ...]:
     """Return the full name of every topic that the app reads or writes."""
-    topics = (STEPS, state_topic(app), RUNS, output_topic(app), DEAD_LETTERS, HEARTBEATS)
+    topics = (STEPS, app.state, RUNS, app.output, DEAD_LETTERS, HEARTBEATS)
     return tuple(settings.topic_prefix + topic.name for topic in topics)
 
 
@@ -53,7 +33,7 @@ class SourceTopic:
 
 def source_topic(start: Start, settings: KafkaSettings, app: StreamApp) -> SourceTopic:
     """Return the source topic. Raises RunBusError: the state has another number of partitions than the steps."""
-    steps, state = source_name(settings), settings.topic_prefix + state_topic(app).name
+    steps, state = source_name(settings), settings.topic_prefix + app.state.name
     found = start.partitions
     if found[steps] != found[state]:
         raise RunBusError(

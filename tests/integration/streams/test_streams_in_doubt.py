@@ -25,7 +25,7 @@ from runbus.kafka.admin import apply_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_ids import topic_ids
-from runbus.kafka.topics import STEPS
+from runbus.kafka.topics import EPISODES, EPISODES_STATE, LIVE_METRICS, LIVE_METRICS_STATE, STEPS
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.codec import Codec
 from runbus.streams.api import StreamApp
@@ -46,8 +46,8 @@ def live_metrics(source: str) -> LiveMetricsCore:
 
 POLICY = FinaliserPolicy(idle_ms=20_000, grace_ms=600_000)
 APPS = {
-    "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2),
-    "live-metrics": StreamApp("live-metrics", live_metrics, "at once", 0.2),
+    "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2, EPISODES_STATE, EPISODES),
+    "live-metrics": StreamApp("live-metrics", live_metrics, "at once", 0.2, LIVE_METRICS_STATE, LIVE_METRICS),
 }
 FAULTS = 10
 #: As aiokafka raises them when brokers go: the first is what is left of whatever ended its sender.

@@ -10,6 +10,7 @@ import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import EPISODES, EPISODES_STATE
 from runbus.probes import server
 from runbus.schemas.codec import Codec
 from runbus.service import heartbeat
@@ -23,6 +24,7 @@ PARTITIONS = 24
 GRACE_S = 0.4
 SLACK_S = 1.5  # of a busy machine
 SOURCE = SourceTopic("steps", "topic-1", PARTITIONS)
+APP = StreamApp("episodes", None, "transaction", 0.2, EPISODES_STATE, EPISODES)  # type: ignore[arg-type]
 
 
 class Hanging:
@@ -51,7 +53,7 @@ def test_transactions_that_hang_hold_up_a_revocation_for_one_deadline_only(caplo
 
     async def story() -> float:
         settings = StreamSettings(KafkaSettings("127.0.0.1:1"), grace_seconds=GRACE_S)
-        engine = StreamEngine(StreamApp("episodes", None, "transaction", 0.2), settings, Codec(), SOURCE)  # type: ignore[arg-type]
+        engine = StreamEngine(APP, settings, Codec(), SOURCE)
         engine.ownership.partitions = {p.partition: p for p in partitions}  # type: ignore[misc]
         began = time.monotonic()
         await engine.ownership.revoked({p.partition for p in partitions})
