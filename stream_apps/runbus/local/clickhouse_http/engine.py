@@ -4,33 +4,46 @@ A fresh connection per request (0.2 ms) isolates settings and lets requests run 
 Everything here blocks: call it from a worker thread.
 """
 
+from __future__ import annotations
+
 import fcntl
+import importlib
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from runbus.config.errors import RunBusError
 from runbus.local.clickhouse_http.errors import UNKNOWN_SETTING, EngineError, engine_error
 from runbus.local.clickhouse_http.sql import split_settings
 
-# Where pyarrow is installed, chDB imports it for results that are not asked for here: a third of the engine's start.
-_ARROW = sys.modules.get("pyarrow")
-sys.modules["pyarrow"] = None  # type: ignore[assignment] # that is how an import is made to fail
-try:
-    import chdb
+if TYPE_CHECKING:
     from chdb.state.sqlitelike import Connection, StreamingResult
-finally:
-    if _ARROW is None:
-        del sys.modules["pyarrow"]
-    else:
-        sys.modules["pyarrow"] = _ARROW
 
 # Bodies of inserts wait here: in memory if the system has such a folder.
 _SPOOL = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+@cache
+def library() -> Any:  # noqa: ANN401 - chDB's module
+    """Return chDB, which is loaded by the first call: its allocator does not survive a fork, so only engines load it.
+
+    Where pyarrow is installed, chDB imports it for results that are not asked for here: a third of the engine's start.
+    """
+    arrow = sys.modules.get("pyarrow")
+    sys.modules["pyarrow"] = None  # type: ignore[assignment] # that is how an import is made to fail
+    try:
+        return importlib.import_module("chdb")
+    finally:
+        if arrow is None:
+            del sys.modules["pyarrow"]
+        else:
+            sys.modules["pyarrow"] = arrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class ChdbEngine:
                 f"{path} is in use by another process. Two engines on one directory would destroy it: "
                 "stop the other ('runbus down'), or choose another directory."
             ) from error
-        self._pin = chdb.connect(str(path))  # keeps the engine up between requests
+        self._pin = library().connect(str(path))  # keeps the engine up between requests
         with self.session({}, {}, "") as session:
             names = session.run("SELECT lower(name) FROM system.table_functions", "TabSeparated", {}).body
         self.table_functions = frozenset(names.decode().split())
@@ -67,9 +80,9 @@ class ChdbEngine:
         self._pin.close()
         self._lock.close()
 
-    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> "ChdbSession":
+    def open(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> ChdbSession:
         """Open a session: the client's `settings`, then `limits`, which win; `database` may be empty."""
-        session = ChdbSession(chdb.connect(str(self.path)))
+        session = ChdbSession(library().connect(str(self.path)))
         try:
             session.prepare(settings, database)
             session.prepare(limits, "")  # last: they win, and one of them may be readonly
@@ -79,7 +92,7 @@ class ChdbEngine:
         return session
 
     @contextmanager
-    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator["ChdbSession"]:
+    def session(self, settings: Mapping[str, str], limits: Mapping[str, str], database: str) -> Iterator[ChdbSession]:
         """Open a session for the length of a `with` block."""
         session = self.open(settings, limits, database)
         try:
@@ -126,7 +139,7 @@ class ChdbSession:
         """Run a statement to its end; `parameters` fill `{name:Type}` places."""
         try:
             result = self._connection.query(statement, output, params=dict(parameters))
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (library().ChdbError, RuntimeError) as error:
             raise EngineError(str(error)) from None
         summary = {
             "read_rows": result.storage_rows_read(),
@@ -148,11 +161,11 @@ class ChdbSession:
             source = f"FROM INFILE {literal(spool.name)} COMPRESSION 'none'"
             return self.run(f"{before} {source} {settings} FORMAT {input_format}", "Null", {})
 
-    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> "ResultStream":
+    def stream(self, statement: str, output: str, parameters: Mapping[str, str]) -> ResultStream:
         """Start a SELECT whose result comes in pieces. The stream owns this session from here on."""
         try:
             return ResultStream(self, self._connection.send_query(statement, output, params=dict(parameters)))
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (library().ChdbError, RuntimeError) as error:
             raise EngineError(str(error)) from None
 
 
@@ -169,7 +182,7 @@ class ResultStream:
         """Return the next piece, None at the end. Raises EngineError if the query fails meanwhile."""
         try:
             piece = self._result.fetch()  # type: ignore[no-untyped-call]
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (library().ChdbError, RuntimeError) as error:
             raise EngineError(str(error)) from None
         return None if piece is None else piece.bytes()
 

@@ -4,17 +4,17 @@ As a ClickHouse server has it: a session belongs to a user, serves one request a
 for its timeout. Settings and database of a request's URL are for that request only.
 """
 
+from __future__ import annotations
+
 import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import chdb
-from chdb.state.sqlitelike import Connection
-
-from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, literal
+from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, library, literal
 from runbus.local.clickhouse_http.errors import (
     INVALID_SESSION_TIMEOUT,
     SESSION_IS_LOCKED,
@@ -22,6 +22,9 @@ from runbus.local.clickhouse_http.errors import (
     EngineError,
     engine_error,
 )
+
+if TYPE_CHECKING:
+    from chdb.state.sqlitelike import Connection
 
 _DEFAULT_SECONDS, _MOST_SECONDS = 60, 3600  # a server's default_session_timeout and max_session_timeout
 
@@ -121,7 +124,7 @@ class Sessions:
             if entry is None:
                 if wish.must_exist:
                     raise _refused(SESSION_NOT_FOUND, f"Session {wish.id} not found")
-                session = KeptSession(chdb.connect(str(self.engine.path)), lambda: self._give_back(key))
+                session = KeptSession(library().connect(str(self.engine.path)), lambda: self._give_back(key))
                 entry = self._entries[key] = _Entry(session, seconds, busy=False, used=self._clock())
             if entry.busy:
                 raise _refused(SESSION_IS_LOCKED, f"Session {wish.id} is locked by a concurrent client")
