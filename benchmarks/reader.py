@@ -32,7 +32,6 @@ from confluent_kafka import Producer, TopicPartition
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.clients import new_reader
-from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings, Membership
 from runbus.kafka.topics import stream_key
 from runbus.reader import Reader, Steps
@@ -40,27 +39,17 @@ from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from setup.engines import broker
-from setup.steps import random_walk
+from setup.steps import random_walk, spread_agents
 
 PARTITIONS, STREAMS = 4, 8
 COMMIT_EVERY = 100
 Measured = dict[str, float]
 
 
-def agents() -> list[str]:
-    """Return agents whose streams are spread evenly over the partitions."""
-    names: dict[int, list[str]] = {partition: [] for partition in range(PARTITIONS)}
-    number = 0
-    while any(len(found) < STREAMS // PARTITIONS for found in names.values()):
-        names[partition_of(stream_key("bench", f"agent-{number}"), PARTITIONS)].append(f"agent-{number}")
-        number += 1
-    return [found[i] for i in range(STREAMS // PARTITIONS) for found in names.values()]
-
-
 def fill(settings: KafkaSettings, records: int, size: int) -> None:
     """Create the topics and produce the records, the streams in turn."""
     apply_topics(settings, partitions=PARTITIONS)
-    names, frame, kind = agents(), Codec().frame, schema("StepBatch")
+    names, frame, kind = spread_agents("bench", STREAMS, PARTITIONS), Codec().frame, schema("StepBatch")
     producer = Producer({**settings.producer_config(), "compression.type": "lz4", "linger.ms": 5})
     for number in range(records):
         batch = random_walk("bench", names[number % STREAMS], number // STREAMS * size, size)

@@ -30,7 +30,6 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import stream_key
 from runbus.schemas.avsc import schema
@@ -38,7 +37,7 @@ from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from setup.engines import broker
 from setup.processes import cpu_seconds
-from setup.steps import random_walk
+from setup.steps import random_walk, spread_agents
 
 PARTITIONS, STREAMS = 4, 8
 APPS = {"episodes": "runbus.episodes", "live-metrics": "runbus.live_metrics"}
@@ -53,19 +52,9 @@ class Measured:
     cpu_us: float
 
 
-def agents() -> list[str]:
-    """Return agents whose streams are spread evenly over the partitions."""
-    names: dict[int, list[str]] = {partition: [] for partition in range(PARTITIONS)}
-    number = 0
-    while any(len(found) < STREAMS // PARTITIONS for found in names.values()):
-        names[partition_of(stream_key("bench", f"agent-{number}"), PARTITIONS)].append(f"agent-{number}")
-        number += 1
-    return [found[i] for i in range(STREAMS // PARTITIONS) for found in names.values()]
-
-
 def make_records(steps: int, size: int) -> list[tuple[bytes, bytes]]:
     """Return key and value of each record, the streams in turn."""
-    names, frame, kind = agents(), Codec().frame, schema("StepBatch")
+    names, frame, kind = spread_agents("bench", STREAMS, PARTITIONS), Codec().frame, schema("StepBatch")
     batches = (random_walk("bench", names[n % STREAMS], n // STREAMS * size, size) for n in range(steps // size))
     return [(stream_key("bench", batch.header.agent_id), frame("", kind, encode(batch))) for batch in batches]
 

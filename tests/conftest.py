@@ -8,13 +8,18 @@ import dataclasses
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import clickhouse_connect
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.sources import cache
 from runbus.kafka.settings import KafkaSettings
+from runbus.local.kafka import KafkaOptions, kafka_service
+from runbus.local.ports import free_port
+from runbus.local.process import RunningProcess, start
 from tests.support import engines, sharing
 from tests.support.unavailable import Unavailable, skip_or_fail
 
@@ -111,3 +116,12 @@ def database(clickhouse: ClickHouseSettings) -> Iterator[str]:
 def clickhouse_settings(clickhouse: ClickHouseSettings, database: str) -> ClickHouseSettings:
     """Return the engine with this test's own database."""
     return dataclasses.replace(clickhouse, database=database)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
+    """Yield a broker of this test alone; the test may kill it and append its successor."""
+    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
+    started = [start(kafka_service(options), tmp_path / "kafka.log")]
+    yield options, started
+    started[-1].stop()

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from runbus.kafka.partitioner import partition_of
+from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns
 from runbus.schemas.layout import Layout
 
@@ -22,3 +24,13 @@ def random_walk(run: str, agent: str, first: int, size: int) -> StepBatch:
     )
     header = BatchHeader(run, agent, 1, first, size, 0, 1, Layout("<i8", (), 8), Layout("<f4", (4,), 16))
     return StepBatch(header, columns, rng.integers(0, 2, size).astype("<i8").tobytes(), observation.tobytes())
+
+
+def spread_agents(run: str, streams: int, partitions: int) -> list[str]:
+    """Return agents whose streams are spread evenly over the partitions."""
+    names: dict[int, list[str]] = {partition: [] for partition in range(partitions)}
+    number = 0
+    while any(len(found) < streams // partitions for found in names.values()):
+        names[partition_of(stream_key(run, f"agent-{number}"), partitions)].append(f"agent-{number}")
+        number += 1
+    return [found[i] for i in range(streams // partitions) for found in names.values()]

@@ -1,15 +1,13 @@
 """The stream apps under 20 SIGKILLs a seed, at named points, stopped beyond their session, and without their broker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
 from tests.faults.killing import POINTS
 from tests.faults.scenarios import (
@@ -57,15 +55,6 @@ def test_zombies_are_fenced(kind: str, seed: int, settings: KafkaSettings, tmp_p
     """Two workers in turn are stopped beyond their session and go on when the other one has their partitions."""
     stopped_beyond_its_session(AppSetup(kind, settings, tmp_path), seed, 4)
     say(f"\n{kind}: seed {seed}, stopped beyond its session 4 times: exact")
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
-    """Yield a broker of this test alone; the test may kill it and append its successor."""
-    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
-    started = [start(kafka_service(options), tmp_path / "kafka.log")]
-    yield options, started
-    started[-1].stop()
 
 
 @pytest.mark.parametrize("kind", KINDS)

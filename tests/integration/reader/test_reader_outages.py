@@ -6,31 +6,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, kafka_service
-from runbus.local.ports import free_port
 from runbus.local.process import RunningProcess, start
 from runbus.reader import CursorNotSaved, Reader
 from tests.integration.reader.log import Log, batch, seqs, take
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
-    """Yield a broker of this test alone; the test may kill it and append its successor."""
-    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
-    started = [start(kafka_service(options), tmp_path / "kafka.log")]
-    yield options, started
-    started[-1].stop()
 
 
 def committed(reader: Reader) -> int:

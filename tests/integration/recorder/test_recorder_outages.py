@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,6 @@ from runbus.recorder import Recorder, RunBus
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[KafkaOptions, list[RunningProcess]]]:
-    """Yield a broker of this test alone; the test may kill it and append its successor."""
-    options = KafkaOptions(tmp_path / "kafka", free_port(), free_port(), cache())
-    started = [start(kafka_service(options), tmp_path / "kafka.log")]
-    yield options, started
-    started[-1].stop()
 
 
 def test_sigkill_of_the_broker_loses_and_repeats_nothing(
