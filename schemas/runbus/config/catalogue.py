@@ -342,6 +342,13 @@ STREAMS_GRACE_SECONDS = Setting(
     "8",
     "At SIGTERM: how long the last commit may take; what is left is done again by the next owner.",
 )
+STREAM_APPS = Setting(
+    "RUNBUS_STREAM_APPS",
+    "streams.apps",
+    text(),
+    "",
+    "Names of your own stream apps, with `;` in between: commands about topics, rights and cursors know them.",
+)
 EPISODES_IDLE_SECONDS = Setting(
     "RUNBUS_EPISODES_IDLE_SECONDS",
     "episodes.idle_seconds",

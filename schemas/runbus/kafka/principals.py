@@ -6,22 +6,13 @@ the topics' prefix; `Right.on` puts it in front.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
-from runbus.kafka.topics import (
-    DEAD_LETTERS,
-    EPISODES,
-    EPISODES_STATE,
-    HEARTBEATS,
-    LIVE_METRICS,
-    LIVE_METRICS_STATE,
-    RUNS,
-    STEPS,
-    Topic,
-)
+from runbus.kafka.stream_apps import EPISODES_APP, LIVE_METRICS_APP, AppTopics
+from runbus.kafka.topics import DEAD_LETTERS, EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS, Topic
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
@@ -93,12 +84,12 @@ class Principal:
     """One kind of client.
 
     Attributes:
-        role: its name here.
+        role: its name here: a Role, or the name of a user's stream app.
         doc: who uses it.
         rights: everything that it may do.
     """
 
-    role: Role
+    role: str
     doc: str
     rights: tuple[Right, ...]
 
@@ -107,16 +98,18 @@ def _topics(operation: Operation, why: str, *topics: Topic) -> tuple[Right, ...]
     return tuple(Right("Topic", topic.name, operation, why) for topic in topics)
 
 
-def _stream_app(role: Literal["episodes", "live-metrics"], output: Topic, state: Topic) -> tuple[Right, ...]:
-    return (
+def stream_app_principal(app: AppTopics, doc: str) -> Principal:
+    """Return the principal of a stream app."""
+    rights = (
         *_topics("Read", "its input: steps, and which streams have ended", STEPS, RUNS),
-        *_topics("Write", "its results", output),
+        *_topics("Write", "its results", app.output),
         *_topics("Write", "what it cannot use; what it says of itself", DEAD_LETTERS, HEARTBEATS),
-        *_topics("Read", "its state, taken back at a start", state),
-        *_topics("Write", "its state", state),
-        Right("Group", role, "Read", "its membership and its offsets"),
-        Right("TransactionalId", role, "Write", "state, results and offset in one transaction", prefixed=True),
+        *_topics("Read", "its state, taken back at a start", app.state),
+        *_topics("Write", "its state", app.state),
+        Right("Group", app.name, "Read", "its membership and its offsets"),
+        Right("TransactionalId", app.name, "Write", "state, results and offset in one transaction", prefixed=True),
     )
+    return Principal(app.name, doc, rights)
 
 
 RECORDER = Principal(
@@ -163,8 +156,8 @@ ADMIN = Principal(
 PRINCIPALS: tuple[Principal, ...] = (
     RECORDER,
     SINK,
-    Principal("episodes", "`runbus episodes`", _stream_app("episodes", EPISODES, EPISODES_STATE)),
-    Principal("live-metrics", "`runbus live-metrics`", _stream_app("live-metrics", LIVE_METRICS, LIVE_METRICS_STATE)),
+    stream_app_principal(EPISODES_APP, "`runbus episodes`"),
+    stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
     READER,
     ADMIN,
 )
@@ -178,23 +171,23 @@ def principal(role: Role) -> Principal:
     return found
 
 
-def principal_names(text: str) -> Mapping[Role, str]:
+def principal_names(text: str, roles: Sequence[str] = ROLES) -> Mapping[str, str]:
     """Return what the broker calls each role: `User:runbus-<role>`, unless the text says otherwise.
 
     Args:
         text: `role=name` pairs with `;` between them: `recorder=User:CN=agent,O=lab;sink=User:loader`.
+        roles: of the installation.
 
     Raises:
         ConfigError: an unknown role, or a name without its type.
     """
-    names: dict[Role, str] = {role: f"User:runbus-{role}" for role in ROLES}
+    names = {role: f"User:runbus-{role}" for role in roles}
     for pair in filter(None, (part.strip() for part in text.split(";"))):
         role, _, name = pair.partition("=")
-        found = next((r for r in ROLES if r == role.strip()), None)
-        if found is None or ":" not in name or not name.partition(":")[2]:
+        if role.strip() not in names or ":" not in name or not name.partition(":")[2]:
             raise ConfigError(
-                f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(ROLES)}, "
+                f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(roles)}, "
                 "with `;` between two"
             )
-        names[found] = name.strip()
+        names[role.strip()] = name.strip()
     return names

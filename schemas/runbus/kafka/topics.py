@@ -76,6 +76,12 @@ _STATE = {
 }
 _STATE_KEY = "run_id/agent_id/attempt or a reserved key"
 
+
+def state_topic(app: str, key: str = _STATE_KEY) -> Topic:
+    """Return the topic that holds the state of a stream app."""
+    return Topic(f"{app}-state-changelog", key, None, True, "compact", -1, _STATE)
+
+
 RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1, _BROKER_TIME)
 STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS, _BROKER_TIME)
 EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delete", 30 * DAY_MS)
@@ -92,8 +98,8 @@ DEAD_LETTERS = Topic(
     30 * DAY_MS,
     {"max.message.bytes": str(DEAD_LETTER_BYTES)},
 )
-EPISODES_STATE = Topic("episodes-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
-LIVE_METRICS_STATE = Topic("live-metrics-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
+EPISODES_STATE = state_topic("episodes")
+LIVE_METRICS_STATE = state_topic("live-metrics")
 
 TOPICS: tuple[Topic, ...] = (
     RUNS,

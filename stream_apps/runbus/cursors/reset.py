@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runbus.config.errors import RunBusError
-from runbus.cursors.own_groups import STREAM_APPS, Kind
+from runbus.cursors.own_groups import Kind
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.targets import Target, offset_in, offsets_at
@@ -124,10 +124,11 @@ def apply(reader: CursorReader, plan: ResetPlan) -> dict[TopicPartition, str]:
         RunBusError: see `check`; or the broker does not do it.
     """
     check(plan)
-    if plan.kind in STREAM_APPS:
+    app = reader.names.app(plan.group.name)
+    if app is not None:
         from runbus.cursors.stream_reset import reset_app  # the library of the stream apps comes with it
 
-        return reset_app(reader, plan)
+        return reset_app(reader, plan, app)
     ids = topic_ids(reader.admin, sorted({move.at.topic for move in plan.moves})) if plan.kind == "sink" else {}
     metadata = {name: Intent(id_).encode() for name, id_ in ids.items()}
     commits = {move.at: Commit(move.to, metadata.get(move.at.topic, "")) for move in plan.moves}

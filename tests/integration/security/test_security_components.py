@@ -9,7 +9,6 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.acls import apply_acls
-from runbus.kafka.principals import Role
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.conftest import Installation
 from tests.integration.security.secured_processes import AGENT, MODULES, Processes, clickhouse_environment, environment
@@ -20,9 +19,9 @@ pytestmark = pytest.mark.integration
 STEPS = 3_000
 
 
-def by_certificate(installation: Installation) -> dict[Role, KafkaSettings]:
+def by_certificate(installation: Installation) -> dict[str, KafkaSettings]:
     """Give the rights to certificates; return how each role connects."""
-    names: dict[Role, str] = {role: f"{role}{installation.suffix}" for role in installation.principals}
+    names: dict[str, str] = {role: f"{role}{installation.suffix}" for role in installation.principals}
     apply_acls(installation.root, {role: f"User:CN={name}" for role, name in names.items()})
     broker = installation.broker
     return {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
