@@ -10,11 +10,10 @@ SIGKILL does to these numbers is in docs/faust.md; examples/success_rate.py is a
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import numpy as np
 
-from runbus.faust import new_app, run, steps
+from runbus.faust import LogStream, new_app, run, steps
 from runbus.reader import Steps, Unreadable
 
 MINUTE_US = 60_000_000
@@ -28,7 +27,7 @@ table = app.Table("open", default=lambda: [-1, 0, 0, 0, 0], key_type=str)
 
 
 @app.agent(incoming.topic)
-async def count(stream: Any) -> None:
+async def count(stream: LogStream) -> None:
     """Count the steps of each agent by their minute."""
     async for event in incoming.events(stream):
         if isinstance(event, Unreadable):
@@ -42,13 +41,13 @@ async def count(stream: Any) -> None:
         for found, number in by_minute(event, seq):
             if found > minute and steps_of_it:
                 await counts.send(key=key, value={"agent": key, "minute": minute, "steps": steps_of_it})
-            steps_of_it = number + (steps_of_it if found <= minute else 0)  # a step that is late belongs to the open one
+            steps_of_it = number + (steps_of_it if found <= minute else 0)  # a late step belongs to the open minute
             minute = max(minute, found)
         table[key] = [event.at.offset, event.attempt, max(seq, event.last_seq + 1), minute, steps_of_it]
 
 
 def by_minute(event: Steps, first_seq: int) -> list[tuple[int, int]]:
-    """Return (minute since the epoch, steps) of what is not below `first_seq` and no reset: a step may be sent again."""
+    """Return (minute since the epoch, steps) of what is no reset, and not below `first_seq`: that was sent again."""
     fresh = (event.seq >= first_seq) & (event.step > 0)
     minutes, numbers = np.unique(event.ts[fresh] // MINUTE_US, return_counts=True)
     return list(zip(minutes.tolist(), numbers.tolist(), strict=True))

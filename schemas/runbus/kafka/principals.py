@@ -16,13 +16,15 @@ from runbus.kafka.topics import DEAD_LETTERS, EPISODES, HEARTBEATS, LIVE_METRICS
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
-Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"]
+Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "faust", "admin"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
 SINK_GROUP = "sink"
 #: The groups of readers (runbus.reader) begin so, behind the prefix: none can be that of the sink or of a stream app.
 READERS = "reader."
+#: What apps of Faust own (runbus.faust) begins so: their groups, the changelogs of their tables, topics of their own.
+FAUST = "faust."
 #: What Kafka calls all things of a kind; the name of an empty topic prefix.
 EVERYTHING = "*"
 
@@ -140,6 +142,17 @@ READER = Principal(
         Right("Group", READERS, "Read", "cursors of `runbus.reader`", prefixed=True),
     ),
 )
+FAUST_APPS = Principal(
+    "faust",
+    "apps of `runbus.faust`",
+    (
+        *_topics("Read", "what agents read", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS),
+        Right("Group", FAUST, "Read", "memberships and offsets", prefixed=True),
+        Right("Topic", FAUST, "Create", "changelogs of tables and topics of their own, at a start", prefixed=True),
+        Right("Topic", FAUST, "Read", "tables, taken back at a start", prefixed=True),
+        Right("Topic", FAUST, "Write", "tables and results", prefixed=True),
+    ),
+)
 ADMIN = Principal(
     "admin",
     "`runbus topics apply`, as a job",
@@ -159,6 +172,7 @@ PRINCIPALS: tuple[Principal, ...] = (
     stream_app_principal(EPISODES_APP, "`runbus episodes`"),
     stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
     READER,
+    FAUST_APPS,
     ADMIN,
 )
 

@@ -2,12 +2,14 @@
 
 from runbus.faust.app import LogApp, new_app
 from runbus.faust.serializer import EventSerializer
+from runbus.faust.stream import LogStream
 from runbus.faust.topics import LogTopic, episodes, heartbeats, live_metrics, runs, steps
 from runbus.faust.worker import run
 
 __all__ = [
     "EventSerializer",
     "LogApp",
+    "LogStream",
     "LogTopic",
     "episodes",
     "heartbeats",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from runbus.config.errors import ConfigError
 from runbus.config.sources import read_sources
 from runbus.faust.library import CommittedTransport, faust
 from runbus.faust.own_topics import prepare
 from runbus.faust.settings import check_settings, settings_of
+from runbus.faust.stream import LogStream
+from runbus.kafka.principals import FAUST
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import in_thread
 from runbus.schemas.codec import Codec
@@ -19,24 +20,7 @@ from runbus.schemas.known_schemas import KnownSchemas
 from runbus.schemas.registry import codec
 
 _NAME = re.compile("[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-#: What apps of Faust own begins so, behind the topics' prefix: groups, changelogs and topics of their own.
-FAUST = "faust."
-
-
-class LogStream(faust.Stream):  # type: ignore[misc]  # Faust is not typed
-    """A stream without the methods that lose records."""
-
-    def take(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
-        """Refuse."""
-        raise ConfigError("stream.take() acknowledges a batch whose body failed: take records one by one")
-
-    take_events = take_with_timestamp = take
-
-    def group_by(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
-        """Refuse."""
-        raise ConfigError(
-            "stream.group_by() sends records through another topic, and some come twice: key what you send yourself"
-        )
+MakeAgent: TypeAlias = Callable[[Callable[[LogStream], Awaitable[None]]], Any]
 
 
 class LogApp(faust.App):  # type: ignore[misc]
@@ -56,11 +40,12 @@ class LogApp(faust.App):  # type: ignore[misc]
     read: set[str]
     made: set[str]
 
-    def agent(self, *args: Any, concurrency: int = 1, **options: Any) -> Any:  # noqa: ANN401
+    def agent(self, *args: Any, concurrency: int = 1, **options: Any) -> MakeAgent:  # noqa: ANN401
         """Return what makes an agent of a function, as Faust's. Raises ConfigError for more than one at a time."""
         if concurrency != 1:
             raise ConfigError("concurrency > 1 commits past records that are still worked on: start more processes")
-        return super().agent(*args, concurrency=concurrency, **options)
+        made: MakeAgent = super().agent(*args, concurrency=concurrency, **options)
+        return made
 
     def own_topic(self, name: str, **options: Any) -> Any:  # noqa: ANN401
         """Return a topic of this app's own, `<prefix>faust.<app>-<name>`; it is made at the start, like a changelog.
@@ -97,7 +82,7 @@ def new_app(name: str, kafka: KafkaSettings | None = None, **options: Any) -> Lo
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"app {name[:100]!r}: give it a name of 1 to 40 lower-case letters, digits and '-' that begins with a letter"
+            f"app {name[:100]!r}: give it a name of 1 to 40 lower-case letters, digits and '-', beginning with a letter"
         )
     sources = read_sources()
     kafka = KafkaSettings.load(sources) if kafka is None else kafka

@@ -1,6 +1,6 @@
 """Makes the topics that an app of Faust owns, and refuses to start where one that it reads is missing.
 
-Faust itself idles without an error where a topic is missing, and what its leader makes has partitions of its own choice.
+Faust itself idles without an error where a topic is missing, and chooses the partitions of those that it makes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BROKER_DECIDES = -1  # how many copies: the broker's default.replication.factor
 
 
 def prepare(app: LogApp) -> None:
-    """Make what is missing of the app's topics. Raises RunBusError: one that it reads is missing, or one does not fit."""
+    """Make what is missing of the app's topics. Raises RunBusError: what it reads is missing, or one does not fit."""
     there = ask_topics(app.kafka, admin_client(app.kafka), _ANSWER_S)
     partitions = _partitions(app, there)
     changelogs = {str(table.changelog_topic.get_topic_name()) for table in app.tables.values()}
@@ -33,8 +33,8 @@ def prepare(app: LogApp) -> None:
         elif there[name] != partitions:
             raise TopicMismatch(
                 f"topic {name} has {there[name]} partitions and what the app reads has {partitions}: they must be the "
-                "same; stop the app and delete that topic: a table then starts anew from the log, if the app's group is "
-                "reset to the beginning"
+                f"same; stop the app, delete that topic, and `runbus cursors reset {app.conf.id} --to beginning`: its "
+                "tables then start anew from the log"
             )
     if missing:
         apply_topics(app.kafka, partitions, _BROKER_DECIDES, missing)

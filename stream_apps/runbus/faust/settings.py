@@ -24,7 +24,8 @@ _TOPICS = "topics exist before the start: runbus.faust makes those of the app, `
 #: Each of them was measured: docs/faust.md.
 FIXED: Mapping[str, Fixed] = {
     "processing_guarantee": Fixed(
-        "at_least_once", "what an agent sends bypasses Faust's transactions; for exactly once write a core (docs/streams.md)"
+        "at_least_once",
+        "what an agent sends bypasses Faust's transactions; for exactly once write a core (docs/streams.md)",
     ),
     "store": Fixed("memory://", "after a SIGKILL a store on disk is ahead of its changelog"),
     "topic_allow_declare": Fixed(False, _TOPICS),

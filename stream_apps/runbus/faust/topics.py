@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from runbus.config.errors import InvalidValue
 from runbus.faust.app import LogApp
+from runbus.faust.stream import LogStream
 from runbus.kafka import topics as catalogue
 from runbus.kafka.topics import Topic
 from runbus.reader.events import (
@@ -55,7 +56,7 @@ class LogTopic(Generic[E]):
             name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", internal=False
         )
 
-    async def events(self, stream: Any) -> AsyncIterator[E | Unreadable]:  # noqa: ANN401 - Faust's own
+    async def events(self, stream: LogStream) -> AsyncIterator[E | Unreadable]:
         """Yield each record of an agent's stream as an event, and acknowledge it once the agent comes for the next.
 
         An agent that fails acknowledges nothing: its process ends, and the record comes again. While a schema registry

@@ -1,4 +1,4 @@
-"""Apps of Faust on the real broker: the example counts right, what fails comes again, only committed records are read."""
+"""Apps of Faust on the real broker: the example counts right, what fails comes again, what is aborted never comes."""
 
 from __future__ import annotations
 
