@@ -45,6 +45,34 @@ def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
         assert pod["containers"][0]["args"] == [name]
 
 
+def test_a_users_stream_app_is_a_process_like_ours(render: Callable[..., Rendered]) -> None:
+    """Its module in its image, with a stable name, the defaults of all apps and what it has of its own."""
+    rendered = render("stream-apps")
+    found = workloads(rendered)
+    own, plain, ours = (found[name]["spec"] for name in ("success-rate", "crash-counts", "episodes"))
+    container = own["template"]["spec"]["containers"][0]
+    assert container["image"] == "registry.example/lab-apps:7"
+    assert container["args"] == ["stream-app", "my_lab.success_rate:app"]
+    assert (own["replicas"], plain["replicas"]) == (1, 3)
+    variables = environment(own["template"]["spec"])
+    assert variables["RUNBUS_STREAMS_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert (variables["RUNBUS_STREAMS_COMMIT_SECONDS"], variables["TZ"]) == ("1", "UTC")
+    likewise = plain["template"]["spec"]["containers"][0] | {"args": ["episodes"]}
+    assert likewise == ours["template"]["spec"]["containers"][0]
+    for kind in ("StatefulSet", "Service", "PodDisruptionBudget", "NetworkPolicy"):
+        assert rendered.one(kind, "-success-rate")
+    command = rendered.one("Pod")["spec"]["containers"][0]["command"]
+    assert "http://rb-runbus-success-rate:9464/ready" in command
+
+
+def test_topics_and_rights_of_users_apps_are_made_by_the_job(render: Callable[..., Rendered]) -> None:
+    """By the names of the apps; nobody else needs to know them."""
+    found = {where.rpartition("rb-runbus-")[2]: environment(pod) for where, pod in pods(render("stream-apps"))}
+    assert found["topics"]["RUNBUS_STREAM_APPS"] == "crash-counts;success-rate"
+    assert found["topics"]["RUNBUS_PRINCIPALS"] == "success-rate=User:CN=success-rate,O=lab"
+    assert [name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables] == ["topics"]
+
+
 def test_probes_ask_the_process_only(rendered: Rendered) -> None:
     """Start and life are /live, which depends on no broker; /ready is for readiness."""
     for o in workloads(rendered).values():
@@ -239,6 +267,12 @@ def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> No
         (["jobs.topics.acls.principals.sinks=User:loader"], "value must be one of 'recorder'"),
         (["jobs.migrate.users.roles={admin}"], "value must be one of"),
         (["sinks.enabled=true"], "sinks"),
+        (["streamApps.rates.replicas=1"], "streamApps.rates.app: name it, MODULE:APP"),
+        (["streamApps.rates.app=rates"], "does not match pattern"),
+        (["streamApps.rates.app=a:b", "streamApps.rates.replicas=9"], "the rest would be idle"),
+        (["streamApps.rates.app=a:b", "streamApps.rates.image.repository=r"], "give its tag or its digest"),
+        (["streamApps.sink.app=a:b"], "streamApps.sink: the chart has something of that name"),
+        (["streamApps.Rates.app=a:b"], "does not match pattern"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[-1],
 )

@@ -142,7 +142,7 @@ volumes:
   {{- with .root.Values.extraVolumes }}{{ toYaml . | nindent 2 }}{{ end }}
 containers:
   - name: runbus
-    image: {{ include "runbus.image" .root }}
+    image: {{ include "runbus.image" . }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     {{- with .command }}
     command: {{ toJson . }}

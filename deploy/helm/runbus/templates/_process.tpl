@@ -3,6 +3,7 @@ Everything of one process: workload, Service, PodDisruptionBudget, NetworkPolicy
 
   root       the chart's context
   component  the command, which is also the label and the end of every name
+  args       the command, if it is another one
   values     its entry in values.yaml
   kind       Deployment, or StatefulSet where workers have stable names in their group
   uses       what it talks to: kafka, clickhouse, registry
@@ -52,7 +53,7 @@ spec:
       serviceAccountName: {{ include "runbus.serviceAccount" .root }}
       # Longer than the drain, which the process ends by itself: SIGKILL is for one that does not.
       terminationGracePeriodSeconds: {{ add .values.graceSeconds 22 }}
-      {{- include "runbus.podSpec" (merge (dict "args" (list .component) "env" $env "resources" .values.resources) .) | trim | nindent 6 }}
+      {{- include "runbus.podSpec" (merge (dict "args" (default (list .component) .args) "env" $env "resources" .values.resources) .) | trim | nindent 6 }}
           ports:
             - { name: probes, containerPort: 9464 }
           # None of the first two depends on the broker or ClickHouse: starting anew mends neither.
@@ -160,5 +161,8 @@ spec:
 {{- range $variable, $value := .values.settings }}
 - name: {{ $variable }}
   value: {{ $value | toString | quote }}
+{{- end }}
+{{- with .values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
