@@ -45,7 +45,11 @@ def test_each_profile_has_its_services(services: Callable[..., Services]) -> Non
 
 def test_a_users_stream_app_is_a_process_like_ours(services: Callable[..., Services]) -> None:
     """In its own image, with its module as its command; the job makes the topics of its name."""
-    given = {"RUNBUS_STREAM_APP_IMAGE": "lab/apps:1", "RUNBUS_STREAM_APP": "lab.rates:app", "RUNBUS_STREAM_APPS": "rates"}
+    given = {
+        "RUNBUS_STREAM_APP_IMAGE": "lab/apps:1",
+        "RUNBUS_STREAM_APP": "lab.rates:app",
+        "RUNBUS_STREAM_APPS": "rates",
+    }
     found = services("core", "stream-app", **given)
     own, ours = found["stream-app"], found["episodes"]
     assert own["command"] == ["stream-app", "lab.rates:app"]

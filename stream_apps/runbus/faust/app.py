@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from runbus.config.catalogue import STREAMS_INSTANCE_ID, STREAMS_SESSION_SECONDS
 from runbus.config.errors import ConfigError
 from runbus.config.sources import read_sources
 from runbus.faust.library import CommittedTransport, faust
@@ -75,7 +76,8 @@ def new_app(name: str, kafka: KafkaSettings | None = None, **options: Any) -> Lo
     Args:
         name: of the app; its group, its changelogs and its topics begin with `<prefix>faust.<name>`.
         kafka: the broker; default: environment and configuration file.
-        options: other settings of Faust. Those that are not safe are refused, with the reason.
+        options: other settings of Faust. Those that are not safe are refused, with the reason. Session and instance id
+            are RUNBUS_STREAMS_SESSION_SECONDS and RUNBUS_STREAMS_INSTANCE_ID, unless they are given.
 
     Raises:
         ConfigError: a setting is unusable or unsafe.
@@ -86,7 +88,11 @@ def new_app(name: str, kafka: KafkaSettings | None = None, **options: Any) -> Lo
         )
     sources = read_sources()
     kafka = KafkaSettings.load(sources) if kafka is None else kafka
-    settings = settings_of(kafka, options)
+    worker = {
+        "broker_session_timeout": sources.get(STREAMS_SESSION_SECONDS),
+        "consumer_group_instance_id": sources.get(STREAMS_INSTANCE_ID) or None,
+    }
+    settings = settings_of(kafka, {**worker, **options})
     app = LogApp(f"{kafka.topic_prefix}{FAUST}{name}", Stream=LogStream, **settings)
     app.kafka, app.codec = kafka, codec(sources)
     app.schemas, app.read, app.made = KnownSchemas(app.codec), set(), set()

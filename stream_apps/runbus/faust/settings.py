@@ -40,8 +40,7 @@ FIXED: Mapping[str, Fixed] = {
 #: What other values would be wrong for RunBus's records and transactions, or for a rebalance; an app may change them.
 CHOSEN: Mapping[str, Any] = {
     "web_enabled": False,
-    "broker_session_timeout": 20.0,
-    "broker_heartbeat_interval": 3.0,
+    "broker_heartbeat_interval": 0.5,  # below the shortest session
     "broker_request_timeout": 60.0,
     "broker_commit_interval": 1.0,
     "broker_max_poll_records": 1000,
