@@ -220,9 +220,9 @@ def compared(kind: Kind, settings: KafkaSettings, args: argparse.Namespace, kill
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=60_000)
+    parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--agents", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--moment", type=float, default=1.0, help="longest time between a commit and a kill, seconds")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)

@@ -59,7 +59,7 @@ class LogApp(faust.App):  # type: ignore[misc]
 
     async def on_first_start(self) -> None:
         """Check settings and topics before anything is read. Raises RunBusError."""
-        check_settings(self.conf)
+        check_settings(self.conf, self.kafka)
         await in_thread(lambda: prepare(self), "runbus-faust")
         await super().on_first_start()
 
@@ -96,5 +96,5 @@ def new_app(name: str, kafka: KafkaSettings | None = None, **options: Any) -> Lo
     app = LogApp(f"{kafka.topic_prefix}{FAUST}{name}", Stream=LogStream, **settings)
     app.kafka, app.codec = kafka, codec(sources)
     app.schemas, app.read, app.made = KnownSchemas(app.codec), set(), set()
-    check_settings(app.conf)
+    check_settings(app.conf, kafka)
     return app

@@ -61,22 +61,31 @@ def settings_of(kafka: KafkaSettings, options: Mapping[str, Any]) -> dict[str, A
     for name, fixed in FIXED.items():
         if name in options and options[name] != fixed.value:
             raise ConfigError(_unsafe(name, options[name]))
-    servers = ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(","))
     fixed_values = {name: fixed.value for name, fixed in FIXED.items()}
     credentials = _credentials(kafka)
     secured = {} if credentials is None else {"broker_credentials": credentials}
-    return {**CHOSEN, **options, **fixed_values, "broker": servers, **secured}
+    return {**CHOSEN, **options, **fixed_values, "broker": ";".join(_servers(kafka)), **secured}
 
 
-def check_settings(conf: Any) -> None:  # noqa: ANN401 - Faust's own
+def check_settings(conf: Any, kafka: KafkaSettings) -> None:  # noqa: ANN401 - Faust's own
     """Refuse settings that became unsafe behind `settings_of`: by a variable of Faust's own, or an assignment.
 
     Raises ConfigError.
     """
+    servers = [str(url) for url in conf.broker]
+    if servers != _servers(kafka):
+        raise ConfigError(
+            f"the broker is {', '.join(servers)}, and RunBus's is {kafka.bootstrap_servers}: unset BROKER_URL, a "
+            "variable of Faust's own"
+        )
     for name, fixed in FIXED.items():
         found = getattr(conf, name)
         if _plain(found) != _plain(fixed.value):
             raise ConfigError(_unsafe(name, found))
+
+
+def _servers(kafka: KafkaSettings) -> list[str]:
+    return [f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")]
 
 
 def _plain(value: object) -> object:

@@ -25,7 +25,7 @@ def run(app: LogApp, log_level: str = "info") -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
     def first() -> None:
-        check_settings(app.conf)
+        check_settings(app.conf, app.kafka)
         prepare(app)
 
     code = exit_code(first)

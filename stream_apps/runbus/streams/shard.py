@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 
 from runbus.config.errors import InvalidValue, RunBusError
 from runbus.kafka.model import DeadLetter, Record, StreamId, TopicIdPartition
-from runbus.schemas.batch import BatchHeader, decode
+from runbus.schemas.batch import BatchHeader, StepBatch, decode
 from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
@@ -201,7 +201,14 @@ class Shard:
             self.watermark_ms = record.timestamp_ms
             self._effects(self.core.tick(self._at(record.offset)), None, "")
         if not (self._kept and self._is_known(batch.header, record.offset)):
-            self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
+            self._effects(self._applied(batch, record), record, str(ref))
+
+    def _applied(self, batch: StepBatch, record: Record) -> Effects:
+        try:
+            return self.core.apply(batch, self._at(record.offset))
+        except Exception as error:
+            error.add_note(f"{self._app} was taking {self.source} offset {record.offset}")
+            raise
 
     def _is_known(self, header: BatchHeader, offset: int) -> bool:
         """Return whether a reset kept the record's stream, whose state holds the record already."""

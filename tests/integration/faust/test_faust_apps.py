@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,9 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "steps_per_minute.py"
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "steps_per_minute.py"
+(SNIPPET,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "faust.md").read_text(encoding="utf-8"), re.DOTALL)
 PARTITIONS = 3
 AGENTS = 5
 BATCHES, SIZE = 24, 50
@@ -185,9 +188,14 @@ def test_a_record_whose_agent_failed_comes_again_and_what_was_aborted_never(
     with running(FAILS_ONCE, "fails-once", settings, tmp_path) as app:
         assert app.process.wait(60) == 1, app.said()
         assert "the agent fails" in app.said()
-    with running(FAILS_ONCE, "fails-once", settings, tmp_path) as app:
+    with (
+        running(FAILS_ONCE, "fails-once", settings, tmp_path) as app,
+        running(SNIPPET, "best-return", settings, tmp_path) as page,
+    ):
         until("it shows the last one", lambda: "episode last" in app.said())
+        until("the page's app says the best return", lambda: f"{RUN} 2.5" in page.said())
         app.stop()
+        page.stop()
     shown = [line.split()[1] for line in app.said().splitlines() if line.startswith("episode ")]
     assert shown[:2] == ["first", "bad"]
     assert shown[-2:] == ["bad", "last"]
