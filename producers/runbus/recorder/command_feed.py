@@ -149,6 +149,9 @@ class CommandFeed:
         The end is asked for, as the client tells of it only once a fetch came back empty: after seconds.
         """
         try:
+            found = consumer.list_topics(self._topic, timeout=_ASK_S).topics[self._topic]
+            if found.error is not None:  # the next question calls a topic that is forbidden an unknown one
+                raise KafkaException(found.error)
             low, self._end = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=_ASK_S)
         except KafkaException as error:
             consumer.poll(0)  # hands over why the connection failed

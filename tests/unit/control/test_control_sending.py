@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runbus.config.errors import ConfigError
-from runbus.control.sending import make_command, setting, topic_key
+from runbus.control.sending import CommandName, make_command, setting, topic_key
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,14 @@ def test_what_cannot_be_set_is_refused(typed: str, says: str) -> None:
 
 def test_the_newest_command_about_a_thing_replaces_the_others() -> None:
     """Pause and resume are one thing, each key of `set` is one, each agent's are apart from everybody's."""
-    keys = {
-        topic_key(make_command("r", agent, name, key))
-        for agent in ("", "a")
-        for name, key in (("pause", ""), ("resume", ""), ("stop", ""), ("set", "lr"), ("set", "x/y"))
-    }
+    asked: list[tuple[CommandName, str]] = [
+        ("pause", ""),
+        ("resume", ""),
+        ("stop", ""),
+        ("set", "lr"),
+        ("set", "x/y"),
+    ]
+    keys = {topic_key(make_command("r", agent, name, key)) for agent in ("", "a") for name, key in asked}
     assert keys == {
         f"r/{agent}/{what}".encode() for agent in ("", "a") for what in ("pause", "stop", "set/lr", "set/x/y")
     }
