@@ -12,11 +12,13 @@ from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
 from runbus.kafka.stream_apps import EPISODES_APP, LIVE_METRICS_APP, AppTopics
-from runbus.kafka.topics import DEAD_LETTERS, EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS, Topic
+from runbus.kafka.topics import CONTROL, DEAD_LETTERS, EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS, Topic
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
-Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "faust", "admin"]
+Role = Literal[
+    "recorder", "controlled-recorder", "sink", "episodes", "live-metrics", "reader", "operator", "faust", "admin"
+]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
@@ -122,6 +124,11 @@ RECORDER = Principal(
         *_topics("Write", "what it says of itself; steps that no record can hold", HEARTBEATS, DEAD_LETTERS),
     ),
 )
+CONTROLLED_RECORDER = Principal(
+    "controlled-recorder",
+    "the process of an agent that takes commands (`Recorder(control=True)`)",
+    (*RECORDER.rights, *_topics("Read", "commands of `runbus control`", CONTROL)),
+)
 SINK = Principal(
     "sink",
     "`runbus sink`",
@@ -131,15 +138,24 @@ SINK = Principal(
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
 )
+_SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
 READER = Principal(
     "reader",
     "`runbus audit`, `runbus.reader`, pages and people",
     (
-        *_topics("Read", "to show and to compare", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS),
+        *_topics("Read", "to show and to compare", *_SHOWN),
         Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
         Right("Group", "episodes", "Describe", "how far the app is"),
         Right("Group", "live-metrics", "Describe", "how far the app is"),
         Right("Group", READERS, "Read", "cursors of `runbus.reader`", prefixed=True),
+    ),
+)
+OPERATOR = Principal(
+    "operator",
+    "`runbus control`",
+    (
+        *_topics("Write", "its commands", CONTROL),
+        *_topics("Read", "to list what was asked", CONTROL),
     ),
 )
 FAUST_APPS = Principal(
@@ -168,10 +184,12 @@ ADMIN = Principal(
 
 PRINCIPALS: tuple[Principal, ...] = (
     RECORDER,
+    CONTROLLED_RECORDER,
     SINK,
     stream_app_principal(EPISODES_APP, "`runbus episodes`"),
     stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
     READER,
+    OPERATOR,
     FAUST_APPS,
     ADMIN,
 )
