@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # as in the catalogue
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("migrate")(migrate_)
-    app.command("stream-app")(stream_app)
     for entry in PROCESSES:
         _add(app, entry)
+    app.command("stream-app")(stream_app)
 
 
 def migrate_(
