@@ -69,6 +69,9 @@ def test_it_is_known_to_the_commands_works_like_ours_and_is_moved(
         app.stop(process)
         group = command.groups()[app.group]
         assert (group["kind"], group["lag_events"]) == (EXAMPLE, 0)
+        unnamed = CursorsCommand({**env, "RUNBUS_STREAM_APPS": ""}, tmp_path)
+        refused = unnamed.refused("reset", app.group, "--to", "beginning", "--yes", code=2)
+        assert f"is a stream app, whose state has to be moved with it: name it, RUNBUS_STREAM_APPS={EXAMPLE}" in refused
         moves = json.loads(command.run("reset", app.group, "--to", "beginning", "--yes", "--json"))
         assert {move["after"] for move in moves} == {0}
         assert "the state anew" in {move["state"] for move in moves}
