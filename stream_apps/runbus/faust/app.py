@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import cached_property
 from typing import Any, TypeAlias
 
 from runbus.config.catalogue import STREAMS_INSTANCE_ID, STREAMS_SESSION_SECONDS
 from runbus.config.errors import ConfigError
 from runbus.config.sources import read_sources
-from runbus.faust.library import CommittedTransport, KeptFlow, faust
+from runbus.faust.library import CommittedTransport, faust
 from runbus.faust.own_topics import prepare
 from runbus.faust.settings import check_settings, settings_of
 from runbus.faust.stream import LogStream
@@ -41,11 +40,6 @@ class LogApp(faust.App):  # type: ignore[misc]
     schemas: KnownSchemas
     read: set[str]
     made: set[str]
-
-    @cached_property
-    def flow_control(self) -> KeptFlow:
-        """What lets records flow to agents."""
-        return KeptFlow(loop=self.loop)
 
     def agent(self, *args: Any, concurrency: int = 1, **options: Any) -> MakeAgent:  # noqa: ANN401
         """Return what makes an agent of a function, as Faust's. Raises ConfigError for more than one at a time."""

@@ -4,8 +4,6 @@ Rules found by running it:
 
 - Its consumer reads what no transaction has committed, unless the app is `exactly_once`, which must not be: then what
   an aborted transaction of `runbus.episodes` wrote would be read too.
-- At the end of a recovery it clears the queues of agents, and with them what was delivered since the partitions were
-  sought to their offsets: records are lost at any start of a worker, also in order (docs/decisions/0008).
 - It makes three folders at a start, also for tables that are in memory.
 - Its imports warn.
 """
@@ -26,24 +24,10 @@ def _imported(name: str) -> Any:  # noqa: ANN401 - Faust is not typed
 faust: Any = _imported("faust")
 codecs: Any = _imported("faust.serializers.codecs")
 CrashingSupervisor: Any = _imported("mode").CrashingSupervisor
-_queues: Any = _imported("mode.utils.queues")
 _driver: Any = _imported("faust.transport.drivers.aiokafka")
 
 
-class KeptFlow(_queues.FlowControlEvent):  # type: ignore[misc]  # Faust is not typed
-    """Lets records flow into the queues of agents; keeps what is in them where they flow already.
-
-    Where a group gives partitions away the flow is suspended and the queues are cleared; then, and only then, is what
-    they hold another's.
-    """
-
-    def resume(self) -> None:
-        """Let records flow again."""
-        if not self.is_active():
-            super().resume()
-
-
-class CommittedThread(_driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class CommittedThread(_driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is not typed
     """Reads committed records only."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401

@@ -93,20 +93,6 @@ def test_what_loses_records_is_refused_where_it_is_called() -> None:
         stream.group_by(lambda value: value)
 
 
-def test_what_an_agents_queue_holds_at_the_end_of_a_recovery_is_kept() -> None:
-    """Faust lets records flow once more then, and would clear the queue; where the flow was suspended it is cleared."""
-    app = new_app("counts", KAFKA)
-    stream = app.stream(app.channel())
-    flow, queue = app.flow_control, stream.outbox
-    assert not flow.is_active()
-    queue.force_put_nowait("of a partition that was given away")
-    flow.resume()
-    assert queue.empty()
-    queue.force_put_nowait("delivered since the seek")
-    flow.resume()
-    assert queue.qsize() == 1
-
-
 def test_a_user_of_the_broker_is_shown_by_password_or_certificate(tmp_path: Path) -> None:
     """As RunBus's settings say."""
     authority = Authority(tmp_path)
