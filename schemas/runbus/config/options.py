@@ -87,6 +87,16 @@ CURSORS_DRY_RUN = Setting(
 )
 CURSORS_YES = Setting("RUNBUS_CURSORS_YES", "", switch(), "false", "Do not ask.", "--yes")
 
+# --- watch ---
+WATCH_FOLLOW = Setting(
+    "RUNBUS_WATCH_FOLLOW",
+    "",
+    switch(),
+    "false",
+    "Go on, until Ctrl-C; with --json one document a line.",
+    "--follow",
+)
+
 # --- query ---
 QUERY_OUTPUT = Setting(
     "RUNBUS_QUERY_OUTPUT", "", optional(path()), "", "File to write; it is there once it is whole.", "--output"

@@ -25,7 +25,7 @@ from runbus.kafka.topics import (
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
-Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"]
+Role = Literal["recorder", "sink", "episodes", "live-metrics", "watchdog", "reader", "admin"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
@@ -136,6 +136,23 @@ SINK = Principal(
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
 )
+WATCHDOG = Principal(
+    "watchdog",
+    "`runbus watchdog`",
+    (
+        *_topics("Read", "heartbeats, and the ends of streams", HEARTBEATS, RUNS),
+        *_topics("Read", "what its canary becomes", EPISODES, LIVE_METRICS),
+        *_topics("Read", "the time of the record that a consumer should read next", STEPS, DEAD_LETTERS),
+        *_topics("Write", "its canary", STEPS, RUNS),
+        *_topics("Write", "what it says", HEARTBEATS),
+        *_topics("Write", "a step of its canary that no record can hold", DEAD_LETTERS),
+        *_topics("DescribeConfigs", "how long records are kept", STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS),
+        Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
+        Right("Group", "episodes", "Describe", "how far the app is"),
+        Right("Group", "live-metrics", "Describe", "how far the app is"),
+        Right("Group", READERS, "Describe", "how far readers are", prefixed=True),
+    ),
+)
 READER = Principal(
     "reader",
     "`runbus audit`, `runbus.reader`, pages and people",
@@ -165,6 +182,7 @@ PRINCIPALS: tuple[Principal, ...] = (
     SINK,
     Principal("episodes", "`runbus episodes`", _stream_app("episodes", EPISODES, EPISODES_STATE)),
     Principal("live-metrics", "`runbus live-metrics`", _stream_app("live-metrics", LIVE_METRICS, LIVE_METRICS_STATE)),
+    WATCHDOG,
     READER,
     ADMIN,
 )
