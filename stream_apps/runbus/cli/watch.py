@@ -6,14 +6,14 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from runbus.cli.context import settings
 from runbus.cli.option import option
-from runbus.cli.output import Count, Json, print_json, print_table, say, write
+from runbus.cli.output import Count, Json, flush, print_json, print_table, say, write
 from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.config.options import WATCH_FOLLOW
@@ -35,15 +35,19 @@ def watch(
     follow: Annotated[bool, option(WATCH_FOLLOW)] = WATCH_FOLLOW.default_value,
     as_json: Json = False,
 ) -> None:
-    """Show what is wrong and how long a step takes to each consumer; exit code 1 if something is (docs/watch.md)."""
-    code = 0
+    """Show what is wrong and how long a step takes to each consumer; exit code 1 if something is (docs/watch.md).
+
+    With --follow: the table, and then a line for each change.
+    """
+    code, shown = 0, _Shown(as_json=as_json)
     try:
         for beat in _beats(settings(context).kafka):
             document = _document(beat)
             code = 1 if document["alarms"] else 0
-            _print(document, follow=follow, as_json=as_json)
             if not follow:
+                _print(document, as_json=as_json)
                 break
+            shown.follow(document)
     except KeyboardInterrupt:
         pass
     raise typer.Exit(code)
@@ -51,19 +55,17 @@ def watch(
 
 def _beats(kafka: KafkaSettings) -> Iterator[Heartbeat]:
     """Yield the heartbeats of watchdogs from now on. Raises RunBusError once there is none for a while."""
-    with closing(Reader(topics="heartbeats", start=timedelta(seconds=2), settings=kafka)) as reader:
-        while True:
-            deadline = Deadline.after(_PATIENCE_S, time.monotonic())
-            while True:
-                event = reader.poll(deadline.remaining(time.monotonic()))
-                if isinstance(event, Heartbeat) and event.kind == _KIND:
-                    yield event
-                    break
-                if deadline.passed(time.monotonic()):
-                    raise RunBusError(
-                        f"no watchdog has said anything for {_PATIENCE_S:.0f} s: start `runbus watchdog` (`runbus up` "
-                        "does), and see whether Kafka answers"
-                    )
+    with closing(Reader(topics="heartbeats", start="latest", settings=kafka)) as reader:
+        deadline = Deadline.after(_PATIENCE_S, time.monotonic())
+        while not deadline.passed(time.monotonic()):
+            event = reader.poll(deadline.remaining(time.monotonic()))
+            if isinstance(event, Heartbeat) and event.kind == _KIND:
+                yield event
+                deadline = Deadline.after(_PATIENCE_S, time.monotonic())
+    raise RunBusError(
+        f"no watchdog has said anything for {_PATIENCE_S:.0f} s: start `runbus watchdog` (`runbus up` does), and see "
+        "whether Kafka answers"
+    )
 
 
 def _document(beat: Heartbeat) -> dict[str, Any]:
@@ -72,28 +74,59 @@ def _document(beat: Heartbeat) -> dict[str, Any]:
     return {"watchdog": beat.component_id, "age_ms": age_ms, **json.loads(beat.detail)}
 
 
-def _print(document: Mapping[str, Any], *, follow: bool, as_json: bool) -> None:
-    if as_json and follow:
-        write(json.dumps(document) + "\n")
-    elif as_json:
+def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
         print_json(document)
     else:
         _print_tables(document)
 
 
+class _Shown:
+    """Shows one document after the other: with JSON each as a line, else the first as tables, then what changes."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._before: dict[tuple[str, str], Mapping[str, Any]] | None = None
+
+    def follow(self, document: Mapping[str, Any]) -> None:
+        """Show one more."""
+        if self._as_json:
+            write(json.dumps(document) + "\n")
+            flush()
+            return
+        now = {(finding["subject"], finding["what"]): finding for finding in document["findings"]}
+        if self._before is None:
+            _print_tables(document)
+        for line in [] if self._before is None else _changes(self._before, now):
+            say(f"{datetime.now():%H:%M:%S} {line}")  # noqa: DTZ005 - as the clock on the wall says
+        self._before = now
+
+
+def _changes(
+    before: Mapping[tuple[str, str], Mapping[str, Any]], now: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yield a line for each finding that is new, has another state, has become an alarm, or is over."""
+    for key, finding in now.items():
+        was = before.get(key)
+        if was is None or (was["state"], was["alarm"]) != (finding["state"], finding["alarm"]):
+            alarm = " ALARM" if finding["alarm"] else ""
+            yield f"{finding['state']}{alarm} {finding['subject']} {finding['text']}; {finding['todo']}"
+    for key, finding in before.items():
+        if key not in now:
+            yield f"over: {finding['subject']}: {finding['what']}, after {finding['since_ms'] // 1000} s"
+
+
 def _print_tables(document: Mapping[str, Any]) -> None:
-    alarms = document["alarms"]
-    say(
-        f"{document['state']}, {alarms} alarm{'' if alarms == 1 else 's'}; "
-        f"says {document['watchdog']}, {document['age_ms'] / 1000:.1f} s ago"
-    )
-    print_table(
-        ("GROUP", "STATE", "STATUS", "MEMBERS", "OWNED", "LAG", "LAG MS"), list(map(_group, document["groups"]))
-    )
+    alarms, age_s = document["alarms"], document["age_ms"] / 1000
+    many = "" if alarms == 1 else "s"
+    say(f"{document['state']}, {alarms} alarm{many}; says {document['watchdog']}, {age_s:.1f} s ago")
+    columns = ("GROUP", "STATE", "STATUS", "MEMBERS", "OWNED", "LAG", "LAG MS")
+    print_table(columns, list(map(_group, document["groups"])))
     print_table(("CANARY", "MS", "WAITS MS", "CAME BACK"), list(map(_way, document["canary"]["ways"])))
     print_table(("PROCESS", "LIVE"), list(document["processes"].items()))
     if document["findings"]:
         print_table(("STATE", "ALARM", "FOR S", "WHO", "WHAT", "WHAT TO DO"), list(map(_finding, document["findings"])))
+    flush()
 
 
 def _group(group: Mapping[str, Any]) -> Sequence[object]:

@@ -60,7 +60,8 @@ class Alarms:
         return worst_first, changes
 
 
-def _lasting(finding: Finding, seconds: float) -> Lasting:
+def _lasting(finding: Finding, found_s: float) -> Lasting:
+    seconds = found_s if finding.since_s is None else finding.since_s
     return Lasting(finding, seconds, finding.hold_s is not None and seconds >= finding.hold_s)
 
 

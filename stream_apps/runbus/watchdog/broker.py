@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from confluent_kafka.admin import AdminClient
-
+from runbus.config.errors import RunBusError
 from runbus.cursors.next_records import Place, next_times
 from runbus.cursors.own_groups import Names
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.retention import retentions
-from runbus.kafka.clients import new_offsets_reader
+from runbus.kafka.clients import admin_client, new_offsets_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.groups import Group, describe_groups
-from runbus.kafka.model import TopicPartition
-from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.model import LogUnavailable, TopicPartition
+from runbus.kafka.offsets import KafkaOffsets, log_bounds
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import in_thread
 from runbus.watchdog.ends import EndHistory
 from runbus.watchdog.groups import Look
 
 _CLOSE_S = 2.0
-# Where logs begin and how long they are kept moves by segments, every few minutes.
-_SLOW_S = 10.0
+# How long records are kept is changed by a person.
+_KEPT_S = 10.0
+# Two requests to the leaders; a healthy broker answers in a millisecond.
+_BOUNDS_S = 3.0
 _NAME = "runbus-watchdog"
 # Who stands still for so long is looked at closely: the record that it should read next is read, once.
 _STANDS_S = 1.5
@@ -40,18 +42,15 @@ class OwnGroups:
     Args:
         settings: of the broker.
         names: of the installation.
-        admin: a client of the broker.
         partitions: of each topic, by full name.
     """
 
-    def __init__(
-        self, settings: KafkaSettings, names: Names, admin: AdminClient, partitions: Mapping[str, int]
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, names: Names, partitions: Mapping[str, int]) -> None:
         self._settings = settings
         self._names = names
-        self._admin = admin
+        self._admin = admin_client(settings)
         self._offsets = {
-            group: KafkaOffsets(admin, new_offsets_reader(settings, group)) for group in names.own_groups()
+            group: KafkaOffsets(self._admin, new_offsets_reader(settings, group)) for group in names.own_groups()
         }
         self._read_by = {
             group: [TopicPartition(topic, n) for topic in names.read_by(group) for n in range(partitions[topic])]
@@ -61,47 +60,56 @@ class OwnGroups:
         self._history = EndHistory()
         self._next: dict[Place, _Next] = {}
         self._stands: dict[Place, float] = {}
-        self._empty: dict[TopicPartition, Cursor] = {}
-        self._empty_at = float("-inf")
+        self._bounds_reader = new_offsets_reader(settings, names.sink_group)
+        self._kept: dict[str, int] = {}
+        self._kept_at = float("-inf")
 
     async def look(self) -> Look:
         """Return where they stand. Raises LogUnavailable, RunBusError."""
-        any_offsets = next(iter(self._offsets.values()))
-        ends = await any_offsets.ends(self._all)  # first: a broker that is away costs 3 s here, and more elsewhere
-        await self._learn_slowly(any_offsets)
+        try:
+            return await self._look()
+        except (LogUnavailable, RunBusError):
+            # One of librdkafka 2.16 that asked for a coordinator while the broker died gets no answer any more.
+            self._admin = admin_client(self._settings)
+            raise
+
+    async def _look(self) -> Look:
+        bounds = await in_thread(lambda: log_bounds(self._bounds_reader, self._all, _BOUNDS_S), _NAME)
+        await self._learn_how_long_records_are_kept()
         describe = partial(describe_groups, self._settings, self._admin, list(self._offsets))
         asked = asyncio.gather(*(self._offsets[name].committed(read) for name, read in self._read_by.items()))
         described, committed = await asyncio.gather(in_thread(describe, _NAME), asked)
         at, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-        for place, end in ends.items():
+        for place, (_, end) in bounds.items():
             self._history.add(place, end, now_ms)
         groups = [
-            self._standing(described[name], found, ends) for name, found in zip(self._offsets, committed, strict=True)
+            self._standing(described[name], found, bounds) for name, found in zip(self._offsets, committed, strict=True)
         ]
         return Look(at, now_ms, tuple(await self._with_times(groups, at)))
 
     async def close(self) -> None:
         """Close the clients."""
         await asyncio.gather(*(offsets.close(_CLOSE_S) for offsets in self._offsets.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await in_thread(self._bounds_reader.close, _NAME)
 
-    async def _learn_slowly(self, offsets: KafkaOffsets) -> None:
-        """Ask where the logs begin and how long they are kept, if that was asked long ago."""
+    async def _learn_how_long_records_are_kept(self) -> None:
+        """Ask for it, if that was asked long ago."""
         now = time.monotonic()
-        if now - self._empty_at < _SLOW_S:
-            return
-        bounds = await offsets.bounds(self._all)
-        topics = {at.topic for at in self._all}
-        kept = await in_thread(lambda: retentions(self._admin, self._names, topics), _NAME)
-        self._empty = {
-            at: Cursor(at, None, None, low, high, retention_ms=kept[at.topic]) for at, (low, high) in bounds.items()
-        }
-        self._empty_at = now
+        if now - self._kept_at >= _KEPT_S:
+            topics = {at.topic for at in self._all}
+            self._kept = await in_thread(lambda: retentions(self._admin, self._names, topics), _NAME)
+            self._kept_at = now
 
     def _standing(
-        self, group: Group, committed: Mapping[TopicPartition, Committed | None], ends: Mapping[TopicPartition, int]
+        self,
+        group: Group,
+        committed: Mapping[TopicPartition, Committed | None],
+        bounds: Mapping[TopicPartition, tuple[int, int]],
     ) -> GroupCursors:
         cursors = tuple(
-            replace(self._empty[at], end=ends[at], committed=found and found.offset, intent=found and found.intent)
+            Cursor(at, found and found.offset, found and found.intent, *bounds[at], None, self._kept[at.topic])
             for at, found in committed.items()
         )
         return GroupCursors(group, self._names.kind(group.name), cursors)

@@ -19,9 +19,11 @@ RECORDER = "recorder"
 _FLOWS_S = 1.6
 #: Two heartbeats in a row that did not come.
 _SILENT_S = 2.2
-# So long it may last: an interpreter that is busy elsewhere, in a library of the agent's say, sends none either.
-_HOLD_S = {RECORDER: 15.0}
-_PROCESS_HOLD_S = 5.0
+#: An own one did come that much later than the last one: else the log has just ceased to flow.
+_BEHIND_S = 1.2
+# A silence is an alarm once it is so long: an interpreter that is busy, in a library of the agent say, is silent too.
+_RECORDER_HOLD_S = 15.0
+_PROCESS_HOLD_S = 7.0
 #: What is silent for so long is history, and no longer a finding: `runbus run ls` has the runs that never ended.
 _FORGET_S = 600.0
 #: Drops are shown for so long after the last one.
@@ -58,12 +60,13 @@ class Components:
         self._own_at: float | None = None
         self._looked_at: float | None = None
         self._flow = 0.0
+        self._own_flow = 0.0
 
     def beat(self, beat: Heartbeat, now: float) -> None:
         """Take a heartbeat that was read now."""
         if beat.component_id == self._own:
             self._advance(now)
-            self._own_at = now
+            self._own_at, self._own_flow = now, self._flow
             return
         if beat.kind == "watchdog":
             return  # another one: it is watched by Prometheus, as this one is
@@ -128,7 +131,7 @@ class Components:
         self._looked_at = now
 
     def _silent(self, one: _Component) -> bool:
-        return self._flow - one.heard >= _SILENT_S
+        return self._flow - one.heard >= _SILENT_S and self._own_flow - one.heard >= _BEHIND_S
 
     def _over(self, name: str, one: _Component) -> bool:
         silence = self._flow - one.heard
@@ -153,7 +156,8 @@ class Components:
                 State.STOP,
                 f"has been silent for {silence:.0f} s and never said the end of {_some(sorted(one.streams))}",
                 "see whether its process was killed: what it had not delivered yet is lost, and `run show` counts it",
-                _HOLD_S[RECORDER],
+                _RECORDER_HOLD_S,
+                silence,
             )
         elif self._silent(one):
             yield Finding(
@@ -163,6 +167,7 @@ class Components:
                 f"has been silent for {silence:.0f} s and did not say that it stops",
                 "see whether it was killed or hangs (its /live and its log), and start it again",
                 _PROCESS_HOLD_S,
+                silence,
             )
         if self._flow - one.dropped_at < _DROPS_S:
             yield Finding(

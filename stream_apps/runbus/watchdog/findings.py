@@ -31,6 +31,7 @@ class Finding:
         text: what is wrong, one sentence without its subject.
         todo: what to do about it, one sentence.
         hold_s: for so long it may last before it is an alarm; None = it never is one.
+        since_s: how long it lasts already, by a clock of its own; None = as long as it is found.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Finding:
     text: str
     todo: str
     hold_s: float | None = None
+    since_s: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -56,8 +56,8 @@ class Rules:
     """
 
     window: float = 20.0
-    still: float = 2.2
-    still_most: float = 10.0
+    still: float = 1.9
+    still_most: float = 6.0
     pauses: float = 1.5
     unseen: float = 3.0
     moves: int = 4

@@ -30,6 +30,8 @@ _JUDGE_S = 0.25
 _LOOK_S = 0.5
 # A new client for each of these groups, so not often; nothing about them is an alarm.
 _USERS_S = 30.0
+# What the broker is asked twice a second takes it milliseconds; past this it is away.
+_ANSWER_S = 3.0
 # A broker that did not answer is asked again after this.
 _AGAIN_S = 1.0
 # Heartbeats from before the start: who fell silent just before is noticed too.
@@ -67,6 +69,7 @@ class Watch:
         self._own: tuple[list[GroupView], list[Finding]] = ([], [])
         self._users: tuple[list[GroupView], list[Finding]] = ([], [])
         self._broker_says = ""
+        self._asked_at: float | None = None  # since when an answer of the broker is waited for; None = it came
         self.webhook = Webhook(settings.webhook_url, component_id)
         self.report = Report()
         self.looked_at: float | None = None
@@ -105,9 +108,10 @@ class Watch:
 
     async def _look(self, start: Start) -> None:
         """Ask where the groups of the installation stand."""
-        eyes = OwnGroups(self._settings.kafka, self._settings.names, start.admin, start.partitions)
+        eyes = OwnGroups(self._settings.kafka, self._settings.names, start.partitions)
         try:
             while True:
+                self._asked_at = time.monotonic()
                 try:
                     self._take(await eyes.look())
                 except (LogUnavailable, RunBusError) as error:
@@ -132,7 +136,7 @@ class Watch:
 
     def _take(self, look: Look) -> None:
         self._own = self._groups.look(look, self._components.lives)
-        self._broker_says, self.looked_at = "", look.at
+        self._broker_says, self._asked_at, self.looked_at = "", None, look.at
 
     def _broker_is_away(self, reason: str) -> None:
         """Know nothing of the groups any more: what is seen next is seen for the first time."""
@@ -143,6 +147,8 @@ class Watch:
     def _judge(self, start: Start) -> None:
         """Make the report; a change is logged, told, and sent at once."""
         now = time.monotonic()
+        if self._asked_at is not None and not self._broker_says and now - self._asked_at > _ANSWER_S:
+            self._broker_is_away("no answer yet")
         views, findings = self._own
         trips = self._trips.trips(now) if self._canary is not None else ()
         found = [*self._of_broker(), *self._components.look(now), *findings, *self._users[1]]
