@@ -54,9 +54,10 @@ class Watchdog:
     def health(self) -> Health:
         """Return its health now; the detail of its heartbeat is the report."""
         watch = self._watch
+        waits_for = f"Kafka: {watch.broker_says}" if watch.broker_says else "" if watch.looked_at else "Kafka"
         return Health(
-            joined=watch.looked_at is not None,
-            waits_for=f"Kafka: {watch.broker_says}" if watch.broker_says else "",
+            joined=True,
+            waits_for=waits_for,
             silent_seconds=time.monotonic() - watch.judged_at,
             total_events=sum(trip.came_back for trip in watch.report.trips),
             detail=json.dumps(watch.report.as_json(), separators=(",", ":")),

@@ -59,6 +59,7 @@ class Webhook:
 
     async def serve(self) -> None:
         """Post what waits, one after the other, until cancelled."""
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its warnings have the URL with its token
         with urllib3.PoolManager(timeout=urllib3.Timeout(connect=_CONNECT_S, read=_ANSWER_S), retries=_AGAIN) as pool:
             while True:
                 document = await self._waiting.get()
