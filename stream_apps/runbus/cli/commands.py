@@ -22,6 +22,7 @@ MODULES = {
     "dlq": "dlq",
     "cursors": "cursors",
     "watch": "watch",
+    "control": "control",
     "schema": "schema",
     "config": "config",
 }
