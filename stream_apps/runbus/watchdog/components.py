@@ -96,6 +96,13 @@ class Components:
         for component in self._known.values():
             component.streams.discard(stream)
 
+    def started(self, event: RunEvent) -> None:
+        """Take the beginning of a stream: an agent that records again is not missed for what it recorded before."""
+        agent, attempt = f"{event.run_id}/{event.agent_id}/", event.attempt
+        for component in self._known.values():
+            before = {name for name in component.streams if name.startswith(agent)}
+            component.streams -= {name for name in before if int(name.removeprefix(agent)) < attempt}
+
     def look(self, now: float) -> list[Finding]:
         """Return what is wrong now. Forgets who said its end, who was replaced, and who is silent for long."""
         self._advance(now)

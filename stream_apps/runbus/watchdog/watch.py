@@ -11,7 +11,7 @@ from datetime import timedelta
 from runbus.config.errors import RunBusError
 from runbus.kafka.model import LogUnavailable
 from runbus.kafka.threads import in_thread
-from runbus.reader import Heartbeat, Reader, RunFinished
+from runbus.reader import Heartbeat, Reader, RunFinished, RunStarted
 from runbus.service.background import BackgroundTasks
 from runbus.service.component import Start
 from runbus.watchdog.alarms import Alarms, Change
@@ -97,12 +97,14 @@ class Watch:
             await tasks.cancel()
 
     async def _hear(self) -> None:
-        """Read heartbeats and the ends of streams."""
+        """Read heartbeats, and the beginnings and ends of streams."""
         reader = Reader(topics=("heartbeats", "runs"), start=_BEFORE, settings=self._settings.kafka)
         async with reader:
             async for event in reader:
                 if isinstance(event, Heartbeat):
                     self._components.beat(event, time.monotonic())
+                elif isinstance(event, RunStarted):
+                    self._components.started(event)
                 elif isinstance(event, RunFinished):
                     self._components.finished(event)
 

@@ -128,6 +128,8 @@ def test_a_recorder_that_is_lost(running: Installation, said: Reports) -> None:
         said.until("it is lost", lambda document: any("killed/agent" in f["text"] for f in document["findings"]))
     assert not [f for document in said.seen for f in document["findings"] if "ended/agent" in f["text"]]
     said.until("it is an alarm", lambda document: document["alarms"] > 0)
+    with agent(running, "killed"):
+        said.until("the agent records again", is_well)
 
 
 def test_a_broker_that_does_not_answer_is_said_without_it(running: Installation, said: Reports) -> None:

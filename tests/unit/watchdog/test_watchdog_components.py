@@ -132,6 +132,18 @@ def test_a_recorder_is_lost_if_a_stream_of_it_has_no_end(log: Log) -> None:
     assert log.second() == []
 
 
+def test_an_agent_that_records_again_is_not_missed(log: Log) -> None:
+    """Its process was killed, and the next one goes on: what it left is in the tables."""
+    log.beat("r", "recorder", streams={STREAM: {}, "run/other/5": {}})
+    for _ in range(3):
+        log.second()
+    begin = RunEvent(run_id="run", agent_id="agent", attempt=6, kind="STARTED", sent_at=1, started_at=1)
+    log.components.started(begin)
+    (found,) = log.second()
+    assert STREAM not in found.text
+    assert "run/other/5" in found.text
+
+
 def test_an_end_that_comes_before_the_last_heartbeat_is_remembered(log: Log) -> None:
     """The two topics are not read in one order."""
     log.components.finished(
