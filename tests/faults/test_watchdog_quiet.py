@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from tests.integration.watchdog.reports import alarms, findings, reports
 from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1200)]
-MINUTES = 10 if os.environ.get("RUNBUS_TEST_FAULTS") == "long" else 1
+MINUTES = 10
 
 
-@pytest.mark.long
 def test_nothing_is_said_while_nothing_is_wrong(tmp_path: Path, say: Callable[[str], None]) -> None:
     """No alarm, and every report but the first ones has seen the canary on all its ways."""
     with installation(tmp_path / "home") as running, reports(running.kafka) as said:
