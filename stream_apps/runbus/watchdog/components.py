@@ -110,11 +110,6 @@ class Components:
         self._finished = {name: at for name, at in self._finished.items() if self._flow - at < _FORGET_S}
         return [finding for name, one in self._known.items() for finding in self._findings(name, one)]
 
-    @property
-    def flows(self) -> bool:
-        """Whether own heartbeats come back: else nothing can be said of the others'."""
-        return self._own_at is not None and self._looked_at is not None and self._looked_at - self._own_at < _FLOWS_S
-
     def lives(self, kind: str, partition: str) -> bool | None:
         """Return whether a process of a kind that has a partition lives; None = no heartbeat names the partition."""
         having = [one for one in self._known.values() if one.kind == kind and partition in one.owned]

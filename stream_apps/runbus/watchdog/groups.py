@@ -90,11 +90,6 @@ class GroupWatch:
         for window in self._windows.values():
             window.forget()
 
-    def is_still(self, group: str, at: TopicPartition) -> bool:
-        """Return whether a group has something to read in a partition and does not move."""
-        window = self._windows.get((group, at))
-        return window is not None and window.is_still
-
     def _findings(self, group: GroupCursors, look: Look, lives: Lives) -> Iterator[Finding]:
         states = {cursor: self._state(group, cursor, look.at, lives) for cursor in group.cursors}
         own = group.kind != "user"

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from runbus.config.errors import RunBusError
 from runbus.kafka.model import LogUnavailable
@@ -51,6 +53,7 @@ class Watch:
         report: how everything stands, as of the last quarter of a second.
         looked_at: when the broker was asked last and answered, by time.monotonic(); None = never.
         judged_at: when the report was made.
+        broker_says: why the broker gives no answers; empty = it does.
         webhook: what is told of alarms.
     """
 
@@ -68,17 +71,12 @@ class Watch:
             )
         self._own: tuple[list[GroupView], list[Finding]] = ([], [])
         self._users: tuple[list[GroupView], list[Finding]] = ([], [])
-        self._broker_says = ""
+        self.broker_says = ""
         self._asked_at: float | None = None  # since when an answer of the broker is waited for; None = it came
         self.webhook = Webhook(settings.webhook_url, component_id)
         self.report = Report()
         self.looked_at: float | None = None
         self.judged_at = time.monotonic()
-
-    @property
-    def broker_says(self) -> str:
-        """Why the broker gives no answers; empty = it does."""
-        return self._broker_says
 
     async def run(self, start: Start) -> None:
         """Watch until stopped. Raises RunBusError if a person has to act."""
@@ -126,30 +124,29 @@ class Watch:
     async def _look_at_users(self) -> None:
         """Ask where everybody else's groups stand."""
         watch = GroupWatch(self._settings.patience_seconds)
+        ask = partial(user_groups, self._settings.kafka, self._settings.names)
         while True:
-            try:
-                found = await in_thread(
-                    lambda: user_groups(self._settings.kafka, self._settings.names), "runbus-watchdog-users"
-                )
-                self._users = watch.look(found, lambda _kind, _partition: None)
-            except RunBusError as error:
-                log.debug("watchdog.users: %s", error)
+            if not self.broker_says:
+                try:
+                    self._users = watch.look(await in_thread(ask, "runbus-watchdog-users"), lambda _kind, _at: None)
+                except RunBusError as error:
+                    log.debug("watchdog.users: %s", error)
             await asyncio.sleep(_USERS_S)
 
     def _take(self, look: Look) -> None:
         self._own = self._groups.look(look, self._components.lives)
-        self._broker_says, self._asked_at, self.looked_at = "", None, look.at
+        self.broker_says, self._asked_at, self.looked_at = "", None, look.at
 
     def _broker_is_away(self, reason: str) -> None:
         """Know nothing of the groups any more: what is seen next is seen for the first time."""
-        self._broker_says = reason
+        self.broker_says = reason
         self._groups.forget()
         self._own = ([], [])
 
     def _judge(self, start: Start) -> None:
         """Make the report; a change is logged, told, and sent at once."""
         now = time.monotonic()
-        if self._asked_at is not None and not self._broker_says and now - self._asked_at > _ANSWER_S:
+        if self._asked_at is not None and not self.broker_says and now - self._asked_at > _ANSWER_S:
             self._broker_is_away("no answer yet")
         views, findings = self._own
         trips = self._trips.trips(now) if self._canary is not None else ()
@@ -177,22 +174,15 @@ class Watch:
         said = self._components.says(kind) if kind is not None else []
         if not said:
             return finding
-        return Finding(
-            finding.subject,
-            finding.what,
-            finding.state,
-            f"{finding.text}; its processes say: {'; '.join(said[:2])}",
-            finding.todo,
-            finding.hold_s,
-        )
+        return replace(finding, text=f"{finding.text}; its processes say: {'; '.join(said[:2])}")
 
     def _of_broker(self) -> Iterator[Finding]:
-        if self._broker_says:
+        if self.broker_says:
             yield Finding(
                 "Kafka",
                 "away",
                 State.STOP,
-                f"does not answer: {self._broker_says}",
+                f"does not answer: {self.broker_says}",
                 "start it, or correct KAFKA_BOOTSTRAP_SERVERS; nothing else can be judged until then",
                 self._settings.patience_seconds,
             )
@@ -203,19 +193,16 @@ class Watch:
         for trip in trips:
             if trip.waiting_s < _LATE_S or trip.way not in kinds:
                 continue
-            says = f" ClickHouse says: {self._canary.store_says}" if self._store_says(trip) and self._canary else ""
+            never = "" if trip.came_back else " and never came back"
+            store_says = self._canary.store_says if self._canary is not None and trip.way == "sink" else ""
             yield Finding(
                 f"canary by {trip.way}",
                 "late",
                 State.STALL,
-                f"has been on its way for {trip.waiting_s:.0f} s{' and never came back' if not trip.came_back else ''}."
-                + says,
+                f"has been on its way for {trip.waiting_s:.0f} s{never}" + (store_says and f"; {store_says}"),
                 f"everybody's steps wait there too: look at {trip.way}",
                 self._settings.patience_seconds,
             )
-
-    def _store_says(self, trip: Trip) -> bool:
-        return trip.way == "sink" and self._canary is not None and bool(self._canary.store_says)
 
     def _say(self, change: Change) -> None:
         finding = change.lasting.finding

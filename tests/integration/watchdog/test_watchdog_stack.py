@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from tests.integration.watchdog.reports import Reports, findings, state_of
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
+PAGE = (Path(__file__).parents[3] / "docs" / "watch.md").read_text(encoding="utf-8")
 
 
 def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
@@ -43,6 +47,17 @@ def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
     )
     assert running.command.json("run", "ls") == []
     assert [run["run_id"] for run in running.command.json("run", "ls", "--all")] == ["runbus-canary"]
+
+
+def test_the_examples_of_the_page(running: Installation, said: Reports) -> None:
+    """Each line of docs/watch.md ends with 0 while all is well, and says something."""
+    assert said.seen
+    (example,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for line in example.splitlines():
+        program, *words = shlex.split(line)
+        assert program == "runbus"
+        done = running.command.run(*words)
+        assert (done.returncode, bool(done.stdout)) == (0, True), done.stderr
 
 
 def test_a_process_that_is_stopped_and_goes_on(running: Installation, said: Reports) -> None:

@@ -81,7 +81,6 @@ def test_one_that_stands_still(watched: Watched, lives: bool | None, state: Stat
     assert (found.subject, found.what, found.state, found.hold_s) == ("group g", "still", state, PATIENCE_S)
     assert "runbus.steps:0" in found.text
     assert watched.views[0].state is state
-    assert watched.watch.is_still("g", AT)
 
 
 def test_what_cannot_be_read_is_not_left(watched: Watched) -> None:
