@@ -1,6 +1,6 @@
 """Sends the canary: one short episode every few seconds, by the way that every step takes, and waits for it to return.
 
-Why it is a run like any other, and who does not see it: docs/decisions/0018.
+Why it is a run like any other, and who does not see it: docs/decisions/0019.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from runbus.watchdog.round_trips import RoundTrips
 log = logging.getLogger(__name__)
 _ASK_S = 0.25  # between two questions whether a step is stored, while one is on its way
 _TIMEOUTS = Timeouts(connect=2, answer=5)
-_FLUSH_S = 2.0
 
 
 class Canary:
     """One stream of the run `runbus-canary`: its episodes have a reset and one step each.
+
+    The reward of the step is the number of its round, so every result says which round it is of, also if others
+    were dropped.
 
     Args:
         kafka, clickhouse: where it goes, and where it has to arrive.
@@ -78,7 +80,7 @@ class Canary:
     def _round(self, recorder: Recorder) -> None:
         number = self._trips.send(time.monotonic())
         recorder.reset(number)
-        seq = recorder.step("sing", 1.0, True, False, number)
+        seq = recorder.step("sing", float(number), True, False, number)
         self._stream = StreamId(CANARY_RUN, self._agent, recorder.attempt)
         if seq is not None:
             self._seqs[number] = seq
@@ -92,10 +94,10 @@ class Canary:
         async with reader:
             async for event in reader:
                 now = time.monotonic()
-                if isinstance(event, LiveMetrics) and self._is_mine(event):
-                    self._trips.came_back("live-metrics", event.steps, now)
+                if isinstance(event, LiveMetrics) and self._is_mine(event) and event.episodes:
+                    self._trips.came_back("live-metrics", int(event.last_return), now)
                 elif isinstance(event, EpisodeFinalized) and self._is_mine(event):
-                    self._trips.came_back("episodes", event.episode + 1, now)
+                    self._trips.came_back("episodes", int(event.return_), now)
 
     def _is_mine(self, event: LiveMetrics | EpisodeFinalized) -> bool:
         return StreamId(event.run_id, event.agent_id, event.attempt) == self._stream
