@@ -132,6 +132,17 @@ def test_a_recorder_that_is_lost(running: Installation, said: Reports) -> None:
         said.until("the agent records again", is_well)
 
 
+def test_without_a_watchdog_the_command_says_so(running: Installation, said: Reports) -> None:
+    """Nobody judges: that is one sentence and exit code 1; a new one knows everything at once."""
+    running.end("watchdog")
+    done = running.command.run("watch")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no watchdog has said anything for 5 s: start `runbus watchdog`" in done.stderr
+    running.begin("watchdog")
+    said.until("all is well", is_well)
+    assert not alarms(said.seen)
+
+
 def test_a_broker_that_does_not_answer_is_said_without_it(running: Installation, said: Reports) -> None:
     """In the log of the watchdog: the topic cannot carry it; once it is back nobody is blamed for the silence."""
     log = running.stack.supervisor.log_path("watchdog")
