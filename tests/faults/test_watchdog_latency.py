@@ -16,7 +16,7 @@ from tests.integration.watchdog.reports import Document, Reports, findings, repo
 from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1200)]
-ROUNDS = 5
+ROUNDS = 3
 #: So long everything works between two faults: what the watchdog learnt of a consumer's pauses is of good times again.
 BETWEEN_S = 21.0
 

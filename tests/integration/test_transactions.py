@@ -13,6 +13,7 @@ from runbus.kafka.model import TopicPartition as KafkaPartition
 from runbus.kafka.offsets import ends_of, log_bounds
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import EPISODES, EPISODES_STATE, STEPS
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -94,7 +95,7 @@ def test_reading_ends_before_a_transaction_that_is_open(settings: KafkaSettings)
     assert log_bounds(reader, [at, empty], 10.0) == {at: (0, 0), empty: (0, 0)}
     assert ends_of(admin, [at, empty]) == {at: 0, empty: 0}
     producer.commit_transaction(30)
-    assert log_bounds(reader, [at, empty], 10.0) == {at: (0, 2), empty: (0, 0)}
+    until("its marker is there", lambda: log_bounds(reader, [at, empty], 10.0) == {at: (0, 2), empty: (0, 0)})
     assert ends_of(admin, [at, empty]) == {at: 2, empty: 0}
     with pytest.raises(LogUnavailable):
         log_bounds(reader, [KafkaPartition(f"{settings.topic_prefix}nothing", 0)], 10.0)
