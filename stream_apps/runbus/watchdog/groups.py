@@ -11,7 +11,7 @@ from runbus.kafka.groups import MISSING
 from runbus.kafka.model import TopicPartition
 from runbus.watchdog.alarms import worst
 from runbus.watchdog.findings import Finding, State
-from runbus.watchdog.positions import PositionWindow, Sample
+from runbus.watchdog.positions import PositionWindow, Rules, Sample
 
 #: Says whether a process of a kind lives that has a partition; None = nobody knows one.
 Lives = Callable[[str, str], bool | None]
@@ -65,10 +65,12 @@ class GroupWatch:
 
     Args:
         patience_s: for so long what a restart also causes is no alarm.
+        rules: of each partition; they go with how often is looked.
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, rules: Rules | None = None) -> None:
         self._patience_s = patience_s
+        self._rules = rules or Rules()
         self._windows: dict[tuple[str, TopicPartition], PositionWindow] = {}
         self._beginnings: dict[TopicPartition, _Beginning] = {}
 
@@ -137,7 +139,7 @@ class GroupWatch:
             )
 
     def _state(self, group: GroupCursors, cursor: Cursor, at: float, lives: Lives) -> State:
-        window = self._windows.setdefault((group.group.name, cursor.at), PositionWindow())
+        window = self._windows.setdefault((group.group.name, cursor.at), PositionWindow(self._rules))
         end = cursor.position if cursor.next_ms is None else cursor.end  # what cannot be read is not left
         window.add(Sample(at, cursor.position, end))
         known = lives(group.kind, str(cursor.at))

@@ -22,6 +22,7 @@ from runbus.watchdog.canary import Canary
 from runbus.watchdog.components import Components
 from runbus.watchdog.findings import Finding, State
 from runbus.watchdog.groups import GroupView, GroupWatch, Look
+from runbus.watchdog.positions import Rules
 from runbus.watchdog.report import Report
 from runbus.watchdog.round_trips import RoundTrips, Trip
 from runbus.watchdog.settings import WatchdogSettings
@@ -32,6 +33,7 @@ _JUDGE_S = 0.25
 _LOOK_S = 0.5
 # A new client for each of these groups, so not often; nothing about them is an alarm.
 _USERS_S = 30.0
+_USERS_RULES = Rules(window=600.0, still=55.0, still_most=300.0, unseen=95.0)
 # What the broker is asked twice a second takes it milliseconds; past this it is away.
 _ANSWER_S = 3.0
 # A broker that did not answer is asked again after this.
@@ -123,7 +125,7 @@ class Watch:
 
     async def _look_at_users(self) -> None:
         """Ask where everybody else's groups stand."""
-        watch = GroupWatch(self._settings.patience_seconds)
+        watch = GroupWatch(self._settings.patience_seconds, _USERS_RULES)
         ask = partial(user_groups, self._settings.kafka, self._settings.names)
         while True:
             if not self.broker_says:

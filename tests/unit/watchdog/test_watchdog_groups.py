@@ -13,6 +13,7 @@ from runbus.kafka.groups import Group, GroupMember
 from runbus.kafka.model import TopicPartition
 from runbus.watchdog.findings import Finding, State
 from runbus.watchdog.groups import GroupView, GroupWatch, Look
+from runbus.watchdog.positions import Rules
 
 AT, OTHER = TopicPartition("runbus.steps", 0), TopicPartition("runbus.steps", 1)
 NOW_MS = 1_000_000_000
@@ -144,6 +145,14 @@ def test_a_group_of_a_user_is_shown_and_never_an_alarm(watched: Watched) -> None
     """A report that runs once a day leaves a group that lags all night."""
     found = watched.look(group(cursor(), kind="user", members=(), state="empty"), 20, lives=None)
     assert [(finding.what, finding.state, finding.hold_s) for finding in found] == [("still", State.STOP, None)]
+
+
+def test_who_is_looked_at_rarely_is_judged_later() -> None:
+    """By rules that go with it: every half minute is no gap in the looking."""
+    watch = GroupWatch(PATIENCE_S, Rules(still=55.0, still_most=300.0, unseen=95.0))
+    one = group(cursor(), kind="user", members=(), state="empty")
+    said = [watch.look(Look(30.0 * n, NOW_MS, (one,)), lambda _kind, _at: None)[1] for n in range(3)]
+    assert [len(findings) for findings in said] == [0, 0, 1]
 
 
 def test_a_sentence_names_three_partitions(watched: Watched) -> None:

@@ -5,7 +5,7 @@ Everything of one process: workload, Service, PodDisruptionBudget, NetworkPolicy
   component  the command, which is also the label and the end of every name
   values     its entry in values.yaml
   kind       Deployment, or StatefulSet where workers have stable names in their group
-  uses       what it talks to: kafka, clickhouse, registry
+  uses       what it talks to: kafka, clickhouse, registry, webhook
   grace      the variable that values.graceSeconds sets; none = it has nothing to drain
   instance   the variable that takes the pod's name (StatefulSet)
   settings   more than values.settings: of another process, which it has to know
