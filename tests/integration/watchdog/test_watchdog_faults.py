@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from runbus.reader import Reader
 from tests.integration.watchdog.installation import Installation
 from tests.integration.watchdog.reports import Document, Reports, alarms, findings, state_of
 from tests.support.waiting import until
@@ -130,6 +131,16 @@ def test_a_recorder_that_is_lost(running: Installation, said: Reports) -> None:
     said.until("it is an alarm", lambda document: document["alarms"] > 0)
     with agent(running, "killed"):
         said.until("the agent records again", is_well)
+
+
+def test_a_group_of_a_user_is_shown(running: Installation, said: Reports) -> None:
+    """A reader that committed, and is gone: its position is known, and it is no alarm."""
+    with agent(running, "read"), Reader("report", topics="steps", run="read", settings=running.kafka) as reader:
+        assert reader.poll(60.0) is not None
+        reader.commit()
+    name = "runbus.reader.report"
+    said.until("it is shown", lambda document: name in [group["group"] for group in document["groups"]])
+    assert not alarms(said.seen)
 
 
 def test_without_a_watchdog_the_command_says_so(running: Installation, said: Reports) -> None:
