@@ -154,7 +154,7 @@ WATCHDOG = Principal(
         *_topics("Write", "its canary", STEPS, RUNS),
         *_topics("Write", "what it says", HEARTBEATS),
         *_topics("Write", "a step of its canary that no record can hold", DEAD_LETTERS),
-        *_topics("DescribeConfigs", "how long records are kept", STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS),
+        Right("Topic", "", "DescribeConfigs", "how long records are kept", prefixed=True),
         Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
         Right("Group", "episodes", "Describe", "how far the app is"),
         Right("Group", "live-metrics", "Describe", "how far the app is"),
