@@ -15,7 +15,7 @@ from tests.deploy.running import ok, run
 
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
 JOBS = {"topics", "schemas", "migrate"}
-PROCESSES = {"sink", "episodes", "live-metrics"}
+PROCESSES = {"sink", "episodes", "live-metrics", "watchdog"}
 ENGINES = {"broker", "clickhouse", "registry"}
 AGENTS = {"agent-cartpole", "agent-pendulum"}
 OBSERVERS = {"prometheus", "grafana"}

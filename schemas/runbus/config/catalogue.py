@@ -385,6 +385,29 @@ LIVE_METRICS_STREAMS = Setting(
     "Most streams that a partition keeps; the longest silent one gives way.",
 )
 
+# --- watchdog ---
+WATCHDOG_CANARY_SECONDS = Setting(
+    "RUNBUS_WATCHDOG_CANARY_SECONDS",
+    "watchdog.canary_seconds",
+    seconds(0, 3600),
+    "5",
+    "Between two steps of the canary; 0 = none is sent.",
+)
+WATCHDOG_PATIENCE_SECONDS = Setting(
+    "RUNBUS_WATCHDOG_PATIENCE_SECONDS",
+    "watchdog.patience_seconds",
+    seconds(0, 3600),
+    "45",
+    "For so long what a restart also causes is shown and is no alarm.",
+)
+WATCHDOG_WEBHOOK_URL = Setting(
+    "RUNBUS_WATCHDOG_WEBHOOK_URL",
+    "watchdog.webhook_url",
+    secret(),
+    "",
+    "Takes a JSON POST at the beginning and the end of each alarm; empty = none.",
+)
+
 # --- probes ---
 PROBES_ADDRESS = Setting(
     "RUNBUS_PROBES_ADDRESS",

@@ -54,6 +54,7 @@ TEAMS = Setting(
 
 # --- run, audit, dlq ---
 LIMIT = Setting("RUNBUS_LIMIT", "", integer(1), "20", "Newest runs, or dead letters, to show.", "--limit")
+RUN_ALL = Setting("RUNBUS_RUN_ALL", "", switch(), "false", "Also the canary of the watchdog.", "--all")
 RUN = Setting("RUNBUS_RUN", "", text(), "", "Only this run.", "--run")
 AUDIT_RANGES = Setting(
     "RUNBUS_AUDIT_RANGES", "", switch(), "false", "Every offset of the stored topics, not streams.", "--ranges"
@@ -86,6 +87,16 @@ CURSORS_DRY_RUN = Setting(
     "RUNBUS_CURSORS_DRY_RUN", "", switch(), "false", "Say what would change, change nothing.", "--dry-run"
 )
 CURSORS_YES = Setting("RUNBUS_CURSORS_YES", "", switch(), "false", "Do not ask.", "--yes")
+
+# --- watch ---
+WATCH_FOLLOW = Setting(
+    "RUNBUS_WATCH_FOLLOW",
+    "",
+    switch(),
+    "false",
+    "Go on, until Ctrl-C; with --json one document a line.",
+    "--follow",
+)
 
 # --- control ---
 CONTROL_AGENT = Setting("RUNBUS_CONTROL_AGENT", "", text(), "", "Only this agent of the run.", "--agent")

@@ -17,7 +17,16 @@ from runbus.kafka.topics import CONTROL, DEAD_LETTERS, EPISODES, HEARTBEATS, LIV
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
 Role = Literal[
-    "recorder", "controlled-recorder", "sink", "episodes", "live-metrics", "reader", "operator", "faust", "admin"
+    "recorder",
+    "controlled-recorder",
+    "sink",
+    "episodes",
+    "live-metrics",
+    "watchdog",
+    "reader",
+    "operator",
+    "faust",
+    "admin",
 ]
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -138,6 +147,23 @@ SINK = Principal(
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
 )
+WATCHDOG = Principal(
+    "watchdog",
+    "`runbus watchdog`",
+    (
+        *_topics("Read", "heartbeats, and the ends of streams", HEARTBEATS, RUNS),
+        *_topics("Read", "what its canary becomes", EPISODES, LIVE_METRICS),
+        *_topics("Read", "the time of the record that a consumer should read next", STEPS, DEAD_LETTERS, CONTROL),
+        *_topics("Write", "its canary", STEPS, RUNS),
+        *_topics("Write", "what it says", HEARTBEATS),
+        *_topics("Write", "a step of its canary that no record can hold", DEAD_LETTERS),
+        Right("Topic", "", "DescribeConfigs", "how long records are kept", prefixed=True),
+        Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
+        Right("Group", "episodes", "Describe", "how far the app is"),
+        Right("Group", "live-metrics", "Describe", "how far the app is"),
+        Right("Group", READERS, "Describe", "how far readers are", prefixed=True),
+    ),
+)
 _SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
 READER = Principal(
     "reader",
@@ -188,6 +214,7 @@ PRINCIPALS: tuple[Principal, ...] = (
     SINK,
     stream_app_principal(EPISODES_APP, "`runbus episodes`"),
     stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
+    WATCHDOG,
     READER,
     OPERATOR,
     FAUST_APPS,

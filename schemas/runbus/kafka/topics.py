@@ -14,6 +14,8 @@ DAY_MS = 24 * 60 * MINUTE_MS
 MAX_MESSAGE_BYTES = 4 * MIB
 DEAD_LETTER_BYTES = 5 * MIB  # the largest message, and room for the headers that say where it came from
 MAX_ID_BYTES = 255
+#: The run of the watchdog's canary: the only one that no person has begun (docs/decisions/0019).
+CANARY_RUN = "runbus-canary"
 
 # "/" separates the parts of a key; control characters and half surrogate pairs break logs, shells and UTF-8.
 _NOT_IN_AN_ID = re.compile(r"[/\x00-\x1f\x7f-\x9f\ud800-\udfff]")

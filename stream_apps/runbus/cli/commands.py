@@ -21,6 +21,7 @@ MODULES = {
     "run": "runs",
     "dlq": "dlq",
     "cursors": "cursors",
+    "watch": "watch",
     "control": "control",
     "schema": "schema",
     "config": "config",

@@ -12,7 +12,7 @@ from tests.deploy.chart.conftest import VALUES, Rendered, pods
 from tests.deploy.conftest import CHART
 from tests.deploy.running import Ran
 
-PROCESSES = ("sink", "episodes", "live-metrics")
+PROCESSES = ("sink", "episodes", "live-metrics", "watchdog")
 
 
 def workloads(rendered: Rendered) -> dict[str, dict[str, Any]]:
@@ -38,6 +38,7 @@ def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
         "sink": "Deployment",
         "episodes": "StatefulSet",
         "live-metrics": "StatefulSet",
+        "watchdog": "Deployment",
     }
     for name in ("episodes", "live-metrics"):
         pod = found[name]["spec"]["template"]["spec"]
@@ -90,6 +91,16 @@ def test_the_end_outlasts_the_drain(render: Callable[..., Rendered], name: str, 
     assert pod["terminationGracePeriodSeconds"] == 67
 
 
+def test_the_watchdog_drains_nothing_and_reads_its_webhook_from_a_file(render: Callable[..., Rendered]) -> None:
+    """It has the time of any process to end; without a Secret there is no webhook."""
+    pod = workloads(render("production"))["watchdog"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 30
+    assert environment(pod)["RUNBUS_WATCHDOG_WEBHOOK_URL_FILE"] == "/run/secrets/webhook/url"
+    assert _secret(pod, "webhook") == "watchdog-webhook"
+    pod = workloads(render("minimal"))["watchdog"]["spec"]["template"]["spec"]
+    assert "RUNBUS_WATCHDOG_WEBHOOK_URL_FILE" not in environment(pod)
+
+
 def test_no_secret_is_in_an_argument_or_a_variable(rendered: Rendered) -> None:
     """Passwords are files out of Secrets; the chart makes none, and a variable takes no more than a user's name."""
     assert not rendered.of("Secret")
@@ -117,6 +128,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
         "sink": "kafka-sink",
         "episodes": "kafka-episodes",
         "live-metrics": "kafka-live-metrics",
+        "watchdog": "kafka-watchdog",
         "topics": "kafka-admin",
         "schemas": None,
         "migrate": None,
@@ -124,6 +136,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
     }
     assert {c: s for c, s in clickhouse.items() if s} == {
         "sink": "clickhouse-writer",
+        "watchdog": "clickhouse-reader",
         "migrate": "clickhouse-migrator",
     }
 
@@ -140,7 +153,13 @@ def test_client_certificates_are_files(render: Callable[..., Rendered]) -> None:
         assert {f"/run/secrets/{what}-tls/{item['path']}" for item in volumes[f"{what}-tls"]["items"]} == files
     assert variables["CLICKHOUSE_USER"] == "runbus-writer"
     names = {where.rpartition("rb-runbus-")[2]: _secret(found, "kafka-tls") for where, found in pods(rendered)}
-    assert names == {"sink": "kafka-sink", "episodes": "kafka-episodes", "topics": "kafka-admin", "test": None}
+    assert names == {
+        "sink": "kafka-sink",
+        "episodes": "kafka-episodes",
+        "watchdog": "kafka-watchdog",
+        "topics": "kafka-admin",
+        "test": None,
+    }
 
 
 def test_authorities_are_files(render: Callable[..., Rendered]) -> None:
@@ -167,6 +186,8 @@ def test_rights_and_users_are_given_by_the_jobs(render: Callable[..., Rendered])
     topics = next(pod for where, pod in pods(named) if where.endswith("rb-runbus-topics"))
     assert environment(topics)["RUNBUS_PRINCIPALS"] == "admin=User:CN=admin,O=lab;sink=User:CN=sink,O=lab"
     assert environment(topics)["RUNBUS_SINK_GROUP"] == "loader"
+    watchdog = workloads(named)["watchdog"]["spec"]["template"]["spec"]
+    assert environment(watchdog)["RUNBUS_SINK_GROUP"] == "loader"  # it looks at that group
 
 
 def test_every_variable_is_a_setting(rendered: Rendered) -> None:
@@ -197,6 +218,7 @@ def test_the_rest_is_denied(render: Callable[..., Rendered]) -> None:
         "sink": [53, 443, 8443, *kafka],
         "episodes": [53, 443, *kafka],
         "live-metrics": [53, 443, *kafka],
+        "watchdog": [53, 443, 8443, *kafka],
         "topics": [53, *kafka],
         "schemas": [53, 443],
         "migrate": [53, 8443],

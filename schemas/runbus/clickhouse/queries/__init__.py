@@ -20,6 +20,7 @@ QueryName = Literal[
     "finalised_episodes",
     "lost_offsets",
     "missing_ranges",
+    "newest_seq",
     "offsets_from",
     "rows_before",
     "rows_elsewhere",
