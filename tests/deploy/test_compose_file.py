@@ -55,7 +55,8 @@ def test_a_users_stream_app_is_a_process_like_ours(services: Callable[..., Servi
     assert own["command"] == ["stream-app", "lab.rates:app"]
     assert own["image"] == "lab/apps:1"
     assert own["environment"]["RUNBUS_STREAMS_INSTANCE_ID"] == "stream-app-1"
-    assert found["topics"]["environment"]["RUNBUS_STREAM_APPS"] == "rates"
+    for process in ("topics", "watchdog"):
+        assert found[process]["environment"]["RUNBUS_STREAM_APPS"] == "rates"
     same = own.keys() - {"command", "image", "environment", "profiles"}
     assert {name: own[name] for name in same} == {name: ours[name] for name in same}
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from runbus.config import catalogue as c
 from runbus.config.errors import ConfigError
-from runbus.kafka.principals import PRINCIPALS, READER, ROLES, Principal, Right, stream_app_principal
+from runbus.kafka.principals import PRINCIPALS, READER, ROLES, WATCHDOG, Principal, Right, stream_app_principal
 from runbus.kafka.stream_apps import AppTopics
 from runbus.kafka.topics import DAY_MS, TOPICS, Topic, state_topic
 
@@ -47,7 +47,10 @@ def all_topics(apps: Sequence[AppTopics]) -> tuple[Topic, ...]:
 
 
 def all_principals(apps: Sequence[AppTopics]) -> tuple[Principal, ...]:
-    """Return the principals of an installation with these apps: readers may read their results too."""
+    """Return the principals of an installation with these apps.
+
+    Readers may read their results too, and the watchdog sees how far they are.
+    """
     read = tuple(
         right
         for app in apps
@@ -56,7 +59,9 @@ def all_principals(apps: Sequence[AppTopics]) -> tuple[Principal, ...]:
             Right("Group", app.name, "Describe", "how far the app is"),
         )
     )
-    known = (replace(p, rights=(*p.rights, *read)) if p is READER else p for p in PRINCIPALS)
+    watched = tuple(right for right in read if right.resource == "Group")
+    more = {READER: read, WATCHDOG: watched}
+    known = (replace(p, rights=(*p.rights, *more.get(p, ()))) for p in PRINCIPALS)
     return (*known, *(principal_of(app) for app in apps))
 
 

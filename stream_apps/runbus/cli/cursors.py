@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from runbus.cli.context import Settings, settings
+from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Count, Json, print_json, print_table, say
-from runbus.config.catalogue import SINK_GROUP
 from runbus.config.errors import ConfigError
 from runbus.config.options import CURSORS_DRY_RUN, CURSORS_PARTITION, CURSORS_TO, CURSORS_TOPIC, CURSORS_YES, Word
 from runbus.config.terminal import printable
@@ -22,8 +21,6 @@ from runbus.cursors.reading import CursorReader
 from runbus.cursors.reset import Move, ResetPlan, apply, check, plan
 from runbus.cursors.targets import target
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.principals import ResourceNames
-from runbus.kafka.stream_apps import OWN_APPS
 
 group = typer.Typer(help="What each consumer group has read and what is left; move one.", no_args_is_help=True)
 
@@ -126,13 +123,7 @@ def _change(move: Move) -> str:
 
 def _reader(context: typer.Context) -> CursorReader:
     current = settings(context)
-    return CursorReader(current.kafka, _names(current))
-
-
-def _names(current: Settings) -> Names:
-    prefix = current.kafka.topic_prefix
-    sink_group = ResourceNames(prefix, current.sources.get(SINK_GROUP)).sink_group
-    return Names(prefix, sink_group, (*OWN_APPS, *current.stream_apps))
+    return CursorReader(current.kafka, Names.load(current.sources))
 
 
 def _now_ms() -> int:

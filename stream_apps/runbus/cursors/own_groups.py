@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from runbus.clickhouse.tables import STORED_TOPICS
+from runbus.config.catalogue import SINK_GROUP, STREAM_APPS, TOPIC_PREFIX
+from runbus.config.sources import Sources
+from runbus.kafka.principals import ResourceNames
 from runbus.kafka.stream_apps import OWN_APPS, AppTopics
 from runbus.kafka.topics import STEPS, TOPICS, Topic
+from runbus.kafka.user_apps import user_apps
 
 #: What a group is to an installation: "sink", the name of a stream app, or "user" = none of its processes.
 Kind: TypeAlias = str
@@ -27,6 +31,13 @@ class Names:
     prefix: str
     sink_group: str
     apps: tuple[AppTopics, ...] = OWN_APPS
+
+    @classmethod
+    def load(cls, sources: Sources) -> Names:
+        """Return those of the installation that the settings name. Raises ConfigError."""
+        prefix = sources.get(TOPIC_PREFIX)
+        sink_group = ResourceNames(prefix, sources.get(SINK_GROUP)).sink_group
+        return cls(prefix, sink_group, (*OWN_APPS, *user_apps(sources.get(STREAM_APPS))))
 
     def own_groups(self) -> tuple[str, ...]:
         """Return the groups of its processes."""

@@ -13,7 +13,6 @@ from runbus.config.secret import Secret
 from runbus.config.setting import of
 from runbus.config.sources import Sources
 from runbus.cursors.own_groups import Names
-from runbus.kafka.principals import ResourceNames
 from runbus.kafka.settings import KafkaSettings
 
 
@@ -35,8 +34,8 @@ class WatchdogSettings:
     def load(cls, sources: Sources) -> WatchdogSettings:
         """Read and check the settings. Raises ConfigError naming the variable and the bad value."""
         kafka = KafkaSettings.load(sources)
-        names = Names(kafka.topic_prefix, ResourceNames(kafka.topic_prefix, sources.get(c.SINK_GROUP)).sink_group)
-        settings = load(cls, sources, kafka=kafka, clickhouse=ClickHouseSettings.load(sources), names=names)
+        clickhouse, names = ClickHouseSettings.load(sources), Names.load(sources)
+        settings = load(cls, sources, kafka=kafka, clickhouse=clickhouse, names=names)
         _check(settings.webhook_url)
         return settings
 

@@ -67,11 +67,11 @@ def test_a_users_stream_app_is_a_process_like_ours(render: Callable[..., Rendere
 
 
 def test_topics_and_rights_of_users_apps_are_made_by_the_job(render: Callable[..., Rendered]) -> None:
-    """By the names of the apps; nobody else needs to know them."""
+    """By the names of the apps; but for them only the watchdog needs to know these."""
     found = {where.rpartition("rb-runbus-")[2]: environment(pod) for where, pod in pods(render("stream-apps"))}
     assert found["topics"]["RUNBUS_STREAM_APPS"] == "crash-counts;success-rate"
     assert found["topics"]["RUNBUS_PRINCIPALS"] == "success-rate=User:CN=success-rate,O=lab"
-    assert [name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables] == ["topics"]
+    assert {name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables} == {"topics", "watchdog"}
 
 
 def test_probes_ask_the_process_only(rendered: Rendered) -> None:

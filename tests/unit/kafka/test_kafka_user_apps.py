@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbus.config.errors import ConfigError
+from runbus.config.sources import Sources
 from runbus.cursors.own_groups import Names
 from runbus.kafka.principals import PRINCIPALS, ROLES, ResourceNames, principal_names
 from runbus.kafka.stream_apps import OWN_APPS
@@ -58,6 +59,8 @@ def test_an_app_has_the_rights_that_ours_have_on_what_is_its_own() -> None:
     assert "Write on TransactionalId lab.crashes-lab.steps-*" in found["crashes"]
     added = {"Read on Topic lab.crashes", "Describe on Group lab.crashes"}
     assert added <= set(found["reader"])
+    assert "Describe on Group lab.crashes" in found["watchdog"]
+    assert "Read on Topic lab.crashes" not in found["watchdog"]
     assert all_principals(()) == PRINCIPALS
 
 
@@ -71,7 +74,9 @@ def test_its_user_has_a_name_like_the_others() -> None:
 
 def test_cursors_know_its_group_and_its_topics() -> None:
     """As those of ours; where the installation does not name it, it is a user's group like any other."""
-    names = Names("lab.", "lab.sink", (*OWN_APPS, *APPS))
+    variables = {"RUNBUS_TOPIC_PREFIX": "lab.", "RUNBUS_STREAM_APPS": ";".join(app.name for app in APPS)}
+    names = Names.load(Sources(environ=variables))
+    assert names == Names("lab.", "lab.sink", (*OWN_APPS, *APPS))
     assert names.own_groups() == (
         "lab.sink", "lab.episodes", "lab.live-metrics", "lab.success-rate", "lab.crashes",
     )  # fmt: skip
