@@ -187,6 +187,22 @@ def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
 
 
+def new_copying_producer(kafka: KafkaSettings) -> Producer:
+    """Return a producer of records that are in another topic already."""
+    return Producer(
+        {
+            **kafka.producer_config(),
+            "client.id": "runbus-copy",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.timeout.ms": 30_000,
+            "message.max.bytes": 8 * 1024 * 1024,
+            "reconnect.backoff.max.ms": 2000,
+            "log_level": 0,
+        }
+    )
+
+
 def new_dead_letter_producer(kafka: KafkaSettings) -> Producer:
     """Return the sink's producer of dead letters."""
     return Producer(

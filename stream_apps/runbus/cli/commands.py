@@ -16,6 +16,8 @@ MODULES = {
     **dict.fromkeys(("demo", "up", "down", "status", "doctor"), "stack"),
     **dict.fromkeys(("migrate", *(entry.kind for entry in PROCESSES)), "services"),
     "query": "query",
+    "tail": "tail",
+    "replay": "replay",
     "audit": "audit",
     "topics": "topics",
     "run": "runs",
