@@ -121,6 +121,17 @@ REPLAY_AS = Setting(
 )
 REPLAY_TOPIC = Setting("RUNBUS_REPLAY_TOPIC", "", text(), "", "With --to topic: its full name.", "--topic")
 
+# --- rebuild ---
+REBUILD_TOPIC = Setting("RUNBUS_REBUILD_TOPIC", "", text(), "", "Only the table of this topic.", "--topic")
+REBUILD_SWAP = Setting(
+    "RUNBUS_REBUILD_SWAP_DIFFERENT",
+    "",
+    switch(),
+    "false",
+    "Use the new where it differs from the old; without this nothing is changed.",
+    "--swap-different",
+)
+
 # --- query ---
 QUERY_OUTPUT = Setting(
     "RUNBUS_QUERY_OUTPUT", "", optional(path()), "", "File to write; it is there once it is whole.", "--output"

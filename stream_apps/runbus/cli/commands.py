@@ -23,6 +23,7 @@ MODULES = {
     "run": "runs",
     "dlq": "dlq",
     "cursors": "cursors",
+    "rebuild": "rebuild",
     "schema": "schema",
     "config": "config",
 }

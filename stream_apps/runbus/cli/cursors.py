@@ -125,10 +125,11 @@ def _change(move: Move) -> str:
 
 def _reader(context: typer.Context) -> CursorReader:
     current = settings(context)
-    return CursorReader(current.kafka, _names(current))
+    return CursorReader(current.kafka, names_of(current))
 
 
-def _names(current: Settings) -> Names:
+def names_of(current: Settings) -> Names:
+    """Return the names of the installation."""
     prefix = current.kafka.topic_prefix
     return Names(prefix, ResourceNames(prefix, current.sources.get(SINK_GROUP)).sink_group)
 

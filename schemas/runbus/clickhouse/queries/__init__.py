@@ -15,6 +15,7 @@ QueryName = Literal[
     "dead_letters",
     "dead_letters_of",
     "dead_offsets",
+    "differing_offsets",
     "finalised_episodes",
     "lost_offsets",
     "missing_ranges",
