@@ -303,7 +303,7 @@ class Source(Generic[Item]):
         """Yield the rest of the epoch's episodes as they end, each with the position behind it."""
         store, at = self._store(), self._at
         order = self._shuffle().lanes(store.blocks)
-        assembler = Assembler()
+        assembler: Assembler = Assembler()
         for place in range(at.from_block, len(order)):
             ended = self._block(store, assembler, order, place)
             if place < at.block:
@@ -311,7 +311,7 @@ class Source(Generic[Item]):
             kept = [one for one in ended if place > at.block or one.order > at.order]
             for number, one in enumerate(kept):
                 if one.episode.complete or self._asked.incomplete:
-                    began = [later.began for later in kept[number + 1 :]]
+                    began: list[int] = [later.began for later in kept[number + 1 :]]
                     first = min([place, *began, *assembler.began])
                     yield one.episode, _Position(at.epoch, block=place, order=one.order, from_block=first)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from runbus.replay.rows import StepRows
 
 #: A block ends past these: what is held of it in memory, and what a resumed Source reads again.
-BLOCK_STEPS = 16_384
+BLOCK_STEPS = 65_536
 BLOCK_BYTES = 8 * 1024 * 1024
 
 

@@ -28,24 +28,21 @@ from runbus.schemas.layout import NONE, OMITTED, STRUCT, VARIABLE, Layout
 from runbus.schemas.leaf import leaf_width
 from runbus.schemas.tree import parse
 
+_Logged = dict[str, NDArray[np.float64]]
+_Texts = dict[str, list[str]]
+_COMMON = [
+    ("seq", "<i8"),
+    ("env", "<i4"),
+    ("episode", "<i8"),
+    ("step", "<i4"),
+    ("ts", "<i8"),
+    ("reward", "<f8"),
+    ("terminated", "?"),
+    ("truncated", "?"),
+]
+_THERE = [("action_there", "?"), ("observation_there", "?")]
 #: One row of `replay_rows.sql`.
-_ROW = np.dtype(
-    [
-        ("seq", "<i8"),
-        ("env", "<i4"),
-        ("episode", "<i8"),
-        ("step", "<i4"),
-        ("ts", "<i8"),
-        ("reward", "<f8"),
-        ("terminated", "?"),
-        ("truncated", "?"),
-        ("layout", "<u4"),
-        ("action_bytes", "<u4"),
-        ("observation_bytes", "<u4"),
-        ("action_there", "?"),
-        ("observation_there", "?"),
-    ]
-)
+_ROW = np.dtype([*_COMMON, ("layout", "<u4"), ("action_bytes", "<u4"), ("observation_bytes", "<u4"), *_THERE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,13 @@ class _Layouts(NamedTuple):
 
     keys: list[str]
     pairs: list[tuple[Layout, Layout]]
+
+    @property
+    def widths(self) -> tuple[int, int] | None:
+        """Bytes of an action and of an observation, if all have the same number of them."""
+        if len(self.pairs) != 1 or VARIABLE in (widths := tuple(layout.width for layout in self.pairs[0])):
+            return None
+        return widths[0], widths[1]
 
 
 class TableStore:
@@ -112,21 +116,39 @@ class TableStore:
         stream = self._streams[block.lane]
         layouts = self._layouts_of(block.lane)
         where = {**stream.where, "first": block.first, "last": block.last}
+        if layouts.widths is not None:
+            return [self._fixed(stream, block, layouts.pairs[0], layouts.widths)]
         rows = np.frombuffer(self._bytes("replay_rows", "RowBinary", {**where, "layouts": layouts.keys}), _ROW)
-        if len(rows) != block.steps:
-            raise RunChanged(
-                f"{stream.id}: {block.steps} steps were stored in seq {block.first} to {block.last}, and {len(rows)} "
-                "are there now: begin without the state"
-            )
+        _check_rows(stream, block, len(rows))
         actions = _Blob(self._bytes("replay_actions", "RawBLOB", where), rows["action_bytes"])
         observations = _Blob(self._bytes("replay_observations", "RawBLOB", where), rows["observation_bytes"])
-        words = _words(rows["seq"], self._rows("replay_words", where)) if stream.words else ({}, {})
+        words = self._words(stream, rows, where)
         found = []
         for part in _stretches(rows["layout"]):
             action, observation = layouts.pairs[int(rows["layout"][part.start]) - 1]
             columns = (actions.column(action, part), observations.column(observation, part))
             found.append(_step_rows(stream.id, rows[part], (action, observation), columns, words, part))
         return found
+
+    def _fixed(
+        self, stream: _Stream, block: Block, layouts: tuple[Layout, Layout], widths: tuple[int, int]
+    ) -> StepRows:
+        """Return the steps of a block whose rows all have one size."""
+        where = {**stream.where, "first": block.first, "last": block.last}
+        action, observation = (max(1, width) for width in widths)  # no column has no bytes
+        row = np.dtype([*_COMMON, *_THERE, ("action", f"V{action}"), ("observation", f"V{observation}")])
+        sized = {**where, "action_width": action, "observation_width": observation}
+        rows = np.frombuffer(self._bytes("replay_fixed_rows", "RowBinary", sized), row)
+        _check_rows(stream, block, len(rows))
+        columns = [
+            column_of(layout, rows[name].tobytes(), len(rows))
+            for name, layout in zip(("action", "observation"), layouts, strict=True)
+        ]
+        words = self._words(stream, rows, where)
+        return _step_rows(stream.id, rows, layouts, (columns[0], columns[1]), words, slice(0, len(rows)))
+
+    def _words(self, stream: _Stream, rows: NDArray[Any], where: Mapping[str, Any]) -> tuple[_Logged, _Texts]:
+        return _words(rows["seq"], self._rows("replay_words", where)) if stream.words else ({}, {})
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -208,10 +230,6 @@ def _stretches(numbers: NDArray[np.uint32]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
 
 
-_Logged = dict[str, NDArray[np.float64]]
-_Texts = dict[str, list[str]]
-
-
 def _words(seqs: NDArray[np.int64], found: Sequence[Sequence[Any]]) -> tuple[_Logged, _Texts]:
     """Return what few rows of a block have: logged numbers and texts, by name, for every row."""
     logged: _Logged = {}
@@ -227,6 +245,14 @@ def _words(seqs: NDArray[np.int64], found: Sequence[Sequence[Any]]) -> tuple[_Lo
     return logged, texts
 
 
+def _check_rows(stream: _Stream, block: Block, found: int) -> None:
+    if found != block.steps:
+        raise RunChanged(
+            f"{stream.id}: {block.steps} steps were stored in seq {block.first} to {block.last}, and {found} are there "
+            "now: begin without the state"
+        )
+
+
 def _step_rows(
     stream: StreamId,
     rows: NDArray[Any],
@@ -239,7 +265,7 @@ def _step_rows(
     return StepRows(
         streams=(stream,),
         stream=np.zeros(len(rows), np.int32),
-        **{name: rows[name] for name in _ROW.names or () if name in StepRows.__slots__},
+        **{name: rows[name] for name, _ in _COMMON},
         action=columns[0],
         observation=columns[1],
         has_action=rows["action_there"] & (rows["step"] != 0) & layouts[0].recorded,

@@ -120,6 +120,8 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
             "auto.offset.reset": "earliest",  # if retention is faster than the reader, it goes on where the log does
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            # a question about offsets, and a fetch from another place, wait behind a fetch that waits for records
+            "fetch.wait.max.ms": 20,
             "log_level": 0,
         }
     )

@@ -6,12 +6,15 @@ is looked at: it must not be ahead of the app, and as far as the app it must say
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.kafka.topic_log import TopicLog
+from runbus.live_metrics.core import KEEP_FINISHED_MS
 from runbus.live_metrics.stream import LiveStream
 from runbus.rebuild.apps import Difference, RebuiltApp, Taken
 from runbus.rebuild.recomputed import Recomputation
@@ -19,7 +22,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import LiveMetrics
 from runbus.streams.api import Change
-from runbus.streams.shard import FENCE_KEY, KEPT_PREFIX, POSITION_KEY
+from runbus.streams.shard import FENCE_KEY, KEPT_PREFIX, POSITION_KEY, SavedPosition
 
 
 class _Totals(NamedTuple):
@@ -60,8 +63,23 @@ def compare_live(
             yield Difference("false", str(stream), stream)
         elif _of_state(state[stream]) != _of_state(found[stream]):
             yield Difference("different", str(stream), stream)
-    _update(wanted, computed.advance(taken.later)[1])
-    yield from _on_topic(taken, _streams(wanted), counts)
+    yield from _on_topic(taken, _streams(wanted) | _until_now(taken.later, computed), counts)
+
+
+def _until_now(later: SavedPosition, computed: Recomputation) -> dict[StreamId, LiveStream]:
+    """Return the streams that change up to `later`, and while time passes since: an end is said before it is saved.
+
+    A stream that ended is forgotten after a while, so time passes in steps that are shorter.
+    """
+    changed: dict[bytes, bytes] = {}
+    for now_ms in (*range(later.watermark_ms, _now_ms(), KEEP_FINISHED_MS // 2), _now_ms()):
+        changes = computed.advance(replace(later, watermark_ms=now_ms))[1]
+        changed |= {change.key: change.value for change in changes if change.value is not None}
+    return _streams(changed)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _on_topic(

@@ -22,6 +22,7 @@ QueryName = Literal[
     "offsets_from",
     "replay_actions",
     "replay_blocks",
+    "replay_fixed_rows",
     "replay_layouts",
     "replay_observations",
     "replay_rows",
