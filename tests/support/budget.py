@@ -25,6 +25,7 @@ BUDGET = {
     "tests/integration/dead_letters": 60,
     "tests/integration/cursors": 60,
     "tests/integration/reader": 90,
+    "tests/integration/replay": 60,
     "tests/integration/recorder": 50,
     "tests/integration/security": 80,
     "tests/integration/sink": 240,

@@ -244,6 +244,7 @@ class Source(Generic[Item]):
         """Yield batches; `_at` is where the next one begins when one is handed out."""
         epoch, size = self._at.epoch, self._asked.batch
         left: StepRows | None = None
+        pool = 0
         for pool, done, rows in self._pooled():
             start = 0
             if left is not None and common(left.layouts, rows.layouts) is None:
@@ -263,9 +264,10 @@ class Source(Generic[Item]):
                 start += size
             if start < len(rows):
                 left = rows.take(slice(start, None))
-        self._next_epoch()
         if left is not None:
+            self._at = _Position(epoch, pool + 1)
             yield left
+        self._next_epoch()
 
     def _pooled(self) -> Iterator[tuple[int, int, StepRows]]:
         """Yield the rest of the epoch's rows, in their order: their pool, how many of it come before, and they."""
