@@ -3,7 +3,7 @@
 What is compared is fixed before: the offsets that the log has, up to the one that the sink's group had committed when
 the rebuild began. Of these the sink inserts nothing any more, so it may go on meanwhile. Rows are taken over by offset
 and the table stays: it remembers the tokens of the sink's inserts, without which one that comes late would be stored
-twice (docs/decisions/0018).
+twice (docs/decisions/0020).
 """
 
 from __future__ import annotations
