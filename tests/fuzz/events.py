@@ -7,17 +7,20 @@ from typing import Any
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
-from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
+from runbus.schemas.events import ControlCommand, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.damage import NUMBERS, TEXTS, damaged
 
-KINDS: tuple[type[Event], ...] = (RunEvent, EpisodeFinalized, Heartbeat, LiveMetrics)
+KINDS: tuple[type[Event], ...] = (RunEvent, EpisodeFinalized, Heartbeat, LiveMetrics, ControlCommand)
 _OF_A_STREAM: dict[str, Any] = {"run_id": "run", "agent_id": "agent", "attempt": 1}
 GOOD: dict[str, Event] = {
     "RunEvent": RunEvent(
         **_OF_A_STREAM, kind="STARTED", sent_at=2, started_at=1, config='{"lr":0.1}', pid=7,
         labels={"team": "größe", "": ""}, tags=["a", "ä"], parent="run/planner/1", parent_seq=7,
-        logged={"loss": [0.5, -0.0], "none": []},
+        logged={"loss": [0.5, -0.0], "none": []}, commands='[{"id": "c"}]',
+    ),
+    "ControlCommand": ControlCommand(
+        id="c", run_id="run", agent="", command="set", key="größe", value="0.5", sent_at=1, sent_by="me@here",
     ),
     "EpisodeFinalized": EpisodeFinalized(
         **_OF_A_STREAM, id="e-0", revision=1, env=0, episode=3, reason="truncated", complete=False, missing_from=[3, 8],

@@ -9,13 +9,15 @@ from runbus.recorder.process import PROCESS
 
 @pytest.fixture(autouse=True)
 def couriers_end_with_their_test() -> Iterator[None]:
-    """Stop the couriers that a test started.
+    """Stop the couriers, and the readers of commands, that a test started.
 
     A courier lives as long as its process and sends heartbeats. Its test's topics are deleted, and what it would say
     of that half a minute later would be in the log of another test.
     """
-    before = set(PROCESS._couriers)
+    before, feeds = set(PROCESS._couriers), set(PROCESS._feeds)
     yield
+    for settings in set(PROCESS._feeds) - feeds:
+        PROCESS._feeds.pop(settings).stop()
     for key in set(PROCESS._couriers) - before:
         _, courier = PROCESS._couriers.pop(key)
         courier.stop()

@@ -28,7 +28,8 @@ def test_only_its_app_writes_a_state_and_nobody_reads_and_writes_the_steps() -> 
         for right in entry.rights:
             if right.operation == "Write" and right.resource == "Topic":
                 writers.setdefault(right.name, []).append(entry.role)
-    assert writers["steps"] == writers["runs"] == ["recorder"]
+    assert writers["steps"] == writers["runs"] == ["recorder", "controlled-recorder"]
+    assert writers["control"] == ["operator"]
     assert writers["episodes"] == writers["episodes-state-changelog"] == ["episodes"]
     assert writers["live-metrics"] == writers["live-metrics-state-changelog"] == ["live-metrics"]
     assert not {r.operation for r in principal("reader").rights} & {"Write", "Create", "Alter", "AlterConfigs"}

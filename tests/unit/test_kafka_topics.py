@@ -31,6 +31,7 @@ def test_the_names_and_cleanup_are_the_contract() -> None:
         "live-metrics": ("compact,delete", True),
         "heartbeats": ("compact,delete", False),
         "dead-letters": ("delete", False),
+        "control": ("compact,delete", False),
         "episodes-state-changelog": ("compact", True),
         "live-metrics-state-changelog": ("compact", True),
     }
@@ -56,9 +57,9 @@ def test_short_retention_has_short_segments() -> None:
 
 
 def test_what_stream_time_is_read_from_has_the_brokers_clock() -> None:
-    """The broker dates steps, runs and state, whatever an agent's clock says; the other topics keep their writer's."""
+    """The broker dates steps, runs, commands and state, whatever an agent's clock says; others keep their writer's."""
     dated = {t.name for t in TOPICS if t.config()["message.timestamp.type"] == "LogAppendTime"}
-    assert dated == {"steps", "runs", "episodes-state-changelog", "live-metrics-state-changelog"}
+    assert dated == {"steps", "runs", "control", "episodes-state-changelog", "live-metrics-state-changelog"}
 
 
 @pytest.mark.parametrize("topic", [EPISODES_STATE, LIVE_METRICS_STATE], ids=lambda t: t.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,15 @@ def test_a_cache_that_cannot_be_written_is_done_without(archive: ClassArchive) -
     with archive.made() as options:
         assert options == ()
     assert archive.using == ()
+
+
+def test_what_a_killed_jvm_left_is_removed_later(archive: ClassArchive) -> None:
+    """An hour later: a younger file may belong to a JVM that still writes."""
+    with archive.made():
+        pass
+    old, young = (archive.path.parent / f"{name}.part" for name in ("old", "young"))
+    for part in (old, young):
+        part.write_text("cla")
+    os.utime(old, (1, 1))
+    with archive.made():
+        assert (old.exists(), young.exists()) == (False, True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
-from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent, Window
+from runbus.schemas.events import ControlCommand, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent, Window
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.events import KINDS, Events
 
@@ -36,6 +36,7 @@ RUN_EVENT = RunEvent(
     parent="run/planner/1",
     parent_seq=0,
     logged={"loss": [0.5, math.inf], "none": []},
+    commands="[]",
 )
 EPISODE = EpisodeFinalized(
     id="e",
@@ -83,8 +84,11 @@ METRICS = LiveMetrics(
     positions={"0": 2**62},
     windows=(WINDOW, WINDOW),
 )
+COMMAND = ControlCommand(
+    id="c", run_id="run", agent="", command="set", key="lr", value="0.1", sent_at=1, sent_by="me@here"
+)
 HEARTBEAT = Heartbeat(component_id="sink-0", kind="sink", sent_at=1, started_at=0, version="0.1.0")
-EVENTS: list[Event] = [RUN_EVENT, EPISODE, METRICS, HEARTBEAT]
+EVENTS: list[Event] = [RUN_EVENT, EPISODE, METRICS, HEARTBEAT, COMMAND]
 
 
 def _changed(event: Event, **fields: Any) -> Event:

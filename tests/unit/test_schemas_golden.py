@@ -1,8 +1,8 @@
 """Golden values: the bytes of one record of each schema in both framings, committed in golden_values.json.
 
-`StepBatch.1 ...` is what version 1 wrote; the lines without a number are of the current version. A difference is a
-change of the wire format. Old values stay in the log for weeks: change the file only together with a new version of the
-schema, and keep the old lines.
+`StepBatch.1 ...` is what version 1 wrote, `RunEvent.2 ...` what version 2 wrote; the lines without a number are of the
+current version. A difference is a change of the wire format. Old values stay in the log for weeks: change the file only
+together with a new version of the schema, and keep the old lines.
 """
 
 import json
@@ -17,7 +17,7 @@ from runbus.schemas import batch as step_batch
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.codec import Codec
-from runbus.schemas.events import EpisodeFinalized, Heartbeat, LiveMetrics, RunEvent, Window
+from runbus.schemas.events import ControlCommand, EpisodeFinalized, Heartbeat, LiveMetrics, RunEvent, Window
 from runbus.schemas.layout import encode_value, layout_of, pack
 from tests.unit.batches import assert_equal
 
@@ -25,17 +25,21 @@ GOLDEN: dict[str, str] = json.loads((Path(__file__).parent / "golden_values.json
 FRAMINGS = ("single-object", "confluent")
 STRUCTS = [{"position": np.array([n, -0.5], "<f4"), "note": f"größe {n}"} for n in range(3)]
 RUN: dict[str, Any] = {"run_id": "ppo-ä", "agent_id": "agent 0", "attempt": 1_732_377_600_000_000}
-#: what version 2 added
-NEWER: dict[str, dict[str, Any]] = {
-    "RunEvent": {
-        "labels": {"team": "größe"},
-        "tags": ["a"],
-        "parent": "ppo-ä/planner/1",
-        "parent_seq": 7,
-        "logged": {"loss": [0.25, -np.inf]},
-    },
-    "EpisodeFinalized": {"labels": {"task": "sort"}, "stop": "max_turns", "has_reset": False},
+#: what each version behind the first added
+ADDED: dict[str, tuple[dict[str, Any], ...]] = {
+    "RunEvent": (
+        {
+            "labels": {"team": "größe"},
+            "tags": ["a"],
+            "parent": "ppo-ä/planner/1",
+            "parent_seq": 7,
+            "logged": {"loss": [0.25, -np.inf]},
+        },
+        {"commands": '[{"id": "c"}]'},
+    ),
+    "EpisodeFinalized": ({"labels": {"task": "sort"}, "stop": "max_turns", "has_reset": False},),
 }
+OLDER = [(name, version) for name, added in ADDED.items() for version in range(1, len(added) + 1)]
 
 
 class _OneId:
@@ -85,11 +89,15 @@ def _newer_batch() -> StepBatch:
     )
 
 
-def _events(*, newer: bool = True) -> dict[str, Any]:
+def _events(version: int = 99) -> dict[str, Any]:
+    """Return an event of each kind, with what was added up to this version."""
     window = Window(
         name="reward", seconds=60, start=1, count=2, sum=3.5, sum_squares=4.0, min=-1.0, max=2.0, quantiles=b"\x00\x01"
     )
-    more = NEWER if newer else {name: {} for name in NEWER}
+    more = {
+        name: {key: value for one in added[: version - 1] for key, value in one.items()}
+        for name, added in ADDED.items()
+    }
     return {
         "RunEvent": RunEvent(
             **RUN, kind="FINISHED", sent_at=2, started_at=1, config='{"lr":0.1}', observation_space="{}", produced=259,
@@ -109,6 +117,9 @@ def _events(*, newer: bool = True) -> dict[str, Any]:
         "Heartbeat": Heartbeat(
             component_id="sink-0", kind="sink", sent_at=9, started_at=1, version="0.1.0", total_events=5, lag_ms=3,
             last_seq_id={"runbus.steps:0": 17}, committed={"runbus.steps:0": 16}, detail='{"x":1}',
+        ),
+        "ControlCommand": ControlCommand(
+            id="7f", run_id="ppo-ä", agent="", command="set", key="größe", value="0.5", sent_at=9, sent_by="me@h",
         ),
     }  # fmt: skip
 
@@ -134,11 +145,11 @@ def test_committed_events_are_still_read(name: str) -> None:
     assert type(event).decode(body, writer) == event
 
 
-@pytest.mark.parametrize("name", ["RunEvent", "EpisodeFinalized"])
-def test_committed_events_of_version_1_are_still_read(name: str) -> None:
-    """They decode to the same event without what version 2 added."""
-    writer, body = Codec().open(bytes.fromhex(GOLDEN[f"{name}.1 single-object"]), name)
-    event = _events(newer=False)[name]
+@pytest.mark.parametrize(("name", "version"), OLDER)
+def test_committed_events_of_older_versions_are_still_read(name: str, version: int) -> None:
+    """They decode to the same event without what later versions added."""
+    writer, body = Codec().open(bytes.fromhex(GOLDEN[f"{name}.{version} single-object"]), name)
+    event = _events(version)[name]
     assert type(event).decode(body, writer) == event
 
 

@@ -4,6 +4,7 @@ from runbus.reader import steps as _steps  # noqa: F401 - registers the event of
 from runbus.reader.errors import CursorNotSaved, ReaderClosed, ReaderForked, TakenOver, UnreadableRecord
 from runbus.reader.events import (
     At,
+    ControlCommand,
     EpisodeFinalized,
     Heartbeat,
     LiveMetrics,
@@ -22,6 +23,7 @@ from runbus.reader.values import Values
 
 __all__ = [
     "At",
+    "ControlCommand",
     "CursorNotSaved",
     "EpisodeFinalized",
     "Heartbeat",

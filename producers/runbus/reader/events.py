@@ -77,6 +77,13 @@ class Heartbeat(events.Heartbeat, LogEvent):
     at: At
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlCommand(events.ControlCommand, LogEvent):
+    """What an operator asks of the agents of a run."""
+
+    at: At
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable(LogEvent):
     """A record that cannot be decoded here, as it was, and why.
@@ -157,3 +164,4 @@ register(topics.RUNS, _run_event)
 register(topics.EPISODES, _plain(events.EpisodeFinalized, EpisodeFinalized))
 register(topics.LIVE_METRICS, _plain(events.LiveMetrics, LiveMetrics))
 register(topics.HEARTBEATS, _plain(events.Heartbeat, Heartbeat))
+register(topics.CONTROL, _plain(events.ControlCommand, ControlCommand))

@@ -20,7 +20,8 @@ _OF_A_RUN = "run_id/"
 class Selection:
     """What a reader wants.
 
-    The key of a record decides, before its value is decoded. A record without a key of a run is of no run.
+    The key of a record decides, before its value is decoded. A record without a key of a run is of no run; one whose
+    key has a run and no agent is about every agent of it.
 
     Args:
         prefix: of the topics.
@@ -78,9 +79,10 @@ class Selection:
     def _matches(self, key: bytes) -> bool:
         run, slash, rest = key.decode("utf-8", "replace").partition("/")
         agent = rest.partition("/")[0]
-        return bool(slash) and all(
-            pattern is None or pattern.fullmatch(name) is not None
-            for pattern, name in ((self._run, run), (self._agent, agent))
+        return (
+            bool(slash)
+            and (self._run is None or self._run.fullmatch(run) is not None)
+            and (not agent or self._agent is None or self._agent.fullmatch(agent) is not None)
         )
 
 

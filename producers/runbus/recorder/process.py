@@ -15,6 +15,7 @@ from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
+from runbus.recorder.command_feed import CommandFeed
 from runbus.recorder.courier import Courier
 from runbus.recorder.identity import Attempts, now_us
 from runbus.recorder.outcome import exit_outcome
@@ -65,6 +66,7 @@ class Process:
         self._members: dict[int, OpenStream] = {}
         self._default: dict[CourierSettings, RunBus] = {}
         self._couriers: dict[int, tuple[RunBus, Courier]] = {}
+        self._feeds: dict[CourierSettings, CommandFeed] = {}
         self._ticker: threading.Thread | None = None
         self._hooked = False
         self._worker_hooked = False
@@ -92,6 +94,11 @@ class Process:
             if courier.settings != settings:
                 raise ConfigError(f"this bus delivers to {courier.address} already: give the recorder a bus of its own")
             return courier
+
+    def command_feed(self, settings: CourierSettings) -> CommandFeed:
+        """Return what reads the commands for the agents of this process."""
+        with self.lock:
+            return self._feeds.setdefault(settings, CommandFeed(settings))
 
     def expect(self) -> None:
         """Get ready for streams, as a recorder is made: SIGTERM can be caught from the main thread only."""
@@ -191,6 +198,8 @@ class Process:
             self._finish(lambda member: exit_outcome(member.known_exception))
         for _, courier in list(self._couriers.values()):
             courier.stop()
+        for feed in list(self._feeds.values()):
+            feed.stop()
 
     def _hook(self) -> None:
         """Install the hooks of this process, once. A forked child inherits all but those of multiprocessing."""
@@ -208,6 +217,8 @@ class Process:
         """Wait until no client is connecting."""
         for _, courier in list(self._couriers.values()):
             courier.before_fork(_SETTLE_S)
+        for feed in list(self._feeds.values()):
+            feed.before_fork(_SETTLE_S)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""
@@ -221,6 +232,8 @@ class Process:
             bus.after_fork()
         for _, courier in couriers:
             courier.after_fork()
+        for feed in list(self._feeds.values()):
+            feed.after_fork()
         for member in members:
             member.after_fork()
 

@@ -21,6 +21,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
 from runbus.recorder.annotations import StepWords
 from runbus.recorder.bus import RunBus
+from runbus.recorder.commands import Answers, Command, Inbox, as_command
 from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
@@ -66,9 +67,10 @@ class Recorder:
         tags: of the run.
         parent: the recorder whose agent began this one (a sub-agent, a hand-off), or its `stream_id`.
         parent_seq: seq of the step of `parent` that did.
+        control: take the commands of `runbus control`: see `commands`.
 
     Raises:
-        ConfigError: a name is empty or has a "/" in it, or a setting is unusable.
+        ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` without Kafka.
     """
 
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
@@ -87,7 +89,10 @@ class Recorder:
         tags: Iterable[str] | str | None = None,
         parent: Recorder | str | None = None,
         parent_seq: int | None = None,
+        control: bool = False,
     ) -> None:
+        if control and not kafka:
+            raise ConfigError("commands come from Kafka: leave out kafka=False, or control=True")
         for name, value in (("run", run), ("agent", agent)):
             try:
                 check_id(name, value)
@@ -106,6 +111,7 @@ class Recorder:
                 observations=observations,
                 settings=settings,
                 kafka=kafka,
+                control=control,
                 origin=origin_of(labels, tags, begun_by, parent_seq),
             ),
             bus,
@@ -126,6 +132,8 @@ class Recorder:
         self._recording: Recording | None = None
         self._stream: RecordedStream | None = None  # the recording's while it takes rows: what the loop needs
         self._vector: VectorRows | None = None
+        self._answers = Answers()
+        self._inbox: Inbox | None = None  # from the first use on
         PROCESS.expect()
 
     # --- called by the loop -----------------------------------------------------------------------------------
@@ -275,6 +283,55 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.log_ignored(error)
 
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def commands(self) -> list[Command]:
+        """Return what `runbus control` has asked of this agent since the last call, the oldest first.
+
+        Never raises and never waits: what is on its way comes with a later call. What was returned before and has no
+        answer counts as done now. A stream that begins later than a command gets it only if it still holds: the newest
+        `set` of each key, and `pause` until `resume`. Nothing comes without `control=True`, or after `close`.
+        """
+        inbox = self._inbox
+        if inbox is not None and not inbox.waiting and not self._answers.open:
+            return []  # what nearly every call finds: this is the loop's time
+        try:
+            if not self._given.control or self._closed:
+                return []
+            settled = self._answers.settle()
+            taken = (inbox or self._follow_commands()).take()
+            if not taken and not settled:
+                return []
+            for command in taken:
+                self._answers.hand(command)
+            self._say_answers()
+            return [as_command(command, self._answer) for command in taken]
+        except StreamEnded:
+            self._complaints.closed()
+        except Exception:
+            log.exception("the commands of %s/%s cannot be taken", self.run, self.agent)
+        return []
+
+    def _follow_commands(self) -> Inbox:
+        with PROCESS.lock:
+            if self._inbox is None and self._courier_settings is not None:
+                self._inbox = Inbox(self.run, self.agent, self.attempt)
+                PROCESS.command_feed(self._courier_settings).follow(self._inbox)
+            assert self._inbox is not None, "control needs Kafka"
+            return self._inbox
+
+    def _answer(self, id_: str, answer: str, note: str) -> None:
+        try:
+            self._answers.answer(id_, answer, note)
+            self._say_answers()
+        except Exception:
+            log.exception("a command of %s/%s cannot be answered", self.run, self.agent)
+
+    def _say_answers(self) -> None:
+        self._begin()
+        if self._recording is not None:
+            self._recording.say_commands(self._answers.text())
+
     # --- called by wrappers of environments -----------------------------------------------------------------------
 
     def reserve_envs(self, count: int = 1) -> EnvReservation:
@@ -294,6 +351,8 @@ class Recorder:
         try:
             self._closed, self._stream, self._vector = True, None, None
             if self._recording is not None:
+                if outcome != "failed" and self._answers.settle():
+                    self._recording.say_commands(self._answers.text())
                 self._recording.end(outcome, error)
                 PROCESS.leave(self._recording)
         except Exception:
@@ -395,6 +454,8 @@ class Recorder:
                 for other in PROCESS.members():
                     other.beside(recording.stream.counts.id)
                 PROCESS.join(recording)
+                if self._given.control:
+                    self._follow_commands()
                 self._vector = VectorRows(recording.stream, self._complaints.refused)
                 self._recording, self._stream = recording, recording.stream
             return self._recording.stream
@@ -467,6 +528,7 @@ class _Given:
     observations: Observations
     settings: KafkaSettings | None
     kafka: bool
+    control: bool
     origin: Origin
 
     def started(self, attempt: int) -> RunEvent:
@@ -488,6 +550,7 @@ class _Given:
             tags=list(self.origin.tags),
             parent=self.origin.parent,
             parent_seq=self.origin.parent_seq,
+            commands="[]" if self.control else "",
         )
 
 

@@ -106,6 +106,13 @@ class Recording:
             again = replace(self._started, sent_at=max(now_us(), other.attempt + 1))
             self.bus.publish(StreamStarted(self.stream.counts, again), events=0)
 
+    def say_commands(self, commands: str) -> None:
+        """Publish the start again with what the stream was told and answered, JSON; the end will repeat it."""
+        with self.stream.lock:
+            self._started = replace(self._started, commands=commands)
+            if not self._over:
+                self.bus.publish(StreamStarted(self.stream.counts, replace(self._started, sent_at=now_us())), events=0)
+
     def after_fork(self) -> None:
         """Leave this stream to the parent (called in a forked child)."""
         self._left_behind()

@@ -173,6 +173,7 @@ class Again:
             error="",
             summary="{}",
             logged={},
+            commands="",
             parent=_parent(event.parent, self._original, self._run),
         )
 

@@ -132,6 +132,17 @@ REBUILD_SWAP = Setting(
     "--swap-different",
 )
 
+# --- control ---
+CONTROL_AGENT = Setting("RUNBUS_CONTROL_AGENT", "", text(), "", "Only this agent of the run.", "--agent")
+CONTROL_WAIT = Setting(
+    "RUNBUS_CONTROL_WAIT",
+    "",
+    seconds(0.0),
+    "0",
+    "Wait so long for the answers of all agents; exit code 1 if one is missing.",
+    "--wait",
+)
+
 # --- query ---
 QUERY_OUTPUT = Setting(
     "RUNBUS_QUERY_OUTPUT", "", optional(path()), "", "File to write; it is there once it is whole.", "--output"

@@ -161,6 +161,49 @@ def new_reader(
     return Consumer(config)
 
 
+def new_command_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
+    """Return the consumer of an agent's commands: it joins no group, and asks an idle broker once in five seconds.
+
+    `on_error` hears, while it polls, what is wrong with its connections.
+    """
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-commands",
+            "group.id": "runbus-commands",  # it never joins; a name is needed to make a consumer
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # the topic was created anew, or retention was faster
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "queued.max.messages.kbytes": 1024,
+            "fetch.wait.max.ms": 5000,  # a record ends the wait
+            "topic.metadata.refresh.interval.ms": 30_000,
+            "reconnect.backoff.max.ms": 2000,
+            "error_cb": on_error,
+            "log_level": 0,
+        }
+    )
+
+
+def new_operator_producer(
+    kafka: KafkaSettings, delivery_seconds: float, on_error: Callable[[KafkaError], None]
+) -> Producer:
+    """Return the producer of `runbus control`: what is not delivered within `delivery_seconds` is given up.
+
+    `on_error` hears, while it flushes, what is wrong with its connections.
+    """
+    return Producer(
+        {
+            **kafka.producer_config(),
+            "client.id": "runbus-control",
+            "message.timeout.ms": int(delivery_seconds * 1000),
+            "error_cb": on_error,
+            "log_level": 0,
+        }
+    )
+
+
 def new_peeking_reader(kafka: KafkaSettings, group: str) -> Consumer:
     """Return a consumer that looks at one record here and there: it reads as little ahead as a client can."""
     return Consumer(

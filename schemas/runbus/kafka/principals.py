@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
 from runbus.kafka.topics import (
+    CONTROL,
     DEAD_LETTERS,
     EPISODES,
     EPISODES_STATE,
@@ -25,7 +26,7 @@ from runbus.kafka.topics import (
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
-Role = Literal["recorder", "sink", "episodes", "live-metrics", "reader", "admin"]
+Role = Literal["recorder", "controlled-recorder", "sink", "episodes", "live-metrics", "reader", "operator", "admin"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
@@ -127,6 +128,11 @@ RECORDER = Principal(
         *_topics("Write", "what it says of itself; steps that no record can hold", HEARTBEATS, DEAD_LETTERS),
     ),
 )
+CONTROLLED_RECORDER = Principal(
+    "controlled-recorder",
+    "the process of an agent that takes commands (`Recorder(control=True)`)",
+    (*RECORDER.rights, *_topics("Read", "commands of `runbus control`", CONTROL)),
+)
 SINK = Principal(
     "sink",
     "`runbus sink`",
@@ -136,15 +142,24 @@ SINK = Principal(
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
 )
+_SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
 READER = Principal(
     "reader",
     "`runbus audit`, `runbus.reader`, pages and people",
     (
-        *_topics("Read", "to show and to compare", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS),
+        *_topics("Read", "to show and to compare", *_SHOWN),
         Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
         Right("Group", "episodes", "Describe", "how far the app is"),
         Right("Group", "live-metrics", "Describe", "how far the app is"),
         Right("Group", READERS, "Read", "cursors of `runbus.reader`", prefixed=True),
+    ),
+)
+OPERATOR = Principal(
+    "operator",
+    "`runbus control`",
+    (
+        *_topics("Write", "its commands", CONTROL),
+        *_topics("Read", "to list what was asked", CONTROL),
     ),
 )
 ADMIN = Principal(
@@ -162,10 +177,12 @@ ADMIN = Principal(
 
 PRINCIPALS: tuple[Principal, ...] = (
     RECORDER,
+    CONTROLLED_RECORDER,
     SINK,
     Principal("episodes", "`runbus episodes`", _stream_app("episodes", EPISODES, EPISODES_STATE)),
     Principal("live-metrics", "`runbus live-metrics`", _stream_app("live-metrics", LIVE_METRICS, LIVE_METRICS_STATE)),
     READER,
+    OPERATOR,
     ADMIN,
 )
 

@@ -92,6 +92,15 @@ DEAD_LETTERS = Topic(
     30 * DAY_MS,
     {"max.message.bytes": str(DEAD_LETTER_BYTES)},
 )
+CONTROL = Topic(
+    "control",
+    "run_id/agent_id or empty/command",
+    "ControlCommand",
+    False,
+    "compact,delete",
+    30 * DAY_MS,
+    {**_BROKER_TIME, **_SMALL_SEGMENTS},
+)
 EPISODES_STATE = Topic("episodes-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
 LIVE_METRICS_STATE = Topic("live-metrics-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
 
@@ -102,6 +111,7 @@ TOPICS: tuple[Topic, ...] = (
     LIVE_METRICS,
     HEARTBEATS,
     DEAD_LETTERS,
+    CONTROL,
     EPISODES_STATE,
     LIVE_METRICS_STATE,
 )
@@ -137,3 +147,20 @@ def stream_key(run_id: str, agent_id: str) -> bytes:
 def run_event_key(run_id: str, agent_id: str, attempt: int) -> bytes:
     """Return the Kafka key of a RunEvent: compaction keeps the newest of each stream. Raises as above."""
     return stream_key(run_id, agent_id) + f"/{attempt}".encode()
+
+
+def control_key(run_id: str, agent_id: str, what: str) -> bytes:
+    """Return the Kafka key of a command: compaction keeps the newest about each thing (`pause`, `set/lr`, ...).
+
+    Args:
+        run_id: name of the run.
+        agent_id: empty = every agent of the run.
+        what: may have a "/" in it, as it stands last.
+
+    Raises:
+        InvalidValue: see `check_id`.
+    """
+    check_id("run_id", run_id)
+    if agent_id:
+        check_id("agent_id", agent_id)
+    return f"{run_id}/{agent_id}/{what}".encode()

@@ -14,7 +14,7 @@ from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_
 from runbus.config.errors import InvalidValue
 
 #: records that are on the wire: their schemas only grow (evolution.py)
-NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat")
+NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat", "ControlCommand")
 #: records that never leave a process, so they may change: the sink makes them of values that are not Avro
 INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
@@ -23,6 +23,7 @@ _FILES = {
     "EpisodeFinalized": "episode_finalized",
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",
+    "ControlCommand": "control_command",
     "DeadLetter": "dead_letter",
 }
 

@@ -1,4 +1,4 @@
-"""Encodes and decodes the other records of the log: streams' starts and ends, episodes, live metrics, heartbeats."""
+"""Encodes and decodes the records of the log that are no steps: starts and ends, episodes, live metrics, ..."""
 
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ class RunEvent(Event):
     parent: str = ""
     parent_seq: int = -1
     logged: Mapping[str, list[float]] = field(default_factory=dict)
+    commands: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,3 +194,18 @@ class Heartbeat(Event):
     last_seq_id: Mapping[str, int] = field(default_factory=dict)
     committed: Mapping[str, int] = field(default_factory=dict)
     detail: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlCommand(Event):
+    """What an operator asks of the agents of a run; see control_command.avsc for each field."""
+
+    SCHEMA: ClassVar[str] = "ControlCommand"
+    id: str
+    run_id: str
+    agent: str
+    command: str
+    key: str
+    value: str
+    sent_at: int
+    sent_by: str

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_UNFINISHED_S = 3600.0  # to make one takes seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class ClassArchive:
         if not needed:
             yield ()
             return
+        self._forget_unfinished()
         try:
             # it says which classes it leaves out, some thousand lines
             yield f"-XX:ArchiveClassesAtExit={part}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"
@@ -57,3 +61,10 @@ class ClassArchive:
                 part.rename(self.path)  # only a complete file ever has the final name
         finally:
             part.unlink(missing_ok=True)
+
+    def _forget_unfinished(self) -> None:
+        """Delete what a JVM that was killed an hour ago or earlier has left."""
+        for part in self.path.parent.glob("*.part"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > _UNFINISHED_S:
+                    part.unlink()

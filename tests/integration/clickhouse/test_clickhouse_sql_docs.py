@@ -113,6 +113,7 @@ def filled(store: Store) -> Store:
         "labels": {"team": "a"},
         "tags": ["baseline"],
         "logged": {"loss": [0.5]},
+        "commands": '[{"id": "c", "command": "stop", "sent_at": 1, "taken_at": 2, "answer": "done", "answered_at": 3}]',
     }
     child = event | {"agent_id": "agent-1", "parent": f"cartpole/agent-0/{ATTEMPT}", "parent_seq": 3}
     store.insert(RUNS, records(RUNS, event, child))

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
 
 from runbus.audit.log import LogReader
+from runbus.control.sending import make_command, send
 from runbus.kafka.acls import binding, list_acls
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import RightMissing
@@ -68,7 +69,7 @@ def _lacks(admin: AdminClient, rights: list[Right], names: ResourceNames, right:
     return list(lacking(admin, rights, names)) == [right]
 
 
-@pytest.mark.parametrize("role", [*APPS, "reader"])
+@pytest.mark.parametrize("role", [*APPS, "reader", "operator"])
 def test_each_right_on_a_topic_or_group_is_named_before_work_begins(installation: Installation, role: Role) -> None:
     """With all but one of its rights the check names that one; with all of them it is silent."""
     settings, names = installation.settings(role), ResourceNames(installation.prefix)
@@ -147,6 +148,26 @@ def test_a_refused_recorder_says_so_counts_and_never_raises(
     stats = recorder.stats()
     assert (stats["delivered"], stats["dropped"]) == (1000, 0)
     assert installation.settings("recorder").sasl_password.reveal() not in caplog.text
+
+
+def test_a_recorder_that_may_take_no_commands_says_so_and_records(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recorder's own user can read nothing; as a controlled recorder it takes what the operator sends."""
+    recorder = Recorder("deaf", bus=RunBus(), settings=installation.settings("recorder"), control=True)
+    recorder.step(0, 1.0, False, False, 0.5)
+    lacks = f"refuses user {installation.user('recorder')}: it lacks Read on Topic {installation.prefix}control"
+    until("it is said", lambda: lacks in caplog.text)
+    recorder.close()
+    assert recorder.flush(30)
+    assert (recorder.stats()["delivered"], recorder.commands()) == (1, [])
+    controlled = installation.settings("controlled-recorder")
+    with Recorder("led", bus=RunBus(), settings=controlled, control=True) as led:
+        send(installation.settings("operator"), Codec(), [make_command("led", "", "checkpoint")])
+        until("it has it", lambda: [command.name for command in led.commands()] == ["checkpoint"])
+    assert led.flush(30)
+    with pytest.raises(RightMissing, match=r"lacks Write on Topic .*control"):
+        send(controlled, Codec(), [make_command("led", "", "stop")])
 
 
 def test_a_recorder_with_a_wrong_password_waits_and_says_who_is_refused(

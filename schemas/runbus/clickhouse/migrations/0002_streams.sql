@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS runs
     parent String,
     parent_seq Int64 DEFAULT -1,
     logged Map(LowCardinality(String), Array(Float64)),
+    commands String CODEC(ZSTD(1)),
     kafka_topic_id LowCardinality(String),
     kafka_partition Int32,
     kafka_offset Int64,

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS runs_landing
     parent String,
     parent_seq Int64 DEFAULT -1,
     logged Map(String, Array(Float64)),
+    commands String DEFAULT '',
     record_end String
 )
 ENGINE = Null;
@@ -59,6 +60,7 @@ SELECT
     parent,
     parent_seq,
     logged,
+    commands,
     kafka_topic_id,
     kafka_partition,
     kafka_offset
@@ -73,7 +75,7 @@ WHERE 0 = (
         arrayExists(
             x -> NOT isValidUTF8(x),
             arrayConcat(
-                [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version, parent],
+                [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version, parent, commands],
                 tags,
                 mapKeys(labels),
                 mapValues(labels),

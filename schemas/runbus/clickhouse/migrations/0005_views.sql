@@ -117,9 +117,47 @@ SELECT
     argMax(r.tags, (kind = 'FINISHED', r.sent_at)) AS tags,
     argMax(r.parent, (kind = 'FINISHED', r.sent_at)) AS parent,
     argMax(r.parent_seq, (kind = 'FINISHED', r.sent_at)) AS parent_seq,
-    argMax(r.logged, (kind = 'FINISHED', r.sent_at)) AS logged
+    argMax(r.logged, (kind = 'FINISHED', r.sent_at)) AS logged,
+    argMax(r.commands, (kind = 'FINISHED', r.sent_at)) AS commands
 FROM runs AS r
 GROUP BY run_id, agent_id, attempt;
+
+-- What each stream was asked by `runbus control`, and what it answered: one row a command and stream. answer is empty
+-- while the loop has it and has not answered.
+CREATE VIEW IF NOT EXISTS command_answers AS
+SELECT
+    run_id,
+    agent_id,
+    attempt,
+    id,
+    any(x.command) AS command,
+    any(x.key) AS key,
+    any(x.value) AS value,
+    fromUnixTimestamp64Micro(any(x.sent_at), 'UTC') AS sent_at,
+    fromUnixTimestamp64Micro(any(x.taken_at), 'UTC') AS taken_at,
+    argMax(x.answer, x.answered_at) AS answer,
+    argMax(x.note, x.answered_at) AS note,
+    if(max(x.answered_at) = 0, NULL, fromUnixTimestamp64Micro(max(x.answered_at), 'UTC')) AS answered_at
+FROM
+(
+    SELECT
+        run_id,
+        agent_id,
+        attempt,
+        arrayJoin(JSONExtractArrayRaw(r.commands)) AS entry,
+        JSONExtractString(entry, 'id') AS id,
+        JSONExtractString(entry, 'command') AS command,
+        JSONExtractString(entry, 'key') AS key,
+        JSONExtractString(entry, 'value') AS value,
+        JSONExtractInt(entry, 'sent_at') AS sent_at,
+        JSONExtractInt(entry, 'taken_at') AS taken_at,
+        JSONExtractString(entry, 'answer') AS answer,
+        JSONExtractString(entry, 'note') AS note,
+        JSONExtractInt(entry, 'answered_at') AS answered_at
+    FROM runs AS r
+    WHERE r.commands NOT IN ('', '[]')
+) AS x
+GROUP BY run_id, agent_id, attempt, id;
 
 -- One row a run. Its outcome is that of the streams that no other one has replaced: running while one of them has not
 -- ended, else the worst. A newer attempt of an agent replaces an older one (a worker that was started again) unless both

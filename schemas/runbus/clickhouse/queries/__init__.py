@@ -9,6 +9,8 @@ from typing import Literal, get_args
 QueryName = Literal[
     "agent_progress",
     "audit_streams",
+    "command_answers",
+    "command_takers",
     "dead_letter_heads",
     "dead_letter_origins",
     "dead_letter_value",

@@ -1,4 +1,4 @@
--- The streams of one run: what each said of itself, and what is stored of it.
+-- The streams of one run: what each said of itself, what is stored of it, and what commands it took and when.
 SELECT
     agent_id,
     attempt,
@@ -13,7 +13,18 @@ SELECT
     host,
     version,
     config,
-    summary
+    summary,
+    arrayMap(
+        entry -> concat(
+            JSONExtractString(entry, 'command'),
+            if(JSONExtractString(entry, 'key') = '', '', concat(' ', JSONExtractString(entry, 'key'), '=', JSONExtractString(entry, 'value'))),
+            if(JSONExtractString(entry, 'answer') = '', ' taken ', concat(' ', JSONExtractString(entry, 'answer'), ' ')),
+            toString(fromUnixTimestamp64Micro(
+                if(JSONHas(entry, 'answered_at'), JSONExtractInt(entry, 'answered_at'), JSONExtractInt(entry, 'taken_at')), 'UTC'
+            ))
+        ),
+        JSONExtractArrayRaw(s.commands)
+    ) AS commands
 FROM stream_summary AS s
 LEFT JOIN
 (
