@@ -18,9 +18,6 @@ from tests.unit.replay.memory_store import MemoryStore, cut, identity, source_of
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-_NEW_BLOCK: st.SearchStrategy[bool] = st.booleans()
-
-
 @st.composite
 def stores(draw: st.DrawFn) -> MemoryStore:
     """Return streams of episodes of any length, in lanes, cut into parts and blocks anywhere."""
@@ -29,9 +26,10 @@ def stores(draw: st.DrawFn) -> MemoryStore:
         lengths: list[int] = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5))
         rows = stream_rows(f"agent-{lane}", lengths, draw(st.integers(1, 3)), text=lane == 2)
         parts = cut(rows, draw(st.lists(st.integers(0, len(rows)), max_size=5)))
-        blocks: list[list[StepRows]] = [[]]
-        for part in parts:
-            if blocks[-1] and draw(_NEW_BLOCK):
+        new = draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+        blocks: list[list[StepRows]] = []
+        for part, begins in zip(parts, new, strict=True):
+            if begins or not blocks:
                 blocks.append([])
             blocks[-1].append(part)
         lanes.append(blocks)
