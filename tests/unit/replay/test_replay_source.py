@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -158,3 +159,25 @@ def test_what_cannot_be_read_is_said_at_once(arguments: dict[str, Any], said: st
     """Before anything is connected."""
     with pytest.raises(ConfigError, match=said):
         Source(**{"run": "r", **arguments})
+
+
+def test_another_process_opens_its_own() -> None:
+    """A Source that is pickled, or forked, goes on where it was, over connections of its own."""
+    store, other = (MemoryStore([[[stream_rows("agent-0", [3, 3])]]]) for _ in range(2))
+    source = source_of(store, batch=2)
+    next(iter(source))
+    sent = _pickled(source)
+    sent._open = lambda: other
+    assert [rows.seq.tolist() for rows in sent] == [[2, 3], [4, 5], [6, 7]]
+    source._pid += 1  # as a forked child sees it
+    source._open = lambda: other  # type: ignore[method-assign]
+    assert [rows.seq.tolist() for rows in source] == [[2, 3], [4, 5], [6, 7]]
+    assert not store.closed
+
+
+def _pickled(source: Source[Any]) -> Any:
+    own = source.__dict__.pop("_open")  # the test's, a lambda
+    try:
+        return pickle.loads(pickle.dumps(source))
+    finally:
+        source.__dict__["_open"] = own
