@@ -26,6 +26,7 @@ BUDGET = {
     "tests/integration/faust": 30,
     "tests/integration/cursors": 60,
     "tests/integration/reader": 90,
+    "tests/integration/replay": 60,
     "tests/integration/recorder": 50,
     "tests/integration/security": 80,
     "tests/integration/sink": 240,

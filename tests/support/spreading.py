@@ -43,6 +43,7 @@ GROUPS = {
     "tests/integration/reader/": EACH,
     "tests/integration/audit/": EACH,
     "tests/integration/dead_letters/": EACH,
+    "tests/integration/replay/": "replay",  # its tests share a log, a sink and both apps
     "tests/integration/test_local_stack": EACH,
     # each trains four agents on all processors: two of them at once starve their brokers
     "tests/e2e/test_demo.py::test_a_million_": "four agents",

@@ -53,7 +53,7 @@ class Reader:
             on at once, others wait for `RUNBUS_READER_SESSION_SECONDS`.
         on_unreadable: what becomes of a record that cannot be decoded: an `Unreadable` event, an `UnreadableRecord`
             that is raised, or nothing. Reading goes on behind it.
-        settings: the Kafka to read from; default: environment and configuration file.
+        settings: the Kafka to read from, or all settings of a reader; default: environment and configuration file.
 
     Raises:
         ConfigError: one of these is unusable.
@@ -70,9 +70,9 @@ class Reader:
         otherwise: Otherwise = "beginning",
         instance: str = "",
         on_unreadable: OnUnreadable = "event",
-        settings: KafkaSettings | None = None,
+        settings: KafkaSettings | ReaderSettings | None = None,
     ) -> None:
-        found = ReaderSettings.load(read_sources(), settings)
+        found = settings if isinstance(settings, ReaderSettings) else ReaderSettings.load(read_sources(), settings)
         selection = Selection(found.kafka.topic_prefix, [topics] if isinstance(topics, str) else topics, run, agent)
         check_name(name)
         check_instance(instance, name)

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
-import numpy as np
-
 from runbus.kafka.model import StreamId
 from runbus.schemas.batch import BatchHeader
-from runbus.schemas.sequence import SequenceTracker
+from runbus.schemas.sequence import SequenceTracker, runs_of
 from runbus.schemas.walk import number, zigzag
 
 #: Streams of a partition that are known at once: about 0.5 KB each. Past it the longest silent one is forgotten.
@@ -83,7 +81,7 @@ class Sequences:
         arrival = tracker.take(header.first_seq, header.count)
         gap = (before.next_seq, header.first_seq - 1) if header.first_seq > before.next_seq else None
         return Arrived(
-            fresh=None if arrival.fresh is None else _runs(arrival.fresh),
+            fresh=None if arrival.fresh is None else runs_of(arrival.fresh),
             gap=gap,
             newly_dropped=max(0, header.dropped - known.dropped),
             late=arrival.late > 0,
@@ -174,9 +172,3 @@ def _stream(raw: bytes, at: int) -> tuple[Stream, int]:
         high, at = number(raw, at)
         gaps.append((low, high))
     return Stream(SequenceTracker(next_seq, gaps), dropped), at
-
-
-def _runs(fresh: np.typing.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
-    """Return the stretches of true."""
-    edges = np.flatnonzero(np.diff(fresh, prepend=False, append=False)).tolist()
-    return tuple(zip(edges[::2], edges[1::2], strict=True))

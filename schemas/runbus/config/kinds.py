@@ -18,6 +18,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Chosen = TypeVar("Chosen", bound=str)
 
+_LEAST_SPEED = 0.001
 _TRUE = ("true", "1", "yes", "y", "on", "t")
 _FALSE = ("false", "0", "no", "n", "off", "f")
 
@@ -70,6 +71,18 @@ def number(least: float, most: float | None = None, unit: str = "") -> Kind[floa
 def seconds(least: float, most: float | None = None) -> Kind[float]:
     """Return the kind of a duration in seconds."""
     return number(least, most, "s")
+
+
+def speed() -> Kind[float]:
+    """Return the kind of a speed: a number, or `max`, which is infinite."""
+
+    def parse(variable: str, given: str) -> float:
+        value = float("inf") if given.strip().lower() == "max" else _float(given)
+        if value is None or not value >= _LEAST_SPEED:
+            raise ConfigError(f"{variable}={given!r} is not a speed: give a number from {_LEAST_SPEED:g} on, or max")
+        return value
+
+    return Kind(parse, f"{_LEAST_SPEED:g} or more, max", metavar="FLOAT|max")
 
 
 def integer(least: int, most: int | None = None, unit: str = "") -> Kind[int]:

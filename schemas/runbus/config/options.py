@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from runbus.config.kinds import choice, integer, optional, path, seconds, switch, text
+from runbus.config.kinds import choice, integer, optional, path, seconds, speed, switch, text
 from runbus.config.setting import Setting
 
 # --- of every command ---
@@ -87,6 +87,51 @@ CURSORS_DRY_RUN = Setting(
     "RUNBUS_CURSORS_DRY_RUN", "", switch(), "false", "Say what would change, change nothing.", "--dry-run"
 )
 CURSORS_YES = Setting("RUNBUS_CURSORS_YES", "", switch(), "false", "Do not ask.", "--yes")
+
+# --- tail, replay ---
+AGENT = Setting("RUNBUS_AGENT", "", text(), "", "Only this agent.", "--agent")
+TAIL_TOPICS = Setting(
+    "RUNBUS_TAIL_TOPICS",
+    "",
+    text(),
+    "runs,steps,episodes",
+    "What is shown: topics without the prefix, comma separated; live-metrics and heartbeats too.",
+    "--topics",
+)
+TAIL_LAST = Setting("RUNBUS_TAIL_LAST", "", integer(0), "20", "So many of the newest lines.", "--last")
+TAIL_FROM = Setting(
+    "RUNBUS_TAIL_FROM", "", text(), "", "Instead of --last: from `beginning`, or from a time (ISO 8601) on.", "--from"
+)
+TAIL_FOLLOW = Setting("RUNBUS_TAIL_FOLLOW", "", switch(), "false", "Go on with what comes, until Ctrl-C.", "--follow")
+Destination = Literal["bus", "topic", "stdout"]
+REPLAY_TO: Setting[Destination] = Setting(
+    "RUNBUS_REPLAY_TO",
+    "",
+    choice(*get_args(Destination)),
+    "stdout",
+    "Where to: recorded again as a new run; the records as they are to a topic; lines of JSON.",
+    "--to",
+)
+REPLAY_SPEED = Setting(
+    "RUNBUS_REPLAY_SPEED", "", speed(), "1", "1 = with the time between steps as it was; `max` = without.", "--speed"
+)
+REPLAY_FROM = Setting("RUNBUS_REPLAY_FROM", "", text(), "", "Only steps from this wall time (ISO 8601) on.", "--from")
+REPLAY_UNTIL = Setting("RUNBUS_REPLAY_UNTIL", "", text(), "", "Only steps before this wall time.", "--until")
+REPLAY_AS = Setting(
+    "RUNBUS_REPLAY_AS", "", text(), "", "With --to bus: name of the new run; default: RUN-replay-TIME.", "--as"
+)
+REPLAY_TOPIC = Setting("RUNBUS_REPLAY_TOPIC", "", text(), "", "With --to topic: its full name.", "--topic")
+
+# --- rebuild ---
+REBUILD_TOPIC = Setting("RUNBUS_REBUILD_TOPIC", "", text(), "", "Only the table of this topic.", "--topic")
+REBUILD_SWAP = Setting(
+    "RUNBUS_REBUILD_SWAP_DIFFERENT",
+    "",
+    switch(),
+    "false",
+    "Use the new where it differs from the old; without this nothing is changed.",
+    "--swap-different",
+)
 
 # --- watch ---
 WATCH_FOLLOW = Setting(

@@ -120,6 +120,8 @@ def new_log_reader(kafka: KafkaSettings, group: str) -> Consumer:
             "auto.offset.reset": "earliest",  # if retention is faster than the reader, it goes on where the log does
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            # a question about offsets, and a fetch from another place, wait behind a fetch that waits for records
+            "fetch.wait.max.ms": 20,
             "log_level": 0,
         }
     )
@@ -228,6 +230,22 @@ def new_peeking_reader(kafka: KafkaSettings, group: str) -> Consumer:
 def new_recorder_producer(kafka: KafkaSettings, options: Mapping[str, object]) -> Producer:
     """Return the producer of an agent's process; `options` win over what every producer has."""
     return Producer({**kafka.producer_config(), "client.id": "runbus-recorder", **options})
+
+
+def new_copying_producer(kafka: KafkaSettings) -> Producer:
+    """Return a producer of records that are in another topic already."""
+    return Producer(
+        {
+            **kafka.producer_config(),
+            "client.id": "runbus-copy",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.timeout.ms": 30_000,
+            "message.max.bytes": 8 * 1024 * 1024,
+            "reconnect.backoff.max.ms": 2000,
+            "log_level": 0,
+        }
+    )
 
 
 def new_dead_letter_producer(kafka: KafkaSettings) -> Producer:

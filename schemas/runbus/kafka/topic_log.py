@@ -111,6 +111,15 @@ class TopicLog:
         """Begin to read one partition from `start` on; ends what was read with this object before."""
         return Walk(self._consumer, TopicPartition(self.name, partition, start))
 
+    def since(self, partition: int, time_ms: int) -> int:
+        """Return the offset of the first record that is not older; where reading ends if all are."""
+        low, end = self.bounds(partition)
+        asked = [TopicPartition(self.name, partition, max(0, time_ms))]
+        (found,) = self._consumer.offsets_for_times(asked, timeout=_REQUEST_S)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return end if found.offset < 0 else min(max(found.offset, low), end)
+
     def _learn_leaders(self) -> None:
         """Ask who leads the partitions: a question about a log goes to the leader that the client knows."""
         with suppress(KafkaException):  # the caller asks again, and says what is wrong in the end

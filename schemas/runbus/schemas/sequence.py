@@ -105,3 +105,9 @@ class SequenceTracker:
         if version != _VERSION or len(data) != _HEAD.size + count * _GAP.size:
             raise ValueError(f"version {version}, {len(data)} bytes: no state of a sequence that this version reads")
         return cls(next_seq, [(low, high) for low, high in _GAP.iter_unpack(data[_HEAD.size :])], given_up)
+
+
+def runs_of(fresh: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
+    """Return the stretches [start, stop) of true."""
+    edges = np.flatnonzero(np.diff(fresh, prepend=False, append=False)).tolist()
+    return tuple(zip(edges[::2], edges[1::2], strict=True))

@@ -16,6 +16,10 @@ class IntervalSet:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self._firsts, self._lasts, strict=True)
 
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._firsts, number) - 1
+        return at >= 0 and number <= self._lasts[at]
+
     @property
     def count(self) -> int:
         """How many numbers are in the set."""

@@ -64,7 +64,7 @@ def end_without_reader() -> NoReturn:
 
 def print_json(value: object) -> None:
     """Print one JSON document on standard output; JSON has no NaN and no infinities, so they are strings."""
-    write(json.dumps(_plain(value), indent=2, default=str, allow_nan=False) + "\n")
+    write(json.dumps(plain(value), indent=2, default=str, allow_nan=False) + "\n")
 
 
 def print_json_list(name: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
@@ -85,15 +85,16 @@ def print_json_list(name: str, items: Iterable[object], rest: Callable[[], Mappi
 
 
 def _json(value: object) -> str:
-    return json.dumps(_plain(value), default=str, allow_nan=False)
+    return json.dumps(plain(value), default=str, allow_nan=False)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a value as JSON has it: NaN and the infinities are text, keys too."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

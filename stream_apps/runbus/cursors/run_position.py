@@ -7,7 +7,6 @@ partition its records are; there the log is read from a day before that start un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient
 
@@ -15,21 +14,12 @@ from runbus.config.errors import RunBusError
 from runbus.cursors.positions import Cursor
 from runbus.cursors.targets import offsets_at
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.partitioner import partition_of
+from runbus.kafka.run_log import CLOCK_MARGIN_MS, RunStarts, key_text, stream_events
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import TopicLog, open_topic, record_position
-from runbus.kafka.topics import DAY_MS, EPISODES, LIVE_METRICS, RUNS, STEPS, stream_key
+from runbus.kafka.topics import EPISODES, LIVE_METRICS, RUNS, STEPS
 
-_MARGIN_MS = DAY_MS  # how wrong the clock of an agent may be before its records are looked for in all of the log
 _KEYED = (STEPS, EPISODES, LIVE_METRICS)  # by run and agent
-
-
-@dataclass(slots=True)
-class _Run:
-    """What `runs` says of a run: its agents with the first start of each, and where its events begin."""
-
-    started_ms: dict[str, int] = field(default_factory=dict)
-    events: dict[int, int] = field(default_factory=dict)
 
 
 class RunPosition:
@@ -61,32 +51,22 @@ class RunPosition:
                 found |= self._in_topic(topic.name, run_id, run, mine)
         return found
 
-    def _read(self, run_id: str) -> _Run:
-        run, start = _Run(), run_id + "/"
+    def _read(self, run_id: str) -> RunStarts:
+        run = RunStarts()
         with open_topic(self._settings, RUNS, self._group) as log:
-            for message in log.records():
-                key = _text(message.key())
-                if not key.startswith(start):
-                    continue
-                partition, offset = record_position(message)
-                run.events.setdefault(partition, offset)
-                _, agent, attempt = key.split("/")
-                started_ms = int(attempt) // 1000
-                run.started_ms[agent] = min(started_ms, run.started_ms.get(agent, started_ms))
+            for event in stream_events(log, run_id):
+                run.take(event)
         return run
 
-    def _in_topic(self, name: str, run_id: str, run: _Run, cursors: list[Cursor]) -> dict[TopicPartition, int]:
+    def _in_topic(self, name: str, run_id: str, run: RunStarts, cursors: list[Cursor]) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = {}
         with open_topic(self._settings, name, self._group) as log:
-            starts: dict[int, int] = {}  # partition -> the first start of an agent that is in it
-            for agent, started_ms in run.started_ms.items():
-                partition = partition_of(stream_key(run_id, agent), len(log.partitions))
-                starts[partition] = min(started_ms, starts.get(partition, started_ms))
+            starts = run.by_partition(run_id, len(log.partitions))
             for cursor in cursors:
                 started = starts.get(cursor.at.partition)
                 if started is None:
                     continue
-                since = offsets_at(self._admin, [cursor], started - _MARGIN_MS)[cursor.at]
+                since = offsets_at(self._admin, [cursor], started - CLOCK_MARGIN_MS)[cursor.at]
                 offset = _first(log, cursor, since, run_id)
                 if offset is None and since > cursor.beginning:
                     offset = _first(log, cursor, cursor.beginning, run_id)
@@ -98,10 +78,6 @@ class RunPosition:
 def _first(log: TopicLog, cursor: Cursor, since: int, run_id: str) -> int | None:
     start = f"{run_id}/".encode()
     for message in log.walk(cursor.at.partition, since).below(cursor.end):
-        if _text(message.key()).encode().startswith(start):
+        if key_text(message.key()).encode().startswith(start):
             return record_position(message)[1]
     return None
-
-
-def _text(key: bytes | str | None) -> str:
-    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""

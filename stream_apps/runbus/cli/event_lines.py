@@ -1,0 +1,269 @@
+"""Shows events of the log as lines: a readable one for people, or one JSON object.
+
+One document is made of each step and each other event; a readable line is made from its document, so both say the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from runbus.cli.output import plain
+from runbus.config.terminal import printable
+from runbus.reader import (
+    EpisodeFinalized,
+    Heartbeat,
+    LiveMetrics,
+    LogEvent,
+    RecordsDeleted,
+    RunFinished,
+    RunStarted,
+    Steps,
+    Unreadable,
+)
+
+Document = dict[str, Any]
+_NAMES: Mapping[type[LogEvent], str] = {
+    RunStarted: "run_started",
+    RunFinished: "run_finished",
+    EpisodeFinalized: "episode_finalized",
+    LiveMetrics: "live_metrics",
+    Heartbeat: "heartbeat",
+}
+_MOST_ITEMS = 8  # of an array
+_MOST_TEXT = 80  # characters of a value
+#: part of a line -> the number of its colour
+_COLOURS = {"time": 2, "who": 36, "what": 1, "bad": 31}
+
+
+def documents(event: LogEvent) -> Iterator[Document]:
+    """Yield what an event says, as JSON has it: of steps one document each, with what the step has and no more."""
+    match event:
+        case Steps():
+            yield from _steps(event)
+        case Unreadable():
+            yield {"event": "unreadable", **_place(event), "reason": event.reason}
+        case RecordsDeleted():
+            yield {"event": "records_deleted", **_place(event), "first": event.first, "last": event.last}
+        case _:
+            told = {f.name.rstrip("_"): getattr(event, f.name) for f in fields(event) if f.name != "at"}  # type: ignore[arg-type]
+            yield {"event": _NAMES.get(type(event), type(event).__name__), **{k: _value(v) for k, v in told.items()}}
+
+
+def time_of(document: Document) -> int:
+    """Return when it was, microseconds since the epoch; 0 = it does not say."""
+    return int(document.get("ts") or document.get("last_ts") or document.get("sent_at") or 0)
+
+
+def json_line(document: Document) -> str:
+    """Return a document on one line; JSON has no NaN and no infinities, so they are strings."""
+    return json.dumps(plain(document), allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def readable_line(document: Document, *, coloured: bool = False) -> str:
+    """Return a document as people read it: one line, in which nothing that was recorded can act on a terminal."""
+    parts = [(kind, printable(text)) for kind, text in _parts(document) if text]
+    if coloured:
+        parts = [(kind, f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if kind in _COLOURS else text) for kind, text in parts]
+    return "  ".join(text for _, text in parts) + "\n"
+
+
+# --- steps --------------------------------------------------------------------------------------------------------
+
+
+def _steps(event: Steps) -> Iterator[Document]:
+    whose = {"run_id": event.run_id, "agent_id": event.agent_id, "attempt": event.attempt}
+    if event.gap is not None:
+        yield {"event": "missing", **whose, "first_seq": event.gap[0], "last_seq": event.gap[1]}
+    columns = event.columns
+    numbers = zip(
+        *(c.tolist() for c in (columns.env, columns.episode, columns.step, columns.ts, columns.reward)),
+        event.terminated.tolist(),
+        event.truncated.tolist(),
+        strict=True,
+    )
+    optional = _optional(event)
+    for row, (env, episode, step, ts, reward, terminated, truncated) in enumerate(numbers):
+        document = {
+            "event": "step",
+            **whose,
+            "seq": event.first_seq + row,
+            "env": env,
+            "episode": episode,
+            "step": step,
+            "ts": ts,
+            "reward": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+        }
+        for name, values in optional.items():
+            if (value := values.get(row)) is not None:
+                document[name] = value
+        yield document
+
+
+def _optional(event: Steps) -> dict[str, Mapping[int, Any]]:
+    """Return name -> row -> value of what only some steps have."""
+    found: dict[str, Mapping[int, Any]] = {
+        "action": _recorded(event.action, event.has_action),
+        "observation": _recorded(event.observation, event.has_observation),
+    }
+    for name in ("kind", "status", "stop", "info"):
+        found[name] = {row: text for row, text in enumerate(getattr(event, name)) if text}
+    found["info"] = {row: _json(text) for row, text in found["info"].items()}
+    columns = event.columns
+    for name, column, none in (("tick", columns.tick, -1), ("parent", columns.parent, -1)):
+        found[name] = {} if column is None else {i: v for i, v in enumerate(column.tolist()) if v != none}
+    found["seed"] = event.seeds
+    logged: dict[int, dict[str, list[float]]] = {}
+    for name, (rows, values) in event.logged.items():
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+            logged.setdefault(row, {}).setdefault(name, []).append(value)
+    found["logged"] = logged
+    labels: dict[int, dict[str, str]] = {}
+    for name, texts in event.labels.items():
+        for row, text in texts.items():
+            labels.setdefault(row, {})[name] = text
+    found["labels"] = labels
+    return found
+
+
+def _recorded(column: Any, there: np.typing.NDArray[np.bool_]) -> dict[int, Any]:  # noqa: ANN401 - any column
+    if column is None:
+        return {}
+    return {row: _value(_row(column, row)) for row in np.flatnonzero(there).tolist()}
+
+
+def _row(column: Any, row: int) -> Any:  # noqa: ANN401 - any column
+    if isinstance(column, Mapping):
+        return {key: None if part is None else _row(part, row) for key, part in column.items()}
+    if isinstance(column, tuple):
+        return [None if part is None else _row(part, row) for part in column]
+    return column[row]
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - any value of an event
+    """Return a value as JSON has it."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(key): _value(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_value(part) for part in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: _value(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _place(event: LogEvent) -> Document:
+    return {"topic": event.at.topic, "partition": event.at.partition, "offset": event.at.offset}
+
+
+# --- readable -----------------------------------------------------------------------------------------------------
+
+
+def _parts(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a line: what kind each is, and its text."""
+    at_us = time_of(document)
+    if at_us:
+        yield "time", _time(at_us)
+    if "run_id" in document:
+        yield "who", f"{document['run_id']}/{document['agent_id']}"
+    match document["event"]:
+        case "step":
+            yield from _step_parts(document)
+        case "missing":
+            yield "bad", f"seq {document['first_seq']} to {document['last_seq']} missing"
+        case "run_started":
+            yield "what", "started"
+            yield "", f"attempt {document['attempt']}"
+            yield "", f"config {_short(document['config'])}"
+        case "run_finished":
+            yield "what", f"ended: {document['outcome']}"
+            yield (
+                "",
+                f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes",
+            )
+            yield "bad", _short(document["error"])
+        case "episode_finalized":
+            yield from _episode_parts(document)
+        case "live_metrics":
+            yield "what", f"{document['steps']:,} steps, {document['steps_per_second']:,.0f}/s"
+            yield "", f"{document['episodes']:,} episodes, last return {document['last_return']:g}"
+        case "heartbeat":
+            yield "who", document["component_id"]
+            yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
+        case "unreadable":
+            yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
+            yield "", _short(document["reason"])
+        case "records_deleted":
+            yield "bad", f"{document['topic']}:{document['partition']} {document['first']}-{document['last']} deleted"
+        case other:
+            yield "what", str(other)
+
+
+def _step_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "", f"seq {document['seq']}"
+    env = f"env {document['env']} " if document["env"] else ""
+    yield "what", f"{env}episode {document['episode']} " + (f"step {document['step']}" if document["step"] else "reset")
+    if document["step"]:
+        yield "", f"reward {document['reward']:g}"
+    for name in ("kind", "status"):
+        yield "", str(document.get(name, ""))
+    for name in ("action", "observation", "seed", "labels", "info"):
+        if name in document:
+            yield "", f"{name} {_short(document[name])}"
+    for name, values in document.get("logged", {}).items():
+        yield "", f"{name}={values[-1]:g}"
+    yield "what", " ".join(word for word in ("terminated", "truncated") if document[word])
+    yield "", str(document.get("stop", ""))
+
+
+def _episode_parts(document: Document) -> Iterator[tuple[str, str]]:
+    env = f"env {document['env']} " if document["env"] else ""
+    yield "what", f"{env}episode {document['episode']} finalised: {document['reason']}"
+    yield "", f"return {document['return']:g}, length {document['length']:,}"
+    if document["revision"] > 1:
+        yield "", f"revision {document['revision']}"
+    if not document["complete"]:
+        gaps = zip(document["missing_from"], document["missing_to"], strict=True)
+        yield "bad", "incomplete " + ", ".join(f"{first}-{last}" for first, last in gaps)
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return a value of a line, cut to what one can take in."""
+    text = value if isinstance(value, str) else _numbers(value)
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 3]}..."
+
+
+def _numbers(value: Any) -> str:  # noqa: ANN401 - any JSON
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        more = [f"... {len(value):,} in all"] if len(value) > _MOST_ITEMS else []
+        return "[" + " ".join([*map(_numbers, value[:_MOST_ITEMS]), *more]) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_numbers(part)}" for key, part in value.items()) + "}"
+    return str(value)
+
+
+def _time(at_us: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    except (OverflowError, ValueError, OSError):  # an agent's clock may say anything
+        return f"{at_us} us"
