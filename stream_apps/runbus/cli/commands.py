@@ -24,6 +24,7 @@ MODULES = {
     "dlq": "dlq",
     "cursors": "cursors",
     "rebuild": "rebuild",
+    "export": "export",
     "control": "control",
     "schema": "schema",
     "config": "config",
