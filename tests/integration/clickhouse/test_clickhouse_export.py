@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import pyarrow.parquet as pq
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -14,6 +16,7 @@ from minari import MinariDataset
 
 from runbus.clickhouse.tables import RUNS, STEPS
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.gymnasium import RecordSteps
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import ABSENT, Recorder, RunBus
@@ -158,6 +161,30 @@ def test_what_cannot_be_done_is_one_sentence(asked: Asked, store: Store, run_id:
         assert (done.stdout, done.stderr.count(b"\n")) == (b"", 1)
     assert [path.name for path in asked.home.iterdir()] == ["a.parquet"]
     assert (asked.home / "a.parquet").read_text() == "mine"
+
+
+def test_the_page_runs(
+    asked: Asked, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of docs/export.md write what its snippets read."""
+    played = Played(store, "cartpole-1")
+    env = RecordSteps(gymnasium.make("CartPole-v1"), played.recorder)
+    for seed in range(3):
+        env.reset(seed=seed)
+        while not any(env.step(seed % 2)[2:4]):
+            pass
+    played.store()
+    page = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
+    for command in re.findall(r"^runbus (export [^#\n]*)", page, re.MULTILINE):
+        done = asked.run(*command.split())
+        assert (done.returncode, done.stderr) == (0, b"")
+    monkeypatch.chdir(asked.home)
+    for code in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        exec(code, {})
+    printed = capsys.readouterr().out
+    assert "3 {} {'dtype': '<f4', 'shape': [4]}" in printed
+    assert "cartpole-v0 Box(" in printed
+    assert printed.count("True\n") == 3
 
 
 def test_the_log_can_be_read_instead(tmp_path: Path, kafka: str, topic_prefix: str, run_id: str) -> None:
