@@ -1,5 +1,8 @@
 """Writes episodes as a Minari dataset in its HDF5 format, images without JPEG, so every number is as it was recorded.
 
+Minari's Arrow and Parquet formats are not for long episodes: of one of 200,000 its reader (0.5.4)
+hands out 32,767.
+
 Of an episode of T steps a dataset has the observations 0 to T, and the actions, rewards, terminations and truncations
 of its steps 1 to T (docs/export.md).
 """
@@ -11,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py  # noqa: F401 - Minari does not ask for it before it writes
 import minari
 import numpy as np
 from gymnasium import spaces
@@ -21,15 +25,16 @@ from runbus.config.errors import InvalidValue
 from runbus.export.descriptions import Description
 from runbus.export.errors import CannotExport
 from runbus.export.layouts import OneLayout
+from runbus.export.sizes import held_bytes
 from runbus.export.spaces import space_of
 from runbus.kafka.model import StreamId
 from runbus.reader.values import Column
 from runbus.replay import Episode, StepRows
 from runbus.schemas.layout import VARIABLE, Layout
 
-#: Rows that are held before they are written: opening the file costs about as much as an episode.
-GROUP_ROWS = 16_384
+#: What is held before it is written: opening the file costs about as much as an episode.
 GROUP_EPISODES = 256
+GROUP_BYTES = 32 * 1024 * 1024
 
 _INSTEAD = "--format parquet has them"
 _APART = "export them apart (--agent, --from, --to), or with --format parquet --values raw"
@@ -65,7 +70,7 @@ class MinariEpisodes:
         self._storage: MinariStorage | None = None
         self._held: list[EpisodeBuffer] = []
         self._facts: list[dict[str, Any]] = []
-        self._held_rows = 0
+        self._held_bytes = 0
         self._cut = self._repeated = 0
 
     def write(self, episode: Episode) -> str:
@@ -77,8 +82,8 @@ class MinariEpisodes:
         self._open(episode)
         self._held.append(self._buffer(episode))
         self._facts.append(_facts(episode))
-        self._held_rows += len(rows)
-        if len(self._held) >= GROUP_EPISODES or self._held_rows >= GROUP_ROWS:
+        self._held_bytes += held_bytes(rows)
+        if len(self._held) >= GROUP_EPISODES or self._held_bytes >= GROUP_BYTES:
             self._flush()
         return ""
 
@@ -152,7 +157,7 @@ class MinariEpisodes:
             self._storage.update_episode_metadata(self._facts, range(first, first + len(self._held)))
         except (ValueError, TypeError, KeyError) as error:  # what HDF5 has no form for: NUL in text, arrays of nothing
             raise CannotExport(f"Minari's HDF5 cannot hold these values ({error}): {_INSTEAD}") from error
-        self._held, self._facts, self._held_rows = [], [], 0
+        self._held, self._facts, self._held_bytes = [], [], 0
 
 
 def _check_keys(space: spaces.Space[Any]) -> None:

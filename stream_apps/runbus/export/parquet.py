@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from runbus.export.arrow import Mask, arrow_array, arrow_type, json_bytes, node_of, raw_array, shape_array
 from runbus.export.errors import CannotExport
 from runbus.export.layouts import OneLayout, layout_document, layout_text
+from runbus.export.sizes import held_bytes
 from runbus.reader.values import Column
 from runbus.replay import Episode, StepRows
 from runbus.replay.rows import joined
@@ -79,7 +80,7 @@ class ParquetEpisodes:
             self._check_written()
         self._held.append(episode)
         self._held_rows += len(episode.rows)
-        self._held_bytes += _value_bytes(episode.rows)
+        self._held_bytes += held_bytes(episode.rows)
         if self._held_rows >= GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
             self._flush()
         return ""
@@ -170,11 +171,6 @@ class ParquetEpisodes:
             elif name in self._file.schema.names:
                 columns[name] = arrow_array(node_of(layout), column, present)
         return pa.RecordBatch.from_pydict(columns, self._file.schema)
-
-
-def _value_bytes(rows: StepRows) -> int:
-    """Return about how many bytes the values of some rows have."""
-    return len(rows) * sum(max(layout.width, 64) for layout in rows.layouts)
 
 
 def _facts(rows: StepRows, complete: Mask) -> dict[str, pa.Array]:

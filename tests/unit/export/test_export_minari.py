@@ -158,9 +158,10 @@ def test_what_else_a_loop_says_is_in_infos_and_metadata(tmp_path: Path) -> None:
     assert dataset.storage.metadata["runbus"]["run_id"] == "run-1"
 
 
-def test_little_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "value"), [("GROUP_EPISODES", 4), ("GROUP_BYTES", 3000)])
+def test_little_is_held(limit: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Episodes are written in groups as they come; the dataset is the same."""
-    monkeypatch.setattr(minari, "GROUP_EPISODES", 4)
+    monkeypatch.setattr(minari, limit, value)
     ledgers, episodes = played("mixed", AutoresetMode.SAME_STEP, steps=20)
     writer, most = MinariEpisodes(tmp_path / "data-v0", described(episodes, "mixed")), 0
     for episode in episodes:

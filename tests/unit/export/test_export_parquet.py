@@ -201,7 +201,7 @@ def test_little_is_held(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Rows are written in groups as they come; the file says the same."""
     _, episodes = played("mixed", AutoresetMode.SAME_STEP)
     table, _, _ = written(episodes, tmp_path / "a.parquet")
-    monkeypatch.setattr(parquet, limit, 20 if limit == "GROUP_ROWS" else 20 * 128)
+    monkeypatch.setattr(parquet, limit, 20 if limit == "GROUP_ROWS" else 4000)
     writer, most = ParquetEpisodes(tmp_path / "b.parquet"), 0
     for episode in episodes:
         writer.write(episode)
