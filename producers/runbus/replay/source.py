@@ -6,6 +6,7 @@ any process, makes the next item the one that would have come.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -69,7 +70,7 @@ class Source(Generic[Item]):
 
     Iterating goes through one epoch: all that was stored when the Source was opened, each step once, whatever was sent
     twice. Iterating again is the next epoch, in another order if it is shuffled. It connects at its first use; a
-    process that was forked, or one that a Source was pickled to, opens its own.
+    process that was forked, or one that a Source was pickled to, connects anew and goes on at the same item.
 
         source = Source("cartpole-1", unit="episodes", shuffle=1000)
         for episode in source:
@@ -143,6 +144,7 @@ class Source(Generic[Item]):
         self._bounds: Any = None
         self._steps: int | None = None
         self._opened: Store | None = None
+        self._pid = 0  # of the process that opened it
         self._at = _Position()
 
     # --- items --------------------------------------------------------------------------------------------------
@@ -209,9 +211,18 @@ class Source(Generic[Item]):
     ) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process gets: everything but the connections."""
+        return {**self.__dict__, "_opened": None}
+
     def _store(self) -> Store:
+        if self._opened is not None and self._pid != os.getpid():
+            from runbus.kafka.clients import never_destroy
+
+            never_destroy(self._opened)  # it is the parent's, and its threads are not here
+            self._opened = None
         if self._opened is None:
-            self._opened = self._open()
+            self._opened, self._pid = self._open(), os.getpid()
             found = self.steps
             if self._steps not in (None, found):
                 self.close()

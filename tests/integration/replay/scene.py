@@ -177,7 +177,7 @@ def _seeded(settings: KafkaSettings) -> list[str]:
         except ValueError:
             continue
         streams.setdefault(run, set()).update(s for s in ended if s[:2] == (run, agent))
-    return sorted(run for run, found in streams.items() if found)
+    return sorted(run for run, found in streams.items() if found and run not in (VECTOR, TEXT))
 
 
 @contextmanager

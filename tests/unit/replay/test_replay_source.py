@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -18,9 +19,6 @@ from tests.unit.replay.memory_store import MemoryStore, cut, identity, source_of
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-_NEW_BLOCK: st.SearchStrategy[bool] = st.booleans()
-
-
 @st.composite
 def stores(draw: st.DrawFn) -> MemoryStore:
     """Return streams of episodes of any length, in lanes, cut into parts and blocks anywhere."""
@@ -29,9 +27,10 @@ def stores(draw: st.DrawFn) -> MemoryStore:
         lengths: list[int] = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5))
         rows = stream_rows(f"agent-{lane}", lengths, draw(st.integers(1, 3)), text=lane == 2)
         parts = cut(rows, draw(st.lists(st.integers(0, len(rows)), max_size=5)))
-        blocks: list[list[StepRows]] = [[]]
-        for part in parts:
-            if blocks[-1] and draw(_NEW_BLOCK):
+        new = draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+        blocks: list[list[StepRows]] = []
+        for part, begins in zip(parts, new, strict=True):
+            if begins or not blocks:
                 blocks.append([])
             blocks[-1].append(part)
         lanes.append(blocks)
@@ -160,3 +159,25 @@ def test_what_cannot_be_read_is_said_at_once(arguments: dict[str, Any], said: st
     """Before anything is connected."""
     with pytest.raises(ConfigError, match=said):
         Source(**{"run": "r", **arguments})
+
+
+def test_another_process_opens_its_own() -> None:
+    """A Source that is pickled, or forked, goes on where it was, over connections of its own."""
+    store, other = (MemoryStore([[[stream_rows("agent-0", [3, 3])]]]) for _ in range(2))
+    source = source_of(store, batch=2)
+    next(iter(source))
+    sent = _pickled(source)
+    sent._open = lambda: other
+    assert [rows.seq.tolist() for rows in sent] == [[2, 3], [4, 5], [6, 7]]
+    source._pid += 1  # as a forked child sees it
+    source._open = lambda: other  # type: ignore[method-assign]
+    assert [rows.seq.tolist() for rows in source] == [[2, 3], [4, 5], [6, 7]]
+    assert not store.closed
+
+
+def _pickled(source: Source[Any]) -> Any:
+    own = source.__dict__.pop("_open")  # the test's, a lambda
+    try:
+        return pickle.loads(pickle.dumps(source))
+    finally:
+        source.__dict__["_open"] = own
