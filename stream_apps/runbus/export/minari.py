@@ -1,7 +1,7 @@
 """Writes episodes as a Minari dataset in its HDF5 format, images without JPEG, so every number is as it was recorded.
 
-Minari's Arrow and Parquet formats are not for long episodes: of one of 200,000 its reader (0.5.4)
-hands out 32,767.
+Its Arrow and Parquet formats are not for long episodes: of one of 200,000 steps Minari's reader (0.5.4) hands out
+32,767.
 
 Of an episode of T steps a dataset has the observations 0 to T, and the actions, rewards, terminations and truncations
 of its steps 1 to T (docs/export.md).
