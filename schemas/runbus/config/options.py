@@ -176,8 +176,9 @@ EXPORT_VALUES = Setting(
     "Of actions and observations in Parquet: columns of their type, or bytes beside dtype and shape.",
     "--values",
 )
-EXPORT_STORE = Setting(
-    "RUNBUS_EXPORT_STORE", "", choice("clickhouse", "kafka"), "clickhouse", "Where the steps are read.", "--store"
+ExportStore = Literal["clickhouse", "kafka"]
+EXPORT_STORE: Setting[ExportStore] = Setting(
+    "RUNBUS_EXPORT_STORE", "", choice(*get_args(ExportStore)), "clickhouse", "Where the steps are read.", "--store"
 )
 
 # --- query ---

@@ -43,7 +43,7 @@ def export(  # noqa: PLR0913, PLR0917 - one parameter an option
     until: Annotated[str, option(o.EXPORT_TO)] = o.EXPORT_TO.default_value,
     incomplete: Annotated[bool, option(o.EXPORT_INCOMPLETE)] = o.EXPORT_INCOMPLETE.default_value,
     values: Annotated[str, option(o.EXPORT_VALUES)] = o.EXPORT_VALUES.default_value,
-    store: Annotated[str, option(o.EXPORT_STORE)] = o.EXPORT_STORE.default_value,
+    store: Annotated[o.ExportStore, option(o.EXPORT_STORE)] = o.EXPORT_STORE.default_value,
     as_json: Json = False,
 ) -> None:
     """Write the episodes of a run as Parquet or as a Minari dataset (docs/export.md)."""
@@ -64,8 +64,10 @@ def export(  # noqa: PLR0913, PLR0917 - one parameter an option
         print_json({"path": str(path), "format": format_, **asdict(outcome)})
         return
     say(f"{path}: {outcome.episodes:,} episodes, {outcome.rows:,} rows")
-    for text in filter(None, [left_out_text(outcome), *outcome.notes]):
-        complain(f"left out: {text}" if text == left_out_text(outcome) else text)
+    if outcome.left_out:
+        complain(f"left out: {left_out_text(outcome)}")
+    for note in outcome.notes:
+        complain(note)
 
 
 WriterAt = Callable[[Path, list[Description]], EpisodeWriter]
@@ -82,18 +84,23 @@ def _writer(format_: str, *, raw: bool) -> WriterAt:
     return lambda path, _: ParquetEpisodes(path, raw=raw)
 
 
-def _opened(current: Settings, store: str, run_id: str, agent: str) -> tuple[Source[Episode], list[Description]]:
+def _opened(
+    current: Settings, store: o.ExportStore, run_id: str, agent: str
+) -> tuple[Source[Episode], list[Description]]:
     """Return the episodes of a run, and what its streams said of themselves."""
-    if store == "kafka":
-        source = Source(
-            run_id, agent=agent or None, store="kafka", unit="episodes", incomplete=True, settings=current.kafka
-        )
-        return source, from_kafka(current.kafka, current.codec, run_id, agent)
-    target = current.clickhouse
+    kafka, clickhouse = current.kafka, current.clickhouse
     source = Source(
-        run_id, agent=agent or None, store="clickhouse", unit="episodes", incomplete=True, clickhouse=target
+        run_id,
+        agent=agent or None,
+        store=store,
+        unit="episodes",
+        incomplete=True,
+        settings=kafka,
+        clickhouse=clickhouse,
     )
-    return source, from_clickhouse(target, run_id, agent)
+    if store == "kafka":
+        return source, from_kafka(kafka, current.codec, run_id, agent)
+    return source, from_clickhouse(clickhouse, run_id, agent)
 
 
 def _choice(begin: str, until: str, *, incomplete: bool) -> Choice:

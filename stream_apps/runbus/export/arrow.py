@@ -14,7 +14,6 @@ An array without any number in it is a list of changing length: Parquet cannot w
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +24,9 @@ from numpy.typing import NDArray
 
 from runbus.reader.values import Column
 from runbus.schemas.layout import STRUCT, Layout, encode_value
-from runbus.schemas.leaf import JSON, NUMERIC_DTYPES, TEXT, is_ragged
+from runbus.schemas.leaf import JSON, NUMERIC_DTYPES, OMITTED, TEXT, is_ragged
 from runbus.schemas.strict_json import strict_json
-from runbus.schemas.tree import Node, parse
+from runbus.schemas.tree import Node, leaves, parse
 
 Mask = NDArray[np.bool_]
 
@@ -37,6 +36,11 @@ def node_of(layout: Layout) -> Node:
     return (
         parse(layout.dtype[len(STRUCT) :]) if layout.dtype.startswith(STRUCT) else Node(0, layout.dtype, layout.shape)
     )
+
+
+def has_omitted(layout: Layout) -> bool:
+    """Return whether a value, or a part of it, was not recorded."""
+    return any(leaf.dtype.startswith(OMITTED) for leaf in leaves(node_of(layout)))
 
 
 def named_parts(node: Node) -> list[tuple[str, Node]]:
@@ -147,8 +151,3 @@ def _row(node: Node, column: Column, row: int) -> Any:  # noqa: ANN401 - any val
     if isinstance(column, tuple):
         return tuple(_row(part, column[index], row) for index, part in enumerate(node.parts or ()))
     return None if column is None else column[row]
-
-
-def json_bytes(document: Mapping[str, Any]) -> bytes:
-    """Return JSON data as bytes, for metadata."""
-    return json.dumps(document, ensure_ascii=False).encode()

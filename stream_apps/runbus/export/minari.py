@@ -105,7 +105,8 @@ class MinariEpisodes:
         """Make the dataset, at the first episode: its spaces are those of the values."""
         described = self._spaces_of(episode.stream)
         if self._storage is not None:
-            if described != self._described:
+            assert self._described is not None
+            if any(one != other and one and other for one, other in zip(described, self._described, strict=True)):
                 raise CannotExport(f"agents of the run have different spaces: {_APART}")
             return
         self._described = described

@@ -6,6 +6,7 @@ flags and observation that it led to.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runbus.export.arrow import Mask, arrow_array, arrow_type, json_bytes, node_of, raw_array, shape_array
+from runbus.export.arrow import Mask, arrow_array, arrow_type, has_omitted, node_of, raw_array, shape_array
 from runbus.export.errors import CannotExport
 from runbus.export.layouts import OneLayout, layout_document, layout_text
 from runbus.export.sizes import held_bytes
@@ -30,9 +31,11 @@ GROUP_BYTES = 32 * 1024 * 1024
 #: Version of the columns and of the description.
 FORMAT = 1
 
+_VALUES = ("action", "observation")
 _STRINGS = ("kind", "status", "stop", "info", "seed")
 _MARKS = ("tick", "parent")
 _LABEL = "label."
+_LABELS = pa.map_(pa.string(), pa.string())
 _LOGGED = pa.map_(pa.string(), pa.list_(pa.float64()))
 _FACTS = [
     pa.field("run_id", pa.string()),
@@ -49,7 +52,7 @@ _FACTS = [
     pa.field("truncated", pa.bool_()),
     *(pa.field(name, pa.int64()) for name in _MARKS),
     *(pa.field(name, pa.string()) for name in _STRINGS),
-    pa.field("labels", pa.map_(pa.string(), pa.string())),
+    pa.field("labels", _LABELS),
     pa.field("logged", _LOGGED),
 ]
 
@@ -72,12 +75,16 @@ class ParquetEpisodes:
         self._held_rows = self._held_bytes = 0
         self._file: pq.ParquetWriter | None = None
         self._values: dict[str, Layout] = {}
+        self._omitted: dict[tuple[str, Layout], None] = {}
 
     def write(self, episode: Episode) -> str:
         """Take an episode: all of them fit."""
         if not self._raw:
             self._layout.take(episode)
             self._check_written()
+        for named in zip(_VALUES, episode.rows.layouts, strict=True):
+            if has_omitted(named[1]):
+                self._omitted[named] = None
         self._held.append(episode)
         self._held_rows += len(episode.rows)
         self._held_bytes += held_bytes(episode.rows)
@@ -91,13 +98,9 @@ class ParquetEpisodes:
         assert self._file is not None
         layouts = {name: layout_document(layout) for name, layout in self._values.items()}
         about = {"format": FORMAT, **description, "values": "raw" if self._raw else layouts}
-        self._file.add_key_value_metadata({"runbus": json_bytes(about).decode()})
+        self._file.add_key_value_metadata({"runbus": json.dumps(about, ensure_ascii=False)})
         self._file.close()
-        return [
-            f"{name}s are not in the file: {layout_text(layout)}"
-            for name, layout in self._values.items()
-            if layout.dtype and arrow_type(node_of(layout)) is None
-        ]
+        return [f"parts of {name}s were not recorded: {layout_text(layout)}" for name, layout in self._omitted]
 
     def abandon(self) -> None:
         """Close the file."""
@@ -107,16 +110,14 @@ class ParquetEpisodes:
 
     def _check_written(self) -> None:
         """Raise CannotExport if values have come that the file has no column for: it was begun without any."""
-        if self._file is not None and self._values != dict(
-            zip(("action", "observation"), self._layout.found, strict=True)
-        ):
+        if self._file is not None and self._values != self._named_layouts():
             raise CannotExport(
                 "the first episodes have no actions or no observations and later ones have: export them apart "
                 "(--from, --to), or together as bytes with their dtypes (--values raw)"
             )
 
     def _named_layouts(self) -> dict[str, Layout]:
-        return dict(zip(("action", "observation"), self._layout.found, strict=True))
+        return dict(zip(_VALUES, self._layout.found, strict=True))
 
     def _flush(self) -> None:
         """Write what is held as row groups."""
@@ -137,7 +138,7 @@ class ParquetEpisodes:
 
     def _schema(self) -> pa.Schema:
         fields = list(_FACTS)
-        for name in ("action", "observation"):
+        for name in _VALUES:
             if self._raw:
                 fields += [
                     pa.field(name, pa.binary()),
@@ -202,7 +203,7 @@ def _facts(rows: StepRows, complete: Mask) -> dict[str, pa.Array]:
 def _labels(rows: StepRows) -> pa.Array:
     named = {name.removeprefix(_LABEL): words for name, words in rows.texts.items() if name.startswith(_LABEL)}
     found = [[(name, words[row]) for name, words in named.items() if words[row]] for row in range(len(rows))]
-    return pa.array(found, pa.map_(pa.string(), pa.string()))
+    return pa.array(found, _LABELS)
 
 
 def _logged(rows: StepRows) -> pa.Array:

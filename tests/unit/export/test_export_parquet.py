@@ -149,7 +149,7 @@ def text_comes(recorder: Recorder) -> None:
 
 
 def test_what_was_not_recorded_is_said(tmp_path: Path) -> None:
-    """Omitted observations have no column; the file and the user are told their layout."""
+    """Omitted observations, or parts of one, have no column; the file and the user are told their layout."""
 
     def play(recorder: Recorder) -> None:
         recorder.reset(np.zeros(3, "<f4"))
@@ -158,7 +158,17 @@ def test_what_was_not_recorded_is_said(tmp_path: Path) -> None:
     table, about, outcome = written(recorded(play, observations="none"), tmp_path / "a.parquet")
     assert "observation" not in table.column_names
     assert about["values"]["observation"] == {"dtype": "omitted:<f4", "shape": [3]}
-    assert outcome.notes == ["observations are not in the file: omitted:<f4[3]"]
+    assert outcome.notes == ["parts of observations were not recorded: omitted:<f4[3]"]
+
+    def camera(recorder: Recorder) -> None:
+        recorder.reset({"at": np.zeros(2), "image": np.zeros((9, 9, 3), np.uint8)})
+        recorder.step(0, 1, True, False, {"at": np.ones(2), "image": np.zeros((9, 9, 3), np.uint8)})
+
+    for raw in (False, True):
+        table, _, outcome = written(recorded(camera, observations="auto"), tmp_path / f"{raw}.parquet", raw=raw)
+        assert len(outcome.notes) == 1
+        assert "omitted:|u1" in outcome.notes[0]
+        assert raw or table["observation"].to_pylist()[1] == {"at": [1.0, 1.0]}
 
 
 def test_everything_that_a_loop_says_is_there(tmp_path: Path) -> None:
