@@ -84,13 +84,15 @@ class StepRows:
         )
 
     def filled(self, layouts: tuple[Layout, Layout]) -> StepRows:
-        """Return the same rows with these layouts: a column that has no value yet gets zeros, or empty values."""
+        """Return the same rows with these layouts, which are common to theirs and others.
+
+        A column that has no value yet gets zeros, or empty values; arrays of one shape are a list.
+        """
         if self.layouts == layouts:
             return self
-        empty = [_empty(layout, len(self)) for layout in layouts]
         action, observation = (
-            new if mine == NONE else column
-            for mine, column, new in zip(self.layouts, (self.action, self.observation), empty, strict=True)
+            _as(theirs, mine, column, len(self))
+            for mine, theirs, column in zip(self.layouts, layouts, (self.action, self.observation), strict=True)
         )
         return replace(self, action=action, observation=observation, layouts=layouts)
 
@@ -138,14 +140,26 @@ Layouts = tuple[Layout, Layout]
 def common(one: Layouts, other: Layouts) -> Layouts | None:
     """Return the layouts that rows of both can have together, or None.
 
-    Rows without any value fit all: a reset that was sent alone says nothing of the actions to come.
+    Rows without any value fit all: a reset that was sent alone says nothing of the actions to come. Arrays of one shape
+    fit those of changing length: a stream has the one layout until the first array of another length comes.
     """
     found = []
     for mine, theirs in zip(one, other, strict=True):
-        if mine != theirs and NONE not in (mine, theirs):
+        both = _common(mine, theirs)
+        if both is None:
             return None
-        found.append(theirs if mine == NONE else mine)
+        found.append(both)
     return found[0], found[1]
+
+
+def _common(one: Layout, other: Layout) -> Layout | None:
+    if NONE in (one, other):
+        return other if one == NONE else one
+    if one == other:
+        return one
+    ragged = next((layout for layout in (one, other) if layout.item_bytes), None)
+    same_items = one.dtype == other.dtype and one.shape[1:] == other.shape[1:] and one.shape and other.shape
+    return ragged if same_items else None
 
 
 def joined(parts: Sequence[StepRows]) -> StepRows:
@@ -201,6 +215,13 @@ def _joined_some(parts: Sequence[Mapping[str, Sequence[T]]], counts: Sequence[in
         name: [value for part, n in zip(parts, counts, strict=True) for value in part.get(name, [none] * n)]
         for name in dict.fromkeys(name for part in parts for name in part)
     }
+
+
+def _as(layout: Layout, mine: Layout, column: Column, count: int) -> Column:
+    """Return a column as one of another layout that fits it."""
+    if mine == layout:
+        return column
+    return list(column) if mine != NONE else _empty(layout, count)
 
 
 def _empty(layout: Layout, count: int) -> Column:
