@@ -102,9 +102,10 @@ def test_every_dtype_and_shape(name: str, raw: bool, tmp_path: Path) -> None:
     assert matrix.same(values(table["action"], about["values"]["action"]), [None, second])
 
 
-def test_arrays_of_changing_length_are_lists(tmp_path: Path) -> None:
+@pytest.mark.parametrize("item", [(), (2,)])
+def test_arrays_of_changing_length_are_lists(item: tuple[int, ...], tmp_path: Path) -> None:
     """Ragged values stay apart, an absent one is null and an empty one is not."""
-    tokens = [np.arange(n, dtype="<i4") for n in (3, 0, 5)]
+    tokens = [np.arange(n * math.prod(item), dtype="<i4").reshape(n, *item) for n in (3, 0, 5)]
 
     def play(recorder: Recorder) -> None:
         recorder.reset(tokens[0])
@@ -114,8 +115,9 @@ def test_arrays_of_changing_length_are_lists(tmp_path: Path) -> None:
         recorder.step(1, 0, True, False, tokens[0])
 
     table, about, _ = written(recorded(play), tmp_path / "a.parquet")
-    assert about["values"]["observation"] == {"dtype": "<i4", "shape": [-1]}
-    assert table["observation"].to_pylist() == [[0, 1, 2], None, [], [0, 1, 2, 3, 4], [0, 1, 2]]
+    assert about["values"]["observation"] == {"dtype": "<i4", "shape": [-1, *item]}
+    expected = [None if n is None else tokens[n].tolist() for n in (0, None, 1, 2, 0)]
+    assert table["observation"].to_pylist() == expected
 
 
 def shapes_change(recorder: Recorder) -> None:
