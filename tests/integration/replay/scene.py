@@ -120,11 +120,12 @@ class Scene:
         return found
 
     def steps(self, run: str) -> list[tuple[Any, ...]]:
-        """Return a hash of all that is stored of each stream's steps, but for the run, the record and when it came."""
-        columns = "* EXCEPT (run_id, sent_at, kafka_topic_id, kafka_partition, kafka_offset)"
+        """Return a hash of what is stored of each stream's steps, each once, but for the run and its records."""
+        columns = "* EXCEPT (run_id, sent_at, dropped, kafka_topic_id, kafka_partition, kafka_offset)"
         return self.rows(
-            f"SELECT agent_id, attempt, count(), sum(sipHash64(formatRowNoNewline('RowBinary', {columns}))) FROM steps "
-            "WHERE run_id = {run:String} GROUP BY ALL ORDER BY ALL",
+            "SELECT agent_id, attempt, count(), sum(hash) FROM (SELECT agent_id, attempt, seq, "
+            f"min(sipHash64(formatRowNoNewline('RowBinary', {columns}))) AS hash FROM steps "
+            "WHERE run_id = {run:String} GROUP BY agent_id, attempt, seq) GROUP BY ALL ORDER BY ALL",
             run=run,
         )
 
