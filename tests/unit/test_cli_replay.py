@@ -45,5 +45,5 @@ def test_a_speed_is_a_number_or_max(text: str, speed: float) -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "fast", ""])
 def test_what_is_no_speed_is_said(text: str) -> None:
     """With what is."""
-    with pytest.raises(ConfigError, match="is not a speed: give a number from 0.001 on, or max"):
+    with pytest.raises(ConfigError, match=r"is not a speed: give a number from 0\.001 on, or max"):
         REPLAY_SPEED.parse(text)

@@ -112,6 +112,8 @@ class Timeline:
         self._codec = codec
         self._index = index
         self._span = span
+        streams = {entry.stream for lane in index.lanes for entry in lane.entries}
+        self._events = {stream: index.events.get(stream) or _unsaid(stream) for stream in streams | index.events.keys()}
 
     def moments(self, group: str) -> Iterator[Moment]:
         """Yield them; `group` is the name of one that this user may see.
@@ -149,7 +151,7 @@ class Timeline:
         """Yield records by their time; a stream's end behind its last record, whatever the clocks say."""
         left = Counter(entry.stream for lane in self._index.lanes for entry in lane.entries)
         begun: set[StreamId] = set()
-        ends = sorted((event.sent_at, stream) for stream, event in self._index.events.items())
+        ends = sorted((event.sent_at, stream) for stream, event in self._events.items())
         waiting: list[tuple[int, StreamId]] = []
         for stream, again in heapq.merge(*lanes, key=_time):
             while again is not None and ends and ends[0][0] < again.at_us:
@@ -157,9 +159,9 @@ class Timeline:
             yield from self._over(waiting, left, begun)
             left[stream] -= 1
             if again is not None:
-                if stream not in begun and stream in self._index.events:
+                if stream not in begun:
                     begun.add(stream)
-                    yield StreamBegins(again.at_us, stream, self._index.events[stream])
+                    yield StreamBegins(again.at_us, stream, self._events[stream])
                 yield again
         left.clear()
         yield from self._over([*waiting, *ends], left, begun)
@@ -171,13 +173,21 @@ class Timeline:
             if left[stream]:
                 continue
             waiting.remove((at_us, stream))
-            event = self._index.events[stream]
+            event = self._events[stream]
             if stream not in begun and self._span.whole:  # it has no step
                 found.append(StreamBegins(at_us, stream, event))
                 begun.add(stream)
             if stream in begun:
                 found.append(StreamEnds(at_us, stream, event))
         return found
+
+
+def _unsaid(stream: StreamId) -> RunEvent:
+    """Return the event of a stream that is not on `runs`."""
+    run_id, agent_id, attempt = stream
+    return RunEvent(
+        run_id=run_id, agent_id=agent_id, attempt=attempt, kind="STARTED", sent_at=attempt, started_at=attempt
+    )
 
 
 def _time(record: tuple[StreamId, StepsAgain | None]) -> int:
