@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,7 +83,6 @@ class Sums:
     records: int = 0
     steps: int = 0
     dropped: int = 0
-    _counts: list[StreamCounts] = field(default_factory=list)
 
 
 class Again:
@@ -207,21 +206,22 @@ class Again:
         if stream.ended:
             return
         stream.ended = True
-        same = event is not None and self._whole and event.kind == "FINISHED"
+        whole = event if event is not None and self._whole and event.kind == "FINISHED" else None
         finished = StreamFinishedAgain(
             counts=stream.counts,
             event=stream.started,
-            outcome=event.outcome if same and event is not None else "interrupted",
-            error=event.error if same and event is not None else self._why(event),
-            episodes=event.episodes if same and event is not None else stream.episodes,
+            outcome="interrupted" if whole is None else whole.outcome,
+            error=self._why(event) if whole is None else whole.error,
+            episodes=stream.episodes if whole is None else whole.episodes,
             summary="{}" if event is None else event.summary,
-            produced=event.produced if same and event is not None else stream.next_seq,
+            produced=stream.next_seq if whole is None else whole.produced,
             logged={} if event is None else event.logged,
-            dropped=event.dropped if same and event is not None else stream.dropped,
+            dropped=stream.dropped if whole is None else whole.dropped,
         )
         self._bus.publish(finished, events=0)
 
     def _why(self, event: RunEvent | None) -> str:
+        """Return why a stream ends here that did not end so."""
         if event is None:
             return "the replay was interrupted"
         return "only a part was replayed" if not self._whole else "the original had not ended when it was replayed"

@@ -107,11 +107,10 @@ def until_ends(reader: Reader, ends: dict[TopicPartition, int]) -> Iterator[LogE
     with reader:
         while True:
             event = reader.poll(_WAIT_S)
-            if event is None:
-                positions = reader.positions
-                if all(positions.get(at, -1) >= end for at, end in ends.items()):
-                    return
-                continue
-            place = TopicPartition(event.at.topic, event.at.partition)
-            if event.at.offset < ends.get(place, 0):
+            end = -1 if event is None else ends.get(TopicPartition(event.at.topic, event.at.partition), 0)
+            if event is not None and event.at.offset < end:
                 yield event
+            if event is None or event.at.offset + 1 >= end:  # what comes later may come for ever
+                positions = reader.positions
+                if all(positions.get(at, -1) >= until for at, until in ends.items()):
+                    return

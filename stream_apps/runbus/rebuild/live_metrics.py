@@ -1,7 +1,7 @@
 """Compares the totals of live metrics with what the log asks for: in the app's state, and on its topic.
 
 The state is compared where the app stands. The topic may lag and may lose events, so only its newest event of a stream
-is looked at: it must not be ahead of the app, and as far as the app it must say the same.
+is looked at: it must not be ahead of the log, and as far as the log it must say the same.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def compare_live(
             yield Difference("false", str(stream), stream)
         elif _of_state(state[stream]) != _of_state(found[stream]):
             yield Difference("different", str(stream), stream)
-    yield from _on_topic(taken, _streams(wanted) | _until_now(taken.later, computed), counts)
+    later = replace(taken.later, next_offset=computed.end)  # events are sent before their position is saved
+    yield from _on_topic(taken, _streams(wanted) | _until_now(later, computed), counts)
 
 
 def _until_now(later: SavedPosition, computed: Recomputation) -> dict[StreamId, LiveStream]:

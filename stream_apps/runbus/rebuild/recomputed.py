@@ -33,14 +33,14 @@ class Recomputation:
         codec: of the values.
 
     Attributes:
-        first: the first offset that the log has.
+        first, end: the first offset that the log has, and where reading ended when this was made.
         agents: those that have a record in the log.
         cut_off: those among them whose first records retention has deleted: nothing can be said of them.
     """
 
     def __init__(self, log: TopicLog, partition: int, core: Core, ends: Iterable[StreamEnd], codec: Codec) -> None:
         source = TopicIdPartition(log.name, log.id, partition)
-        self.first, self._end = log.bounds(partition)
+        self.first, self.end = log.bounds(partition)
         self.agents: set[Agent] = set()
         self.cut_off: set[Agent] = set()
         self._log = log
@@ -78,7 +78,7 @@ class Recomputation:
     def _records(self, end: int) -> Iterator[Message]:
         """Yield the next records below an offset; one that was read beyond it is the first of the next call."""
         if self._walk is None:
-            self._walk = self._log.walk(self._shard.source.partition, self.first).below(self._end)
+            self._walk = self._log.walk(self._shard.source.partition, self.first).below(self.end)
         while True:
             message = self._ahead or next(self._walk, None)
             self._ahead = message

@@ -16,8 +16,11 @@ from runbus.sink.ranges import consecutive
 _PIECE = 32_768
 # Ranges that one statement names: some 60 KB of SQL, of 256 KiB that a server parses.
 _RANGES = 1_000
-# The column list is part of the statement: names of the tables' own columns, which the migrations made.
-_COLUMNS = "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String} AND default_kind NOT IN ('ALIAS', 'MATERIALIZED') ORDER BY position"  # noqa: E501
+# What is compared and copied: everything that is stored.
+_COLUMNS = (
+    "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String} "
+    "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED') ORDER BY position"
+)
 
 
 class DifferentOffset(NamedTuple):
