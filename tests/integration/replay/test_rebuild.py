@@ -161,6 +161,24 @@ def test_false_results_are_found(scene: Scene) -> None:
     assert scene.json("rebuild", "live-metrics")["differences"] == []
 
 
+@pytest.mark.long
+def test_an_app_that_said_something_wrong_is_reset_if_told_so(scene: Scene) -> None:
+    """It is stopped, reset and started: the right result is the newest one again."""
+    scene.settle()
+    feed = Feed(scene.settings)
+    event = next(e for e in _episodes(scene)[::-1] if e.run_id == scene.runs[-2])
+    _send(feed, "episodes", replace(event, return_=event.length + 0.5))
+    feed.flush()
+    assert scene.processes.stop(scene.processes.started[1]) == 0
+    done = scene.json("rebuild", "episodes", "--swap-different")
+    assert ("different", f"{event.id} {event.revision}") in {(d["what"], d["name"]) for d in done["differences"]}
+    assert len(done["reset"]) == 3
+    scene.start("episodes")
+    scene.settle()
+    left = scene.run("rebuild", "episodes", "--json", code=1 if len(done["differences"]) > 1 else 0)
+    assert event.id not in left
+
+
 def _send(feed: Feed, topic: str, event: EpisodeFinalized | LiveMetrics) -> None:
     value = Codec().frame("", schema(event.SCHEMA), event.encode())
     feed.send(topic, stream_key(event.run_id, event.agent_id), value)
