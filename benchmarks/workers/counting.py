@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any
 
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import EPISODES, EPISODES_STATE, stream_key
+from runbus.kafka.stream_apps import EPISODES_APP
+from runbus.kafka.topics import stream_key
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
@@ -165,9 +166,7 @@ def engine(servers: str, prefix: str, instance: str) -> None:
     """Run the counting core in our engine."""
     kafka = KafkaSettings(bootstrap_servers=servers, topic_prefix=prefix)
     settings = StreamSettings(kafka, instance_id=instance, session_seconds=SESSION_S)
-    process = stream_process(
-        StreamApp("episodes", Counting, "transaction", 0.2, EPISODES_STATE, EPISODES), settings, Codec()
-    )
+    process = stream_process(StreamApp(EPISODES_APP, Counting, "transaction", 0.2), settings, Codec())
     process.runner(partial(serve, process))
 
 

@@ -15,7 +15,7 @@ from tests.deploy.running import ok, run
 
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
 JOBS = {"topics", "schemas", "migrate"}
-PROCESSES = {"sink", "episodes", "live-metrics"}
+PROCESSES = {"sink", "episodes", "live-metrics", "watchdog"}
 ENGINES = {"broker", "clickhouse", "registry"}
 AGENTS = {"agent-cartpole", "agent-pendulum"}
 OBSERVERS = {"prometheus", "grafana"}
@@ -36,10 +36,28 @@ def services(tools: Path) -> Callable[..., Services]:
 
 
 def test_each_profile_has_its_services(services: Callable[..., Services]) -> None:
-    """core is what stores, demo adds agents, obs is what looks at it; without a profile nothing runs."""
+    """core is what stores, demo adds agents, obs looks at it, stream-app is a user's; without one nothing runs."""
     assert set(services("core")) == ENGINES | JOBS | PROCESSES
     assert set(services("demo")) == ENGINES | JOBS | PROCESSES | AGENTS
     assert set(services("obs")) == OBSERVERS
+    assert set(services("core", "stream-app")) == ENGINES | JOBS | PROCESSES | {"stream-app"}
+
+
+def test_a_users_stream_app_is_a_process_like_ours(services: Callable[..., Services]) -> None:
+    """In its own image, with its module as its command; the job makes the topics of its name."""
+    given = {
+        "RUNBUS_STREAM_APP_IMAGE": "lab/apps:1",
+        "RUNBUS_STREAM_APP": "lab.rates:app",
+        "RUNBUS_STREAM_APPS": "rates",
+    }
+    found = services("core", "stream-app", **given)
+    own, ours = found["stream-app"], found["episodes"]
+    assert own["command"] == ["stream-app", "lab.rates:app"]
+    assert own["image"] == "lab/apps:1"
+    assert own["environment"]["RUNBUS_STREAMS_INSTANCE_ID"] == "stream-app-1"
+    assert found["topics"]["environment"]["RUNBUS_STREAM_APPS"] == "rates"
+    same = own.keys() - {"command", "image", "environment", "profiles"}
+    assert {name: own[name] for name in same} == {name: ours[name] for name in same}
 
 
 def test_ports_are_on_loopback_only(services: Callable[..., Services]) -> None:
@@ -111,8 +129,8 @@ def test_every_variable_is_in_the_docs() -> None:
 
 
 def test_prometheus_asks_every_process() -> None:
-    """Each process of compose, and no other name, is a target."""
+    """Each process of compose, a user's too, and no other name, is a target."""
     text = (ROOT / "deploy" / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8")
     found = re.search(r"names: \[(.*)\]", text)
     assert found is not None
-    assert set(found[1].split(", ")) == PROCESSES
+    assert set(found[1].split(", ")) == PROCESSES | {"stream-app"}

@@ -34,6 +34,7 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
     "command",
     [
         "demo", "up", "down", "status", "doctor", "topics apply", "topics list", "topics acls", "migrate", "sink",
+        "stream-app",
         "run ls", "run show", "audit", "dlq list", "dlq show", "dlq retry", "cursors list", "cursors show",
         "cursors reset", "query", "config show", "tail", "replay", "rebuild clickhouse", "rebuild episodes",
         "rebuild live-metrics",

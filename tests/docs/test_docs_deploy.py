@@ -16,8 +16,12 @@ SECTIONS = {
     "sink": {"sink", "probes"},
     "episodes": {"streams", "probes", "episodes"},
     "liveMetrics": {"streams", "probes", "live_metrics"},
+    "streamAppDefaults": {"streams", "probes"},
 }
-OWN = {"sink.grace_seconds", "sink.instance_id", "streams.grace_seconds", "streams.instance_id", "probes.address"}
+OWN = {
+    *("sink.grace_seconds", "sink.instance_id", "streams.grace_seconds", "streams.instance_id", "probes.address"),
+    "streams.apps",  # by the names of streamApps
+}
 
 
 @pytest.mark.parametrize("process", SECTIONS)

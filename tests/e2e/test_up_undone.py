@@ -16,7 +16,7 @@ from tests.e2e.command import Command, processes_of, wait_for
 
 pytestmark = pytest.mark.integration
 
-ALL = {"kafka", "clickhouse", "sink", "episodes", "live-metrics"}
+ALL = {"kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog"}
 
 
 def _alive(home: Path) -> set[str]:

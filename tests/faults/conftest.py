@@ -7,7 +7,7 @@ import pytest
 
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
-from tests.faults.stream_workers import PARTITIONS
+from tests.faults.stream_workers import PARTITIONS, TOPICS
 
 LONG = "RUNBUS_TEST_FAULTS"
 collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py", "*/test_*.py"]
@@ -16,7 +16,7 @@ collect_ignore_glob = [] if os.environ.get(LONG) == "long" else ["test_*.py", "*
 @pytest.fixture
 def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
     """Return a broker that has this test's topics."""
-    apply_topics(kafka_settings, partitions=PARTITIONS)
+    apply_topics(kafka_settings, partitions=PARTITIONS, topics=TOPICS)
     return kafka_settings
 
 

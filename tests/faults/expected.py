@@ -197,3 +197,17 @@ def _totals(stream: Stream) -> Values:
     now = (return_, length) if is_open else (0.0, 0)
     names = ("last_return", "last_length", "running_return", "running_length")
     return totals | dict(zip(names, (*last, *now), strict=True))
+
+
+# --- the example of a user ------------------------------------------------------------------------------------------
+
+
+def success_rates(found: dict[StreamKey, Stream]) -> dict[StreamKey, Values]:
+    """Return everything that the example says of each stream: one entry an end of an episode, in their order."""
+    results: dict[StreamKey, Values] = {}
+    for key, stream in found.items():
+        ends = [row.reward > 0 for row in stream.arrived.values() if row.terminated or row.truncated]
+        said = [{"episodes": n, "successes": sum(ends[max(0, n - 100) : n])} for n in range(1, len(ends) + 1)]
+        if said:
+            results[key] = {"said": said}
+    return results

@@ -1,6 +1,6 @@
 """Runs a stream app that kills itself, by SIGKILL, the nth time it comes to a named point.
 
-    python -m tests.faults.killing runbus.episodes POINT N
+    python -m tests.faults.killing POINT N runbus.episodes
 
 Nothing of the app is changed but what happens at that point: a signal from outside never hits it reliably.
 """
@@ -125,12 +125,12 @@ def send_nothing() -> None:
 
 def main() -> None:
     """Arm the point and run the app."""
-    module, name, nth = sys.argv[1:4]
+    name, nth, module, *arguments = sys.argv[1:]
     name_the_state_reader()
     if name == "unsent":
         send_nothing()
     arm(POINTS[name], int(nth))
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

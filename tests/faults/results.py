@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, LiveMetrics
 from tests.faults import expected
 from tests.faults.load import Load
-from tests.faults.stream_workers import DEADLINE_S
+from tests.faults.stream_workers import DEADLINE_S, EXAMPLE
 from tests.support.topic_reader import TopicReader
 
 Found = dict[Any, expected.Values]
@@ -24,10 +26,11 @@ def settle(kind: str, settings: KafkaSettings, load: Load, seconds: float = DEAD
     """Wait until the results equal what the log asks for; fail with the difference, or at once where one is double."""
     log = TopicReader(settings)
     found = expected.streams(log.read("steps"), log.read("runs"))
-    wanted: Found = {**(expected.episodes(found) if kind == "episodes" else expected.live(found))}
+    reference, read = _SIDES[kind]
+    wanted: Found = {**reference(found)}
     end = time.monotonic() + seconds
     while True:
-        got = episodes(log) if kind == "episodes" else live(log, wanted)
+        got = read(log, wanted)
         if got == wanted:
             break
         if time.monotonic() > end:
@@ -36,7 +39,7 @@ def settle(kind: str, settings: KafkaSettings, load: Load, seconds: float = DEAD
     check_dead_letters(kind, settings, load)
 
 
-def episodes(log: TopicReader) -> Found:
+def episodes(log: TopicReader, wanted: Found) -> Found:
     """Return the newest revision of each episode, without its number; fail if a revision is there twice or missing."""
     revisions: dict[str, list[EpisodeFinalized]] = {}
     for message in log.read("episodes"):
@@ -61,6 +64,24 @@ def live(log: TopicReader, wanted: Found) -> Found:
         values = _values(event, set())
         found[key] = {name: values[name] for name in wanted.get(key, values)}
     return found
+
+
+def success_rates(log: TopicReader, wanted: Found) -> Found:
+    """Return everything that was said of each stream, in the order of the topic."""
+    found: Found = {}
+    for message in log.read("success-rate"):
+        said = json.loads(message.value() or b"")
+        key = (said.pop("run"), said.pop("agent"), said.pop("attempt"))
+        found.setdefault(key, {"said": []})["said"].append(said)
+    return found
+
+
+#: Kind -> what must come out of a log, and what came out.
+_SIDES: dict[str, tuple[Callable[[dict[expected.StreamKey, expected.Stream]], Found], Callable[..., Found]]] = {
+    "episodes": (expected.episodes, episodes),
+    "live-metrics": (expected.live, live),
+    EXAMPLE: (expected.success_rates, success_rates),
+}
 
 
 def _values(event: Any, without: set[str]) -> expected.Values:

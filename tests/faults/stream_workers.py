@@ -21,6 +21,7 @@ from confluent_kafka import (
 )
 
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.user_apps import all_topics, user_app
 from tests.faults.load import Sent
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,14 @@ DEADLINE_S = 60.0
 SESSION_S = 3.0  # the local broker allows 1 s and more; a loaded machine should not make a living worker look dead
 IDLE_S = 8.0  # longer than any stream of a load is quiet before its end, takeovers included
 KINDS = ("episodes", "live-metrics")
+#: The app of a user: what runs it, and the name that the installation knows.
+EXAMPLE = "success-rate"
+EXAMPLE_APP = user_app(EXAMPLE)
+_EXAMPLE_COMMAND = ("runbus.cli", "stream-app", "examples.success_rate:app")
+
+
+#: Of an installation that has the example too.
+TOPICS = all_topics((EXAMPLE_APP,))
 
 
 class Workers:
@@ -56,8 +65,8 @@ class Workers:
 
     def start(self, instance: str = "one", *, die_at: str = "", nth: int = 1) -> subprocess.Popen[bytes]:
         """Start one; with `die_at` it kills itself at that point, see `killing.POINTS`, the nth time it comes by."""
-        module = f"runbus.{self.kind.replace('-', '_')}"
-        argv = ["-m", "tests.faults.killing", module, die_at, str(nth)] if die_at else ["-m", module]
+        command = _EXAMPLE_COMMAND if self.kind == EXAMPLE else (f"runbus.{self.kind.replace('-', '_')}",)
+        argv = ["-m", "tests.faults.killing", die_at, str(nth), *command] if die_at else ["-m", *command]
         with (self._folder / f"{self.kind}-{len(self.started)}.log").open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *argv],

@@ -18,14 +18,15 @@ from tests.faults.scenarios import (
     stopped_beyond_its_session,
     without_broker,
 )
-from tests.faults.stream_workers import KINDS, PARTITIONS
+from tests.faults.stream_workers import EXAMPLE, KINDS, PARTITIONS, TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 Say = Callable[[str], None]
+ALL = (*KINDS, EXAMPLE)
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_kills_at_random_moments_change_nothing(
     kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say
 ) -> None:
@@ -36,7 +37,7 @@ def test_kills_at_random_moments_change_nothing(
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_kills_at_named_points_change_nothing(
     kind: str, point: str, settings: KafkaSettings, tmp_path: Path, say: Say
 ) -> None:
@@ -50,21 +51,21 @@ def test_kills_at_named_points_change_nothing(
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_zombies_are_fenced(kind: str, seed: int, settings: KafkaSettings, tmp_path: Path, say: Say) -> None:
     """Two workers in turn are stopped beyond their session and go on when the other one has their partitions."""
     stopped_beyond_its_session(AppSetup(kind, settings, tmp_path), seed, 4)
     say(f"\n{kind}: seed {seed}, stopped beyond its session 4 times: exact")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 def test_kills_of_the_broker_change_nothing(
     kind: str, broker: tuple[KafkaOptions, list[RunningProcess]], tmp_path: Path, say: Say
 ) -> None:
     """The broker is killed and started again under the running app, five times: what comes out equals the reference."""
     options, started = broker
     settings = KafkaSettings(bootstrap_servers=options.bootstrap_servers)
-    apply_topics(settings, partitions=PARTITIONS)
+    apply_topics(settings, partitions=PARTITIONS, topics=TOPICS)
 
     def kill_it() -> None:
         started[-1].kill()

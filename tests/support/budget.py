@@ -23,6 +23,7 @@ BUDGET = {
     "tests/integration/audit": 60,
     "tests/integration/clickhouse": 80,
     "tests/integration/dead_letters": 60,
+    "tests/integration/faust": 30,
     "tests/integration/cursors": 60,
     "tests/integration/reader": 90,
     "tests/integration/replay": 60,

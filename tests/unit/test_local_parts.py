@@ -223,6 +223,7 @@ def test_environment_of_a_stack_names_no_other_installation() -> None:
         "RUNBUS_SINK_INSTANCE_ID",
         "RUNBUS_STREAMS_INSTANCE_ID",
         "RUNBUS_PROBES_ADDRESS",
+        "RUNBUS_WATCHDOG_WEBHOOK_URL",
     }
     assert not {"RUNBUS_TOPIC_PREFIX", "RUNBUS_CONFIG", *one_process} & set(kept)
     tuning = {s.env for s in SETTINGS if s.section not in ("kafka", "registry", "clickhouse", "users")}

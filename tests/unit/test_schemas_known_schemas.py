@@ -11,7 +11,7 @@ import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import EPISODES, EPISODES_STATE
+from runbus.kafka.stream_apps import EPISODES_APP
 from runbus.schemas import known_schemas as module
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec, RegistryId
@@ -28,7 +28,7 @@ from runbus.streams.start import SourceTopic
 from tests.support.waiting import until_holds
 
 KAFKA = KafkaSettings("127.0.0.1:1")
-APP = StreamApp("episodes", None, "transaction", 0.2, EPISODES_STATE, EPISODES)  # type: ignore[arg-type]
+APP = StreamApp(EPISODES_APP, None, "transaction", 0.2)  # type: ignore[arg-type]
 
 
 class Registry:

@@ -342,6 +342,13 @@ STREAMS_GRACE_SECONDS = Setting(
     "8",
     "At SIGTERM: how long the last commit may take; what is left is done again by the next owner.",
 )
+STREAM_APPS = Setting(
+    "RUNBUS_STREAM_APPS",
+    "streams.apps",
+    text(),
+    "",
+    "Names of your own stream apps, with `;` in between: commands about topics, rights and cursors know them.",
+)
 EPISODES_IDLE_SECONDS = Setting(
     "RUNBUS_EPISODES_IDLE_SECONDS",
     "episodes.idle_seconds",
@@ -376,6 +383,29 @@ LIVE_METRICS_STREAMS = Setting(
     integer(1, 1_000_000, "streams"),
     "10000",
     "Most streams that a partition keeps; the longest silent one gives way.",
+)
+
+# --- watchdog ---
+WATCHDOG_CANARY_SECONDS = Setting(
+    "RUNBUS_WATCHDOG_CANARY_SECONDS",
+    "watchdog.canary_seconds",
+    seconds(0, 3600),
+    "5",
+    "Between two steps of the canary; 0 = none is sent.",
+)
+WATCHDOG_PATIENCE_SECONDS = Setting(
+    "RUNBUS_WATCHDOG_PATIENCE_SECONDS",
+    "watchdog.patience_seconds",
+    seconds(0, 3600),
+    "45",
+    "For so long what a restart also causes is shown and is no alarm.",
+)
+WATCHDOG_WEBHOOK_URL = Setting(
+    "RUNBUS_WATCHDOG_WEBHOOK_URL",
+    "watchdog.webhook_url",
+    secret(),
+    "",
+    "Takes a JSON POST at the beginning and the end of each alarm; empty = none.",
 )
 
 # --- probes ---

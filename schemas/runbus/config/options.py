@@ -54,6 +54,7 @@ TEAMS = Setting(
 
 # --- run, audit, dlq ---
 LIMIT = Setting("RUNBUS_LIMIT", "", integer(1), "20", "Newest runs, or dead letters, to show.", "--limit")
+RUN_ALL = Setting("RUNBUS_RUN_ALL", "", switch(), "false", "Also the canary of the watchdog.", "--all")
 RUN = Setting("RUNBUS_RUN", "", text(), "", "Only this run.", "--run")
 AUDIT_RANGES = Setting(
     "RUNBUS_AUDIT_RANGES", "", switch(), "false", "Every offset of the stored topics, not streams.", "--ranges"
@@ -130,6 +131,16 @@ REBUILD_SWAP = Setting(
     "false",
     "Use the new where it differs from the old; without this nothing is changed.",
     "--swap-different",
+)
+
+# --- watch ---
+WATCH_FOLLOW = Setting(
+    "RUNBUS_WATCH_FOLLOW",
+    "",
+    switch(),
+    "false",
+    "Go on, until Ctrl-C; with --json one document a line.",
+    "--follow",
 )
 
 # --- control ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -23,9 +23,11 @@ from runbus.config.errors import RunBusError
 from runbus.kafka.admin import ask_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.errors import BrokerUnavailable
-from runbus.kafka.principals import CLUSTER, EVERYTHING, PRINCIPALS, ResourceNames, Right, Role
+from runbus.kafka.principals import CLUSTER, EVERYTHING, ResourceNames, Right
 from runbus.kafka.rights import OPERATIONS
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.stream_apps import AppTopics
+from runbus.kafka.user_apps import all_principals
 
 _TIMEOUT_S = 15.0
 _ANSWER_S = 5.0  # the first request, as in admin
@@ -65,13 +67,16 @@ class Grant:
     state: State
 
 
-def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: str = "") -> list[Grant]:
+def list_acls(
+    settings: KafkaSettings, principals: Mapping[str, str], group: str = "", *, apps: Sequence[AppTopics] = ()
+) -> list[Grant]:
     """Return every right of the catalogue and whether the broker has it, then what else these principals have.
 
     Args:
         settings: of a user with Describe on the cluster.
         principals: role -> what the broker calls it.
         group: of the sink, if it is not the prefix and `sink`.
+        apps: stream apps of the installation's users.
 
     Raises:
         BrokerUnavailable: no answer.
@@ -81,7 +86,7 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
     there = _found(settings, principals)
     if not there:
         _may_look(settings)
-    wanted = _wanted(principals, names)
+    wanted = _wanted(principals, names, apps)
     known = {binding for _, _, binding in wanted}
     listed = [
         Grant(role, binding.principal, right.said(names), "given" if binding in there else "missing")
@@ -93,7 +98,12 @@ def list_acls(settings: KafkaSettings, principals: Mapping[Role, str], group: st
 
 
 def apply_acls(
-    settings: KafkaSettings, principals: Mapping[Role, str], group: str = "", *, dry_run: bool = False
+    settings: KafkaSettings,
+    principals: Mapping[str, str],
+    group: str = "",
+    *,
+    apps: Sequence[AppTopics] = (),
+    dry_run: bool = False,
 ) -> list[tuple[Grant, Change]]:
     """Give what is missing; safe to repeat. Takes nothing away: `list_acls` shows what is `extra`.
 
@@ -101,6 +111,7 @@ def apply_acls(
         settings: of a user with Describe and Alter on the cluster.
         principals: role -> what the broker calls it.
         group: of the sink, if it is not the prefix and `sink`.
+        apps: stream apps of the installation's users.
         dry_run: say what would be created, and create nothing.
 
     Raises:
@@ -109,7 +120,7 @@ def apply_acls(
     """
     names = ResourceNames(settings.topic_prefix, group)
     there = _found(settings, principals)
-    wanted = _wanted(principals, names)
+    wanted = _wanted(principals, names, apps)
     missing = list(dict.fromkeys(binding for _, _, binding in wanted if binding not in there))
     if missing and not dry_run:
         admin = admin_client(settings)
@@ -154,11 +165,14 @@ def everything_of(principal: str) -> AclBindingFilter:
     )
 
 
-def _wanted(principals: Mapping[Role, str], names: ResourceNames) -> list[tuple[str, Right, AclBinding]]:
-    return [(p.role, right, binding(principals[p.role], right, names)) for p in PRINCIPALS for right in p.rights]
+def _wanted(
+    principals: Mapping[str, str], names: ResourceNames, apps: Sequence[AppTopics]
+) -> list[tuple[str, Right, AclBinding]]:
+    found = all_principals(apps)
+    return [(p.role, right, binding(principals[p.role], right, names)) for p in found for right in p.rights]
 
 
-def _found(settings: KafkaSettings, principals: Mapping[Role, str]) -> set[AclBinding]:
+def _found(settings: KafkaSettings, principals: Mapping[str, str]) -> set[AclBinding]:
     admin = admin_client(settings)
     found: set[AclBinding] = set()
     for name in sorted(set(principals.values())):
@@ -167,7 +181,7 @@ def _found(settings: KafkaSettings, principals: Mapping[Role, str]) -> set[AclBi
     return found
 
 
-def _wait_for(settings: KafkaSettings, principals: Mapping[Role, str], created: set[AclBinding]) -> None:
+def _wait_for(settings: KafkaSettings, principals: Mapping[str, str], created: set[AclBinding]) -> None:
     """Return once the broker shows them: the controller has them first."""
     deadline = Deadline.after(_SETTLED_S, time.monotonic())
     while not created <= _found(settings, principals):

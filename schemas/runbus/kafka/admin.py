@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -62,11 +62,11 @@ def unavailable(settings: KafkaSettings, admin: AdminClient, reason: str) -> Bro
     return BrokerUnavailable(no_answer(settings, seen))
 
 
-def list_topics(settings: KafkaSettings) -> list[TopicState]:
-    """Return every topic of the catalogue as the broker has it. Raises BrokerUnavailable."""
+def list_topics(settings: KafkaSettings, topics: Sequence[Topic] = TOPICS) -> list[TopicState]:
+    """Return every topic of the catalogue, or of an installation, as the broker has it. Raises BrokerUnavailable."""
     found = _Admin(settings).replicas()
     states = []
-    for topic in TOPICS:
+    for topic in topics:
         name = settings.topic_prefix + topic.name
         partitions = found.get(name, [])
         states.append(TopicState(topic, name, len(partitions), partitions[0] if partitions else 0))
@@ -86,12 +86,15 @@ def topic_id(settings: KafkaSettings, name: str) -> str:
     return found
 
 
-def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int = 1) -> list[tuple[str, Change]]:
+def apply_topics(
+    settings: KafkaSettings, partitions: int = 8, replication: int = 1, topics: Sequence[Topic] = TOPICS
+) -> list[tuple[str, Change]]:
     """Create what is missing and set the configuration of what is there; safe to repeat. On return all can be used.
 
     Args:
         partitions: of steps and what is partitioned like it.
         replication: copies of each partition; 3 in production.
+        topics: the catalogue, or all of an installation (user_apps.py).
 
     Raises:
         BrokerUnavailable: no answer.
@@ -99,7 +102,7 @@ def apply_topics(settings: KafkaSettings, partitions: int = 8, replication: int 
         TopicRefused: the broker says no (rights, more copies than brokers); what was created before it stays.
     """
     admin = _Admin(settings)
-    wanted = {settings.topic_prefix + t.name: (t, partitions if t.partitioned else 1) for t in TOPICS}
+    wanted = {settings.topic_prefix + t.name: (t, partitions if t.partitioned else 1) for t in topics}
     found = admin.replicas()
     _check_partitions(found, wanted)
     missing = [

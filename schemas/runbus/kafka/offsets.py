@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
@@ -99,6 +99,35 @@ def ends_of(
 ) -> dict[TopicPartition, int]:
     """Return where reading ends for each partition: its last stable offset. Raises LogUnavailable, RunBusError."""
     return _listed(admin, positions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, seconds)  # type: ignore[no-untyped-call]
+
+
+def log_bounds(
+    reader: Consumer, positions: Sequence[TopicPartition], seconds: float
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Return the first offset of each partition, and where reading ends, of one that reads what is committed.
+
+    For who asks all the time, also while the broker goes away: an admin client of librdkafka 2.16 ends the process then
+    ("Assertion `eonce->refcnt > 0' failed").
+
+    Args:
+        reader: a consumer, of any group (clients.new_offsets_reader).
+        positions: the partitions.
+        seconds: for each of two requests.
+
+    Raises:
+        LogUnavailable: no answer.
+        RunBusError: a person has to act.
+    """
+    first, last = ([ClientPartition(*p, end) for p in positions] for end in (OFFSET_BEGINNING, OFFSET_END))
+    try:
+        found = [reader.offsets_for_times(asked, seconds) for asked in (first, last)]
+    except KafkaException as error:
+        raise _unavailable(cause_of(error)) from error
+    for part in (*found[0], *found[1]):
+        if part.error is not None:
+            raise _unavailable(part.error)
+    pairs = zip(positions, *found, strict=True)
+    return {at: (low.offset, high.offset) for at, low, high in pairs}
 
 
 def _listed(

@@ -6,33 +6,36 @@ the topics' prefix; `Right.on` puts it in front.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runbus.config.errors import ConfigError
-from runbus.kafka.topics import (
-    CONTROL,
-    DEAD_LETTERS,
-    EPISODES,
-    EPISODES_STATE,
-    HEARTBEATS,
-    LIVE_METRICS,
-    LIVE_METRICS_STATE,
-    RUNS,
-    STEPS,
-    Topic,
-)
+from runbus.kafka.stream_apps import EPISODES_APP, LIVE_METRICS_APP, AppTopics
+from runbus.kafka.topics import CONTROL, DEAD_LETTERS, EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS, Topic
 
 Resource = Literal["Topic", "Group", "TransactionalId", "Cluster"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs"]
-Role = Literal["recorder", "controlled-recorder", "sink", "episodes", "live-metrics", "reader", "operator", "admin"]
+Role = Literal[
+    "recorder",
+    "controlled-recorder",
+    "sink",
+    "episodes",
+    "live-metrics",
+    "watchdog",
+    "reader",
+    "operator",
+    "faust",
+    "admin",
+]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 CLUSTER = "kafka-cluster"
 SINK_GROUP = "sink"
 #: The groups of readers (runbus.reader) begin so, behind the prefix: none can be that of the sink or of a stream app.
 READERS = "reader."
+#: What apps of Faust own (runbus.faust) begins so: their groups, the changelogs of their tables, topics of their own.
+FAUST = "faust."
 #: What Kafka calls all things of a kind; the name of an empty topic prefix.
 EVERYTHING = "*"
 
@@ -94,12 +97,12 @@ class Principal:
     """One kind of client.
 
     Attributes:
-        role: its name here.
+        role: its name here: a Role, or the name of a user's stream app.
         doc: who uses it.
         rights: everything that it may do.
     """
 
-    role: Role
+    role: str
     doc: str
     rights: tuple[Right, ...]
 
@@ -108,16 +111,18 @@ def _topics(operation: Operation, why: str, *topics: Topic) -> tuple[Right, ...]
     return tuple(Right("Topic", topic.name, operation, why) for topic in topics)
 
 
-def _stream_app(role: Literal["episodes", "live-metrics"], output: Topic, state: Topic) -> tuple[Right, ...]:
-    return (
+def stream_app_principal(app: AppTopics, doc: str) -> Principal:
+    """Return the principal of a stream app."""
+    rights = (
         *_topics("Read", "its input: steps, and which streams have ended", STEPS, RUNS),
-        *_topics("Write", "its results", output),
+        *_topics("Write", "its results", app.output),
         *_topics("Write", "what it cannot use; what it says of itself", DEAD_LETTERS, HEARTBEATS),
-        *_topics("Read", "its state, taken back at a start", state),
-        *_topics("Write", "its state", state),
-        Right("Group", role, "Read", "its membership and its offsets"),
-        Right("TransactionalId", role, "Write", "state, results and offset in one transaction", prefixed=True),
+        *_topics("Read", "its state, taken back at a start", app.state),
+        *_topics("Write", "its state", app.state),
+        Right("Group", app.name, "Read", "its membership and its offsets"),
+        Right("TransactionalId", app.name, "Write", "state, results and offset in one transaction", prefixed=True),
     )
+    return Principal(app.name, doc, rights)
 
 
 RECORDER = Principal(
@@ -142,6 +147,23 @@ SINK = Principal(
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
 )
+WATCHDOG = Principal(
+    "watchdog",
+    "`runbus watchdog`",
+    (
+        *_topics("Read", "heartbeats, and the ends of streams", HEARTBEATS, RUNS),
+        *_topics("Read", "what its canary becomes", EPISODES, LIVE_METRICS),
+        *_topics("Read", "the time of the record that a consumer should read next", STEPS, DEAD_LETTERS, CONTROL),
+        *_topics("Write", "its canary", STEPS, RUNS),
+        *_topics("Write", "what it says", HEARTBEATS),
+        *_topics("Write", "a step of its canary that no record can hold", DEAD_LETTERS),
+        Right("Topic", "", "DescribeConfigs", "how long records are kept", prefixed=True),
+        Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
+        Right("Group", "episodes", "Describe", "how far the app is"),
+        Right("Group", "live-metrics", "Describe", "how far the app is"),
+        Right("Group", READERS, "Describe", "how far readers are", prefixed=True),
+    ),
+)
 _SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
 READER = Principal(
     "reader",
@@ -162,6 +184,17 @@ OPERATOR = Principal(
         *_topics("Read", "to list what was asked", CONTROL),
     ),
 )
+FAUST_APPS = Principal(
+    "faust",
+    "apps of `runbus.faust`",
+    (
+        *_topics("Read", "what agents read", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS),
+        Right("Group", FAUST, "Read", "memberships and offsets", prefixed=True),
+        Right("Topic", FAUST, "Create", "changelogs of tables and topics of their own, at a start", prefixed=True),
+        Right("Topic", FAUST, "Read", "tables, taken back at a start", prefixed=True),
+        Right("Topic", FAUST, "Write", "tables and results", prefixed=True),
+    ),
+)
 ADMIN = Principal(
     "admin",
     "`runbus topics apply`, as a job",
@@ -179,10 +212,12 @@ PRINCIPALS: tuple[Principal, ...] = (
     RECORDER,
     CONTROLLED_RECORDER,
     SINK,
-    Principal("episodes", "`runbus episodes`", _stream_app("episodes", EPISODES, EPISODES_STATE)),
-    Principal("live-metrics", "`runbus live-metrics`", _stream_app("live-metrics", LIVE_METRICS, LIVE_METRICS_STATE)),
+    stream_app_principal(EPISODES_APP, "`runbus episodes`"),
+    stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
+    WATCHDOG,
     READER,
     OPERATOR,
+    FAUST_APPS,
     ADMIN,
 )
 
@@ -195,23 +230,23 @@ def principal(role: Role) -> Principal:
     return found
 
 
-def principal_names(text: str) -> Mapping[Role, str]:
+def principal_names(text: str, roles: Sequence[str] = ROLES) -> Mapping[str, str]:
     """Return what the broker calls each role: `User:runbus-<role>`, unless the text says otherwise.
 
     Args:
         text: `role=name` pairs with `;` between them: `recorder=User:CN=agent,O=lab;sink=User:loader`.
+        roles: of the installation.
 
     Raises:
         ConfigError: an unknown role, or a name without its type.
     """
-    names: dict[Role, str] = {role: f"User:runbus-{role}" for role in ROLES}
+    names = {role: f"User:runbus-{role}" for role in roles}
     for pair in filter(None, (part.strip() for part in text.split(";"))):
         role, _, name = pair.partition("=")
-        found = next((r for r in ROLES if r == role.strip()), None)
-        if found is None or ":" not in name or not name.partition(":")[2]:
+        if role.strip() not in names or ":" not in name or not name.partition(":")[2]:
             raise ConfigError(
-                f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(ROLES)}, "
+                f"RUNBUS_PRINCIPALS: {pair!r} is not role=User:name; the roles are {', '.join(roles)}, "
                 "with `;` between two"
             )
-        names[found] = name.strip()
+        names[role.strip()] = name.strip()
     return names

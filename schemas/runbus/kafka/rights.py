@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
 from runbus.kafka.errors import RightMissing
-from runbus.kafka.principals import Operation, ResourceNames, Right, Role, principal
+from runbus.kafka.principals import Operation, Principal, ResourceNames, Right, Role, principal
 from runbus.kafka.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
@@ -27,7 +27,7 @@ OPERATIONS: Mapping[Operation, AclOperation] = {
 }
 
 
-def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group: str = "") -> None:
+def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role | Principal, group: str = "") -> None:
     """Raise RightMissing with everything on topics and groups that the broker says this user lacks.
 
     What it does not say passes: rights on transactional ids, on what does not exist yet, and all of a broker that is
@@ -36,7 +36,7 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
     Args:
         settings: of this user.
         admin: a client of it.
-        role: what it has to be able to do.
+        role: whose rights it has to have: a role of the catalogue, or a principal that is none of it.
         group: of the sink, if it is not the prefix and `sink`.
 
     Raises:
@@ -44,7 +44,8 @@ def check_rights(settings: KafkaSettings, admin: AdminClient, role: Role, group:
         KafkaException: the broker cannot be asked.
     """
     names = ResourceNames(settings.topic_prefix, group)
-    missing = [right.said(names) for right in lacking(admin, principal(role).rights, names)]
+    wanted = role if isinstance(role, Principal) else principal(role)
+    missing = [right.said(names) for right in lacking(admin, wanted.rights, names)]
     if missing:
         raise RightMissing(settings, missing)
 

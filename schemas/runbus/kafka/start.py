@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from runbus.config.waiting import Patience, ask_until_answered
 from runbus.kafka.admin import ask_topics
 from runbus.kafka.errors import BrokerUnavailable, TopicMissing
-from runbus.kafka.principals import Role
+from runbus.kafka.principals import Principal, Role
 from runbus.kafka.rights import check_rights
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import in_thread
@@ -32,11 +32,11 @@ class Needs:
     """The rights that a component needs.
 
     Attributes:
-        role: of the catalogue of principals.
+        role: of the catalogue of principals, or a principal that is none of it (a user's stream app).
         group: of the sink, if it is not the prefix and `sink`.
     """
 
-    role: Role
+    role: Role | Principal
     group: str = ""
 
 

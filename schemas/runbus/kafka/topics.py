@@ -14,6 +14,8 @@ DAY_MS = 24 * 60 * MINUTE_MS
 MAX_MESSAGE_BYTES = 4 * MIB
 DEAD_LETTER_BYTES = 5 * MIB  # the largest message, and room for the headers that say where it came from
 MAX_ID_BYTES = 255
+#: The run of the watchdog's canary: the only one that no person has begun (docs/decisions/0019).
+CANARY_RUN = "runbus-canary"
 
 # "/" separates the parts of a key; control characters and half surrogate pairs break logs, shells and UTF-8.
 _NOT_IN_AN_ID = re.compile(r"[/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -76,6 +78,12 @@ _STATE = {
 }
 _STATE_KEY = "run_id/agent_id/attempt or a reserved key"
 
+
+def state_topic(app: str, key: str = _STATE_KEY) -> Topic:
+    """Return the topic that holds the state of a stream app."""
+    return Topic(f"{app}-state-changelog", key, None, True, "compact", -1, _STATE)
+
+
 RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1, _BROKER_TIME)
 STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS, _BROKER_TIME)
 EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delete", 30 * DAY_MS)
@@ -101,8 +109,8 @@ CONTROL = Topic(
     30 * DAY_MS,
     {**_BROKER_TIME, **_SMALL_SEGMENTS},
 )
-EPISODES_STATE = Topic("episodes-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
-LIVE_METRICS_STATE = Topic("live-metrics-state-changelog", _STATE_KEY, None, True, "compact", -1, _STATE)
+EPISODES_STATE = state_topic("episodes")
+LIVE_METRICS_STATE = state_topic("live-metrics")
 
 TOPICS: tuple[Topic, ...] = (
     RUNS,

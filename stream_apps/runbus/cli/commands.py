@@ -14,7 +14,7 @@ from runbus.service.catalogue import PROCESSES
 #: Command -> the module of this package that adds it, in the order of the help.
 MODULES = {
     **dict.fromkeys(("demo", "up", "down", "status", "doctor"), "stack"),
-    **dict.fromkeys(("migrate", *(entry.kind for entry in PROCESSES)), "services"),
+    **dict.fromkeys(("migrate", *(entry.kind for entry in PROCESSES), "stream-app"), "services"),
     "query": "query",
     "tail": "tail",
     "replay": "replay",
@@ -25,6 +25,7 @@ MODULES = {
     "cursors": "cursors",
     "rebuild": "rebuild",
     "export": "export",
+    "watch": "watch",
     "control": "control",
     "schema": "schema",
     "config": "config",

@@ -8,9 +8,12 @@ from functools import cached_property
 
 import typer
 
+from runbus.config.catalogue import STREAM_APPS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.sources import Sources, read_sources
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.stream_apps import AppTopics
+from runbus.kafka.user_apps import user_apps
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
 
@@ -30,6 +33,11 @@ class Settings:
     def kafka(self) -> KafkaSettings:
         """The broker's settings. Raises ConfigError."""
         return KafkaSettings.load(self.sources)
+
+    @property
+    def stream_apps(self) -> tuple[AppTopics, ...]:
+        """The stream apps of the installation's users. Raises ConfigError."""
+        return user_apps(self.sources.get(STREAM_APPS))
 
     @property
     def clickhouse(self) -> ClickHouseSettings:

@@ -23,6 +23,7 @@ from runbus.cursors.reset import Move, ResetPlan, apply, check, plan
 from runbus.cursors.targets import target
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.principals import ResourceNames
+from runbus.kafka.stream_apps import OWN_APPS
 
 group = typer.Typer(help="What each consumer group has read and what is left; move one.", no_args_is_help=True)
 
@@ -131,7 +132,8 @@ def _reader(context: typer.Context) -> CursorReader:
 def names_of(current: Settings) -> Names:
     """Return the names of the installation."""
     prefix = current.kafka.topic_prefix
-    return Names(prefix, ResourceNames(prefix, current.sources.get(SINK_GROUP)).sink_group)
+    sink_group = ResourceNames(prefix, current.sources.get(SINK_GROUP)).sink_group
+    return Names(prefix, sink_group, (*OWN_APPS, *current.stream_apps))
 
 
 def _now_ms() -> int:

@@ -12,12 +12,14 @@ from runbus.clickhouse.client import Timeouts, connect
 from runbus.clickhouse.deduplication import check_deduplication
 from runbus.clickhouse.migrate import status
 from runbus.config import catalogue
+from runbus.config.catalogue import STREAM_APPS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
 from runbus.config.sources import Sources, home
 from runbus.kafka.admin import list_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import STEPS
+from runbus.kafka.user_apps import all_topics, user_apps
 from runbus.local.java import find_java
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
@@ -101,7 +103,8 @@ def _configuration(sources: Sources) -> str:
 
 def _broker(sources: Sources) -> str:
     settings = KafkaSettings.load(sources)
-    missing = [s.name for s in list_topics(settings) if not s.partitions]
+    wanted = all_topics(user_apps(sources.get(STREAM_APPS)))
+    missing = [s.name for s in list_topics(settings, wanted) if not s.partitions]
     if missing:
         raise RunBusError(f"{settings.bootstrap_servers} has no {', '.join(missing)}: run `runbus topics apply`")
     return f"{settings.bootstrap_servers} has every topic"

@@ -22,7 +22,8 @@ from runbus.clickhouse.client import connect
 from runbus.clickhouse.queries import query as named_query
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.errors import RunBusError
-from runbus.config.options import LIMIT
+from runbus.config.options import LIMIT, RUN_ALL
+from runbus.kafka.topics import CANARY_RUN
 
 group = typer.Typer(help="The runs that are stored.", no_args_is_help=True)
 
@@ -49,10 +50,12 @@ def read(
 def list_(
     context: typer.Context,
     limit: Annotated[int, option(LIMIT)] = LIMIT.default_value,
+    with_canary: Annotated[bool, option(RUN_ALL)] = RUN_ALL.default_value,
     as_json: Json = False,
 ) -> None:
     """List the newest runs."""
-    target, parameters = settings(context).clickhouse, {"limit": limit}
+    target = settings(context).clickhouse
+    parameters = {"limit": limit, "all": with_canary, "canary": CANARY_RUN}
     if as_json:
         print_json_rows(read(target, named_query("run_list"), parameters))
     else:

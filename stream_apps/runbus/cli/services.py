@@ -1,8 +1,9 @@
-"""Adds `runbus migrate` and a command for each process of the catalogue."""
+"""Adds `runbus migrate`, a command for each process of the catalogue, and `runbus stream-app` for those of users."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +11,12 @@ from runbus.cli.context import settings
 from runbus.cli.option import option
 from runbus.cli.output import Json, print_json, print_table, say
 from runbus.config.options import TEAMS, USERS
+from runbus.config.sources import Sources
 from runbus.service.catalogue import PROCESSES, ProcessEntry
-from runbus.service.entry import PROCESS_LOG_LEVEL, start
+from runbus.service.entry import PROCESS_LOG_LEVEL, run_process, start
+
+if TYPE_CHECKING:  # as in the catalogue
+    from runbus.service.component import ProcessSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("migrate")(migrate_)
     for entry in PROCESSES:
         _add(app, entry)
+    app.command("stream-app")(stream_app)
 
 
 def migrate_(
@@ -46,6 +52,20 @@ def migrate_(
         say(f"database {target.database} is up to date")
     for name in made:
         say(name)
+
+
+def stream_app(
+    context: typer.Context,
+    place: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The module, and the name of the app in it.")],
+) -> None:
+    """Run a stream app of your own (docs/streams.md); runs until it is stopped."""
+
+    def load() -> Callable[[Sources], ProcessSpec]:
+        from runbus.streams.user_app import user_process  # the library of the stream apps comes with it
+
+        return user_process(place)
+
+    run_process(load, settings(context).sources, _log_level(context))
 
 
 def _add(app: typer.Typer, entry: ProcessEntry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -15,7 +16,9 @@ from runbus.config.errors import ConfigError
 from runbus.config.options import ACLS, DRY_RUN, PARTITIONS, PRINCIPALS, REPLICATION
 from runbus.kafka.acls import apply_acls, list_acls
 from runbus.kafka.admin import apply_topics, list_topics
-from runbus.kafka.principals import principal_names
+from runbus.kafka.principals import ROLES, principal_names
+from runbus.kafka.stream_apps import AppTopics
+from runbus.kafka.user_apps import all_topics
 
 group = typer.Typer(help="Create and list the topics, and who may use them.", no_args_is_help=True)
 
@@ -42,11 +45,13 @@ def apply(
     current = settings(context)
     if dry_run and not acls:
         raise ConfigError("--dry-run says which rights --acls would give: add --acls")
-    changes = [] if dry_run else apply_topics(current.kafka, partitions, replication)
+    apps = current.stream_apps
+    names = _principals(principals, apps)  # what is wrong with them is said first
+    changes = [] if dry_run else apply_topics(current.kafka, partitions, replication, all_topics(apps))
     rights = []
     if acls:
-        names, sink_group = principal_names(principals), current.sources.get(SINK_GROUP)
-        rights = apply_acls(current.kafka, names, sink_group, dry_run=dry_run)
+        sink_group = current.sources.get(SINK_GROUP)
+        rights = apply_acls(current.kafka, names, sink_group, apps=apps, dry_run=dry_run)
     if as_json:
         print_json(
             [{"topic": name, "change": change} for name, change in changes]
@@ -63,7 +68,8 @@ def apply(
 def acls_(context: typer.Context, principals: Principals = PRINCIPALS.default_value, as_json: Json = False) -> None:
     """Show each right of the users and whether the broker has it; exit code 1 if one is missing or too many."""
     current = settings(context)
-    grants = list_acls(current.kafka, principal_names(principals), current.sources.get(SINK_GROUP))
+    apps = current.stream_apps
+    grants = list_acls(current.kafka, _principals(principals, apps), current.sources.get(SINK_GROUP), apps=apps)
     if as_json:
         print_json([dataclasses.asdict(grant) for grant in grants])
     else:
@@ -71,10 +77,15 @@ def acls_(context: typer.Context, principals: Principals = PRINCIPALS.default_va
     raise typer.Exit(1 if any(grant.state != "given" for grant in grants) else 0)
 
 
+def _principals(text: str, apps: Sequence[AppTopics]) -> Mapping[str, str]:
+    return principal_names(text, (*ROLES, *(app.name for app in apps)))
+
+
 @group.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
-    """Show every topic of the catalogue as the broker has it."""
-    states = list_topics(settings(context).kafka)
+    """Show every topic of the installation as the broker has it."""
+    current = settings(context)
+    states = list_topics(current.kafka, all_topics(current.stream_apps))
     if as_json:
         print_json(
             [

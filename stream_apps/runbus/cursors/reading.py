@@ -56,6 +56,10 @@ class CursorReader:
         readable = self.names.readable()
         return [TopicPartition(name, number) for name in readable for number in range(there.get(name, 0))]
 
+    def has_topic(self, name: str) -> bool:
+        """Return whether the broker has a topic of this full name. Raises BrokerUnavailable."""
+        return name in ask_topics(self.settings, self.admin, _ANSWER_S)
+
     def all(self) -> list[GroupCursors]:
         """Return the groups of the installation, then each other one that has committed here. Raises RunBusError."""
         partitions = self.partitions()

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runbus.config.errors import RunBusError
-from runbus.cursors.own_groups import STREAM_APPS, Kind
+from runbus.config.catalogue import STREAM_APPS
+from runbus.config.errors import ConfigError, RunBusError
+from runbus.cursors.own_groups import Kind
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.targets import Target, offset_in, offsets_at
@@ -19,6 +20,7 @@ from runbus.kafka.groups import Group
 from runbus.kafka.lone_commit import Commit, GroupActive, commit_alone
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.topic_ids import topic_ids
+from runbus.kafka.topics import state_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class ResetPlan:
 def plan(reader: CursorReader, name: str, target: Target) -> ResetPlan:
     """Return what a reset would change; change nothing. Raises RunBusError."""
     found = reader.found(name) if target.topic else reader.one(name)
+    if found.kind == "user":
+        _refuse_unnamed_app(reader, name)
     chosen = _chosen(reader, found, target)
     if not chosen:
         raise RunBusError(f"{name} reads no such partition: `runbus cursors show {name}` shows those that it reads")
@@ -60,6 +64,16 @@ def plan(reader: CursorReader, name: str, target: Target) -> ResetPlan:
         raise RunBusError(f"no partition that {name} reads has a record of run {target.value!r}")
     moves = tuple(Move(cursor, offsets[cursor.at]) for cursor in chosen if cursor.at in offsets)
     return ResetPlan(found.group, found.kind, moves)
+
+
+def _refuse_unnamed_app(reader: CursorReader, name: str) -> None:
+    """Refuse the group of a stream app that the installation does not know: it would not look at its offset."""
+    prefix = reader.names.prefix
+    if name.startswith(prefix) and reader.has_topic(prefix + state_topic(name.removeprefix(prefix)).name):
+        raise ConfigError(
+            f"{name} is a stream app, whose state has to be moved with it: name it, "
+            f"{STREAM_APPS.env}={name.removeprefix(prefix)}"
+        )
 
 
 def _chosen(reader: CursorReader, found: GroupCursors, target: Target) -> list[Cursor]:
@@ -124,10 +138,11 @@ def apply(reader: CursorReader, plan: ResetPlan) -> dict[TopicPartition, str]:
         RunBusError: see `check`; or the broker does not do it.
     """
     check(plan)
-    if plan.kind in STREAM_APPS:
+    app = reader.names.app(plan.group.name)
+    if app is not None:
         from runbus.cursors.stream_reset import reset_app  # the library of the stream apps comes with it
 
-        return reset_app(reader, plan)
+        return reset_app(reader, plan, app)
     ids = topic_ids(reader.admin, sorted({move.at.topic for move in plan.moves})) if plan.kind == "sink" else {}
     metadata = {name: Intent(id_).encode() for name, id_ in ids.items()}
     commits = {move.at: Commit(move.to, metadata.get(move.at.topic, "")) for move in plan.moves}

@@ -12,13 +12,13 @@ from collections.abc import Generator
 from contextlib import closing
 
 from runbus.config.errors import RunBusError
-from runbus.cursors.own_groups import STATE_TOPICS
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.reset import Move, ResetPlan, refuse_active
 from runbus.kafka.errors import BrokerUnavailable
 from runbus.kafka.lone_commit import Commit, GroupActive, commit_alone
 from runbus.kafka.model import Fenced, TopicPartition
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.stream_apps import AppTopics
 from runbus.kafka.threads import in_thread
 from runbus.kafka.topic_ids import topic_ids
 from runbus.kafka.topic_log import open_topic, record_position
@@ -29,19 +29,19 @@ from runbus.streams.reset import NewPosition, SeenRecord, StateReset, reset_stat
 from runbus.streams.shard import latest
 
 
-def reset_app(reader: CursorReader, plan: ResetPlan) -> dict[TopicPartition, str]:
-    """Move the app; return how many streams of each partition are computed anew. Raises RunBusError."""
-    return asyncio.run(_reset(reader, plan))
+def reset_app(reader: CursorReader, plan: ResetPlan, app: AppTopics) -> dict[TopicPartition, str]:
+    """Move the app; return what became of the state of each partition, in words. Raises RunBusError."""
+    return asyncio.run(_reset(reader, plan, app))
 
 
-async def _reset(reader: CursorReader, plan: ResetPlan) -> dict[TopicPartition, str]:
+async def _reset(reader: CursorReader, plan: ResetPlan, app: AppTopics) -> dict[TopicPartition, str]:
     done: dict[TopicPartition, str] = {}
     topic = reader.settings.topic_prefix + STEPS.name
     topic_id = topic_ids(reader.admin, [topic])[topic]
     for move in plan.moves:
         refuse_active(await in_thread(lambda: reader.describe(plan.group.name), "runbus-cursors"))
         try:
-            result = await _PartitionReset(reader.settings, plan, move, topic_id).run()
+            result = await _PartitionReset(reader.settings, app, move, topic_id).run()
         except Fenced as error:
             raise GroupActive(
                 f"another process took {move.at} over meanwhile: stop the processes of {plan.group.name}, and reset "
@@ -51,23 +51,26 @@ async def _reset(reader: CursorReader, plan: ResetPlan) -> dict[TopicPartition, 
             raise BrokerUnavailable(
                 f"{move.at}: {said(error)}; reset again ({len(done)} of {len(plan.moves)} partitions are reset)"
             ) from error
-        done[move.at] = _words(result)
+        done[move.at] = _words(result, app)
     return done
 
 
-def _words(result: StateReset) -> str:
+def _words(result: StateReset, app: AppTopics) -> str:
+    if not app.by_stream:
+        return "the state anew" if result.anew else ""
     return f"{result.anew} streams anew, {result.kept} kept" if result.anew or result.kept else ""
 
 
 class _PartitionReset:
     """Moves the app in one partition."""
 
-    def __init__(self, settings: KafkaSettings, plan: ResetPlan, move: Move, topic_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, app: AppTopics, move: Move, topic_id: str) -> None:
         self._settings = settings
-        self._group = plan.group.name
+        self._app = app
+        self._group = settings.topic_prefix + app.name
         self._move = move
         self._to = NewPosition(topic_id, move.to, move.cursor.beginning)
-        self._state = StateLog(settings, settings.topic_prefix + STATE_TOPICS[plan.kind].name, move.at.partition)
+        self._state = StateLog(settings, settings.topic_prefix + app.state.name, move.at.partition)
 
     async def run(self) -> StateReset:
         """Move it. Raises Fenced, CLIENT_ERRORS, RunBusError."""
@@ -95,7 +98,7 @@ class _PartitionReset:
             saved = saved_position(entries, self._to.topic_id)
             end = self._move.to if saved is None else saved.next_offset
             with closing(self._log(end)) as log:
-                return reset_state(entries, self._to, log)
+                return reset_state(entries, self._to, log, by_stream=self._app.by_stream)
         except (ValueError, KeyError) as error:
             raise RunBusError(
                 f"the state in {self._state.topic} cannot be read by this version ({error}); delete that topic and run "
@@ -103,7 +106,8 @@ class _PartitionReset:
             ) from error
 
     def _log(self, end: int) -> Generator[SeenRecord, None, None]:
-        """Yield the records from the beginning of the partition up to `end`."""
+        """Yield the records up to `end` that the reset looks at: see reset_state."""
+        start = self._to.beginning if self._app.by_stream else self._to.offset
         with open_topic(self._settings, STEPS, self._group) as log:
-            for message in log.walk(self._move.at.partition, self._to.beginning).below(end):
+            for message in log.walk(self._move.at.partition, start).below(end):
                 yield seen(record_position(message)[1], message.timestamp()[1], message.value())

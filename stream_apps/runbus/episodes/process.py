@@ -6,7 +6,7 @@ from runbus.config.loading import load
 from runbus.config.sources import Sources
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import FinaliserPolicy
-from runbus.kafka.topics import EPISODES, EPISODES_STATE
+from runbus.kafka.stream_apps import EPISODES_APP
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
 from runbus.streams.api import StreamApp
@@ -22,11 +22,9 @@ def episodes_process(sources: Sources) -> ProcessSpec:
     settings, values = StreamSettings.load(sources), codec(sources)
     policy = load(FinaliserPolicy, sources)
     app = StreamApp(
-        "episodes",
+        EPISODES_APP,
         lambda _source: EpisodesCore(policy),
         "transaction",
         COMMIT_S,
-        state=EPISODES_STATE,
-        output=EPISODES,
     )
     return stream_process(app, settings, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runbus.config import catalogue as c
 from runbus.config.sources import Sources
-from runbus.kafka.topics import LIVE_METRICS, LIVE_METRICS_STATE
+from runbus.kafka.stream_apps import LIVE_METRICS_APP
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec
@@ -22,11 +22,9 @@ def live_metrics_process(sources: Sources) -> ProcessSpec:
     interval_ms = sources.get(c.LIVE_METRICS_INTERVAL_MS)
     most = sources.get(c.LIVE_METRICS_STREAMS)
     app = StreamApp(
-        "live-metrics",
+        LIVE_METRICS_APP,
         lambda source: LiveMetricsCore(source, interval_ms=interval_ms, max_streams=most),
         "at once",
         COMMIT_S,
-        state=LIVE_METRICS_STATE,
-        output=LIVE_METRICS,
     )
     return stream_process(app, settings, values)

@@ -42,7 +42,8 @@ SINK = _app("sink")
 #: One worker of each; a fixed instance id, so that a restart after a crash takes over at once.
 EPISODES = _app("episodes", RUNBUS_STREAMS_INSTANCE_ID="episodes-local")
 LIVE_METRICS = _app("live-metrics", RUNBUS_STREAMS_INSTANCE_ID="live-metrics-local")
-APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS)
+WATCHDOG = _app("watchdog")
+APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS, WATCHDOG)
 
 
 def sources(endpoints: Endpoints) -> Sources:

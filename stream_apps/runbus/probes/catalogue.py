@@ -52,11 +52,13 @@ class Metric:
 
 _SINK = ("sink",)
 _APPS = ("episodes", "live-metrics")
+_WATCHDOG = ("watchdog",)
+_ALL = ("sink", *_APPS, *_WATCHDOG)
 
 BUILD_INFO = Metric(
-    "runbus_build_info", "gauge", "Which process of which version this is; always 1.", "", ("kind", "version")
+    "runbus_build_info", "gauge", "Which process of which version this is; always 1.", "", ("kind", "version"), _ALL
 )
-READY = Metric("runbus_ready", "gauge", "1 while /ready says yes, else 0.")
+READY = Metric("runbus_ready", "gauge", "1 while /ready says yes, else 0.", of=_ALL)
 RECORDS = Metric("runbus_records_total", "counter", "Records of the log that were processed; in the sink: stored.")
 STEPS = Metric("runbus_steps_total", "counter", "Steps that were processed; in the sink: stored.")
 EMITTED = Metric("runbus_emitted_total", "counter", "Events that the app wrote, by topic.", "", ("topic",), _APPS)
@@ -112,6 +114,47 @@ LAG_SECONDS = Metric(
 )
 STATE_ENTRIES = Metric(
     "runbus_state_entries", "gauge", "What the app holds in memory, or gave up, by name.", "", ("what",), _APPS
+)
+WATCH_FINDINGS = Metric(
+    "runbus_watch_findings", "gauge", "What is wrong now, by state: docs/watch.md.", "", ("state",), _WATCHDOG
+)
+WATCH_ALARMS = Metric("runbus_watch_alarms", "gauge", "What is wrong and has lasted longer than it may.", of=_WATCHDOG)
+WATCH_WEBHOOK_FAILED = Metric(
+    "runbus_watch_webhook_failed_total", "counter", "Alarms that the webhook did not take.", of=_WATCHDOG
+)
+WATCH_GROUP_STATE = Metric(
+    "runbus_watch_group_state",
+    "gauge",
+    "State of a consumer group: 0 OK, 1 WARN, 2 STALL, 3 STOP, 4 REWIND.",
+    labels=("group",),
+    of=_WATCHDOG,
+)
+WATCH_GROUP_LAG_SECONDS = Metric(
+    "runbus_watch_group_lag_seconds",
+    "gauge",
+    "Age of the oldest record that a group has not read, whether or not it lives.",
+    "seconds",
+    ("group",),
+    _WATCHDOG,
+)
+WATCH_GROUP_UNOWNED = Metric(
+    "runbus_watch_group_unowned", "gauge", "Partitions of a group that no member has.", "", ("group",), _WATCHDOG
+)
+CANARY_SECONDS = Metric(
+    "runbus_canary_seconds",
+    "gauge",
+    "How long the newest step of the canary that came back took, by the process whose way it went.",
+    "seconds",
+    ("way",),
+    _WATCHDOG,
+)
+CANARY_WAITING_SECONDS = Metric(
+    "runbus_canary_waiting_seconds",
+    "gauge",
+    "How long the oldest step of the canary that is not back is on its way.",
+    "seconds",
+    ("way",),
+    _WATCHDOG,
 )
 
 #: All of them, in the order of this file.

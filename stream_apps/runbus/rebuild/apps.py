@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from runbus.cursors.own_groups import STATE_TOPICS
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.reset import apply, plan
 from runbus.cursors.targets import Target
@@ -20,7 +19,7 @@ from runbus.kafka.partitioner import partition_of
 from runbus.kafka.principals import READERS
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import TopicLog, open_topic, record_position
-from runbus.kafka.topics import RUNS, STEPS, stream_key
+from runbus.kafka.topics import EPISODES_STATE, LIVE_METRICS_STATE, RUNS, STEPS, Topic, stream_key
 from runbus.rebuild.recomputed import Recomputation, StreamEnd, ends_of
 from runbus.schemas.codec import Codec
 from runbus.streams.api import Core
@@ -28,6 +27,7 @@ from runbus.streams.reset import Agent, saved_position
 from runbus.streams.shard import SavedPosition, latest
 
 AppKind = Literal["episodes", "live-metrics"]
+_STATES: Mapping[AppKind, Topic] = {"episodes": EPISODES_STATE, "live-metrics": LIVE_METRICS_STATE}
 Verdict = Literal["missing", "different", "false"]
 
 
@@ -148,7 +148,7 @@ class AppRebuild:
         """Return the state of each partition that the app has taken, and where it stands."""
         found: dict[int, tuple[dict[bytes, bytes], SavedPosition]] = {}
         entries: dict[int, list[tuple[bytes, bytes | None]]] = {}
-        with self._open(STATE_TOPICS[self._kind].name) as log:
+        with self._open(_STATES[self._kind].name) as log:
             for message in log.records():
                 entries.setdefault(record_position(message)[0], []).append((message.key() or b"", message.value()))
         for partition, changes in entries.items():

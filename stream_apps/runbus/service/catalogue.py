@@ -54,6 +54,11 @@ PROCESSES: tuple[ProcessEntry, ...] = (
         "Compute what each stream does now, for pages and alarms; runs until it is stopped.",
         "runbus.live_metrics.process:live_metrics_process",
     ),
+    ProcessEntry(
+        "watchdog",
+        "Watch every consumer, process and recorder, and say what is wrong; runs until it is stopped.",
+        "runbus.watchdog.process:watchdog_process",
+    ),
 )
 
 

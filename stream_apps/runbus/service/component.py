@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -59,12 +59,14 @@ class Start:
         admin: a client of the broker; the component need not close it.
         partitions: how many each topic of the broker has, by full name.
         topic_ids: Kafka's own id of each topic that is watched, by full name.
+        beat: the component sets it to have a heartbeat sent now, and not within a second.
     """
 
     stop: asyncio.Event
     admin: AdminClient
     partitions: Mapping[str, int]
     topic_ids: Mapping[str, str]
+    beat: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Component(Protocol):

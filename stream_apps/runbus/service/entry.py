@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from runbus.config.errors import ConfigError, RunBusError
 from runbus.config.log import start_log
@@ -18,12 +19,25 @@ from runbus.config.sources import Sources, read_sources
 from runbus.config.terminal import printable
 from runbus.service.catalogue import entry_of
 
+if TYPE_CHECKING:  # other commands have exit codes too
+    from runbus.service.component import ProcessSpec
+
 #: A process logs what it does, unless the level was chosen.
 PROCESS_LOG_LEVEL = "info"
 
 
 def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> None:
-    """Run the process of the catalogue that is called `kind`, until SIGTERM or SIGINT.
+    """Run the process of the catalogue that is called `kind`; see `run_process`."""
+    run_process(entry_of(kind).load, sources, log_level)
+
+
+def run_process(
+    load: Callable[[], Callable[[Sources], ProcessSpec]], sources: Sources, log_level: str = PROCESS_LOG_LEVEL
+) -> None:
+    """Run a process until SIGTERM or SIGINT.
+
+    Args:
+        load: imports what makes it from the settings; called once the log is there.
 
     Raises:
         RunBusError: one sentence for the person who has to act.
@@ -32,7 +46,7 @@ def start(kind: str, sources: Sources, log_level: str = PROCESS_LOG_LEVEL) -> No
 
     start_log(log_level)
     logging.getLogger().setLevel(logging.WARNING)  # of the libraries: a process that stays logs what they meet
-    process = entry_of(kind).load()(sources)
+    process = load()(sources)
     process.runner(partial(serve, process))
 
 

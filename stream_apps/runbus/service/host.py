@@ -77,7 +77,7 @@ class _Round:
         if start is None:
             return
         self._waits_for = ""
-        async with heartbeats(self._broker.heartbeats(), self._builder, self._health):
+        async with heartbeats(self._broker.heartbeats(), self._builder, self._health, start.beat):
             await _first(self._component.run(start), self._broker.watch(start))
 
     def _health(self) -> Health:

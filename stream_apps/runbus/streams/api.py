@@ -10,7 +10,10 @@ Obligations of a core:
 - No call may block, read a clock or keep what it was given (arrays are read-only views of the record).
 - No call raises because of a record's content: a record that cannot be used is `Effects.refused`, whole or in part.
 - State is bounded; what is given up to stay within the bound is counted.
-- Everything that must survive a crash is in what `changes` returned; `restore` takes exactly that back.
+- A record may be sent again, late or with others of its stream missing: what counts steps keeps their `seq`
+  (`runbus.schemas.sequence.SequenceTracker`).
+- Everything that must survive a crash is in what `changes` returned; `restore` takes exactly that back. A key is any
+  bytes that do not begin with zero.
 
 Not promised to a core: that `end` comes after the last `apply` of its stream, that ticks come at regular times, or that
 an emission is written when the call returns. It is written with the next commit; with `delivery="at once"` it may be
@@ -22,7 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from runbus.kafka.stream_apps import AppTopics
 from runbus.kafka.topics import Topic
+from runbus.kafka.user_apps import user_app
 from runbus.schemas.batch import StepBatch
 from runbus.schemas.events import Event, RunEvent
 
@@ -46,11 +51,16 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """One event for the topic, under the key of its stream."""
+    """One event for the app's topic, under a key: that of its stream, so that the topic has it in the stream's order.
+
+    Attributes:
+        topic: the output of the app.
+        event: an event of `runbus.schemas`, which is framed; or the value itself, in an encoding of the app's own.
+    """
 
     topic: Topic
     key: bytes
-    event: Event
+    event: Event | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +119,63 @@ class Core(Protocol):
         """Return counts of what is held and was given up, by name (`streams`, `open_episodes`, ...), for metrics."""
 
 
+Delivery = Literal["transaction", "at once"]
+
+
 @dataclass(frozen=True, slots=True)
 class StreamApp:
     """One stream app.
 
     Attributes:
-        kind: of its heartbeats, and its name everywhere.
+        topics: its name, and its topics.
         new_core: makes the core of a partition.
         delivery: "transaction" = emissions become visible with the offset, exactly once; "at once" = they are sent when
             they are made and may be repeated after a crash.
         commit_seconds: the longest time between two commits of a partition that has something to commit.
-        state: the compacted topic of its state; it has as many partitions as `steps`.
-        output: the topic of its events.
     """
 
-    kind: Literal["episodes", "live-metrics"]
+    topics: AppTopics
     new_core: CoreMaker
-    delivery: Literal["transaction", "at once"]
+    delivery: Delivery
     commit_seconds: float
-    state: Topic
-    output: Topic
+
+    @property
+    def kind(self) -> str:
+        """The kind of its heartbeats, and its name everywhere."""
+        return self.topics.name
+
+    @property
+    def state(self) -> Topic:
+        """The topic of its state."""
+        return self.topics.state
+
+    @property
+    def output(self) -> Topic:
+        """The topic of its events."""
+        return self.topics.output
 
 
 class CoreMaker(Protocol):
     """Makes the core of a partition."""
 
-    def __call__(self, source: str) -> Core:
+    def __call__(self, source: str, /) -> Core:
         """Return an empty core; `source` is the partition as people read it, `runbus.steps:3`."""
+
+
+def stream_app(
+    name: str, new_core: CoreMaker, *, delivery: Delivery = "transaction", commit_seconds: float = 0.2
+) -> StreamApp:
+    """Return an app of your own, for `runbus stream-app MODULE:APP`.
+
+    Args:
+        name: of the app, its results' topic, its group and its user; its state is in `<name>-state-changelog`.
+        new_core: makes the core of a partition.
+        delivery, commit_seconds: see StreamApp; RUNBUS_STREAMS_COMMIT_SECONDS comes first.
+
+    Raises:
+        ConfigError: nothing may be called so.
+    """
+    return StreamApp(user_app(name), new_core, delivery, commit_seconds)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from runbus.config.waiting import Patience, ask_until_answered
 from runbus.kafka.start import Needs
 from runbus.kafka.threads import in_thread
+from runbus.kafka.user_apps import principal_of
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
@@ -31,7 +32,7 @@ def stream_process(app: StreamApp, settings: StreamSettings, codec: Codec) -> Pr
         kind=app.kind,
         settings=settings,
         codec=codec,
-        needs=Needs(app.kind),
+        needs=Needs(principal_of(app.topics)),
         topics=needed_names(settings.kafka, app),
         new_component=lambda _: StreamComponent(app, settings, codec),
         watched=(source_name(settings.kafka),),
@@ -77,9 +78,12 @@ class StreamComponent:
         """
         topic = self._app.output
         name = self._settings.kafka.topic_prefix + topic.name
+        written = topic.schema
+        if written is None:
+            return True
 
         def frame() -> bytes:
-            return self._codec.frame(name, schema(topic.schema or ""), b"")
+            return self._codec.frame(name, schema(written), b"")
 
         def say(error: RegistryUnavailable) -> None:
             self._waits_for = "the schema registry"

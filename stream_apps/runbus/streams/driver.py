@@ -19,7 +19,7 @@ from runbus.schemas.batch import StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
 from runbus.schemas.known_schemas import KnownSchemas
-from runbus.streams.api import AppMetrics, Change, Core, CoreMaker, Emission
+from runbus.streams.api import AppMetrics, Change, Core, CoreMaker, Emission, StreamApp
 from runbus.streams.reset import NewPosition, StateReset, reset_state, saved_position, seen
 from runbus.streams.shard import Shard
 
@@ -31,11 +31,11 @@ class Driver:
     """One app on one partition.
 
     Args:
-        new_core: makes the core.
+        app: yours, or what makes a core whose state has a key a stream.
         start_ms: broker time of the first record, milliseconds since the epoch.
     """
 
-    def __init__(self, new_core: CoreMaker, *, start_ms: int = START_MS) -> None:
+    def __init__(self, app: CoreMaker | StreamApp, *, start_ms: int = START_MS) -> None:
         self.now_ms = start_ms
         self.log: list[Record] = []
         self.ends: list[tuple[RunEvent, int]] = []
@@ -44,7 +44,8 @@ class Driver:
         self.letters: list[DeadLetter] = []
         self.metrics = AppMetrics()
         self._codec = Codec()
-        self._new_core = new_core
+        self._new_core = app.new_core if isinstance(app, StreamApp) else app
+        self._by_stream = not isinstance(app, StreamApp) or app.topics.by_stream
         self._shard = self._new_shard()
 
     @property
@@ -91,7 +92,8 @@ class Driver:
     def reset(self, offset: int) -> StateReset:
         """Move the app to an offset, as `runbus cursors reset` does while none of it runs, and read the log on."""
         to = NewPosition(_TOPIC_ID, offset, 0)
-        done = reset_state(self.state, to, (seen(*record[:3]) for record in self.log[: self._position()]))
+        log = (seen(*record[:3]) for record in self.log[: self._position()])
+        done = reset_state(self.state, to, log, by_stream=self._by_stream)
         self._write(done.changes)
         self.crash()
         return done

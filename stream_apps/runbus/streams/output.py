@@ -36,6 +36,8 @@ class AppOutput:
     def message(self, emission: Emission) -> Message:
         """Return an emission as the record to write."""
         topic, event = self.prefix + emission.topic.name, emission.event
+        if isinstance(event, bytes):
+            return Message(topic, emission.key, event)
         return Message(topic, emission.key, self.codec.frame(topic, schema(event.SCHEMA), event.encode()))
 
     def messages(self, pending: PendingCommit, changelog: str, partition: int) -> Iterable[Message]:

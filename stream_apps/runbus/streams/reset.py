@@ -9,6 +9,9 @@ only right for an agent whose every record lies behind it (an agent, because an 
   because the state holds them already (`shard.py` skips them). So is one whose beginning is not in the log any more.
 - Stream time goes back to that of the new position, so that what is computed anew waits as long as it did.
 
+Which records the state of a user's app comes from is known to its core alone, unless its keys are streams
+(`by_stream`). A position in the past deletes all of it: the app is computed anew from there.
+
 A position ahead deletes nothing. What is between is not read: a stream that has steps there has a gap, and its
 episodes say so.
 """
@@ -64,7 +67,7 @@ class StateReset:
 
     Attributes:
         changes: of the state, its new position among them.
-        anew: streams that are computed anew, as far as they are known.
+        anew: streams that are computed anew, as far as they are known; of a state with other keys, its entries.
         kept: streams of which records are read again that change nothing.
     """
 
@@ -92,14 +95,18 @@ def saved_position(entries: Mapping[bytes, bytes], topic_id: str) -> SavedPositi
     return saved if saved is not None and saved.topic_id == topic_id else None
 
 
-def reset_state(entries: Mapping[bytes, bytes], to: NewPosition, log: Iterable[SeenRecord]) -> StateReset:
+def reset_state(
+    entries: Mapping[bytes, bytes], to: NewPosition, log: Iterable[SeenRecord], *, by_stream: bool = True
+) -> StateReset:
     """Return what moves a state to another position.
 
     Args:
         entries: the state, as the changelog holds it.
         to: where.
         log: the records from the beginning of the log up to the old position; not read unless the way is back, and for
-            offset 0, where every stream begins behind it, only up to the first one.
+            offset 0, where every stream begins behind it, only up to the first one. So is it for a state that is not
+            `by_stream`, whose log may begin at the new position.
+        by_stream: each key of the state is a stream.
 
     Raises:
         ValueError, KeyError: the state is none of this version.
@@ -109,8 +116,8 @@ def reset_state(entries: Mapping[bytes, bytes], to: NewPosition, log: Iterable[S
         return StateReset([*_deleted(entries), _position(to, 0)])
     if to.offset >= saved.next_offset:
         return StateReset([_position(to, saved.watermark_ms)])
-    if to.offset == 0:
-        first = next(iter(log), None)
+    if to.offset == 0 or not by_stream:
+        first = next((record for record in log if record.offset >= to.offset), None)
         changes = _deleted(entries)
         time_ms = saved.watermark_ms if first is None else first.appended_ms
         return StateReset([*changes, _position(to, time_ms)], len(_streams_in(entries)))

@@ -16,16 +16,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from runbus.config.errors import InvalidValue
+from runbus.config.errors import InvalidValue, RunBusError
 from runbus.kafka.model import DeadLetter, Record, StreamId, TopicIdPartition
-from runbus.schemas.batch import BatchHeader, decode
+from runbus.schemas.batch import BatchHeader, StepBatch, decode
 from runbus.schemas.codec import SchemaRef, split
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
 from runbus.schemas.known_schemas import KnownSchemas
 from runbus.streams.api import AppMetrics, At, Change, Core, Effects, Emission
 
-#: Keys of the changelog that are no stream's: a stream's key has no control character.
+#: Keys of the changelog that are not the core's begin so: a stream's key has no control character.
+_RESERVED = b"\x00"
 POSITION_KEY = b"\x00position"
 FENCE_KEY = b"\x00fence"
 #: Before the key of a stream that a reset kept as it was; the value is the offset that its state goes up to (reset.py).
@@ -178,7 +179,7 @@ class Shard:
 
     def collect(self) -> PendingCommit:
         """Return everything since the last call; it must be committed, or the process must end."""
-        changes = [*self._changes, *self.core.changes(), *self._forget_kept()]
+        changes = [*self._changes, *_checked(self.core.changes()), *self._forget_kept()]
         position = SavedPosition(self.source.topic_id, self.next_offset, self.watermark_ms)
         changes.append(Change(POSITION_KEY, position.encode()))
         pending = PendingCommit(self.next_offset, changes, self.take_emissions(), self._letters)
@@ -200,7 +201,14 @@ class Shard:
             self.watermark_ms = record.timestamp_ms
             self._effects(self.core.tick(self._at(record.offset)), None, "")
         if not (self._kept and self._is_known(batch.header, record.offset)):
-            self._effects(self.core.apply(batch, self._at(record.offset)), record, str(ref))
+            self._effects(self._applied(batch, record), record, str(ref))
+
+    def _applied(self, batch: StepBatch, record: Record) -> Effects:
+        try:
+            return self.core.apply(batch, self._at(record.offset))
+        except Exception as error:
+            error.add_note(f"{self._app} was taking {self.source} offset {record.offset}")
+            raise
 
     def _is_known(self, header: BatchHeader, offset: int) -> bool:
         """Return whether a reset kept the record's stream, whose state holds the record already."""
@@ -227,6 +235,14 @@ class Shard:
 
     def _at(self, offset: int | None = None) -> At:
         return At(self.next_offset if offset is None else offset, self.watermark_ms, self._clock_us())
+
+
+def _checked(changes: list[Change]) -> list[Change]:
+    """Refuse a key that would be taken for one of the shard's own."""
+    for change in changes:
+        if change.key[:1] == _RESERVED:
+            raise RunBusError(f"the core keeps state under {change.key!r}: a key may not begin with a zero byte")
+    return changes
 
 
 def latest(entries: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:

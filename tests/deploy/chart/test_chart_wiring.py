@@ -12,7 +12,7 @@ from tests.deploy.chart.conftest import VALUES, Rendered, pods
 from tests.deploy.conftest import CHART
 from tests.deploy.running import Ran
 
-PROCESSES = ("sink", "episodes", "live-metrics")
+PROCESSES = ("sink", "episodes", "live-metrics", "watchdog")
 
 
 def workloads(rendered: Rendered) -> dict[str, dict[str, Any]]:
@@ -38,11 +38,40 @@ def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
         "sink": "Deployment",
         "episodes": "StatefulSet",
         "live-metrics": "StatefulSet",
+        "watchdog": "Deployment",
     }
     for name in ("episodes", "live-metrics"):
         pod = found[name]["spec"]["template"]["spec"]
         assert environment(pod)["RUNBUS_STREAMS_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
         assert pod["containers"][0]["args"] == [name]
+
+
+def test_a_users_stream_app_is_a_process_like_ours(render: Callable[..., Rendered]) -> None:
+    """Its module in its image, with a stable name, the defaults of all apps and what it has of its own."""
+    rendered = render("stream-apps")
+    found = workloads(rendered)
+    own, plain, ours = (found[name]["spec"] for name in ("success-rate", "crash-counts", "episodes"))
+    container = own["template"]["spec"]["containers"][0]
+    assert container["image"] == "registry.example/lab-apps:7"
+    assert container["args"] == ["stream-app", "my_lab.success_rate:app"]
+    assert (own["replicas"], plain["replicas"]) == (1, 3)
+    variables = environment(own["template"]["spec"])
+    assert variables["RUNBUS_STREAMS_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert (variables["RUNBUS_STREAMS_COMMIT_SECONDS"], variables["TZ"]) == ("1", "UTC")
+    likewise = plain["template"]["spec"]["containers"][0] | {"args": ["episodes"]}
+    assert likewise == ours["template"]["spec"]["containers"][0]
+    for kind in ("StatefulSet", "Service", "PodDisruptionBudget", "NetworkPolicy"):
+        assert rendered.one(kind, "-success-rate")
+    command = rendered.one("Pod")["spec"]["containers"][0]["command"]
+    assert "http://rb-runbus-success-rate:9464/ready" in command
+
+
+def test_topics_and_rights_of_users_apps_are_made_by_the_job(render: Callable[..., Rendered]) -> None:
+    """By the names of the apps; nobody else needs to know them."""
+    found = {where.rpartition("rb-runbus-")[2]: environment(pod) for where, pod in pods(render("stream-apps"))}
+    assert found["topics"]["RUNBUS_STREAM_APPS"] == "crash-counts;success-rate"
+    assert found["topics"]["RUNBUS_PRINCIPALS"] == "success-rate=User:CN=success-rate,O=lab"
+    assert [name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables] == ["topics"]
 
 
 def test_probes_ask_the_process_only(rendered: Rendered) -> None:
@@ -60,6 +89,16 @@ def test_the_end_outlasts_the_drain(render: Callable[..., Rendered], name: str, 
     variable = "RUNBUS_SINK_GRACE_SECONDS" if name == "sink" else "RUNBUS_STREAMS_GRACE_SECONDS"
     assert environment(pod)[variable] == "45"
     assert pod["terminationGracePeriodSeconds"] == 67
+
+
+def test_the_watchdog_drains_nothing_and_reads_its_webhook_from_a_file(render: Callable[..., Rendered]) -> None:
+    """It has the time of any process to end; without a Secret there is no webhook."""
+    pod = workloads(render("production"))["watchdog"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 30
+    assert environment(pod)["RUNBUS_WATCHDOG_WEBHOOK_URL_FILE"] == "/run/secrets/webhook/url"
+    assert _secret(pod, "webhook") == "watchdog-webhook"
+    pod = workloads(render("minimal"))["watchdog"]["spec"]["template"]["spec"]
+    assert "RUNBUS_WATCHDOG_WEBHOOK_URL_FILE" not in environment(pod)
 
 
 def test_no_secret_is_in_an_argument_or_a_variable(rendered: Rendered) -> None:
@@ -89,6 +128,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
         "sink": "kafka-sink",
         "episodes": "kafka-episodes",
         "live-metrics": "kafka-live-metrics",
+        "watchdog": "kafka-watchdog",
         "topics": "kafka-admin",
         "schemas": None,
         "migrate": None,
@@ -96,6 +136,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
     }
     assert {c: s for c, s in clickhouse.items() if s} == {
         "sink": "clickhouse-writer",
+        "watchdog": "clickhouse-reader",
         "migrate": "clickhouse-migrator",
     }
 
@@ -112,7 +153,13 @@ def test_client_certificates_are_files(render: Callable[..., Rendered]) -> None:
         assert {f"/run/secrets/{what}-tls/{item['path']}" for item in volumes[f"{what}-tls"]["items"]} == files
     assert variables["CLICKHOUSE_USER"] == "runbus-writer"
     names = {where.rpartition("rb-runbus-")[2]: _secret(found, "kafka-tls") for where, found in pods(rendered)}
-    assert names == {"sink": "kafka-sink", "episodes": "kafka-episodes", "topics": "kafka-admin", "test": None}
+    assert names == {
+        "sink": "kafka-sink",
+        "episodes": "kafka-episodes",
+        "watchdog": "kafka-watchdog",
+        "topics": "kafka-admin",
+        "test": None,
+    }
 
 
 def test_authorities_are_files(render: Callable[..., Rendered]) -> None:
@@ -139,6 +186,8 @@ def test_rights_and_users_are_given_by_the_jobs(render: Callable[..., Rendered])
     topics = next(pod for where, pod in pods(named) if where.endswith("rb-runbus-topics"))
     assert environment(topics)["RUNBUS_PRINCIPALS"] == "admin=User:CN=admin,O=lab;sink=User:CN=sink,O=lab"
     assert environment(topics)["RUNBUS_SINK_GROUP"] == "loader"
+    watchdog = workloads(named)["watchdog"]["spec"]["template"]["spec"]
+    assert environment(watchdog)["RUNBUS_SINK_GROUP"] == "loader"  # it looks at that group
 
 
 def test_every_variable_is_a_setting(rendered: Rendered) -> None:
@@ -169,6 +218,7 @@ def test_the_rest_is_denied(render: Callable[..., Rendered]) -> None:
         "sink": [53, 443, 8443, *kafka],
         "episodes": [53, 443, *kafka],
         "live-metrics": [53, 443, *kafka],
+        "watchdog": [53, 443, 8443, *kafka],
         "topics": [53, *kafka],
         "schemas": [53, 443],
         "migrate": [53, 8443],
@@ -239,6 +289,12 @@ def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> No
         (["jobs.topics.acls.principals.sinks=User:loader"], "value must be one of 'recorder'"),
         (["jobs.migrate.users.roles={admin}"], "value must be one of"),
         (["sinks.enabled=true"], "sinks"),
+        (["streamApps.rates.replicas=1"], "streamApps.rates.app: name it, MODULE:APP"),
+        (["streamApps.rates.app=rates"], "does not match pattern"),
+        (["streamApps.rates.app=a:b", "streamApps.rates.replicas=9"], "the rest would be idle"),
+        (["streamApps.rates.app=a:b", "streamApps.rates.image.repository=r"], "give its tag or its digest"),
+        (["streamApps.sink.app=a:b"], "streamApps.sink: the chart has something of that name"),
+        (["streamApps.Rates.app=a:b"], "does not match pattern"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[-1],
 )

@@ -135,7 +135,9 @@ def test_run_list_and_show(store: Store, run_id: str, batch: Batch) -> None:
     """The named queries list the run and its streams, with what is stored beside what was produced."""
     put(store, RUNS, run_event(run_id, "agent-0", 1_790_000_000_000_000, 1_790_000_000_000_000))
     store.insert_steps([batch(7)])
-    assert run_id in [row[0] for row in store.rows(query("run_list"), limit=1000)]
+    for canary, with_canary, listed in (("runbus-canary", False, True), (run_id, False, False), (run_id, True, True)):
+        rows = store.rows(query("run_list"), limit=1000, canary=canary, all=with_canary)
+        assert (run_id in [row[0] for row in rows]) == listed
     shown = store.client.query(query("run_show"), parameters={"run_id": run_id})
     (row,) = [dict(zip(shown.column_names, r, strict=True)) for r in shown.result_rows]
     assert (row["agent_id"], row["outcome"], row["finished_at"], row["stored"]) == ("agent-0", "running", None, 7)

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 
 from runbus.config.secret import Secret
 from runbus.kafka.clients import admin_client
-from runbus.kafka.principals import ROLES, Role
+from runbus.kafka.principals import ROLES
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions, format_storage, java_command, write_configuration
 from runbus.local.ports import LOOPBACK
@@ -123,7 +123,7 @@ class SecureBroker:
         admin.alter_user_scram_credentials([change])[user].result(30)
         self.passwords[user] = password
 
-    def add_users(self, suffix: str = "") -> dict[Role, str]:
+    def add_users(self, suffix: str = "") -> dict[str, str]:
         """Create a user for each role; return what the broker calls them."""
         for role in ROLES:
             self.set_password(f"runbus-{role}{suffix}", secrets.token_urlsafe(16))

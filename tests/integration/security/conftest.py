@@ -12,7 +12,6 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.sources import cache
 from runbus.kafka.acls import apply_acls
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.principals import Role
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.kafka import KafkaOptions
 from runbus.local.ports import free_port
@@ -30,13 +29,13 @@ class Installation:
     broker: SecureBroker
     prefix: str
     suffix: str
-    principals: dict[Role, str]
+    principals: dict[str, str]
 
-    def user(self, role: Role) -> str:
+    def user(self, role: str) -> str:
         """Return the user of a role."""
         return f"runbus-{role}{self.suffix}"
 
-    def settings(self, role: Role) -> KafkaSettings:
+    def settings(self, role: str) -> KafkaSettings:
         """Return how a role connects."""
         return self.broker.settings(self.user(role), self.prefix)
 

@@ -11,6 +11,7 @@ from runbus.kafka.admin import apply_topics, list_topics
 from runbus.kafka.errors import BrokerUnavailable
 from runbus.kafka.principals import PRINCIPALS
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.user_apps import user_apps
 from tests.integration.security.conftest import Installation
 
 pytestmark = pytest.mark.integration
@@ -50,6 +51,20 @@ def test_rights_are_given_once_and_listed(installation: Installation) -> None:
     listed = list_acls(installation.root, installation.principals)
     assert len(listed) == len(again) == sum(len(p.rights) for p in PRINCIPALS)
     assert {grant.state for grant in listed} == {"given"}
+
+
+def test_a_users_stream_app_has_rights_of_its_own(installation: Installation) -> None:
+    """By its name alone; what readers may read of it is given too, and where nobody names it it is too much."""
+    apps = user_apps("rates")
+    names = {**installation.principals, "rates": f"User:rates{installation.suffix}"}
+    given = apply_acls(installation.root, names, apps=apps)
+    assert {grant.role for grant, change in given if change == "created"} == {"rates", "reader"}
+    assert {grant.state for grant in list_acls(installation.root, names, apps=apps)} == {"given"}
+    extra = {(g.role, g.text) for g in list_acls(installation.root, installation.principals) if g.state == "extra"}
+    assert extra == {
+        ("reader", f"Read on Topic {installation.prefix}rates"),
+        ("reader", f"Describe on Group {installation.prefix}rates"),
+    }
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(installation: Installation) -> None:

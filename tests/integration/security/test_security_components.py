@@ -9,10 +9,10 @@ import pytest
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.acls import apply_acls
-from runbus.kafka.principals import Role
 from runbus.kafka.settings import KafkaSettings
 from tests.integration.security.conftest import Installation
 from tests.integration.security.secured_processes import AGENT, MODULES, Processes, clickhouse_environment, environment
+from tests.integration.watchdog.reports import Document, reports
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -20,19 +20,26 @@ pytestmark = pytest.mark.integration
 STEPS = 3_000
 
 
-def by_certificate(installation: Installation) -> dict[Role, KafkaSettings]:
+def by_certificate(installation: Installation) -> dict[str, KafkaSettings]:
     """Give the rights to certificates; return how each role connects."""
-    names: dict[Role, str] = {role: f"{role}{installation.suffix}" for role in installation.principals}
+    names: dict[str, str] = {role: f"{role}{installation.suffix}" for role in installation.principals}
     apply_acls(installation.root, {role: f"User:CN={name}" for role, name in names.items()})
     broker = installation.broker
     return {role: broker.certificate_settings(name, installation.prefix) for role, name in names.items()}
+
+
+def _is_well(document: Document) -> bool:
+    groups = {group["kind"] for group in document["groups"] if group["state"] == "OK"}
+    return groups >= {"sink", "episodes", "live-metrics"} and all(
+        way["came_back"] for way in document["canary"]["ways"]
+    )
 
 
 @pytest.mark.parametrize("kind", ["password", pytest.param("certificate", marks=pytest.mark.long)])
 def test_everything_runs_with_its_own_rights_only(
     installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
 ) -> None:
-    """Agent, sink, both stream apps and the audit, each its own user: complete, and no secret is shown anywhere."""
+    """Agent, sink, stream apps, watchdog and audit, each its own user: complete, and no secret is shown anywhere."""
     users = (
         by_certificate(installation)
         if kind == "certificate"
@@ -42,6 +49,8 @@ def test_everything_runs_with_its_own_rights_only(
     for role, module in MODULES.items():
         env = environment(users[role], tmp_path, role) | (store if role == "sink" else {})
         processes.start(role, ["-m", module], env)
+    env = environment(users["watchdog"], tmp_path, "watchdog") | store | {"RUNBUS_WATCHDOG_CANARY_SECONDS": "1"}
+    processes.start("watchdog", ["-m", "runbus.watchdog"], env)
     env = environment(users["recorder"], tmp_path, "recorder")
     agent = processes.start("recorder", ["-c", AGENT, run, str(STEPS), "60"], env)
     client = connect(migrated)
@@ -49,19 +58,22 @@ def test_everything_runs_with_its_own_rights_only(
         until("the agent records", lambda: "recording" in processes.log("recorder"))
         seen = processes.command_lines()
         agent.send_signal(signal.SIGUSR1)
-        count = f"SELECT (SELECT count() FROM steps WHERE run_id = '{run}'), count() FROM episodes_latest"
+        of_run = f"WHERE run_id = '{run}'"
+        count = f"SELECT (SELECT count() FROM steps {of_run}), count() FROM episodes_latest {of_run}"
         wanted = [(STEPS + STEPS // 100, STEPS // 100)]
         until("steps and episodes are stored", lambda: client.query(count).result_rows == wanted)
+        with reports(users["reader"]) as said_by_watchdog:
+            said_by_watchdog.until("it sees everything, and its canary comes back", _is_well)
     except pytest.fail.Exception as failure:
-        for name in (*MODULES, "recorder"):
+        for name in (*MODULES, "recorder", "watchdog"):
             failure.add_note(f"{name}: {processes.log(name)[-1500:]}")
         raise
     finally:
         client.close()
     assert agent.wait(60) == 0
-    assert [processes.stop(role) for role in MODULES] == [0, 0, 0]
+    assert [processes.stop(role) for role in ("watchdog", *MODULES)] == [0, 0, 0, 0]
     env = environment(users["reader"], tmp_path, "reader") | store
-    audit = processes.start("audit", ["-m", "runbus.cli", "audit", "--json"], env)
+    audit = processes.start("audit", ["-m", "runbus.cli", "audit", "--run", run, "--json"], env)
     assert audit.wait(60) == 0, processes.log("audit")
     config = processes.start("config", ["-m", "runbus.cli", "config", "show"], env)
     assert config.wait(60) == 0

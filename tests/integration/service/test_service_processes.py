@@ -112,7 +112,8 @@ def test_the_process_of_the_page_is_ready_counts_and_says_so(kafka_settings: Kaf
     assert {(key, beat.component_id, beat.kind) for key, beat in beats} == {(name.encode(), name, "count")}
     assert {beat.started_at for _, beat in beats} == {beats[0][1].started_at}
     assert beats[0][1].started_at < beats[0][1].sent_at < beats[1][1].sent_at
-    assert (beats[-1][1].total_events, beats[-1][1].detail) == (3, "{}")
+    assert beats[-1][1].total_events == 3
+    assert (beats[0][1].detail, beats[-1][1].detail) == ("{}", '{"stopping":true}')  # it says that it ends
 
 
 def test_a_second_sigint_changes_nothing(kafka_settings: KafkaSettings, start: Start) -> None:

@@ -14,7 +14,7 @@ from tests.faults.scenarios import (
     stopped_beyond_its_session,
     stopped_within_its_session,
 )
-from tests.faults.stream_workers import KINDS, PARTITIONS
+from tests.faults.stream_workers import EXAMPLE, KINDS, PARTITIONS, TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(2
 @pytest.fixture
 def settings(kafka_settings: KafkaSettings) -> KafkaSettings:
     """Return a broker that has this test's topics."""
-    apply_topics(kafka_settings, partitions=PARTITIONS)
+    apply_topics(kafka_settings, partitions=PARTITIONS, topics=TOPICS)
     return kafka_settings
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, EXAMPLE])
 def test_kills_at_random_moments_change_nothing(kind: str, settings: KafkaSettings, tmp_path: Path) -> None:
     """SIGKILLs while a second worker joins and leaves: what comes out equals the reference."""
     assert killed_at_random(AppSetup(kind, settings, tmp_path), 1, SHORT) == SHORT.kills

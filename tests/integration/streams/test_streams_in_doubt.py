@@ -24,8 +24,9 @@ from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.clients import admin_client
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.stream_apps import EPISODES_APP, LIVE_METRICS_APP
 from runbus.kafka.topic_ids import topic_ids
-from runbus.kafka.topics import EPISODES, EPISODES_STATE, LIVE_METRICS, LIVE_METRICS_STATE, STEPS
+from runbus.kafka.topics import STEPS
 from runbus.live_metrics.core import LiveMetricsCore
 from runbus.schemas.codec import Codec
 from runbus.streams.api import StreamApp
@@ -46,8 +47,8 @@ def live_metrics(source: str) -> LiveMetricsCore:
 
 POLICY = FinaliserPolicy(idle_ms=20_000, grace_ms=600_000)
 APPS = {
-    "episodes": StreamApp("episodes", lambda _: EpisodesCore(POLICY), "transaction", 0.2, EPISODES_STATE, EPISODES),
-    "live-metrics": StreamApp("live-metrics", live_metrics, "at once", 0.2, LIVE_METRICS_STATE, LIVE_METRICS),
+    "episodes": StreamApp(EPISODES_APP, lambda _: EpisodesCore(POLICY), "transaction", 0.2),
+    "live-metrics": StreamApp(LIVE_METRICS_APP, live_metrics, "at once", 0.2),
 }
 FAULTS = 10
 #: As aiokafka raises them when brokers go: the first is what is left of whatever ended its sender.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runbus.episodes.finaliser import EpisodesCore
 from runbus.episodes.policy import FinaliserPolicy
 from runbus.kafka.model import StreamId
+from runbus.schemas.events import EpisodeFinalized
 from tests.unit.episodes.history import STREAM, EpisodesSetup, Row, batch, episode
 
 
@@ -117,6 +118,7 @@ def test_no_row_can_break_it(batches: list[tuple[int, list[Row]]]) -> None:
         assert 0 <= effects.refused_steps <= len(rows)
         assert bool(effects.refused) == (effects.refused_steps > 0)
         for emission in effects.emissions:
+            assert isinstance(emission.event, EpisodeFinalized)
             emission.event.encode()
         bench.wait(700)
         bench.restart()

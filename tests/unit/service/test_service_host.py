@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,42 @@ def test_new_credentials_are_another_round(tmp_path: Path, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING, "runbus"):
         asyncio.run(scene())
     assert f"service.credentials changed: {password}" in caplog.text
+
+
+def test_a_component_may_have_a_heartbeat_sent_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the second to pass; each time that it asks."""
+    monkeypatch.setattr(heartbeat, "BEAT_S", 3600.0)
+
+    async def scene() -> None:
+        made = Made()
+        async with hosted(made):
+            component = await runs(made)
+            assert component.start is not None
+            for count in (1, 2):
+                component.start.beat.set()
+                await until_holds(lambda count=count: len(made.brokers[0].beats) == count)  # type: ignore[misc]
+
+    asyncio.run(scene())
+
+
+def test_who_is_asked_to_end_says_so_in_the_last_heartbeat() -> None:
+    """Who ends for another reason does not; what the detail says else stays."""
+
+    async def scene() -> None:
+        made = Made()
+        async with hosted(made) as (task, asked):
+            component = await runs(made)
+            component.shown = replace(component.shown, detail='{"records":1}')
+            asked.set()
+            await asyncio.wait_for(task, 10)
+        assert json.loads(made.brokers[0].beats[-1].detail) == {"records": 1, "stopping": True}
+        failed = Made()
+        async with hosted(failed) as (task, _):
+            (await runs(failed)).done.set()
+            await asyncio.wait_for(task, 10)
+        assert json.loads(failed.brokers[0].beats[-1].detail) == {}
+
+    asyncio.run(scene())
 
 
 def test_heartbeats_say_what_the_component_says() -> None:

@@ -72,6 +72,7 @@ class ToyComponent:
         self.happened: list[str] = []
         self.running = asyncio.Event()
         self.fails: BaseException | None = None
+        self.start: Start | None = None
         self.done = asyncio.Event()  # it has nothing left to do
         self.free = asyncio.Event()  # it may end
         self.free.set()
@@ -79,6 +80,7 @@ class ToyComponent:
     async def run(self, start: Start) -> None:
         """Work until stopped, or fail."""
         self.happened.append("run")
+        self.start = start
         self.running.set()
         try:
             if self.fails is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from runbus.kafka.model import TopicPartition
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import EPISODES, EPISODES_STATE
+from runbus.kafka.stream_apps import EPISODES_APP
 from runbus.probes import server
 from runbus.schemas.codec import Codec
 from runbus.service import heartbeat
@@ -24,7 +24,7 @@ PARTITIONS = 24
 GRACE_S = 0.4
 SLACK_S = 1.5  # of a busy machine
 SOURCE = SourceTopic("steps", "topic-1", PARTITIONS)
-APP = StreamApp("episodes", None, "transaction", 0.2, EPISODES_STATE, EPISODES)  # type: ignore[arg-type]
+APP = StreamApp(EPISODES_APP, None, "transaction", 0.2)  # type: ignore[arg-type]
 
 
 class Hanging:

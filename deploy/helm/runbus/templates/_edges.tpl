@@ -1,4 +1,4 @@
-{{- /* The egress rules of what a component uses, and of names. Takes root, uses. */}}
+{{- /* The egress rules of what a component uses, and of names. Takes root, uses, values (of the component). */}}
 {{- define "runbus.edges" -}}
 {{- $policy := .root.Values.networkPolicy }}
 - to:
@@ -9,6 +9,8 @@
 {{- if eq . "kafka" }}
 {{- range splitList "," $.root.Values.kafka.bootstrapServers }}{{ $ports = append $ports (splitList ":" . | last | int) }}{{ end }}
 {{- $ports = concat $ports $policy.kafka.ports | uniq }}
+{{- else if eq . "webhook" }}
+{{- if $.values.webhook.existingSecret }}{{ $ports = $policy.webhook.ports }}{{ end }}
 {{- else if (index $.root.Values .).url }}
 {{- $ports = list (include "runbus.portOf" (index $.root.Values .).url | int) }}
 {{- end }}

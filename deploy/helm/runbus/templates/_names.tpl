@@ -21,10 +21,14 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* The image of a component: of its own (values.image.repository), else the chart's. Takes root, values. */}}
 {{- define "runbus.image" -}}
-{{- $image := .Values.image }}
+{{- $image := .root.Values.image }}
+{{- if dig "image" "repository" "" .values }}
+{{- $image = .values.image }}
+{{- end }}
 {{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}
-{{- else }}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{ end }}
+{{- else }}{{ $image.repository }}:{{ default .root.Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
 {{- define "runbus.serviceAccount" -}}

@@ -2,7 +2,7 @@
 What a process or job talks to (`uses`), as environment, volumes and mounts. Passwords are files: never an argument, never
 an environment variable. A later component that needs more adds it here.
 
-Takes root, uses (list of kafka, clickhouse, registry), values (of the component, which may name secrets of its own).
+Takes root, uses (list of kafka, clickhouse, registry, webhook), values (of the component, which may name secrets of its own).
 */}}
 {{- define "runbus.secret" -}}
 {{- $own := dig .what "existingSecret" "" .values }}
@@ -37,7 +37,7 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 {{- define "runbus.env" -}}
 {{- $kafka := .root.Values.kafka }}
 {{- $secret := dict }}
-{{- range .uses }}{{ $_ := set $secret . (include "runbus.secret" (dict "root" $.root "what" . "values" $.values)) }}{{ end }}
+{{- range without .uses "webhook" }}{{ $_ := set $secret . (include "runbus.secret" (dict "root" $.root "what" . "values" $.values)) }}{{ end }}
 - name: RUNBUS_TOPIC_PREFIX
   value: {{ $kafka.topicPrefix | quote }}
 {{- if has "kafka" .uses }}
@@ -80,6 +80,10 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 {{- end }}
 {{- include "runbus.tlsEnv" (dict "root" .root "values" .values "what" "registry" "prefix" "SCHEMA_REGISTRY") }}
 {{- end }}
+{{- if and (has "webhook" .uses) .values.webhook.existingSecret }}
+- name: RUNBUS_WATCHDOG_WEBHOOK_URL_FILE
+  value: /run/secrets/webhook/url
+{{- end }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -87,7 +91,14 @@ Takes root, uses (list of kafka, clickhouse, registry), values (of the component
 
 {{- define "runbus.secretVolumes" -}}
 {{- $kafka := .root.Values.kafka }}
-{{- range .uses }}
+{{- if and (has "webhook" .uses) .values.webhook.existingSecret }}
+- name: webhook
+  secret:
+    secretName: {{ .values.webhook.existingSecret }}
+    defaultMode: 0440
+    items: [{ key: url, path: url }]
+{{- end }}
+{{- range without .uses "webhook" }}
 {{- $secret := include "runbus.secret" (dict "root" $.root "what" . "values" $.values) }}
 {{- $asked := or (eq . "clickhouse") (and (eq . "kafka") (hasPrefix "SASL" $kafka.securityProtocol)) (and (eq . "registry") $.root.Values.registry.url) }}
 {{- if and $secret $asked }}
@@ -142,7 +153,7 @@ volumes:
   {{- with .root.Values.extraVolumes }}{{ toYaml . | nindent 2 }}{{ end }}
 containers:
   - name: runbus
-    image: {{ include "runbus.image" .root }}
+    image: {{ include "runbus.image" . }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     {{- with .command }}
     command: {{ toJson . }}

@@ -3,11 +3,13 @@ Everything of one process: workload, Service, PodDisruptionBudget, NetworkPolicy
 
   root       the chart's context
   component  the command, which is also the label and the end of every name
+  args       the command, if it is another one
   values     its entry in values.yaml
   kind       Deployment, or StatefulSet where workers have stable names in their group
-  uses       what it talks to: kafka, clickhouse, registry
-  grace      the variable that values.graceSeconds sets
+  uses       what it talks to: kafka, clickhouse, registry, webhook
+  grace      the variable that values.graceSeconds sets; none = it has nothing to drain
   instance   the variable that takes the pod's name (StatefulSet)
+  settings   more than values.settings: of another process, which it has to know
 */}}
 {{- define "runbus.process" -}}
 {{- if .values.enabled }}
@@ -51,8 +53,8 @@ spec:
     spec:
       serviceAccountName: {{ include "runbus.serviceAccount" .root }}
       # Longer than the drain, which the process ends by itself: SIGKILL is for one that does not.
-      terminationGracePeriodSeconds: {{ add .values.graceSeconds 22 }}
-      {{- include "runbus.podSpec" (merge (dict "args" (list .component) "env" $env "resources" .values.resources) .) | trim | nindent 6 }}
+      terminationGracePeriodSeconds: {{ add (dig "graceSeconds" 8 .values) 22 }}
+      {{- include "runbus.podSpec" (merge (dict "args" (default (list .component) .args) "env" $env "resources" .values.resources) .) | trim | nindent 6 }}
           ports:
             - { name: probes, containerPort: 9464 }
           # None of the first two depends on the broker or ClickHouse: starting anew mends neither.
@@ -151,14 +153,19 @@ spec:
 {{- define "runbus.processEnv" -}}
 - name: RUNBUS_PROBES_ADDRESS
   value: 0.0.0.0:9464
-- name: {{ .grace }}
-  value: {{ .values.graceSeconds | quote }}
+{{- with .grace }}
+- name: {{ . }}
+  value: {{ $.values.graceSeconds | quote }}
+{{- end }}
 {{- with .instance }}
 - name: {{ . }}
   valueFrom: { fieldRef: { fieldPath: metadata.name } }
 {{- end }}
-{{- range $variable, $value := .values.settings }}
+{{- range $variable, $value := merge (dict) .values.settings (default dict .settings) }}
 - name: {{ $variable }}
   value: {{ $value | toString | quote }}
+{{- end }}
+{{- with .values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -22,6 +22,7 @@ QueryName = Literal[
     "finalised_episodes",
     "lost_offsets",
     "missing_ranges",
+    "newest_seq",
     "offsets_from",
     "replay_actions",
     "replay_blocks",

@@ -1,0 +1,21 @@
+"""Exports what people need who read RunBus's topics with agents and tables of Faust's own (docs/faust.md)."""
+
+from runbus.faust.app import LogApp, new_app
+from runbus.faust.serializer import EventSerializer
+from runbus.faust.stream import LogStream
+from runbus.faust.topics import LogTopic, episodes, heartbeats, live_metrics, runs, steps
+from runbus.faust.worker import run
+
+__all__ = [
+    "EventSerializer",
+    "LogApp",
+    "LogStream",
+    "LogTopic",
+    "episodes",
+    "heartbeats",
+    "live_metrics",
+    "new_app",
+    "run",
+    "runs",
+    "steps",
+]
