@@ -37,6 +37,8 @@ def _described(space: spaces.Space[Any]) -> dict[str, object]:
             described["spaces"] = [_described(part) for part in space.spaces]
         case spaces.Text():
             described |= {"min_length": space.min_length, "max_length": space.max_length}
+            if space.characters != spaces.Text(1).characters:
+                described["characters"] = space.characters
         case _:
             described["text"] = str(space)
     return described

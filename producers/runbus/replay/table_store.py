@@ -22,14 +22,12 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.model import StreamId
 from runbus.reader.values import Column, column_of
 from runbus.replay.errors import NoSuchRun, RunChanged
-from runbus.replay.rows import TEXTS, StepRows
+from runbus.replay.rows import MARKS, TEXTS, StepRows
 from runbus.replay.store import BLOCK_BYTES, BLOCK_STEPS, Block
 from runbus.schemas.layout import NONE, OMITTED, STRUCT, VARIABLE, Layout
 from runbus.schemas.leaf import leaf_width
 from runbus.schemas.tree import parse
 
-_Logged = dict[str, NDArray[np.float64]]
-_Texts = dict[str, list[str]]
 _COMMON = [
     ("seq", "<i8"),
     ("env", "<i4"),
@@ -40,6 +38,8 @@ _COMMON = [
     ("terminated", "?"),
     ("truncated", "?"),
 ]
+#: One row of `replay_marks.sql`.
+_MARKS = np.dtype([(name, "<i8") for name in MARKS])
 _THERE = [("action_there", "?"), ("observation_there", "?")]
 #: One row of `replay_rows.sql`.
 _ROW = np.dtype([*_COMMON, ("layout", "<u4"), ("action_bytes", "<u4"), ("observation_bytes", "<u4"), *_THERE])
@@ -53,13 +53,15 @@ class _Stream:
         id: its run, agent and attempt.
         last: seq of its last row.
         size: seq of a block.
-        words: whether a row has a text, a label or a logged number.
+        words: whether a row has a text, a label, a seed or a logged number.
+        marks: whether a row has a tick or a parent.
     """
 
     id: StreamId
     last: int
     size: int
     words: bool
+    marks: bool
 
     @property
     def where(self) -> dict[str, object]:
@@ -122,12 +124,12 @@ class TableStore:
         _check_rows(stream, block, len(rows))
         actions = _Blob(self._bytes("replay_actions", "RawBLOB", where), rows["action_bytes"])
         observations = _Blob(self._bytes("replay_observations", "RawBLOB", where), rows["observation_bytes"])
-        words = self._words(stream, rows, where)
+        some = self._some(stream, rows, where)
         found = []
         for part in _stretches(rows["layout"]):
             action, observation = layouts.pairs[int(rows["layout"][part.start]) - 1]
             columns = (actions.column(action, part), observations.column(observation, part))
-            found.append(_step_rows(stream.id, rows[part], (action, observation), columns, words, part))
+            found.append(_step_rows(stream.id, rows[part], (action, observation), columns, some, part))
         return found
 
     def _fixed(
@@ -144,11 +146,18 @@ class TableStore:
             column_of(layout, rows[name].tobytes(), len(rows))
             for name, layout in zip(("action", "observation"), layouts, strict=True)
         ]
-        words = self._words(stream, rows, where)
-        return _step_rows(stream.id, rows, layouts, (columns[0], columns[1]), words, slice(0, len(rows)))
+        some = self._some(stream, rows, where)
+        return _step_rows(stream.id, rows, layouts, (columns[0], columns[1]), some, slice(0, len(rows)))
 
-    def _words(self, stream: _Stream, rows: NDArray[Any], where: Mapping[str, Any]) -> tuple[_Logged, _Texts]:
-        return _words(rows["seq"], self._rows("replay_words", where)) if stream.words else ({}, {})
+    def _some(self, stream: _Stream, rows: NDArray[Any], where: Mapping[str, Any]) -> _Some:
+        """Return what only some rows of a block have."""
+        some = _Some(len(rows))
+        if stream.words:
+            some.take(rows["seq"], self._rows("replay_words", where))
+        if stream.marks:
+            marks = np.frombuffer(self._bytes("replay_marks", "RowBinary", where), _MARKS)
+            some.marks = {name: marks[name] for name in MARKS if (marks[name] >= 0).any()}
+        return some
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -158,13 +167,13 @@ class TableStore:
         stored = self._rows("replay_streams", {"run": run, "agent": agent or ""})
         known = None if bounds is None else {(name, attempt): (last, size) for name, attempt, last, size in bounds}
         found = []
-        for agent_id, attempt, last, row_bytes, words in stored:
+        for agent_id, attempt, last, row_bytes, words, marks in stored:
             size = max(1, min(BLOCK_STEPS, int(BLOCK_BYTES / max(1.0, row_bytes))))
             if known is not None:
                 if (agent_id, attempt) not in known:  # it came later
                     continue
                 last, size = known[agent_id, attempt]  # noqa: PLW2901 - as it was
-            found.append(_Stream(StreamId(run, agent_id, attempt), last, size, bool(words)))
+            found.append(_Stream(StreamId(run, agent_id, attempt), last, size, bool(words), bool(marks)))
         return found
 
     def _blocks(self, number: int, stream: _Stream) -> list[Block]:
@@ -230,19 +239,43 @@ def _stretches(numbers: NDArray[np.uint32]) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
 
 
-def _words(seqs: NDArray[np.int64], found: Sequence[Sequence[Any]]) -> tuple[_Logged, _Texts]:
-    """Return what few rows of a block have: logged numbers and texts, by name, for every row."""
-    logged: _Logged = {}
-    texts: _Texts = {}
-    for seq, *words, labels, extras in found:
-        row = int(np.searchsorted(seqs, seq))
-        named = dict(zip(TEXTS, words, strict=True)) | {f"label.{name}": text for name, text in labels.items()}
-        for name, text in named.items():
-            if text:
-                texts.setdefault(name, [""] * len(seqs))[row] = text
-        for name, number in extras.items():
-            logged.setdefault(name, np.full(len(seqs), np.nan))[row] = number
-    return logged, texts
+class _Some:
+    """What only some rows of a block have, by name, with a value for every row: see StepRows."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.logged: dict[str, NDArray[np.float64]] = {}
+        self.several: dict[str, list[tuple[float, ...]]] = {}
+        self.texts: dict[str, list[str]] = {}
+        self.marks: dict[str, NDArray[np.int64]] = {}
+
+    def take(self, seqs: NDArray[np.int64], found: Sequence[Sequence[Any]]) -> None:
+        """Take rows of `replay_words.sql`."""
+        for seq, *words, seed, labels, extras, repeated in found:
+            row = int(np.searchsorted(seqs, seq))
+            named = dict(zip(TEXTS, [*words, seed and str(int(seed, 0))], strict=True))
+            named |= {f"label.{name}": text for name, text in labels.items()}
+            for name, text in named.items():
+                if text:
+                    self.texts.setdefault(name, [""] * self._count)[row] = text
+            for name, number in extras.items():
+                self.logged.setdefault(name, np.full(self._count, np.nan))[row] = number
+                if name in repeated or np.isnan(number):
+                    all_ = tuple(repeated.get(name, (number,)))
+                    self.several.setdefault(name, [()] * self._count)[row] = all_
+
+    def of(self, part: slice) -> _Some:
+        """Return what some of the rows have."""
+        some = _Some(part.stop - part.start)
+        some.several = {name: values[part] for name, values in self.several.items() if any(values[part])}
+        some.logged = {
+            name: numbers[part]
+            for name, numbers in self.logged.items()
+            if name in some.several or not np.isnan(numbers[part]).all()
+        }
+        some.texts = {name: lines[part] for name, lines in self.texts.items() if any(lines[part])}
+        some.marks = {name: numbers[part] for name, numbers in self.marks.items()}
+        return some
 
 
 def _check_rows(stream: _Stream, block: Block, found: int) -> None:
@@ -258,10 +291,10 @@ def _step_rows(
     rows: NDArray[Any],
     layouts: tuple[Layout, Layout],
     columns: tuple[Column, Column],
-    words: tuple[_Logged, _Texts],
+    some: _Some,
     part: slice,
 ) -> StepRows:
-    logged, texts = words
+    mine = some.of(part)
     return StepRows(
         streams=(stream,),
         stream=np.zeros(len(rows), np.int32),
@@ -270,7 +303,9 @@ def _step_rows(
         observation=columns[1],
         has_action=rows["action_there"] & (rows["step"] != 0) & layouts[0].recorded,
         has_observation=rows["observation_there"] & layouts[1].recorded,
-        logged={name: numbers[part] for name, numbers in logged.items() if not np.isnan(numbers[part]).all()},
-        texts={name: lines[part] for name, lines in texts.items() if any(lines[part])},
+        logged=mine.logged,
+        several=mine.several,
+        texts=mine.texts,
+        marks=mine.marks,
         layouts=layouts,
     )

@@ -154,6 +154,44 @@ CONTROL_WAIT = Setting(
     "--wait",
 )
 
+# --- export ---
+EXPORT_FORMAT = Setting(
+    "RUNBUS_EXPORT_FORMAT", "", choice("parquet", "minari"), "parquet", "What is written: docs/export.md.", "--format"
+)
+EXPORT_OUTPUT = Setting(
+    "RUNBUS_EXPORT_OUTPUT",
+    "",
+    optional(path()),
+    "",
+    "File or folder to make; it is there once it is whole. Default: RUN.parquet, RUN-v0.",
+    "--output",
+)
+EXPORT_AGENT = Setting("RUNBUS_EXPORT_AGENT", "", text(), "", "Only this agent of the run.", "--agent")
+EXPORT_FROM = Setting(
+    "RUNBUS_EXPORT_FROM", "", text(), "", "Only episodes that began at this wall time (ISO 8601) or later.", "--from"
+)
+EXPORT_TO = Setting("RUNBUS_EXPORT_TO", "", text(), "", "Only episodes that began before this wall time.", "--to")
+EXPORT_INCOMPLETE = Setting(
+    "RUNBUS_EXPORT_INCOMPLETE",
+    "",
+    switch(),
+    "false",
+    "Also episodes without a reset or an end, and those whose steps are not all there.",
+    "--incomplete",
+)
+EXPORT_VALUES = Setting(
+    "RUNBUS_EXPORT_VALUES",
+    "",
+    choice("typed", "raw"),
+    "typed",
+    "Of actions and observations in Parquet: columns of their type, or bytes beside dtype and shape.",
+    "--values",
+)
+ExportStore = Literal["clickhouse", "kafka"]
+EXPORT_STORE: Setting[ExportStore] = Setting(
+    "RUNBUS_EXPORT_STORE", "", choice(*get_args(ExportStore)), "clickhouse", "Where the steps are read.", "--store"
+)
+
 # --- query ---
 QUERY_OUTPUT = Setting(
     "RUNBUS_QUERY_OUTPUT", "", optional(path()), "", "File to write; it is there once it is whole.", "--output"

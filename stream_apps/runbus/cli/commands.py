@@ -24,6 +24,7 @@ MODULES = {
     "dlq": "dlq",
     "cursors": "cursors",
     "rebuild": "rebuild",
+    "export": "export",
     "watch": "watch",
     "control": "control",
     "schema": "schema",
