@@ -23,9 +23,9 @@ pytestmark = pytest.mark.integration
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = [f.read_text(encoding="utf-8") for f in sorted((README.parent / "examples").glob("*.py"))]
 PYTHON = EXAMPLES + re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-#: Those that record; what reads is in tests/integration/reader/test_reader_docs.py.
-SNIPPETS = [code for code in PYTHON if "runbus.reader" not in code]
 RUN = re.compile(r'run="([\w-]+)"')
+#: Those that record; what reads is in tests/integration/reader/test_reader_docs.py, stream apps are in their suites.
+SNIPPETS = [code for code in PYTHON if RUN.search(code) and "runbus.reader" not in code]
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=[RUN.findall(code)[0] for code in SNIPPETS])

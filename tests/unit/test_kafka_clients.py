@@ -29,6 +29,7 @@ def test_each_client_has_an_id_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) 
     made: list[Any] = [
         clients.new_sink_consumer(KAFKA, Membership("group", "classic", 20)),
         clients.new_offsets_reader(KAFKA, "group"),
+        clients.new_bounds_reader(KAFKA),
         clients.new_log_reader(KAFKA, "group"),
         clients.new_reader(KAFKA, Membership("group", "classic", 10)),
         clients.new_recorder_producer(KAFKA, {}),

@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer
 
-from runbus.kafka.clients import admin_client, never_destroy
+from runbus.kafka.clients import never_destroy, new_bounds_reader
 from runbus.kafka.errors import BrokerUnavailable, no_answer
 from runbus.kafka.model import Lag, LogUnavailable, TopicPartition
-from runbus.kafka.offsets import ends_of
+from runbus.kafka.offsets import log_bounds
 from runbus.kafka.settings import KafkaSettings
 from runbus.reader.buffer import Buffer
 from runbus.reader.cursor import PartitionCursor
 from runbus.reader.events import LogEvent
+
+_ASK_S = 10.0  # each of two requests to a broker that hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,21 @@ class LogEnds:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._admin: AdminClient | None = None
+        self._client: Consumer | None = None
 
     def of(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the end of each partition. Raises BrokerUnavailable, RunBusError."""
-        self._admin = self._admin or admin_client(self._settings)
+        self._client = self._client or new_bounds_reader(self._settings)
         try:
-            return ends_of(self._admin, places)
+            return {at: end for at, (_, end) in log_bounds(self._client, places, _ASK_S).items()}
         except LogUnavailable as error:
-            self._admin = None  # its credentials may have been renewed
+            self._client = None  # its credentials may have been renewed
             raise BrokerUnavailable(no_answer(self._settings, str(error))) from error
 
     def after_fork(self) -> None:
         """Leave the client to the parent."""
-        if self._admin is not None:
-            never_destroy(self._admin)
+        if self._client is not None:
+            never_destroy(self._client)
 
 
 def measure(cursors: Iterable[PartitionCursor], ends: Mapping[TopicPartition, int], buffer: Buffer) -> ReaderLag:

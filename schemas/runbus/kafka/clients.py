@@ -96,11 +96,24 @@ def new_sink_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
 
 
 def new_offsets_reader(kafka: KafkaSettings, group: str) -> Consumer:
-    """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own."""
+    """Return a consumer that asks what the group committed; it never joins, and logs nothing of its own.
+
+    The log ends for it where the broker has it on every replica, transactions that are open included.
+    """
+    return _asking_consumer(kafka, group, "read_uncommitted")
+
+
+def new_bounds_reader(kafka: KafkaSettings) -> Consumer:
+    """Return the same of no group; the log ends for it before the first transaction that is open."""
+    return _asking_consumer(kafka, "runbus-bounds", "read_committed")
+
+
+def _asking_consumer(kafka: KafkaSettings, group: str, isolation: str) -> Consumer:
     config = {
         **kafka.client_config(),
         "client.id": "runbus-offsets",
         "group.id": group,
+        "isolation.level": isolation,
         "enable.auto.commit": False,
         "reconnect.backoff.max.ms": 2000,
         "log_level": 0,

@@ -16,12 +16,12 @@ from runbus.cursors.own_groups import Names
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.retention import retentions
 from runbus.kafka.admin import ask_topics
-from runbus.kafka.clients import admin_client, new_offsets_reader
+from runbus.kafka.clients import admin_client, new_bounds_reader, new_offsets_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.errors import BrokerUnavailable
 from runbus.kafka.groups import MISSING, Group, describe_groups, list_groups
 from runbus.kafka.model import LogUnavailable, TopicPartition
-from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.offsets import KafkaOffsets, LogBounds
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import in_thread
 
@@ -30,6 +30,7 @@ _ANSWER_S = 5.0
 # Groups that are asked at a time: each is a client of its own, with threads and a connection to its coordinator.
 _AT_ONCE = 8
 _CLOSE_S = 2.0
+_ASK_S = 10.0  # a question to a broker that hangs
 T = TypeVar("T")
 
 
@@ -91,12 +92,12 @@ class CursorReader:
             return asyncio.run(self._bounds(partitions))
 
     async def _bounds(self, partitions: list[TopicPartition]) -> list[Cursor]:
-        offsets = KafkaOffsets(self.admin, new_offsets_reader(self.settings, self.names.sink_group))
+        log = LogBounds(new_bounds_reader(self.settings), _ASK_S)
         try:
-            bounds, ends = await offsets.bounds(partitions), await offsets.ends(partitions)
+            bounds = await log.now(partitions)
         finally:
-            await offsets.close(_CLOSE_S)
-        return [Cursor(at, None, None, bounds[at][0], ends[at]) for at in partitions]
+            await log.close(_CLOSE_S)
+        return [Cursor(at, None, None, *bounds[at]) for at in partitions]
 
     def describe(self, name: str) -> Group:
         """Return a group as its coordinator has it now. Raises RunBusError."""
@@ -118,7 +119,7 @@ class CursorReader:
         self, limit: asyncio.Semaphore, group: str, partitions: list[TopicPartition]
     ) -> dict[TopicPartition, Committed | None]:
         async with limit:
-            offsets = KafkaOffsets(self.admin, new_offsets_reader(self.settings, group))
+            offsets = KafkaOffsets(new_offsets_reader(self.settings, group))
             try:
                 return await offsets.committed(partitions)
             finally:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from runbus.clickhouse.asking import asking
-from runbus.clickhouse.queries import query
 from runbus.kafka.model import TopicIdPartition
 from runbus.sink.ranges import consecutive
 
@@ -21,6 +20,36 @@ _COLUMNS = (
     "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String} "
     "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED') ORDER BY position"
 )
+
+
+#: The offsets first..last (both included) of a partition whose rows are not the same in two tables: how many rows each
+#: has. Rows are compared by a hash of all bytes of all columns, so NaN and -0 count as they are. `{columns}` are those of
+#: the new table: no parameter of ClickHouse is a list of names.
+_DIFFERING = """\
+SELECT
+    kafka_offset,
+    toInt64(sum(rows * (side = 0))) AS old_rows,
+    toInt64(sum(rows * (side = 1))) AS new_rows
+FROM
+(
+    SELECT 0 AS side, kafka_offset, count() AS rows, sum(sipHash64(formatRowNoNewline('RowBinary', {columns}))) AS hash
+    FROM {old:Identifier}.{table:Identifier}
+    WHERE kafka_topic_id = {topic_id:String}
+        AND kafka_partition = {partition:Int32}
+        AND kafka_offset BETWEEN {first:Int64} AND {last:Int64}
+    GROUP BY kafka_offset
+    UNION ALL
+    SELECT 1 AS side, kafka_offset, count() AS rows, sum(sipHash64(formatRowNoNewline('RowBinary', {columns}))) AS hash
+    FROM {new:Identifier}.{table:Identifier}
+    WHERE kafka_topic_id = {topic_id:String}
+        AND kafka_partition = {partition:Int32}
+        AND kafka_offset BETWEEN {first:Int64} AND {last:Int64}
+    GROUP BY kafka_offset
+)
+GROUP BY kafka_offset
+HAVING old_rows != new_rows OR uniqExact(hash) > 1
+ORDER BY kafka_offset
+"""
 
 
 class DifferentOffset(NamedTuple):
@@ -45,7 +74,7 @@ class TwoTables:
         self._names = {"table": table, "old": old, "new": new}
         columns = self._columns(new)
         self._list = ", ".join(f"`{name}`" for name in columns)
-        self._differing = query("differing_offsets").replace("{columns}", self._list)
+        self._differing = _DIFFERING.replace("{columns}", self._list)
 
     def _columns(self, database: str) -> list[str]:
         where = {"database": database, "table": self._names["table"]}

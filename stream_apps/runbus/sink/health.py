@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.offsets import LogBounds
 from runbus.probes import Health, Sample, catalogue
 from runbus.sink.flow import Flow
 from runbus.sink.insert_interval import InsertInterval
@@ -41,11 +41,11 @@ class SinkHealth:
     def _flows(self) -> Mapping[TopicPartition, Flow]:
         return {} if self.session is None else self.session.flows
 
-    async def follow(self, offsets: KafkaOffsets) -> None:
+    async def follow(self, bounds: LogBounds) -> None:
         """Ask every second for the ends of the logs, until cancelled; without an answer the last ones stay."""
         while True:
             try:
-                self._ends = await offsets.ends(list(self._flows))
+                self._ends = {at: end for at, (_, end) in (await bounds.now(list(self._flows))).items()}
                 self._no_answer = ""
             except Exception as error:  # noqa: BLE001 - /ready says it, and the next answer comes in a second
                 self._no_answer = f"Kafka: {error}"

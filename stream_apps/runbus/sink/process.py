@@ -9,8 +9,14 @@ import time
 from collections.abc import Iterable
 
 from runbus.config.sources import Sources
-from runbus.kafka.clients import choose_protocol, new_dead_letter_producer, new_offsets_reader, new_sink_consumer
-from runbus.kafka.offsets import KafkaOffsets
+from runbus.kafka.clients import (
+    choose_protocol,
+    new_bounds_reader,
+    new_dead_letter_producer,
+    new_offsets_reader,
+    new_sink_consumer,
+)
+from runbus.kafka.offsets import KafkaOffsets, LogBounds
 from runbus.kafka.start import Needs
 from runbus.kafka.threads import in_thread
 from runbus.kafka.topic_ids import kafka_ids
@@ -109,13 +115,15 @@ class Sink:
         """Store until stopped. Raises RunBusError if a person has to act (tables, a lost range)."""
         settings, health = self._settings, self._health
         async with contextlib.AsyncExitStack() as resources:
-            offsets = KafkaOffsets(start.admin, new_offsets_reader(settings.kafka, settings.group))
+            offsets = KafkaOffsets(new_offsets_reader(settings.kafka, settings.group))
             resources.push_async_callback(offsets.close, _CLOSE_S)
             kafka_log = KafkaLog(
                 lambda: new_dead_letter_producer(settings.kafka), settings.kafka.topic_prefix + DEAD_LETTERS.name
             )
             resources.push_async_callback(kafka_log.close, _CLOSE_S)
-            resources.callback(asyncio.create_task(health.follow(offsets)).cancel)
+            bounds = LogBounds(new_bounds_reader(settings.kafka))
+            resources.push_async_callback(bounds.close, _CLOSE_S)
+            resources.callback(asyncio.create_task(health.follow(bounds)).cancel)
             health.waits_for = "ClickHouse"
             client = await open_store(settings, start.stop)
             if client is None:

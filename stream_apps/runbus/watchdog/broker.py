@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,11 +15,11 @@ from runbus.cursors.own_groups import Names
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.cursors.reading import CursorReader
 from runbus.cursors.retention import retentions
-from runbus.kafka.clients import admin_client, new_offsets_reader
+from runbus.kafka.clients import admin_client, new_bounds_reader, new_offsets_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.groups import Group, describe_groups
 from runbus.kafka.model import LogUnavailable, TopicPartition
-from runbus.kafka.offsets import KafkaOffsets, log_bounds
+from runbus.kafka.offsets import KafkaOffsets, LogBounds
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import in_thread
 from runbus.watchdog.ends import EndHistory
@@ -49,9 +48,7 @@ class OwnGroups:
         self._settings = settings
         self._names = names
         self._admin = admin_client(settings)
-        self._offsets = {
-            group: KafkaOffsets(self._admin, new_offsets_reader(settings, group)) for group in names.own_groups()
-        }
+        self._offsets = {group: KafkaOffsets(new_offsets_reader(settings, group)) for group in names.own_groups()}
         self._read_by = {
             group: [TopicPartition(topic, n) for topic in names.read_by(group) for n in range(partitions[topic])]
             for group in names.own_groups()
@@ -60,7 +57,7 @@ class OwnGroups:
         self._history = EndHistory()
         self._next: dict[Place, _Next] = {}
         self._stands: dict[Place, float] = {}
-        self._bounds_reader = new_offsets_reader(settings, names.sink_group)
+        self._bounds = LogBounds(new_bounds_reader(settings), _BOUNDS_S)
         self._kept: dict[str, int] = {}
         self._kept_at = float("-inf")
 
@@ -74,7 +71,7 @@ class OwnGroups:
             raise
 
     async def _look(self) -> Look:
-        bounds = await in_thread(lambda: log_bounds(self._bounds_reader, self._all, _BOUNDS_S), _NAME)
+        bounds = await self._bounds.now(self._all)
         await self._learn_how_long_records_are_kept()
         describe = partial(describe_groups, self._settings, self._admin, list(self._offsets))
         asked = asyncio.gather(*(self._offsets[name].committed(read) for name, read in self._read_by.items()))
@@ -89,10 +86,7 @@ class OwnGroups:
 
     async def close(self) -> None:
         """Close the clients."""
-        await asyncio.gather(*(offsets.close(_CLOSE_S) for offsets in self._offsets.values()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
-                await in_thread(self._bounds_reader.close, _NAME)
+        await asyncio.gather(self._bounds.close(_CLOSE_S), *(asked.close(_CLOSE_S) for asked in self._offsets.values()))
 
     async def _learn_how_long_records_are_kept(self) -> None:
         """Ask for it, if that was asked long ago."""

@@ -58,7 +58,7 @@ def test_a_users_stream_app_has_rights_of_its_own(installation: Installation) ->
     apps = user_apps("rates")
     names = {**installation.principals, "rates": f"User:rates{installation.suffix}"}
     given = apply_acls(installation.root, names, apps=apps)
-    assert {grant.role for grant, change in given if change == "created"} == {"rates", "reader"}
+    assert {grant.role for grant, change in given if change == "created"} == {"rates", "reader", "watchdog"}
     assert {grant.state for grant in list_acls(installation.root, names, apps=apps)} == {"given"}
     extra = {(g.role, g.text) for g in list_acls(installation.root, installation.principals) if g.state == "extra"}
     assert extra == {

@@ -86,7 +86,7 @@ class KafkaGroupSetup(GroupSetup):
         self._membership = Membership(f"group-{uuid.uuid4().hex[:8]}", protocol, session_seconds=6)
         self._producer = Producer({**kafka.client_config(), "linger.ms": 0})
         self._admin = admin_client(kafka)
-        self.offsets = KafkaOffsets(self._admin, new_offsets_reader(kafka, self._membership.group))
+        self.offsets = KafkaOffsets(new_offsets_reader(kafka, self._membership.group))
 
     def member(self) -> GroupMember:
         """Return a new member."""

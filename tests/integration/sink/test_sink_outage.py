@@ -8,7 +8,7 @@ import pytest
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.sources import cache
 from runbus.kafka.admin import apply_topics
-from runbus.kafka.clients import admin_client, new_offsets_reader
+from runbus.kafka.clients import new_offsets_reader
 from runbus.kafka.commit_metadata import Committed
 from runbus.kafka.model import LogUnavailable, TopicPartition
 from runbus.kafka.offsets import KafkaOffsets
@@ -44,7 +44,7 @@ def test_a_coordinator_that_is_not_ready_is_asked_again(tmp_path: Path) -> None:
     with running(kafka_service(options), tmp_path / "kafka.log"):
         apply_topics(kafka, partitions=1)
         for number in range(5):
-            offsets = KafkaOffsets(admin_client(kafka), new_offsets_reader(kafka, f"group-{number}"))
+            offsets = KafkaOffsets(new_offsets_reader(kafka, f"group-{number}"))
             until("it answers", lambda offsets=offsets: asked(offsets))  # type: ignore[misc]
             asyncio.run(offsets.close(5))
     assert answers == [{at: None}] * 5

@@ -17,7 +17,6 @@ QueryName = Literal[
     "dead_letters",
     "dead_letters_of",
     "dead_offsets",
-    "differing_offsets",
     "export_streams",
     "finalised_episodes",
     "lost_offsets",

@@ -127,7 +127,7 @@ async def _eligibility(
 ) -> RetryEligibility:
     """Ask for the sink's committed offsets in the partitions of the letters."""
     admin = admin_client(installation.kafka)
-    offsets = KafkaOffsets(admin, new_offsets_reader(installation.kafka, installation.group))
+    offsets = KafkaOffsets(new_offsets_reader(installation.kafka, installation.group))
     try:
         ids = await kafka_ids(admin, list(routes))
         positions = sorted({o.position for o in origins if o.offset >= 0 and ids.get(o.topic) == o.topic_id})
