@@ -79,6 +79,7 @@ def test_a_killed_up_ends_what_it_started(runbus: Command, moment: str) -> None:
         assert _alive(runbus.home) == ALL
 
 
+@pytest.mark.long  # short: tests/integration/test_local_stack.py, its supervisor killed
 def test_an_up_right_after_a_killed_one_waits_for_its_end(runbus: Command) -> None:
     """Two starts do not mix: the second waits for the supervisor of the first to end and is whole."""
     _interrupted(runbus, "engines", signal.SIGKILL)
@@ -108,6 +109,7 @@ def test_commands_beside_an_up_are_refused_and_change_nothing(runbus: Command) -
     assert _alive(runbus.home) == ALL
 
 
+@pytest.mark.long  # short: tests/integration/test_local_stack.py, fixed ports and the registry
 def test_a_registry_stays_and_other_options_say_what_they_change(runbus: Command) -> None:
     """`up --registry`, `down`, `up`: the same stack again, whose sink works; what cannot change is one line."""
     first = runbus.json("up", "--registry")

@@ -23,8 +23,8 @@ _COLUMNS = (
 
 
 #: The offsets first..last (both included) of a partition whose rows are not the same in two tables: how many rows each
-#: has. Rows are compared by a hash of all bytes of all columns, so NaN and -0 count as they are. `{columns}` are those of
-#: the new table: no parameter of ClickHouse is a list of names.
+#: has. Rows are compared by a hash of all bytes of all columns, so NaN and -0 count as they are. `{columns}` are those
+#: of the new table: no parameter of ClickHouse is a list of names.
 _DIFFERING = """\
 SELECT
     kafka_offset,

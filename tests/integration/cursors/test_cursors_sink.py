@@ -63,7 +63,7 @@ def _is_exact(scene: AuditSetup) -> None:
     assert scene.tables.one(letters, topic=f"{scene.feed.settings.topic_prefix}steps") == 1
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [PROTOCOLS[0], pytest.param(PROTOCOLS[1], marks=pytest.mark.long)])
 def test_from_the_beginning(protocol: str, scene: AuditSetup, command: CursorsCommand) -> None:
     """Rows are missing here and there, and more steps come: what is there is counted, and only the rest is stored."""
     scene.delete("steps", f"run_id = '{scene.feed.run}' AND seq BETWEEN 20 AND 90")
@@ -73,6 +73,7 @@ def test_from_the_beginning(protocol: str, scene: AuditSetup, command: CursorsCo
     assert "sink.overlap" in scene.sinks.log()
 
 
+@pytest.mark.long  # short: to a run
 def test_to_a_time(scene: AuditSetup, command: CursorsCommand) -> None:
     """From the middle of what is stored."""
     begin = time.time_ns() // 1_000_000 + 1

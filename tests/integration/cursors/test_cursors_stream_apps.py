@@ -37,7 +37,7 @@ def _reset(app: AppReset, *where: str) -> list[dict[str, object]]:
     return moves
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.long)])
 def test_from_the_beginning_it_ends_as_before(kind: str, settings: KafkaSettings, tmp_path: Path) -> None:
     """All state is gone, the whole log is read again, and a reader of the topic has what it had."""
     with app_at_the_end(kind, settings, tmp_path, seed=11) as app:
@@ -51,7 +51,9 @@ def test_from_the_beginning_it_ends_as_before(kind: str, settings: KafkaSettings
         app.run.workers.stop(process)
 
 
-@pytest.mark.parametrize(("kind", "word"), [("episodes", "time"), ("live-metrics", "run")])
+@pytest.mark.parametrize(
+    ("kind", "word"), [pytest.param("episodes", "time", marks=pytest.mark.long), ("live-metrics", "run")]
+)
 def test_from_the_middle_it_ends_as_before(kind: str, word: str, settings: KafkaSettings, tmp_path: Path) -> None:
     """Agents that began before are kept, the others are computed anew; killed on the way, it is still exact."""
     with app_at_the_end(kind, settings, tmp_path, seed=12) as app:

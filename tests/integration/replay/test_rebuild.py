@@ -51,6 +51,7 @@ def _rows(scene: Scene, *options: str, code: int = 0) -> dict[tuple[str, int], A
     return {(one["topic"].removeprefix(scene.settings.topic_prefix), one["partition"]): one for one in found}
 
 
+@pytest.mark.long
 def test_everything_is_equal_under_load(scene: Scene) -> None:
     """Steps come, are stored and computed all the time; rows, episodes and totals equal the log, nothing is lost."""
     with load(scene) as feed:

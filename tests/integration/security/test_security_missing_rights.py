@@ -97,6 +97,7 @@ def test_a_process_without_a_right_ends_with_one_sentence(
         assert f"it lacks {said}" in line
 
 
+@pytest.mark.long  # short: the recorder below, and test_security_acls.py
 def test_a_process_with_a_wrong_password_says_so(installation: Installation, tmp_path: Path) -> None:
     """Not "is it running?", and without the password."""
     settings = installation.settings("episodes")

@@ -75,6 +75,7 @@ def test_versions_that_write_by_turns_share_ranges(feed: Feed, own: Tables, own_
     assert 2 <= int(str(own.one(blocks))) <= 20  # each insert of a month is a block; a range has two, not one a record
 
 
+@pytest.mark.long
 def test_a_column_is_added_while_the_sink_inserts(
     feed: Feed, own: Tables, own_sinks: Sinks, release: Release, registry: str
 ) -> None:

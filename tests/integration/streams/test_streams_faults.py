@@ -35,7 +35,7 @@ def test_kills_at_random_moments_change_nothing(kind: str, settings: KafkaSettin
 @pytest.mark.parametrize(
     ("kind", "point", "times"),
     [
-        ("episodes", "written", (1, 9)),
+        pytest.param("episodes", "written", (1, 9), marks=pytest.mark.long),
         pytest.param("episodes", "recovering", (1, 3), marks=pytest.mark.long),
         pytest.param("live-metrics", "unsent", (9,), marks=pytest.mark.long),
     ],
