@@ -36,7 +36,7 @@ def test_each_client_has_an_id_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) 
         clients.new_dead_letter_producer(KAFKA),
     ]
     ids = [client.config["client.id"] for client in made]
-    kinds = ["sink", "offsets", "log-reader", "reader", "recorder", "sink"]
+    kinds = ["sink", "offsets", "offsets", "log-reader", "reader", "recorder", "sink"]
     assert ids == [f"runbus-{kind}" for kind in kinds]
 
 

@@ -66,7 +66,7 @@ class _Stream:
     @property
     def where(self) -> dict[str, object]:
         """It as the queries name it."""
-        return {"run": self.id.run_id, "agent": self.id.agent_id, "attempt": self.id.attempt, "last": self.last}
+        return {"run_id": self.id.run_id, "agent_id": self.id.agent_id, "attempt": self.id.attempt, "last": self.last}
 
 
 class _Layouts(NamedTuple):
@@ -164,7 +164,7 @@ class TableStore:
         self._client.close()
 
     def _read_streams(self, run: str, agent: str | None, bounds: Sequence[Sequence[Any]] | None) -> list[_Stream]:
-        stored = self._rows("replay_streams", {"run": run, "agent": agent or ""})
+        stored = self._rows("replay_streams", {"run_id": run, "agent_id": agent or ""})
         known = None if bounds is None else {(name, attempt): (last, size) for name, attempt, last, size in bounds}
         found = []
         for agent_id, attempt, last, row_bytes, words, marks in stored:

@@ -35,7 +35,7 @@ def from_clickhouse(settings: ClickHouseSettings, run: str, agent: str = "") -> 
     """Return what is stored of each stream of a run (of one agent, or "" = all). Raises StoreError."""
     with closing(connect(settings)) as client, asking():
         found = client.query(
-            query("export_streams"), parameters={"run": run, "agent": agent}, settings={"readonly": 1}
+            query("export_streams"), parameters={"run_id": run, "agent_id": agent}, settings={"readonly": 1}
         ).result_rows
     return [
         Description(StreamId(run, agent_id, attempt), seen, acted, config, labels, list(tags), outcome, version)

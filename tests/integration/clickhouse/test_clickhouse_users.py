@@ -50,6 +50,12 @@ PARAMETERS: dict[str, Any] = {
     "keys": ["steps-0-0"],
     "first": 0,
     "last": 9,
+    "size": 256,
+    "layouts": ["<i8"],
+    "action_width": 8,
+    "observation_width": 16,
+    "all": True,
+    "canary": "",
 }
 VIEWS = ("episodes_latest", "team_episodes", "episode_check", "episode_returns", "stream_summary", "run_summary")
 

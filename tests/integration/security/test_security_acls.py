@@ -64,6 +64,7 @@ def test_a_users_stream_app_has_rights_of_its_own(installation: Installation) ->
     assert extra == {
         ("reader", f"Read on Topic {installation.prefix}rates"),
         ("reader", f"Describe on Group {installation.prefix}rates"),
+        ("watchdog", f"Describe on Group {installation.prefix}rates"),
     }
 
 

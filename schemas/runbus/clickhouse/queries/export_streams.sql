@@ -10,6 +10,6 @@ SELECT
     argMax(r.outcome, (kind = 'FINISHED', r.sent_at)) AS outcome,
     argMax(r.version, (kind = 'FINISHED', r.sent_at)) AS version
 FROM runs AS r
-WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String})
+WHERE run_id = {run_id:String} AND ({agent_id:String} = '' OR agent_id = {agent_id:String})
 GROUP BY agent_id, attempt
 ORDER BY agent_id, attempt

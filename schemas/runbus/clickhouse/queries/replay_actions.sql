@@ -1,6 +1,6 @@
 -- The actions of a stretch of a stream, for RawBLOB: their bytes, one behind another.
 SELECT action_raw
 FROM steps
-WHERE run_id = {run:String} AND agent_id = {agent:String} AND attempt = {attempt:Int64}
+WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64}
     AND seq BETWEEN {first:Int64} AND {last:Int64}
 ORDER BY seq

@@ -14,6 +14,6 @@ SELECT
     toFixedString(action_raw, {action_width:UInt32}),
     toFixedString(observation_raw, {observation_width:UInt32})
 FROM steps
-WHERE run_id = {run:String} AND agent_id = {agent:String} AND attempt = {attempt:Int64}
+WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64}
     AND seq BETWEEN {first:Int64} AND {last:Int64}
 ORDER BY seq

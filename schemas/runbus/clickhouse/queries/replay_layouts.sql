@@ -14,6 +14,6 @@ SELECT
     minIf(observation_shape[1], observation_dtype = observation) AS observation_least,
     maxIf(observation_shape[1], observation_dtype = observation) AS observation_most
 FROM steps
-WHERE run_id = {run:String} AND agent_id = {agent:String} AND attempt = {attempt:Int64} AND seq <= {last:Int64}
+WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64} AND seq <= {last:Int64}
 GROUP BY action, action_dimensions, action_rest, observation, observation_dimensions, observation_rest
 ORDER BY key

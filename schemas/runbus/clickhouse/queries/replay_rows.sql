@@ -29,6 +29,6 @@ SELECT
     NOT startsWith(action_dtype, 'absent:'),
     NOT startsWith(observation_dtype, 'absent:')
 FROM steps
-WHERE run_id = {run:String} AND agent_id = {agent:String} AND attempt = {attempt:Int64}
+WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64}
     AND seq BETWEEN {first:Int64} AND {last:Int64}
 ORDER BY seq

@@ -11,6 +11,6 @@ SELECT
     ) > 0 AS words,
     countIf(tick >= 0 OR parent >= 0) > 0 AS marks
 FROM steps
-WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String})
+WHERE run_id = {run_id:String} AND ({agent_id:String} = '' OR agent_id = {agent_id:String})
 GROUP BY agent_id, attempt
 ORDER BY agent_id, attempt
