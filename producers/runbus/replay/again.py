@@ -85,7 +85,7 @@ class Sums:
     dropped: int = 0
 
 
-class Again:
+class NewRun:
     """Records a run again.
 
     Args:

@@ -15,13 +15,13 @@ from runbus.reader.steps import Steps
 from runbus.replay.errors import RunChanged
 from runbus.replay.rows import StepRows
 from runbus.replay.run_index import Entry, EntryReader, Indexer, Lane
-from runbus.replay.store import BLOCK_BYTES, BLOCK_STEPS, Block
+from runbus.replay.store import BLOCK_BYTES, BLOCK_STEPS, RunBlock
 from runbus.schemas.batch import decode
 from runbus.schemas.codec import Codec
 
 
 class LogStore:
-    """The steps of one run in the log; see store.Store. A lane is a partition.
+    """The steps of one run in the log; see store.RunStore. A lane is a partition.
 
     Args:
         settings: of the broker.
@@ -51,12 +51,12 @@ class LogStore:
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """See store.Store."""
+        """See store.RunStore."""
         offsets = {str(lane.partition): [lane.start, lane.end] for lane in self._index.lanes}
         return {"topic_id": self._index.topic_id, "offsets": offsets}
 
-    def read(self, block: Block) -> list[StepRows]:
-        """Return the steps of a block; see store.Store."""
+    def read(self, block: RunBlock) -> list[StepRows]:
+        """Return the steps of a block; see store.RunStore."""
         lane = self._lanes[block.lane]
         if self._reader is None or self._reader[0] != block.lane:
             self._reader = (block.lane, EntryReader(self._log, lane.partition, lane.end))
@@ -82,13 +82,13 @@ class LogStore:
         return [StepRows.of(replace(steps, batch=steps.batch.slice(*rows))) for rows in entry.fresh]
 
 
-def _blocks(number: int, lane: Lane) -> list[Block]:
-    found: list[Block] = []
+def _blocks(number: int, lane: Lane) -> list[RunBlock]:
+    found: list[RunBlock] = []
     first = steps = size = 0
     for index, entry in enumerate(lane.entries):
         if index > first and (steps + entry.steps > BLOCK_STEPS or size + entry.size > BLOCK_BYTES):
-            found.append(Block(number, first, index, steps))
+            found.append(RunBlock(number, first, index, steps))
             first, steps, size = index, 0, 0
         steps += entry.steps
         size += entry.size
-    return [*found, Block(number, first, len(lane.entries), steps)]
+    return [*found, RunBlock(number, first, len(lane.entries), steps)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.replay.store import Block
+from runbus.replay.store import RunBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Shuffle:
     seed: int
     epoch: int
 
-    def blocks(self, blocks: Sequence[Block]) -> list[int]:
+    def blocks(self, blocks: Sequence[RunBlock]) -> list[int]:
         """Return the order of blocks that can be read alone: any."""
         if not self.window:
             return list(range(len(blocks)))
         order: list[int] = self._rng().permutation(len(blocks)).tolist()
         return order
 
-    def lanes(self, blocks: Sequence[Block]) -> list[int]:
+    def lanes(self, blocks: Sequence[RunBlock]) -> list[int]:
         """Return the order of blocks whose lanes have to be read from end to end: lane after lane, the lanes in any."""
         lanes = np.array(sorted({block.lane for block in blocks}), np.int64)
         if self.window:
@@ -43,7 +43,7 @@ class Shuffle:
         place = {lane: number for number, lane in enumerate(lanes.tolist())}
         return sorted(range(len(blocks)), key=lambda index: (place[blocks[index].lane], index))
 
-    def pools(self, order: Sequence[int], blocks: Sequence[Block]) -> list[list[int]]:
+    def pools(self, order: Sequence[int], blocks: Sequence[RunBlock]) -> list[list[int]]:
         """Return the blocks that are mixed with each other: in order, until they have as many steps as the window."""
         pools: list[list[int]] = []
         steps = 0

@@ -22,7 +22,7 @@ from runbus.replay.episodes import Assembler, Ended, Episode
 from runbus.replay.errors import RunChanged
 from runbus.replay.order import Shuffle
 from runbus.replay.rows import Layouts, StepRows, common, joined
-from runbus.replay.store import Store
+from runbus.replay.store import RunStore
 from runbus.schemas.registry import codec
 
 StoreName = Literal["kafka", "clickhouse"]
@@ -143,7 +143,7 @@ class Source(Generic[Item]):
         self._clickhouse = clickhouse or ClickHouseSettings.load(sources)
         self._bounds: Any = None
         self._steps: int | None = None
-        self._opened: Store | None = None
+        self._opened: RunStore | None = None
         self._pid = 0  # of the process that opened it
         self._at = _Position()
 
@@ -215,7 +215,7 @@ class Source(Generic[Item]):
         """Return what another process gets: everything but the connections."""
         return {**self.__dict__, "_opened": None}
 
-    def _store(self) -> Store:
+    def _store(self) -> RunStore:
         if self._opened is not None and self._pid != os.getpid():
             from runbus.kafka.clients import never_destroy
 
@@ -233,7 +233,7 @@ class Source(Generic[Item]):
             self._bounds, self._steps = self._opened.bounds, found
         return self._opened
 
-    def _open(self) -> Store:
+    def _open(self) -> RunStore:
         asked = self._asked
         if asked.store == "clickhouse":
             from runbus.replay.table_store import TableStore  # its client is not needed for Kafka
@@ -329,7 +329,7 @@ class Source(Generic[Item]):
                     yield one.episode, _Position(at.epoch, block=place, order=one.order, from_block=first)
 
     @staticmethod
-    def _block(store: Store, assembler: Assembler, order: list[int], place: int) -> list[Ended]:
+    def _block(store: RunStore, assembler: Assembler, order: list[int], place: int) -> list[Ended]:
         """Return the episodes that end in a block, or with its lane."""
         block = store.blocks[order[place]]
         ended = assembler.take(place, store.read(block))

@@ -12,7 +12,7 @@ BLOCK_STEPS = 65_536
 BLOCK_BYTES = 8 * 1024 * 1024
 
 
-class Block(NamedTuple):
+class RunBlock(NamedTuple):
     """A part of a lane.
 
     Attributes:
@@ -27,18 +27,18 @@ class Block(NamedTuple):
     steps: int
 
 
-class Store(Protocol):
+class RunStore(Protocol):
     """The steps of one run as they were when it was opened."""
 
     @property
-    def blocks(self) -> Sequence[Block]:
+    def blocks(self) -> Sequence[RunBlock]:
         """All blocks, lane by lane; within a stream they are in the order of its seq."""
 
     @property
     def bounds(self) -> Any:  # noqa: ANN401 - any JSON
         """What opens the same again, as JSON."""
 
-    def read(self, block: Block) -> list[StepRows]:
+    def read(self, block: RunBlock) -> list[StepRows]:
         """Return the steps of a block, in order, each part of one stream and one layout.
 
         Raises:

@@ -23,7 +23,7 @@ from runbus.kafka.model import StreamId
 from runbus.reader.values import Column, column_of
 from runbus.replay.errors import NoSuchRun, RunChanged
 from runbus.replay.rows import MARKS, TEXTS, StepRows
-from runbus.replay.store import BLOCK_BYTES, BLOCK_STEPS, Block
+from runbus.replay.store import BLOCK_BYTES, BLOCK_STEPS, RunBlock
 from runbus.schemas.layout import NONE, OMITTED, STRUCT, VARIABLE, Layout
 from runbus.schemas.leaf import leaf_width
 from runbus.schemas.tree import parse
@@ -84,7 +84,7 @@ class _Layouts(NamedTuple):
 
 
 class TableStore:
-    """The steps of one run in ClickHouse; see store.Store. A lane is a stream.
+    """The steps of one run in ClickHouse; see store.RunStore. A lane is a stream.
 
     Args:
         settings: of ClickHouse.
@@ -110,11 +110,11 @@ class TableStore:
 
     @property
     def bounds(self) -> list[list[Any]]:
-        """See store.Store."""
+        """See store.RunStore."""
         return [[stream.id.agent_id, stream.id.attempt, stream.last, stream.size] for stream in self._streams]
 
-    def read(self, block: Block) -> list[StepRows]:
-        """Return the steps of a block; see store.Store."""
+    def read(self, block: RunBlock) -> list[StepRows]:
+        """Return the steps of a block; see store.RunStore."""
         stream = self._streams[block.lane]
         layouts = self._layouts_of(block.lane)
         where = {**stream.where, "first": block.first, "last": block.last}
@@ -133,7 +133,7 @@ class TableStore:
         return found
 
     def _fixed(
-        self, stream: _Stream, block: Block, layouts: tuple[Layout, Layout], widths: tuple[int, int]
+        self, stream: _Stream, block: RunBlock, layouts: tuple[Layout, Layout], widths: tuple[int, int]
     ) -> StepRows:
         """Return the steps of a block whose rows all have one size."""
         where = {**stream.where, "first": block.first, "last": block.last}
@@ -176,10 +176,10 @@ class TableStore:
             found.append(_Stream(StreamId(run, agent_id, attempt), last, size, bool(words), bool(marks)))
         return found
 
-    def _blocks(self, number: int, stream: _Stream) -> list[Block]:
+    def _blocks(self, number: int, stream: _Stream) -> list[RunBlock]:
         size = stream.size
         stored = self._rows("replay_blocks", {**stream.where, "size": size})
-        return [Block(number, n * size, min((n + 1) * size - 1, stream.last), rows) for n, rows in stored]
+        return [RunBlock(number, n * size, min((n + 1) * size - 1, stream.last), rows) for n, rows in stored]
 
     def _layouts_of(self, lane: int) -> _Layouts:
         known = self._layouts.get(lane)
@@ -278,7 +278,7 @@ class _Some:
         return some
 
 
-def _check_rows(stream: _Stream, block: Block, found: int) -> None:
+def _check_rows(stream: _Stream, block: RunBlock, found: int) -> None:
     if found != block.steps:
         raise RunChanged(
             f"{stream.id}: {block.steps} steps were stored in seq {block.first} to {block.last}, and {found} are there "

@@ -15,7 +15,7 @@ from runbus.cli.option import option
 from runbus.cli.output import Json, complain, print_json, print_table, say
 from runbus.config.errors import RunBusError
 from runbus.config.options import CONTROL_AGENT, CONTROL_WAIT
-from runbus.control.answers import Answer, RunAnswers, run_answers, sent_commands, wait_for_answers
+from runbus.control.answers import CommandAnswer, RunAnswers, run_answers, sent_commands, wait_for_answers
 from runbus.control.sending import CommandName, make_command, send, setting
 from runbus.schemas.events import ControlCommand
 
@@ -119,7 +119,7 @@ def _answers(command: ControlCommand, found: RunAnswers) -> str:
     return ", ".join(given + [f"{agent} not yet" for agent in found.missing(command) if agent not in has_it])
 
 
-def _given(command: ControlCommand, found: RunAnswers) -> Sequence[Answer]:
+def _given(command: ControlCommand, found: RunAnswers) -> Sequence[CommandAnswer]:
     return found.answers.get(command.id, ())
 
 

@@ -21,7 +21,7 @@ from runbus.kafka.topics import RUNS
 from runbus.reader.events import At, LogEvent, RunFinished, RunStarted, located
 from runbus.reader.steps import Steps
 from runbus.recorder.settings import CourierSettings
-from runbus.replay.again import Again
+from runbus.replay.again import NewRun
 from runbus.replay.copy import Copy
 from runbus.replay.pace import Pace
 from runbus.replay.run_index import Indexer, RunIndex
@@ -100,7 +100,7 @@ class _Replay:
         index = self._index()
         courier = CourierSettings.load(self._current.sources)
         whole = self._span.whole
-        again = Again(self._run_id, new_run, courier, whole=whole)
+        again = NewRun(self._run_id, new_run, courier, whole=whole)
         done = False
         try:
             for moment in self._moments(index):

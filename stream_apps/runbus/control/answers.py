@@ -26,7 +26,7 @@ _CLIENT = "runbus-control"  # a consumer needs the name of a group; it joins non
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandAnswer:
     """What one stream said to one command.
 
     Attributes:
@@ -68,7 +68,7 @@ class RunAnswers:
     """
 
     takers: Sequence[Taker]
-    answers: Mapping[str, Sequence[Answer]]
+    answers: Mapping[str, Sequence[CommandAnswer]]
 
     def taken(self, command: ControlCommand) -> bool:
         """Return whether an agent takes the command, or took it and has ended."""
@@ -113,9 +113,9 @@ def run_answers(target: ClickHouseSettings, run: str) -> RunAnswers:
         parameters = {"run_id": run}
         takers = client.query(query("command_takers"), parameters=parameters, settings={"readonly": 1})
         rows = client.query(query("command_answers"), parameters=parameters, settings={"readonly": 1})
-    answers: dict[str, list[Answer]] = {}
+    answers: dict[str, list[CommandAnswer]] = {}
     for id_, *row in rows.result_rows:
-        answers.setdefault(id_, []).append(Answer(*row))
+        answers.setdefault(id_, []).append(CommandAnswer(*row))
     return RunAnswers([Taker(*row) for row in takers.result_rows], answers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Lasting:
         alarm: it has lasted longer than it may.
     """
 
-    finding: Finding
+    finding: WatchFinding
     since_s: float
     alarm: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlarmChange:
     """Something that a person may want to hear: a finding is new, has become an alarm, or is over."""
 
     lasting: Lasting
@@ -43,7 +43,7 @@ class Alarms:
         self._since: dict[tuple[str, str], float] = {}
         self._shown: dict[tuple[str, str], Lasting] = {}
 
-    def look(self, findings: Iterable[Finding], now: float) -> tuple[list[Lasting], list[Change]]:
+    def look(self, findings: Iterable[WatchFinding], now: float) -> tuple[list[Lasting], list[AlarmChange]]:
         """Return the findings with their age, the worst first, and what has changed since the last look.
 
         Args:
@@ -53,14 +53,14 @@ class Alarms:
         found = {finding.key: finding for finding in findings}
         self._since = {key: self._since.get(key, now) for key in found}
         lasting = {key: _lasting(finding, now - self._since[key]) for key, finding in found.items()}
-        changes = [Change(one, word) for key, one in lasting.items() if (word := _word(self._shown.get(key), one))]
-        changes += [Change(one, "over") for key, one in self._shown.items() if key not in lasting]
+        changes = [AlarmChange(one, word) for key, one in lasting.items() if (word := _word(self._shown.get(key), one))]
+        changes += [AlarmChange(one, "over") for key, one in self._shown.items() if key not in lasting]
         self._shown = lasting
         worst_first = sorted(lasting.values(), key=lambda one: (not one.alarm, -one.finding.state, one.finding.key))
         return worst_first, changes
 
 
-def _lasting(finding: Finding, found_s: float) -> Lasting:
+def _lasting(finding: WatchFinding, found_s: float) -> Lasting:
     seconds = found_s if finding.since_s is None else finding.since_s
     return Lasting(finding, seconds, finding.hold_s is not None and seconds >= finding.hold_s)
 
@@ -73,6 +73,6 @@ def _word(before: Lasting | None, now: Lasting) -> str:
     return "found" if now.finding.state != before.finding.state else ""
 
 
-def worst(findings: Iterable[Finding]) -> State:
+def worst(findings: Iterable[WatchFinding]) -> State:
     """Return the worst state of all; OK if there is nothing."""
     return max((finding.state for finding in findings), default=State.OK)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runbus.schemas.events import Heartbeat, RunEvent
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 
 RECORDER = "recorder"
 #: An own heartbeat is sent every second; past this the log of heartbeats does not flow.
@@ -103,7 +103,7 @@ class Components:
             before = {name for name in component.streams if name.startswith(agent)}
             component.streams -= {name for name in before if int(name.removeprefix(agent)) < attempt}
 
-    def look(self, now: float) -> list[Finding]:
+    def look(self, now: float) -> list[WatchFinding]:
         """Return what is wrong now. Forgets who said its end, who was replaced, and who is silent for long."""
         self._advance(now)
         self._known = {name: one for name, one in self._known.items() if not self._over(name, one)}
@@ -149,10 +149,10 @@ class Components:
             if id_ != name
         )
 
-    def _findings(self, name: str, one: _Component) -> Iterator[Finding]:
+    def _findings(self, name: str, one: _Component) -> Iterator[WatchFinding]:
         silence = self._flow - one.heard
         if self._silent(one) and one.kind == RECORDER:
-            yield Finding(
+            yield WatchFinding(
                 name,
                 "silent",
                 State.STOP,
@@ -162,7 +162,7 @@ class Components:
                 silence,
             )
         elif self._silent(one):
-            yield Finding(
+            yield WatchFinding(
                 name,
                 "silent",
                 State.STOP,
@@ -172,7 +172,7 @@ class Components:
                 silence,
             )
         if self._flow - one.dropped_at < _DROPS_S:
-            yield Finding(
+            yield WatchFinding(
                 name,
                 "drops",
                 State.WARN,

@@ -21,7 +21,7 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class WatchFinding:
     """One thing that is not as it should be, now.
 
     Attributes:

@@ -10,8 +10,8 @@ from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.kafka.groups import MISSING
 from runbus.kafka.model import TopicPartition
 from runbus.watchdog.alarms import worst
-from runbus.watchdog.findings import Finding, State
-from runbus.watchdog.positions import PositionWindow, Rules, Sample
+from runbus.watchdog.findings import State, WatchFinding
+from runbus.watchdog.positions import PositionWindow, Rules, Standing
 
 #: Says whether a process of a kind lives that has a partition; None = nobody knows one.
 Lives = Callable[[str, str], bool | None]
@@ -74,9 +74,9 @@ class GroupWatch:
         self._windows: dict[tuple[str, TopicPartition], PositionWindow] = {}
         self._beginnings: dict[TopicPartition, _Beginning] = {}
 
-    def look(self, look: Look, lives: Lives) -> tuple[list[GroupView], list[Finding]]:
+    def look(self, look: Look, lives: Lives) -> tuple[list[GroupView], list[WatchFinding]]:
         """Take what the broker says now; return each group in short, and what is wrong with them."""
-        views, findings = list[GroupView](), list[Finding]()
+        views, findings = list[GroupView](), list[WatchFinding]()
         for cursor in (cursor for group in look.groups for cursor in group.cursors):
             self._beginnings.setdefault(cursor.at, _Beginning(cursor.beginning)).move(cursor.beginning)
         for group in look.groups:
@@ -92,7 +92,7 @@ class GroupWatch:
         for window in self._windows.values():
             window.forget()
 
-    def _findings(self, group: GroupCursors, look: Look, lives: Lives) -> Iterator[Finding]:
+    def _findings(self, group: GroupCursors, look: Look, lives: Lives) -> Iterator[WatchFinding]:
         states = {cursor: self._state(group, cursor, look.at, lives) for cursor in group.cursors}
         own = group.kind != "user"
         subject, patience = f"group {group.group.name}", self._patience_s if own else None
@@ -103,7 +103,7 @@ class GroupWatch:
         if still:
             yield _still(subject, still, max(states[c] for c in still), look.now_ms, patience)
         if back := [cursor for cursor, state in states.items() if state is State.REWIND]:
-            yield Finding(
+            yield WatchFinding(
                 subject,
                 "rewind",
                 State.REWIND,
@@ -112,7 +112,7 @@ class GroupWatch:
                 at_once,
             )
         if behind := [c for c, s in states.items() if s is State.WARN and c.lag(look.now_ms).milliseconds > _BEHIND_MS]:
-            yield Finding(
+            yield WatchFinding(
                 subject,
                 "behind",
                 State.WARN,
@@ -120,7 +120,7 @@ class GroupWatch:
                 "start more of its processes, up to the partitions; or what it writes to is slow",
             )
         if deleted := [cursor for cursor in group.cursors if cursor.deleted]:
-            yield Finding(
+            yield WatchFinding(
                 subject,
                 "deleted",
                 State.WARN,
@@ -129,7 +129,7 @@ class GroupWatch:
                 at_once,
             )
         if danger := [cursor for cursor in group.cursors if self._in_danger(cursor, look.now_ms)]:
-            yield Finding(
+            yield WatchFinding(
                 subject,
                 "retention",
                 State.WARN,
@@ -141,7 +141,7 @@ class GroupWatch:
     def _state(self, group: GroupCursors, cursor: Cursor, at: float, lives: Lives) -> State:
         window = self._windows.setdefault((group.group.name, cursor.at), PositionWindow(self._rules))
         end = cursor.position if cursor.next_ms is None else cursor.end  # what cannot be read is not left
-        window.add(Sample(at, cursor.position, end))
+        window.add(Standing(at, cursor.position, end))
         known = lives(group.kind, str(cursor.at))
         return window.state(lives=group.owner(cursor) is not None if known is None else known)
 
@@ -174,8 +174,8 @@ def _unowned(group: GroupCursors) -> list[Cursor]:
     return [cursor for cursor in group.cursors if group.owner(cursor) is None]
 
 
-def _no_owner(subject: str, unowned: Sequence[Cursor], hold_s: float | None) -> Finding:
-    return Finding(
+def _no_owner(subject: str, unowned: Sequence[Cursor], hold_s: float | None) -> WatchFinding:
+    return WatchFinding(
         subject,
         "no owner",
         State.STOP,
@@ -185,7 +185,7 @@ def _no_owner(subject: str, unowned: Sequence[Cursor], hold_s: float | None) -> 
     )
 
 
-def _still(subject: str, still: Sequence[Cursor], state: State, now_ms: int, hold_s: float | None) -> Finding:
+def _still(subject: str, still: Sequence[Cursor], state: State, now_ms: int, hold_s: float | None) -> WatchFinding:
     age = max(cursor.lag(now_ms).milliseconds for cursor in still)
     lives = "lives and does not move" if state is State.STALL else "does not move, and who reads there does not live"
     todo = (
@@ -193,7 +193,7 @@ def _still(subject: str, still: Sequence[Cursor], state: State, now_ms: int, hol
         if state is State.STALL
         else "look at its process, and start it again"
     )
-    return Finding(
+    return WatchFinding(
         subject, "still", state, f"{lives} in {_names(still)}; what is next is {age / 1000:.1f} s old", todo, hold_s
     )
 
@@ -203,7 +203,7 @@ def _names(cursors: Iterable[Cursor]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _view(group: GroupCursors, findings: Sequence[Finding], now_ms: int) -> GroupView:
+def _view(group: GroupCursors, findings: Sequence[WatchFinding], now_ms: int) -> GroupView:
     lag, one = group.lag(now_ms), group.group
     owned = sum(group.owner(cursor) is not None for cursor in group.cursors)
     return GroupView(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from runbus.watchdog.findings import State
 
 
-class Sample(NamedTuple):
+class Standing(NamedTuple):
     """One look at a consumer.
 
     Attributes:
@@ -68,14 +68,14 @@ class PositionWindow:
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or Rules()
-        self._last: Sample | None = None
+        self._last: Standing | None = None
         self._highest = -1
         self._still_since = 0.0
         self._caught_up_at = float("-inf")
-        self._moves: deque[Sample] = deque()
+        self._moves: deque[Standing] = deque()
         self._pauses: deque[tuple[float, float]] = deque()  # when it ended, how long it was
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: Standing) -> None:
         """Take one more look; `at` is not before that of the last one."""
         last, rules = self._last, self._rules
         moved = last is None or sample.position != last.position

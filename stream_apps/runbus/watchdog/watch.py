@@ -16,11 +16,11 @@ from runbus.kafka.threads import in_thread
 from runbus.reader import Heartbeat, Reader, RunFinished, RunStarted
 from runbus.service.background import BackgroundTasks
 from runbus.service.component import Start
-from runbus.watchdog.alarms import Alarms, Change
+from runbus.watchdog.alarms import AlarmChange, Alarms
 from runbus.watchdog.broker import OwnGroups, user_groups
 from runbus.watchdog.canary import Canary
 from runbus.watchdog.components import Components
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 from runbus.watchdog.groups import GroupView, GroupWatch, Look
 from runbus.watchdog.positions import Rules
 from runbus.watchdog.report import Report
@@ -71,8 +71,8 @@ class Watch:
             self._canary = Canary(
                 settings.kafka, settings.clickhouse, component_id, settings.canary_seconds, self._trips
             )
-        self._own: tuple[list[GroupView], list[Finding]] = ([], [])
-        self._users: tuple[list[GroupView], list[Finding]] = ([], [])
+        self._own: tuple[list[GroupView], list[WatchFinding]] = ([], [])
+        self._users: tuple[list[GroupView], list[WatchFinding]] = ([], [])
         self.broker_says = ""
         self._asked_at: float | None = None  # since when an answer of the broker is waited for; None = it came
         self.webhook = Webhook(settings.webhook_url, component_id)
@@ -168,7 +168,7 @@ class Watch:
         if changes:
             start.beat.set()
 
-    def _with_reasons(self, finding: Finding) -> Finding:
+    def _with_reasons(self, finding: WatchFinding) -> WatchFinding:
         """Return a finding about a group that stands still with what its processes say that keeps them."""
         if finding.what != "still":
             return finding
@@ -178,9 +178,9 @@ class Watch:
             return finding
         return replace(finding, text=f"{finding.text}; its processes say: {'; '.join(said[:2])}")
 
-    def _of_broker(self) -> Iterator[Finding]:
+    def _of_broker(self) -> Iterator[WatchFinding]:
         if self.broker_says:
-            yield Finding(
+            yield WatchFinding(
                 "Kafka",
                 "away",
                 State.STOP,
@@ -189,7 +189,7 @@ class Watch:
                 self._settings.patience_seconds,
             )
 
-    def _of_canary(self, trips: tuple[Trip, ...], views: list[GroupView]) -> Iterator[Finding]:
+    def _of_canary(self, trips: tuple[Trip, ...], views: list[GroupView]) -> Iterator[WatchFinding]:
         """Yield the ways on which the canary is late; a way whose process nobody runs is none."""
         kinds = {view.kind for view in views}
         for trip in trips:
@@ -197,7 +197,7 @@ class Watch:
                 continue
             never = "" if trip.came_back else " and never came back"
             store_says = self._canary.store_says if self._canary is not None and trip.way == "sink" else ""
-            yield Finding(
+            yield WatchFinding(
                 f"canary by {trip.way}",
                 "late",
                 State.STALL,
@@ -206,7 +206,7 @@ class Watch:
                 self._settings.patience_seconds,
             )
 
-    def _say(self, change: Change) -> None:
+    def _say(self, change: AlarmChange) -> None:
         finding = change.lasting.finding
         if change.word == "over":
             level = logging.WARNING if change.alarms else logging.INFO

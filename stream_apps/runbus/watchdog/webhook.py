@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from runbus.config.secret import Secret
 from runbus.kafka.threads import in_thread
-from runbus.watchdog.alarms import Change
+from runbus.watchdog.alarms import AlarmChange
 from runbus.watchdog.report import finding_json
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Webhook:
         self._waiting: asyncio.Queue[dict[str, object]] = asyncio.Queue(_MOST)
         self.failed = 0
 
-    def tell(self, change: Change) -> None:
+    def tell(self, change: AlarmChange) -> None:
         """Post the beginning or the end of an alarm, some time."""
         if not self._url:
             return
@@ -81,7 +81,7 @@ class Webhook:
             return type(error).__name__
         return "" if answer.status < 300 else f"HTTP status {answer.status}"
 
-    def _document(self, change: Change) -> dict[str, object]:
+    def _document(self, change: AlarmChange) -> dict[str, object]:
         return {
             "watchdog": self._component_id,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),

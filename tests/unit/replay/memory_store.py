@@ -15,7 +15,7 @@ from runbus.reader.events import At
 from runbus.reader.steps import Steps
 from runbus.replay import Source
 from runbus.replay.rows import StepRows
-from runbus.replay.store import Block
+from runbus.replay.store import RunBlock
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.layout import NONE, Layout
 from tests.support.batches import step_columns
@@ -66,12 +66,12 @@ def cut(rows: StepRows, edges: Iterable[int]) -> list[StepRows]:
 
 
 class MemoryStore:
-    """Lanes of blocks; see store.Store."""
+    """Lanes of blocks; see store.RunStore."""
 
     def __init__(self, lanes: Sequence[Sequence[list[StepRows]]]) -> None:
         self._lanes = lanes
         self.blocks = [
-            Block(lane, number, number + 1, sum(map(len, parts)))
+            RunBlock(lane, number, number + 1, sum(map(len, parts)))
             for lane, blocks in enumerate(lanes)
             for number, parts in enumerate(blocks)
         ]
@@ -79,7 +79,7 @@ class MemoryStore:
         self.reads = 0
         self.closed = False
 
-    def read(self, block: Block) -> list[StepRows]:
+    def read(self, block: RunBlock) -> list[StepRows]:
         """Return the parts of a block."""
         self.reads += 1
         return self._lanes[block.lane][block.first]

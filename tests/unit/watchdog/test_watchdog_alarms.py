@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.watchdog.alarms import Alarms, worst
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 
-STILL = Finding("group a", "still", State.STALL, "stands", "look", hold_s=10.0)
-BACK = Finding("group b", "rewind", State.REWIND, "went back", "look", hold_s=0.0)
-BEHIND = Finding("group c", "behind", State.WARN, "falls behind", "more")
+STILL = WatchFinding("group a", "still", State.STALL, "stands", "look", hold_s=10.0)
+BACK = WatchFinding("group b", "rewind", State.REWIND, "went back", "look", hold_s=0.0)
+BEHIND = WatchFinding("group c", "behind", State.WARN, "falls behind", "more")
 
 
 def test_a_finding_is_an_alarm_once_it_lasted_too_long() -> None:
@@ -60,7 +60,7 @@ def test_a_finding_may_have_a_clock_of_its_own() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from((STILL, BACK, BEHIND)), unique=True, max_size=3), max_size=40))
-def test_every_alarm_that_begins_also_ends(looks: list[list[Finding]]) -> None:
+def test_every_alarm_that_begins_also_ends(looks: list[list[WatchFinding]]) -> None:
     """What is told to others is a beginning and an end in turn, for each."""
     alarms, open_ = Alarms(), set[str]()
     for now, found in enumerate([*looks, []]):

@@ -9,7 +9,7 @@ import pytest
 
 from runbus.schemas.events import Heartbeat, RunEvent
 from runbus.watchdog.components import Components
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 
 OWN = "watchdog-here"
 STREAM = "run/agent/5"
@@ -40,7 +40,7 @@ class Log:
         """Let the watchdog's own heartbeat come back."""
         self.beat(OWN, "watchdog")
 
-    def second(self, *names: str, own: bool = True) -> list[Finding]:
+    def second(self, *names: str, own: bool = True) -> list[WatchFinding]:
         """Let a second pass in which the named ones beat, and look at its end."""
         for _ in range(4):
             self.now += 0.25

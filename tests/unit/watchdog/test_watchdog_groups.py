@@ -11,7 +11,7 @@ from runbus.cursors.own_groups import Kind
 from runbus.cursors.positions import Cursor, GroupCursors
 from runbus.kafka.groups import Group, GroupMember
 from runbus.kafka.model import TopicPartition
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 from runbus.watchdog.groups import GroupView, GroupWatch, Look
 from runbus.watchdog.positions import Rules
 
@@ -43,9 +43,9 @@ class Watched:
         self.watch = GroupWatch(PATIENCE_S)
         self.at = 0.0
 
-    def look(self, found: GroupCursors, times: int = 1, *, lives: bool | None = True) -> list[Finding]:
+    def look(self, found: GroupCursors, times: int = 1, *, lives: bool | None = True) -> list[WatchFinding]:
         """Look some times at the same; return what is wrong after the last."""
-        findings: list[Finding] = []
+        findings: list[WatchFinding] = []
         for _ in range(times):
             self.at += 0.5
             self.views, findings = self.watch.look(Look(self.at, NOW_MS, (found,)), lambda _kind, _at: lives)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.watchdog.findings import State
-from runbus.watchdog.positions import PositionWindow, Rules, Sample
+from runbus.watchdog.positions import PositionWindow, Rules, Standing
 
 RULES = Rules()
 EVERY = 0.5
@@ -19,7 +19,7 @@ def window(*looks: tuple[int, int], every: float = EVERY) -> PositionWindow:
     """Return the window after looks at (position, end), one every half a second."""
     made = PositionWindow()
     for index, (position, end) in enumerate(looks):
-        made.add(Sample(index * every, position, end))
+        made.add(Standing(index * every, position, end))
     return made
 
 
@@ -46,13 +46,13 @@ def test_time_without_lag_does_not_count() -> None:
 def test_time_that_nobody_watched_does_not_count() -> None:
     """A watchdog that was stopped itself has seen nobody stand still."""
     looked = PositionWindow()
-    looked.add(Sample(0.0, 7, 9))
-    looked.add(Sample(60.0, 7, 9))
+    looked.add(Standing(0.0, 7, 9))
+    looked.add(Standing(60.0, 7, 9))
     assert looked.still_seconds == 0.0
-    looked.add(Sample(61.0, 7, 9))
+    looked.add(Standing(61.0, 7, 9))
     assert looked.still_seconds == 1.0
     looked.forget()
-    looked.add(Sample(61.5, 7, 9))
+    looked.add(Standing(61.5, 7, 9))
     assert looked.still_seconds == 0.0
 
 
@@ -68,9 +68,9 @@ def test_a_step_back_is_a_rewind_until_it_is_made_good() -> None:
     looked = window((7, 9), (3, 9))
     assert looked.state(lives=True) is State.REWIND
     looked.forget()
-    looked.add(Sample(9.0, 6, 6))
+    looked.add(Standing(9.0, 6, 6))
     assert looked.state(lives=False) is State.REWIND
-    looked.add(Sample(9.5, 7, 9))
+    looked.add(Standing(9.5, 7, 9))
     assert looked.state(lives=True) is State.OK
 
 
@@ -90,10 +90,10 @@ looks = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_fr
 @given(looks, st.booleans())
 def test_any_sequence(sequence: Iterable[tuple[int, int, float]], lives: bool) -> None:
     """What each state says is so, whatever comes: no state without its reason."""
-    looked, samples, at = PositionWindow(), list[Sample](), 0.0
+    looked, samples, at = PositionWindow(), list[Standing](), 0.0
     for position, end, pause in sequence:
         at += pause
-        samples.append(Sample(at, position, end))
+        samples.append(Standing(at, position, end))
         looked.add(samples[-1])
         state, last = looked.state(lives=lives), samples[-1]
         assert (state is State.REWIND) == (position < max(sample.position for sample in samples))

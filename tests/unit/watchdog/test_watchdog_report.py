@@ -9,12 +9,12 @@ import pytest
 
 from runbus.cli.watch import _print, _Shown
 from runbus.watchdog.alarms import Lasting
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.findings import State, WatchFinding
 from runbus.watchdog.groups import GroupView
 from runbus.watchdog.report import Report
 from runbus.watchdog.round_trips import RoundTrips
 
-FINDING = Finding("group runbus.sink", "still", State.STALL, "lives and does not move", "look at it", 10.0)
+FINDING = WatchFinding("group runbus.sink", "still", State.STALL, "lives and does not move", "look at it", 10.0)
 VIEW = GroupView("runbus.sink", "sink", State.STALL, "stable", 1, 14, 14, 1234, 5678)
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from runbus.config.secret import Secret
 from runbus.local.ports import free_port
-from runbus.watchdog.alarms import Change, Lasting
-from runbus.watchdog.findings import Finding, State
+from runbus.watchdog.alarms import AlarmChange, Lasting
+from runbus.watchdog.findings import State, WatchFinding
 from runbus.watchdog.webhook import Webhook
 from tests.support.waiting import until_holds
 
-FINDING = Finding("group g", "still", State.STALL, "stands", "look", 1.0)
+FINDING = WatchFinding("group g", "still", State.STALL, "stands", "look", 1.0)
 
 
 class Taker:
@@ -54,13 +54,13 @@ def taker() -> Iterator[Taker]:
     made.server.server_close()
 
 
-def change(word: str = "alarm", subject: str = "group g") -> Change:
+def change(word: str = "alarm", subject: str = "group g") -> AlarmChange:
     """Return the beginning or the end of an alarm."""
-    finding = Finding(subject, FINDING.what, FINDING.state, FINDING.text, FINDING.todo, FINDING.hold_s)
-    return Change(Lasting(finding, 2.5, alarm=True), word)
+    finding = WatchFinding(subject, FINDING.what, FINDING.state, FINDING.text, FINDING.todo, FINDING.hold_s)
+    return AlarmChange(Lasting(finding, 2.5, alarm=True), word)
 
 
-async def told(webhook: Webhook, changes: list[Change], done: int, posts: list[Any]) -> None:
+async def told(webhook: Webhook, changes: list[AlarmChange], done: int, posts: list[Any]) -> None:
     """Tell it, and let it work until so many posts have come, or were given up."""
     for one in changes:
         webhook.tell(one)
