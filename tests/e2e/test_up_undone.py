@@ -14,7 +14,7 @@ import pytest
 from runbus.local.stack import Stack
 from tests.e2e.command import Command, processes_of, wait_for
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ALL = {"kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog"}
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.integration.watchdog.installation import Installation
-from tests.integration.watchdog.reports import Reports, findings, state_of
+from tests.integration.watchdog.reports import Document, Reports, findings, state_of
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -23,8 +24,14 @@ def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
         "the canary came back by all ways",
         lambda document: all(way["latency_ms"] is not None for way in document["canary"]["ways"]),
     )
-    document = running.command.json("watch")
-    assert (document["state"], document["alarms"], document["findings"]) == ("OK", 0, [])
+    seen: list[Document] = []
+
+    def is_well() -> bool:
+        seen.append(running.command.json("watch"))
+        return (seen[-1]["state"], seen[-1]["alarms"], seen[-1]["findings"]) == ("OK", 0, [])
+
+    until("the command says that all is well", is_well)  # what a busy machine holds up is shown, too, for a moment
+    document = seen[-1]
     assert {(group["kind"], group["state"], group["owned"]) for group in document["groups"]} == {
         ("sink", "OK", 14),
         ("episodes", "OK", 4),
@@ -36,9 +43,7 @@ def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
         "sink",
     }
     assert document["processes"] == {"episodes": 1, "live-metrics": 1, "recorder": 1, "sink": 1}
-    table = running.command.run("watch")
-    assert table.returncode == 0
-    assert table.stdout.startswith("OK, 0 alarms")
+    until("so says the table", lambda: running.command.run("watch").stdout.startswith("OK, 0 alarms"))
     until(
         "what it says is stored",
         lambda: bool(
@@ -56,8 +61,13 @@ def test_the_examples_of_the_page(running: Installation, said: Reports) -> None:
     for line in example.splitlines():
         program, *words = shlex.split(line)
         assert program == "runbus"
-        done = running.command.run(*words)
-        assert (done.returncode, bool(done.stdout)) == (0, True), done.stderr
+        until(line, partial(_says_it, running, words))
+
+
+def _says_it(running: Installation, words: list[str]) -> bool:
+    """Return whether a command ends with 0, and says something."""
+    done = running.command.run(*words)
+    return done.returncode == 0 and bool(done.stdout)
 
 
 def test_a_process_that_is_stopped_and_goes_on(running: Installation, said: Reports) -> None:
@@ -74,4 +84,4 @@ def test_a_process_that_is_stopped_and_goes_on(running: Installation, said: Repo
         silent = findings(json.loads(alarmed.stdout))["episodes-local", "silent"]
         assert (silent["state"], silent["alarm"]) == ("STOP", True)
     said.until("it is over", lambda document: document["state"] == "OK")
-    assert running.command.run("watch").returncode == 0
+    until("the exit code is 0 again", lambda: running.command.run("watch").returncode == 0)

@@ -1,4 +1,7 @@
-"""What is no fault is no alarm: everything is restarted in turn, and groups that rebalance all the time."""
+"""What is no fault is no alarm: everything is restarted in turn, and groups that rebalance all the time.
+
+A process that gets no processor for seconds is silent, and that is said: so nothing else may run beside these tests.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.integration.watchdog.conftest import running, said
 from tests.integration.watchdog.installation import Installation
 from tests.integration.watchdog.reports import Reports, alarms, findings
 from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.long]
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(600)]
+__all__ = ["running", "said"]
 #: The engines too, and the watchdog itself.
 EVERYTHING = ("sink", "episodes", "live-metrics", "clickhouse", "kafka", "watchdog")
 STORM_S = 25.0
