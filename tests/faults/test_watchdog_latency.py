@@ -11,9 +11,9 @@ from statistics import median
 
 import pytest
 
+from tests.faults.test_watchdog_faults import agent, is_well
 from tests.integration.watchdog.installation import Installation, installation
 from tests.integration.watchdog.reports import Document, Reports, findings, reports, state_of
-from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1200)]
 ROUNDS = 3

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.test_watchdog_faults import agent, is_well
 from tests.integration.watchdog.installation import installation
 from tests.integration.watchdog.reports import alarms, findings, reports
-from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(1200)]
 MINUTES = 10

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.faults.test_watchdog_faults import agent, is_well
 from tests.integration.watchdog.conftest import running, said
 from tests.integration.watchdog.installation import Installation
 from tests.integration.watchdog.reports import Reports, alarms, findings
-from tests.integration.watchdog.test_watchdog_faults import agent, is_well
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(600)]

@@ -1,4 +1,7 @@
-"""Each state by a real fault on a real stack, and nothing of it once the fault is over."""
+"""Each state by a real fault on a real stack, and nothing of it once the fault is over.
+
+A process that gets no processor for seconds is silent, and that is said: so nothing else may run beside these tests.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from runbus.reader import Reader
+from tests.integration.watchdog.conftest import running, said
 from tests.integration.watchdog.installation import Installation
 from tests.integration.watchdog.reports import Document, Reports, alarms, findings, state_of
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.long]
-ROOT = Path(__file__).parents[3]
+pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(600)]
+__all__ = ["running", "said"]
+ROOT = Path(__file__).parents[2]
 SINK = "group runbus.sink"
 
 
