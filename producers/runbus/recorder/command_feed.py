@@ -24,7 +24,7 @@ from runbus.schemas.events import ControlCommand
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.2  # a new inbox, and the end of the process, wait for that
-_ASK_S = 2.0  # one question to a broker that hangs
+_ASK_S = 5.0  # one question to a broker that hangs; it may have to wait for a fetch, a second
 _AGAIN_S = 5.0  # before a new client
 
 
@@ -135,8 +135,7 @@ class CommandFeed:
         if error is None:
             self._answered()
             self._hand_over(message)
-            if (message.offset() or 0) + 1 >= self._end:
-                self._reached(self._end)
+            self._passed((message.offset() or 0) + 1)
         elif error.code() == KafkaError._PARTITION_EOF:
             self._answered()
             self._reached(message.offset() or 0)
@@ -163,6 +162,12 @@ class CommandFeed:
         self._answered()
         if low == self._end:
             self._reached(low)
+
+    def _passed(self, offset: int) -> None:
+        """Note that what is below an offset was handed over: from the known end on, the end goes with it."""
+        if offset >= self._end:
+            self._end = offset
+            self._reached(offset)
 
     def _reached(self, end: int) -> None:
         for inbox in self._open():

@@ -175,7 +175,7 @@ def new_reader(
 
 
 def new_command_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
-    """Return the consumer of an agent's commands: it joins no group, and asks an idle broker once in five seconds.
+    """Return the consumer of an agent's commands: it joins no group, and asks an idle broker once a second.
 
     `on_error` hears, while it polls, what is wrong with its connections.
     """
@@ -190,7 +190,8 @@ def new_command_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], No
             "enable.partition.eof": True,
             "check.crcs": True,
             "queued.max.messages.kbytes": 1024,
-            "fetch.wait.max.ms": 5000,  # a record ends the wait
+            # A record ends the wait; a question waits for its end, as a broker answers a connection in order.
+            "fetch.wait.max.ms": 1000,
             "topic.metadata.refresh.interval.ms": 30_000,
             "reconnect.backoff.max.ms": 2000,
             "error_cb": on_error,

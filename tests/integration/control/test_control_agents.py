@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from runbus.config.clickhouse import ClickHouseSettings
+from runbus.control.sending import CommandName, make_command, send
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
+from runbus.recorder import Recorder, RunBus
+from runbus.schemas.codec import Codec
 from tests.integration.sink.conftest import migrated, sinks, tables
 from tests.integration.sink.sink_processes import PARTITIONS, Sinks, Tables, environment
 from tests.support.scripts import RunScript, user_scripts
@@ -177,3 +180,28 @@ def test_nobody_who_listens_is_said(control: Control) -> None:
     answer = control.command("control pause", "--wait", "1", code=1)
     assert f"no agent of run '{control.run}' that runs now takes commands" in answer
     assert told(control.agent("late"))[0] == "pause"
+
+
+def test_a_recorder_that_joins_repeats_nothing_for_the_others(kafka_settings: KafkaSettings) -> None:
+    """The commands of a process are read from the start again for it: who has taken them gets none twice."""
+    apply_topics(kafka_settings, partitions=PARTITIONS)
+    taken: dict[str, list[str]] = {"first": [], "second": []}
+
+    def ask(name: CommandName) -> None:
+        send(kafka_settings, Codec(), [make_command("r", "", name)])
+
+    def take(agent: str, recorder: Recorder) -> int:
+        taken[agent] += [command.name for command in recorder.commands()]
+        return len(taken[agent])
+
+    bus = RunBus()
+    with Recorder("r", "first", bus=bus, settings=kafka_settings, control=True) as first:
+        ask("pause")
+        until("it comes while the first listens", lambda: take("first", first) == 1)
+        ask("checkpoint")
+        until("the next one too", lambda: take("first", first) == 2)
+        with Recorder("r", "second", bus=bus, settings=kafka_settings, control=True) as second:
+            until("the second learns what holds", lambda: take("second", second) == 1)
+            ask("stop")
+            until("both hear of it", lambda: take("second", second) == 2 and take("first", first) >= 3)
+    assert taken == {"first": ["pause", "checkpoint", "stop"], "second": ["pause", "stop"]}
