@@ -24,14 +24,15 @@ from tests.support.waiting import until
 
 #: Names that become markup, SQL, a path, another direction or nothing to see, if a page is careless.
 HOSTILE = {
-    "html": '<img src=x onerror="alert(1)"><script>alert(2)</script>',
+    "html": '<img src=x onerror="alert(1)"><svg onload=alert(2)>',
     "sql": "'; DROP TABLE steps; --",
-    "path": "..%2F..%2Fetc%2Fpasswd..\\..",
+    "path": "..%2F..%2Fetc%2Fpasswd..\\..",  # no name of a run or an agent may have a slash in it
     "rtl": "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd",
     "zero": "zero\u200bwidth\u200djoined\ufeff",
     "query": "a=b&c=d#e?f%00+ %25",
-    "long": "long " + "x" * 10_000,
+    "long": "long " + "x" * 250,  # the longest that a name may be
 }
+TEN_KB = "y" * 10_000
 SEEDS = 4
 
 
@@ -103,11 +104,15 @@ def _interrupted() -> None:
 def _hostile() -> None:
     for name in HOSTILE.values():
         with Recorder(
-            run=name, agent=name[:200], config={name: name, "lr": name}, labels={name[:100]: name}, tags=[name[:100]]
+            run=name,
+            agent=name,
+            config={name: name, "lr": TEN_KB},
+            labels={name: name, "long": TEN_KB[:4096]},
+            tags=[name],
         ) as recorder:
-            recorder.reset(name, info={name[:100]: name}, labels={"task": name[:1000]})
-            recorder.log({name[:100]: 1.0})
-            recorder.step(name[:1000], 1.0, True, False, {"text": name}, stop=name[:100])
+            recorder.reset(name, info={name: TEN_KB}, labels={"task": name})
+            recorder.log({name: 1.0})
+            recorder.step(name, 1.0, True, False, {"text": name}, stop=name)
 
 
 def _numbers() -> None:
@@ -179,7 +184,10 @@ def _talk() -> None:
     with Recorder(run="talk", agent="planner", config={"model": "a-model"}) as recorder:
         for sample in range(6):
             recorder.reset(
-                [{"role": "system", "content": "You plan trips."}, {"role": "user", "content": "The cheapest to Oslo?"}],
+                [
+                    {"role": "system", "content": "You plan trips."},
+                    {"role": "user", "content": "The cheapest to Oslo?"},
+                ],
                 labels={"task": f"trip-{sample // 3}", "sample": str(sample % 3)},
             )
             _turn(recorder, {"role": "assistant", "tool": "search", "query": "flights Oslo"}, 400, "model")
@@ -188,7 +196,9 @@ def _talk() -> None:
             recorder.step({"tool": "book"}, 0.0, False, False, "HTTP 500", kind="tool", status="error", parent=call)
             reward = float(sample % 3 == 0)
             recorder.log({"llm.input_tokens": 600, "llm.output_tokens": 40, "llm.cost_usd": 0.002, "duration_ms": 900})
-            recorder.step({"role": "assistant", "content": "The 9:40."}, reward, True, False, "", kind="model", stop="done")
+            recorder.step(
+                {"role": "assistant", "content": "The 9:40."}, reward, True, False, "", kind="model", stop="done"
+            )
 
 
 def _turn(recorder: Recorder, action: object, tokens: int, kind: Any) -> None:
