@@ -105,16 +105,19 @@ function plain(text) {
  */
 function whyNot({field, op, value}) {
   if (value === "") return "a value is missing";
-  if (op === "~") {
-    try {
-      return new RegExp(value, "i") && "";
-    } catch {
-      return "this is no regular expression";
-    }
-  }
+  if (op === "~") return isRegex(value) ? "" : "this is no regular expression";
   if (op === ":") return "";
   if (TIMES.includes(field)) return Number.isNaN(Date.parse(value)) ? "a date is missing: started>=2026-11-29" : "";
   return numeric(value) === null ? "a number is missing" : "";
+}
+
+/** @param {string} value */
+function isRegex(value) {
+  try {
+    return Boolean(new RegExp(value, "i"));
+  } catch {
+    return false;
+  }
 }
 
 /**
