@@ -93,7 +93,7 @@ function Tools({rows, list}) {
       <input id="filter" type="search" placeholder="Filter: walk state:failed lr>=1e-4 -tag:old /seed-[0-3]$/" aria-label="Filter runs"
         aria-describedby="filter-said" aria-invalid=${list.wrong ? "true" : null} spellcheck=${false} autocomplete="off" value=${params.get("q") ?? ""} onInput=${change("q")} />
       <label>Group by <select value=${params.get("group") ?? ""} onChange=${change("group")}>
-        <option value="">nothing</option>${fields.map((name) => html`<option value=${name}>${name}</option>`)}</select></label>
+        <option value="">nothing</option>${fields.map((name) => html`<option value=${name}>${name.slice(0, 60)}</option>`)}</select></label>
       <${Views} />
     </div>
     <p id="filter-said" class="said-of" role="status">${saidOf(list, rows.length)}</p>`;
@@ -196,7 +196,7 @@ function RunRow({row, pinned, base, chosen, onChoose, index, cursor}) {
     <td class="pick"><input type="checkbox" aria-label=${`Select ${row.run}`} checked=${chosen} onChange=${() => onChoose(row.run)} />
       <button type="button" class="mark" aria-label=${`Pin ${row.run}`} aria-pressed=${String(pinned)} title="Keep it on top (p)" onClick=${() => pin(row.run)}>${pinned ? "★" : "☆"}</button>
       <button type="button" class="mark" aria-label=${`Compare all with ${row.run}`} aria-pressed=${String(isBase)} title="Show how far all others are from it (b)" onClick=${() => toBaseline(row.run)}>Δ</button></td>
-    <td class="name"><a href=${href("/run", {run: row.run})}>${row.run}</a>
+    <td class="name" title=${row.run}><a href=${href("/run", {run: row.run})}>${row.run}</a>
       <span class="labels">${Object.entries(row.labels ?? {}).slice(0, 4).map(([name, value]) => html`<span class="label">${name}: ${value}</span>`)}</span></td>
     <td><${State} state=${row.state} /></td>
     <td class="num" data-name="Steps" title=${exact(row.steps)}>${count(row.steps)}</td>
