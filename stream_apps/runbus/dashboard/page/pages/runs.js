@@ -205,9 +205,12 @@ function RunRow({row, pinned, base, chosen, onChoose, index, cursor}) {
     <td class="num" data-name="Mean return">${number(row.mean_return)}<${Delta} row=${row} base=${base} /></td>
     <td class="wide-only"><${Spark} values=${row.spark} label=${`Returns of ${row.run}`} /></td>
     <td class="num wide-only" data-name="Lost"><${Lost} row=${row} /></td>
-    <td class="num" data-name="Newest">${row.newest_ts ? ago(now.value - row.newest_ts / 1000) : "–"}</td>
+    <td class="num" data-name="Newest">${newest(row) ? ago(now.value - newest(row) / 1000) : "–"}</td>
   </tr>`;
 }
+
+/** When its newest step was; of a run that ended before the log's memory of steps, when it ended. @param {Row} row */
+const newest = (row) => row.newest_ts ?? row.finished_at ?? 0;
 
 /** How far the mean return is from the baseline's. @param {{row: Row, base: Row | undefined}} props */
 function Delta({row, base}) {
