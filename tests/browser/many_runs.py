@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -41,7 +42,7 @@ def publish(endpoints: Endpoints, runs: int, prefix: str = "scale") -> None:
 def _events(run: str, index: int) -> list[RunEvent]:
     began = _BEGAN_US + index * 60_000_000
     chance = random.Random(index)
-    same = {
+    same: dict[str, Any] = {
         "run_id": run,
         "agent_id": "agent-0",
         "attempt": began,
