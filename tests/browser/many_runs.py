@@ -16,11 +16,11 @@ from runbus.kafka.topics import RUNS, run_event_key
 from runbus.local.apps import sources
 from runbus.local.stack import Endpoints
 from runbus.schemas.avsc import schema
-from runbus.schemas.events import RunEvent
+from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.registry import codec
 
 _BEGAN_US = 1_795_000_000_000_000
-_OUTCOMES = ("completed", "completed", "completed", "failed", "interrupted")
+_OUTCOMES: tuple[Outcome, ...] = ("completed", "completed", "completed", "failed", "interrupted")
 
 
 def publish(endpoints: Endpoints, runs: int, prefix: str = "scale") -> None:

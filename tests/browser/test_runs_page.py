@@ -105,7 +105,7 @@ def test_a_long_list_is_drawn_in_a_window_that_keys_wheel_and_thumb_move(
     publish(stories, MANY)
     visit = tab(dashboard, "/?q=scale&sort=run")
     page = visit.page
-    visit.until("the runs are there", lambda: f"{MANY} of" in visit.text())
+    visit.until("the runs are there", lambda: f"{MANY} of" in visit.text() and "window" in visit.inspect())
     size = window(visit)["size"]
     assert 8 <= size <= 60
     assert len(names(visit)) == size
