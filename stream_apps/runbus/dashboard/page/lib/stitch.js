@@ -1,0 +1,146 @@
+// The stitch of history and log: one series out of what ClickHouse has and what came live, with no point missing and
+// none twice. History counts the records whose offset is below the sink's committed position; what is at or above it
+// comes live. Points are upserts by (agent, attempt, env, episode); of two records of one episode the one with the
+// greater revision holds, of equal ones the later in the log. So repeats, any order and any resume are harmless.
+import {binOf, indexOf, put} from "./bins.js";
+
+/**
+ * A finalised episode, as the channel `episodes` and raw history have it.
+ * @typedef {{agent: string, attempt: number, env: number, episode: number, revision: number, p: number, o: number,
+ *   [field: string]: any}} Row
+ * `p` and `o` are partition and offset of its record.
+ */
+/** @typedef {Record<string, number>} Positions partition -> offset: everything below it is meant */
+/**
+ * What came live. `rows`: by episode, every record that is known of it; `from`: where the records without a gap begin.
+ * @typedef {{rows: Map<string, Row[]>, from: Positions}} Live
+ */
+/**
+ * What history answered. Either bins by series (width above 0), or the rows themselves.
+ * @typedef {{below: Positions, width: number, bins: Map<string, import("./bins.js").Bins>, rows: Row[]}} History
+ */
+/**
+ * How rows are drawn: which series, where, how high. A row whose x is outside of [from, to) is left out.
+ * @typedef {{series: (row: Row) => string, x: (row: Row) => number, y: (row: Row) => number | null,
+ *   from?: number, to?: number}} View
+ */
+/**
+ * One series: bins by index, or points in order of x. `wait` is there if history must be asked again, once the sink's
+ * committed positions have reached it: without that a point is missing.
+ * @typedef {{bins: Map<string, import("./bins.js").Bins>, points: Map<string, Row[]>, wait: Positions | null}} Stitched
+ */
+
+/**
+ * Return a store without a row, for a stream that begins at `below`.
+ * @returns {Live}
+ */
+export const noRows = () => ({rows: new Map(), from: {}});
+
+/** @param {Row} row */
+export const keyOf = (row) => JSON.stringify([row.agent, row.attempt, row.env, row.episode]);
+
+/**
+ * Take what a frame of the stream says.
+ * @param {Live} live is changed
+ * @param {Iterable<Row>} rows in any order, known ones too
+ * @param {Positions} [whole] of a snapshot: where its records begin. Between it and what came before, some may be lost
+ */
+export function absorb(live, rows, whole) {
+  for (const row of rows) {
+    const key = keyOf(row), known = live.rows.get(key);
+    if (!known) live.rows.set(key, [row]);
+    else if (!known.some((other) => other.p === row.p && other.o === row.o)) known.push(row);
+  }
+  for (const p in whole) live.from[p] = Math.max(live.from[p] ?? 0, whole[p]);
+}
+
+/**
+ * Forget what every history that is drawn has by now.
+ * @param {Live} live is changed
+ * @param {Positions} below the lowest of them
+ */
+export function forget(live, below) {
+  for (const [key, rows] of live.rows) {
+    if (rows.every((row) => isBelow(row, below))) live.rows.delete(key);
+  }
+  for (const p in below) live.from[p] = Math.max(live.from[p] ?? 0, below[p]);
+}
+
+/**
+ * Merge history and live rows.
+ * @param {History} history is not changed
+ * @param {Live} live
+ * @param {View} view
+ * @returns {Stitched}
+ */
+export function stitch(history, live, view) {
+  /** @type {Positions} */
+  const wait = {};
+  for (const p in live.from) if ((history.below[p] ?? 0) < live.from[p]) wait[p] = live.from[p];
+  const fresh = freshRows(history, live);
+  const result = history.width ? intoBins(history, fresh, view, wait) : intoPoints(history, fresh, view);
+  return {...result, wait: Object.keys(wait).length ? wait : null};
+}
+
+/**
+ * Of each episode the newest record that history has not, and whether that is all there is of it.
+ * @param {History} history
+ * @param {Live} live
+ * @returns {{row: Row, alone: boolean}[]}
+ */
+function freshRows(history, live) {
+  const found = [];
+  for (const rows of live.rows.values()) {
+    const above = rows.filter((row) => !isBelow(row, history.below));
+    if (!above.length) continue;
+    const row = above.reduce(newer);
+    found.push({row, alone: above.some((other) => other.revision === 1)});
+  }
+  return found;
+}
+
+/** @type {(history: History, fresh: {row: Row, alone: boolean}[], view: View, wait: Positions) => Omit<Stitched, "wait">} */
+function intoBins(history, fresh, view, wait) {
+  const bins = new Map(history.bins), mine = new Set();
+  for (const {row, alone} of fresh) {
+    if (!alone) {  // an earlier revision may be in a bin, and cannot be taken out of it
+      wait[row.p] = Math.max(wait[row.p] ?? 0, row.o + 1);
+      continue;
+    }
+    const x = view.x(row), name = view.series(row);
+    if (!isIn(x, view)) continue;
+    if (!mine.has(name)) {
+      bins.set(name, new Map(bins.get(name)));
+      mine.add(name);
+    }
+    put(/** @type {import("./bins.js").Bins} */ (bins.get(name)), indexOf(x, history.width), binOf(x, view.y(row)));
+  }
+  return {bins, points: new Map()};
+}
+
+/** @type {(history: History, fresh: {row: Row, alone: boolean}[], view: View) => Omit<Stitched, "wait">} */
+function intoPoints(history, fresh, view) {
+  /** @type {Map<string, Row>} */
+  const newest = new Map();
+  for (const row of [...history.rows, ...fresh.map((one) => one.row)]) {
+    const key = keyOf(row), known = newest.get(key);
+    newest.set(key, known ? newer(known, row) : row);
+  }
+  /** @type {Map<string, Row[]>} */
+  const points = new Map();
+  for (const row of newest.values()) {
+    if (!isIn(view.x(row), view)) continue;
+    const name = view.series(row), rows = points.get(name);
+    if (rows) rows.push(row);
+    else points.set(name, [row]);
+  }
+  for (const rows of points.values()) rows.sort((a, b) => view.x(a) - view.x(b) || a.env - b.env || a.episode - b.episode);
+  return {bins: new Map(), points};
+}
+
+/** @type {(row: Row, below: Positions) => boolean} */
+const isBelow = (row, below) => row.o < (below[row.p] ?? 0);
+/** @type {(a: Row, b: Row) => Row} */
+const newer = (a, b) => (b.revision > a.revision || (b.revision === a.revision && b.o > a.o) ? b : a);
+/** @type {(x: number, view: View) => boolean} */
+const isIn = (x, view) => x >= (view.from ?? -Infinity) && x < (view.to ?? Infinity);
