@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
 import {binned} from "../../stream_apps/runbus/dashboard/page/lib/bins.js";
-import {absorb, forget, keyOf, noRows, stitch} from "../../stream_apps/runbus/dashboard/page/lib/stitch.js";
+import {absorb, forget, keyOf, noHistory, noRows, stitch} from "../../stream_apps/runbus/dashboard/page/lib/stitch.js";
 
 const VIEW = {series: (row) => row.agent, x: (row) => row.last_seq, y: (row) => row.return};
 const PARTITION = {a: 0, b: 1, c: 1};
@@ -24,7 +24,7 @@ const happening = fc.oneof(
 /** The broker, the sink's commits and one client of them. */
 class World {
   log = [[], []];
-  committed = {0: 0, 1: 0};
+  committed = {}; // a partition that the sink has not committed in is not named
   sent = [0, 0];
   live = noRows();
   history = null;
@@ -43,7 +43,7 @@ class World {
   commit({share}) {
     for (const p of [0, 1]) {
       const end = this.log[p].length * 2;
-      this.committed[p] = Math.max(this.committed[p], end - Math.floor((end * share) / 4));
+      if (end) this.committed[p] = Math.max(this.committed[p] ?? 0, end - Math.floor((end * share) / 4));
     }
   }
 
@@ -54,13 +54,13 @@ class World {
   }
 
   resume({order, newest}) {
-    const rows = [0, 1].flatMap((p) => this.log[p].filter((row) => row.o >= this.committed[p]));
+    const rows = [0, 1].flatMap((p) => this.log[p].filter((row) => row.o >= (this.committed[p] ?? 0)));
     absorb(this.live, shuffled(newest ? newestOnly(rows) : rows, order), {...this.committed});
     this.sent = this.log.map((part) => part.length);
   }
 
   ask({width}) {
-    const rows = newestOnly(this.log.flat().filter((row) => row.o < this.committed[row.p]));
+    const rows = newestOnly(this.log.flat().filter((row) => row.o < (this.committed[row.p] ?? Infinity)));
     this.history = {below: {...this.committed}, width, bins: width ? byBins(rows, width) : new Map(), rows: width ? [] : rows};
   }
 
@@ -108,7 +108,7 @@ test("whatever happens, the stitch is the reference, or says up to where history
     if (!world.history) world.ask({width});
     const {wait} = stitch(world.history, world.live, VIEW);
     if (wait) {
-      for (const p in wait) world.committed[p] = Math.max(world.committed[p], wait[p]);
+      for (const p in wait) world.committed[p] = Math.max(world.committed[p] ?? 0, wait[p]);
       world.ask(world.history);
     }
     const stitched = stitch(world.history, world.live, VIEW);
@@ -131,9 +131,15 @@ test("a revision of an episode that is in a bin waits for a history that knows i
 test("what is outside of the range is left out, and history itself is never changed", () => {
   const live = noRows(), row = {agent: "a", attempt: 1, env: 0, episode: 0, revision: 1, p: 0, o: 0, last_seq: 5, return: 2};
   absorb(live, [row, {...row, episode: 1, o: 1, last_seq: 8}], {0: 0});
-  const bins = new Map([["a", binned([[4, 1]], 4)]]), history = {below: {}, width: 4, bins, rows: []};
+  const bins = new Map([["a", binned([[4, 1]], 4)]]), history = {below: {0: 0}, width: 4, bins, rows: []};
   const stitched = stitch(history, live, {...VIEW, from: 4, to: 8});
   assert.equal(stitched.bins.get("a").get(1).count, 2);
   assert.equal(stitched.bins.get("a").size, 1);
   assert.equal(bins.get("a").get(1).count, 1);
+});
+
+test("without ClickHouse the live rows are the series", () => {
+  const live = noRows(), row = {agent: "a", attempt: 1, env: 0, episode: 0, revision: 1, p: 3, o: 70, last_seq: 5, return: 2};
+  absorb(live, [row, {...row, revision: 2, o: 71}], {});
+  assert.deepEqual(plainPoints(stitch(noHistory(live), live, VIEW).points), {a: [[keyOf(row), 2]]});
 });

@@ -10,7 +10,11 @@ import {binOf, indexOf, put} from "./bins.js";
  *   [field: string]: any}} Row
  * `p` and `o` are partition and offset of its record.
  */
-/** @typedef {Record<string, number>} Positions partition -> offset: everything below it is meant */
+/**
+ * Partition -> offset: everything below it is meant. History has all of a partition that is not named, as of the moment
+ * it was asked; so what comes live of it is drawn once the sink has named it.
+ * @typedef {Record<string, number>} Positions
+ */
 /**
  * What came live. `rows`: by episode, every record that is known of it; `from`: where the records without a gap begin.
  * @typedef {{rows: Map<string, Row[]>, from: Positions}} Live
@@ -61,9 +65,19 @@ export function absorb(live, rows, whole) {
  */
 export function forget(live, below) {
   for (const [key, rows] of live.rows) {
-    if (rows.every((row) => isBelow(row, below))) live.rows.delete(key);
+    if (rows.every((row) => row.p in below && isBelow(row, below))) live.rows.delete(key);
   }
   for (const p in below) live.from[p] = Math.max(live.from[p] ?? 0, below[p]);
+}
+
+/**
+ * Return a history that has nothing: live rows are all there is.
+ * @param {Live} live
+ * @returns {History}
+ */
+export function noHistory(live) {
+  const below = Object.fromEntries([...live.rows.values()].flat().map((row) => [row.p, 0]));
+  return {below, width: 0, bins: new Map(), rows: []};
 }
 
 /**
@@ -76,7 +90,10 @@ export function forget(live, below) {
 export function stitch(history, live, view) {
   /** @type {Positions} */
   const wait = {};
-  for (const p in live.from) if ((history.below[p] ?? 0) < live.from[p]) wait[p] = live.from[p];
+  for (const p in live.from) if ((history.below[p] ?? Infinity) < live.from[p]) wait[p] = live.from[p];
+  for (const rows of live.rows.values()) {
+    for (const {p, o} of rows) if (!(p in history.below)) wait[p] = Math.max(wait[p] ?? 0, o + 1);
+  }
   const fresh = freshRows(history, live);
   const result = history.width ? intoBins(history, fresh, view, wait) : intoPoints(history, fresh, view);
   return {...result, wait: Object.keys(wait).length ? wait : null};
@@ -139,7 +156,7 @@ function intoPoints(history, fresh, view) {
 }
 
 /** @type {(row: Row, below: Positions) => boolean} */
-const isBelow = (row, below) => row.o < (below[row.p] ?? 0);
+const isBelow = (row, below) => row.o < (below[row.p] ?? Infinity);
 /** @type {(a: Row, b: Row) => Row} */
 const newer = (a, b) => (b.revision > a.revision || (b.revision === a.revision && b.o > a.o) ? b : a);
 /** @type {(x: number, view: View) => boolean} */
