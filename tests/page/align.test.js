@@ -1,7 +1,7 @@
 // Series on one x axis keep every point of theirs, in order, and nothing else.
 import assert from "node:assert/strict";
-import test from "node:test";
-import fc from "fast-check";
+import { test } from "node:test";
+import * as fc from "fast-check";
 import {aligned, nearest} from "../../stream_apps/runbus/dashboard/page/lib/align.js";
 
 const one = fc.array(fc.tuple(fc.nat(12), fc.oneof(fc.integer(), fc.constant(null))), {maxLength: 12})

@@ -1,10 +1,16 @@
 // The reader of columns takes what the server writes: the bytes here are laid out by hand as docs/dashboard-api.md says.
 import assert from "node:assert/strict";
-import test from "node:test";
+import { test } from "node:test";
 import {readColumns} from "../../stream_apps/runbus/dashboard/page/lib/columns.js";
 
-/** Lay out parts of data behind a header, each at a multiple of 8. */
+/**
+ * Lay out parts of data behind a header, each at a multiple of 8.
+ * @param {number} rows
+ * @param {(at: number[]) => object[]} columns
+ * @param {(Float64Array | BigInt64Array | Uint8Array | Uint32Array)[]} parts
+ */
 function laidOut(rows, columns, parts) {
+  /** @type {number[]} */
   const starts = [];
   let size = 0;
   for (const part of parts) {
@@ -42,7 +48,7 @@ test("each kind of column comes back as it was laid out", () => {
   assert.deepEqual(agent, ["añ", ""]);
   assert.deepEqual([...raw[0]], [...words]);
   assert.deepEqual(labels, [{a: 1}, null]);
-  assert.deepEqual(list.map((part) => [...part]), [[7], [8, 9]]);
+  assert.deepEqual(list.map((/** @type {Float64Array} */ part) => [...part]), [[7], [8, 9]]);
 });
 
 test("a kind that the page does not know is named", () => {

@@ -90,7 +90,7 @@ export function noHistory(live) {
 export function stitch(history, live, view) {
   /** @type {Positions} */
   const wait = {};
-  for (const p in live.from) if ((history.below[p] ?? Infinity) < live.from[p]) wait[p] = live.from[p];
+  for (const p in live.from) if (live.from[p] > (history.below[p] ?? 0)) wait[p] = live.from[p];
   for (const rows of live.rows.values()) {
     for (const {p, o} of rows) if (!(p in history.below)) wait[p] = Math.max(wait[p] ?? 0, o + 1);
   }
