@@ -83,7 +83,7 @@ class World {
   /** @param {number} width */
   ask(width) {
     const rows = newestOf(this.log.flat().filter((other) => other.o < (this.committed[other.p] ?? Infinity)));
-    this.history = { below: { ...this.committed }, width, bins: width ? byBins(rows, width) : new Map(), rows: width ? [] : rows };
+    this.history = { below: { ...this.committed }, width, bins: width ? byBins(rows, width) : new Map(), points: width ? new Map() : byPoints(rows) };
     return this.history;
   }
 
@@ -91,7 +91,7 @@ class World {
   check(stitched) {
     const rows = newestOf(this.log.flat()), width = this.history?.width;
     if (width) assert.deepEqual(plainBins(stitched.bins), plainBins(byBins(rows, width)));
-    else assert.deepEqual(plainPoints(stitched.points), plainPoints(bySeries(rows)));
+    else assert.deepEqual(plainPoints(stitched.points), plainPoints(byPoints(rows)));
   }
 }
 
@@ -113,8 +113,10 @@ function bySeries(rows) {
 const byBins = (rows, width) => new Map([...bySeries(rows)].map(([name, mine]) => [name, binned(mine.map((one) => [one.last_seq, one.return]), width)]));
 /** @param {Map<string, Bins>} bins */
 const plainBins = (bins) => [...bins].map(([name, mine]) => [name, [...mine].sort((a, b) => a[0] - b[0])]).sort();
-/** @param {Map<string, Row[]>} points */
-const plainPoints = (points) => [...points].map(([name, rows]) => [name, rows.map((one) => `${keyOf(one)} ${one.revision}`).sort()]).sort();
+/** @param {Row[]} rows @returns {History["points"]} */
+const byPoints = (rows) => new Map([...bySeries(rows)].map(([name, mine]) => [name, mine.map((one) => [one.last_seq, one.return])]));
+/** @param {History["points"]} points */
+const plainPoints = (points) => [...points].map(([name, mine]) => [name, mine.map(([x, y]) => `${x} ${y}`).sort()]).sort();
 
 test("whatever happens, the stitch is the reference, or says up to where history must be asked again", () => {
   let whole = 0, waited = 0;
@@ -144,7 +146,7 @@ test("whatever happens, the stitch is the reference, or says up to where history
 });
 
 test("a revision of an episode that is in a bin waits for a history that knows it, and is in no bin meanwhile", () => {
-  const history = { below: { 0: 6 }, width: 4, bins: new Map([["a", binned([[9, 1]], 4)]]), rows: [] };
+  const history = { below: { 0: 6 }, width: 4, bins: new Map([["a", binned([[9, 1]], 4)]]), points: new Map() };
   const live = noRows();
   absorb(live, [row({ episode: 3, last_seq: 9, revision: 2, o: 8, return: 100 })], { 0: 6 });
   const { bins, wait } = stitch(history, live, VIEW);
@@ -152,16 +154,23 @@ test("a revision of an episode that is in a bin waits for a history that knows i
   assert.equal(bins.get("a")?.get(2)?.max, 1);
 });
 
+test("points of one series stay in order of x, wherever the live ones belong", () => {
+  const live = noRows();
+  absorb(live, [row({ o: 2, last_seq: 5, return: 2 }), row({ episode: 1, o: 3, last_seq: 1, return: 3 })], { 0: 2 });
+  const history = { below: { 0: 2 }, width: 0, bins: new Map(), points: new Map([["a", /** @type {[number, number | null][]} */ ([[3, 1]])]]) };
+  assert.deepEqual(stitch(history, live, VIEW).points.get("a"), [[1, 3], [3, 1], [5, 2]]);
+});
+
 test("what is outside of the range is left out, and history itself is never changed", () => {
   const live = noRows(), bins = new Map([["a", binned([[4, 1]], 4)]]);
   absorb(live, [row({ last_seq: 5 }), row({ episode: 1, o: 1, last_seq: 8 })], { 0: 0 });
-  const stitched = stitch({ below: { 0: 0 }, width: 4, bins, rows: [] }, live, { ...VIEW, from: 4, to: 8 });
+  const stitched = stitch({ below: { 0: 0 }, width: 4, bins, points: new Map() }, live, { ...VIEW, from: 4, to: 8 });
   assert.deepEqual([...(stitched.bins.get("a") ?? [])].map(([index, bin]) => [index, bin.count]), [[1, 2]]);
   assert.equal(bins.get("a")?.get(1)?.count, 1);
 });
 
 test("without ClickHouse the live rows are the series", () => {
   const live = noRows();
-  absorb(live, [row({ p: 3, o: 70 }), row({ p: 3, o: 71, revision: 2 })], {});
-  assert.deepEqual(plainPoints(stitch(noHistory(live), live, VIEW).points), [["a", [`${keyOf(row({}))} 2`]]]);
+  absorb(live, [row({ p: 3, o: 70 }), row({ p: 3, o: 71, revision: 2, return: 7 }), row({ p: 3, o: 72, episode: 1 })], {});
+  assert.deepEqual(plainPoints(stitch(noHistory(live), live, VIEW).points), [["a", ["0 0", "0 7"]]]);
 });

@@ -19,9 +19,10 @@ import {binOf, indexOf, put} from "./bins.js";
  * What came live. `rows`: by episode, every record that is known of it; `from`: where the records without a gap begin.
  * @typedef {{rows: Map<string, Row[]>, from: Positions}} Live
  */
+/** @typedef {[x: number, y: number | null]} Point */
 /**
- * What history answered. Either bins by series (width above 0), or the rows themselves.
- * @typedef {{below: Positions, width: number, bins: Map<string, import("./bins.js").Bins>, rows: Row[]}} History
+ * What history answered, by series: bins of a width above 0, or, with width 0, its points.
+ * @typedef {{below: Positions, width: number, bins: Map<string, import("./bins.js").Bins>, points: Map<string, Point[]>}} History
  */
 /**
  * How rows are drawn: which series, where, how high. A row whose x is outside of [from, to) is left out.
@@ -29,9 +30,9 @@ import {binOf, indexOf, put} from "./bins.js";
  *   from?: number, to?: number}} View
  */
 /**
- * One series: bins by index, or points in order of x. `wait` is there if history must be asked again, once the sink's
+ * The series: bins by index, or points in order of x. `wait` is there if history must be asked again, once the sink's
  * committed positions have reached it: without that a point is missing.
- * @typedef {{bins: Map<string, import("./bins.js").Bins>, points: Map<string, Row[]>, wait: Positions | null}} Stitched
+ * @typedef {{bins: Map<string, import("./bins.js").Bins>, points: Map<string, Point[]>, wait: Positions | null}} Stitched
  */
 
 /**
@@ -77,7 +78,7 @@ export function forget(live, below) {
  */
 export function noHistory(live) {
   const below = Object.fromEntries([...live.rows.values()].flat().map((row) => [row.p, 0]));
-  return {below, width: 0, bins: new Map(), rows: []};
+  return {below, width: 0, bins: new Map(), points: new Map()};
 }
 
 /**
@@ -94,13 +95,28 @@ export function stitch(history, live, view) {
   for (const rows of live.rows.values()) {
     for (const {p, o} of rows) if (!(p in history.below)) wait[p] = Math.max(wait[p] ?? 0, o + 1);
   }
-  const fresh = freshRows(history, live);
-  const result = history.width ? intoBins(history, fresh, view, wait) : intoPoints(history, fresh, view);
-  return {...result, wait: Object.keys(wait).length ? wait : null};
+  const bins = new Map(history.bins), points = new Map(history.points), mine = new Set();
+  for (const {row, alone} of freshRows(history, live)) {
+    if (!alone) { // an earlier revision may be in history, and cannot be taken out of it
+      wait[row.p] = Math.max(wait[row.p] ?? 0, row.o + 1);
+      continue;
+    }
+    const x = view.x(row), y = view.y(row), name = view.series(row);
+    if (x < (view.from ?? -Infinity) || x >= (view.to ?? Infinity)) continue;
+    if (!mine.has(name)) {
+      if (history.width) bins.set(name, new Map(bins.get(name)));
+      else points.set(name, [...(points.get(name) ?? [])]);
+      mine.add(name);
+    }
+    if (history.width) put(/** @type {import("./bins.js").Bins} */ (bins.get(name)), indexOf(x, history.width), binOf(x, y));
+    else points.get(name)?.push([x, y]);
+  }
+  if (!history.width) for (const name of mine) points.get(name)?.sort((a, b) => a[0] - b[0]);
+  return {bins, points, wait: Object.keys(wait).length ? wait : null};
 }
 
 /**
- * Of each episode the newest record that history has not, and whether that is all there is of it.
+ * Of each episode the newest record that history has not, and whether history has no earlier one.
  * @param {History} history
  * @param {Live} live
  * @returns {{row: Row, alone: boolean}[]}
@@ -116,48 +132,7 @@ function freshRows(history, live) {
   return found;
 }
 
-/** @type {(history: History, fresh: {row: Row, alone: boolean}[], view: View, wait: Positions) => Omit<Stitched, "wait">} */
-function intoBins(history, fresh, view, wait) {
-  const bins = new Map(history.bins), mine = new Set();
-  for (const {row, alone} of fresh) {
-    if (!alone) {  // an earlier revision may be in a bin, and cannot be taken out of it
-      wait[row.p] = Math.max(wait[row.p] ?? 0, row.o + 1);
-      continue;
-    }
-    const x = view.x(row), name = view.series(row);
-    if (!isIn(x, view)) continue;
-    if (!mine.has(name)) {
-      bins.set(name, new Map(bins.get(name)));
-      mine.add(name);
-    }
-    put(/** @type {import("./bins.js").Bins} */ (bins.get(name)), indexOf(x, history.width), binOf(x, view.y(row)));
-  }
-  return {bins, points: new Map()};
-}
-
-/** @type {(history: History, fresh: {row: Row, alone: boolean}[], view: View) => Omit<Stitched, "wait">} */
-function intoPoints(history, fresh, view) {
-  /** @type {Map<string, Row>} */
-  const newest = new Map();
-  for (const row of [...history.rows, ...fresh.map((one) => one.row)]) {
-    const key = keyOf(row), known = newest.get(key);
-    newest.set(key, known ? newer(known, row) : row);
-  }
-  /** @type {Map<string, Row[]>} */
-  const points = new Map();
-  for (const row of newest.values()) {
-    if (!isIn(view.x(row), view)) continue;
-    const name = view.series(row), rows = points.get(name);
-    if (rows) rows.push(row);
-    else points.set(name, [row]);
-  }
-  for (const rows of points.values()) rows.sort((a, b) => view.x(a) - view.x(b) || a.env - b.env || a.episode - b.episode);
-  return {bins: new Map(), points};
-}
-
 /** @type {(row: Row, below: Positions) => boolean} */
 const isBelow = (row, below) => row.o < (below[row.p] ?? Infinity);
 /** @type {(a: Row, b: Row) => Row} */
 const newer = (a, b) => (b.revision > a.revision || (b.revision === a.revision && b.o > a.o) ? b : a);
-/** @type {(x: number, view: View) => boolean} */
-const isIn = (x, view) => x >= (view.from ?? -Infinity) && x < (view.to ?? Infinity);
