@@ -12,11 +12,12 @@ import {ema, place, runningMedian} from "../lib/stats.js";
 import {isDark, theme} from "../lib/theme.js";
 import {Numbers} from "./numbers.js";
 
+/** @typedef {(number | null | undefined)[]} Cells undefined: the line goes on */
 /**
  * One series, in order of x. `y` is a value, or the mean of a bin that has `min`, `max` and perhaps `p10`, `p90`; null
  * is not finite: a gap. `look` is its colour (a custom property) and dash.
  * @typedef {{key: string, label: string, look: {colour: string, dash: number[]}, x: number[], y: (number | null)[],
- *   min?: (number | null)[], max?: (number | null)[], p10?: (number | null)[], p90?: (number | null)[], gaps?: number}} Series
+ *   min?: Cells, max?: Cells, p10?: Cells, p90?: Cells, gaps?: number}} Series
  */
 /** @typedef {{kind: "ema" | "median", size: number} | null} Smooth half life in x, or number of values */
 /**
@@ -149,7 +150,7 @@ class Plot {
           values: (_, splits) => splits.map((y) => tick(number(y)))},
       ],
       cursor: {
-        y: false, drag: {x: true, y: false, setScale: false}, points: {size: 7},
+        y: false, drag: {x: true, y: false, setScale: false}, points: {size: 7}, hover: {prox: 24},
         bind: {dblclick: () => () => {
           axis.zoom(null);
           return null;
