@@ -14,12 +14,10 @@ import {nice} from "../lib/stats.js";
 import {useAnswer} from "../ui/answer.js";
 import {useChartKeys} from "../ui/chart.js";
 import {CurvePanel} from "../ui/curve.js";
-import {Episodes} from "../ui/episodes.js";
-import {Actions, MarksPanel, Reasons} from "../ui/run-parts.js";
+import {Later} from "../ui/later.js";
 import {page, say} from "../ui/shell.js";
 import {State} from "../ui/state.js";
 import {Failed, Problem} from "../ui/states.js";
-import {Agents, stateOf} from "../ui/agents.js";
 
 /** @typedef {import("../lib/channels.js").Row} Row */
 
@@ -90,6 +88,16 @@ function Header({run, streams, told}) {
   </header>`;
 }
 
+/** The first of these that a newest stream is in is the state of the run: alive while one of them lives. */
+const FIRST = ["running", "stalled", "lost", "failed", "interrupted", "completed"];
+
+/** @param {Row[]} streams @returns {string} the state of their run */
+function stateOf(streams) {
+  const newest = new Map(streams.map((row) => [row.agent, row])); // in order of attempts
+  const states = new Set([...newest.values()].map((row) => row.state));
+  return FIRST.find((state) => states.has(state)) ?? "";
+}
+
 /** Configuration and spaces of the newest stream; the others' where they differ. @param {{rows: Row[]}} props */
 function About({rows}) {
   const newest = rows[rows.length - 1];
@@ -111,7 +119,7 @@ function pretty(text) {
 }
 
 /** @param {any} answer @returns {Row[]} its rows */
-export function rowsOf({columns, rows}) {
+function rowsOf({columns, rows}) {
   const names = Object.keys(columns);
   return Array.from({length: rows}, (_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
 }
@@ -146,11 +154,10 @@ function Body({run, live, recent, streams, told, away}) {
       <${CurvePanel} ...${common} y="length" title="Length" unit="steps per episode" />
       <${CurvePanel} ...${common} y="steps_per_second" title="Steps per second" unit="steps/s" />
       ${shown.map((name) => html`<${CurvePanel} key=${name} ...${common} y=${name} title=${name} unit="logged" />`)}
-      <${Reasons} run=${run} streams=${streams.value} recent=${recent} />
-      <${Actions} run=${run} agent=${what.agent} />
-      <${MarksPanel} run=${run} axis=${axis} />
-      <${Agents} run=${run} streams=${streams.value} told=${told.value ? rowsOf(told.value) : []} />
-      <${Episodes} run=${run} agent=${what.agent} recent=${recent} onNames=${(/** @type {string[]} */ found) => (names.value = found)} />
+      <${Later} load=${() => import("../ui/run-parts.js")} part="Parts" props=${{
+        run, agent: what.agent, axis, recent, streams: streams.value, told: told.value ? rowsOf(told.value) : [],
+        onNames: (/** @type {string[]} */ found) => (names.value = found),
+      }} />
     </div>`;
 }
 

@@ -13,16 +13,6 @@ import {Table} from "./table.js";
 
 /** @typedef {import("../lib/channels.js").Row} Row */
 
-/** The first of these that a newest stream is in is the state of the run: alive while one of them lives. */
-const FIRST = ["running", "stalled", "lost", "failed", "interrupted", "completed"];
-
-/** @param {Row[]} streams @returns {string} the state of their run */
-export function stateOf(streams) {
-  const newest = new Map(streams.map((row) => [row.agent, row])); // in order of attempts
-  const states = new Set([...newest.values()].map((row) => row.state));
-  return FIRST.find((state) => states.has(state)) ?? "";
-}
-
 /**
  * Return a row a stream: what is live, beside what history says.
  * @param {Row[]} streams
@@ -44,7 +34,7 @@ export function Agents({run, streams, told}) {
   const sort = useSignal("agent"), descending = useSignal(false), chosen = route.value.params.get("agent");
   const rows = together(streams, told).sort((a, b) => order(a, b, sort.value, descending.value));
   const columns = [
-    {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${look(`${run}/${row.agent}`)} /> <button type="button" class="head" aria-pressed=${chosen === row.agent}
+    {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${look(`${run}/${row.agent}`)} /> <button type="button" class="sort" aria-pressed=${chosen === row.agent}
       title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>`},
     {name: "Attempt", sort: "attempt", wide: true, cell: (/** @type {Row} */ row) => html`<span title=${row.attempt}>${moment(row.attempt)}</span>`},
     {name: "State", sort: "state", cell: (/** @type {Row} */ row) => row.state && html`<${State} state=${row.state} />`},

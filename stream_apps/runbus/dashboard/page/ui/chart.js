@@ -10,7 +10,7 @@ import {count, number} from "../lib/format.js";
 import {useKeys} from "../lib/keys.js";
 import {ema, place, runningMedian} from "../lib/stats.js";
 import {isDark, theme} from "../lib/theme.js";
-import {Numbers} from "./numbers.js";
+import {Later} from "./later.js";
 
 /** @typedef {(number | null | undefined)[]} Cells undefined: the line goes on */
 /**
@@ -302,7 +302,7 @@ export function Chart({name, label, unit = "", axis, series, smooth = null, plot
   }, [plot]);
   useEffect(() => plot.show(series, smooth), [plot, series, smooth?.kind, smooth?.size]);
   useEffect(() => speaking(plot, spoken, unit), [plot]);
-  if (table) return html`<${Numbers} drawn=${plot.drawn} axis=${axis} label=${label} />`;
+  if (table) return html`<${Later} load=${() => import("./numbers.js")} part="Numbers" props=${{drawn: plot.drawn, axis, label}} />`;
   return html`<figure class="chart">
     <div ref=${root} class="plot" tabindex="0" role="application" aria-roledescription="chart"
       aria-label=${`${label}${unit && `, ${unit}`}: ${series.length} series. Arrow keys move the cursor, plus and minus zoom, t shows a table.`}
@@ -385,7 +385,7 @@ function Readout({plot, unit, smooth}) {
   const gaps = plot.drawn.value.series.reduce((sum, one) => sum + (one.gaps ?? 0), 0);
   return html`<figcaption class="readout">
     <span class="at">${x === null ? "newest" : plot.axis.text(x)}</span>
-    ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="said-of" key=${one.key}>
+    ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="value-of" key=${one.key}>
       <${Swatch} look=${one.look} /><span class="who">${one.label}</span>
       <b>${number(y)}</b>${unit && html` <span class="unit">${unit}</span>`}
       ${min !== undefined && min !== max ? html`<span class="muted"> ${number(min)} to ${number(max)}</span>` : null}

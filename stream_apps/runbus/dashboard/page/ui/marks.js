@@ -21,10 +21,10 @@ const PLACES = 100;
 export function Marks({marks, axis}) {
   const [from, to] = axis.shown.value, inside = marks.filter((mark) => mark.x >= from && mark.x <= to);
   if (!marks.length) return html`<p class="muted">No restart, drop, gap or dead letter in this run.</p>`;
-  return html`<div class="marks">${Object.entries(KINDS).map(([kind, [sign, word]]) => {
+  return html`<div class="events">${Object.entries(KINDS).map(([kind, [sign, word]]) => {
     const mine = inside.filter((mark) => mark.kind === kind);
-    return html`<div class="mark-row" key=${kind}><span class="mark-word">${word} <b>${mine.length}</b></span><div class="lane">
-      ${places(mine, from, to).map((group) => html`<button type="button" key=${group[0].x} class=${`mark ${kind}`} title=${said(group, axis)} aria-label=${said(group, axis)}
+    return html`<div class="event-row" key=${kind}><span class="event-word">${word} <b>${mine.length}</b></span><div class="lane">
+      ${places(mine, from, to).map((group) => html`<button type="button" key=${group[0].x} class=${`event ${kind}`} title=${said(group, axis)} aria-label=${said(group, axis)}
         style=${{left: `${(100 * (group[0].x - from)) / (to - from)}%`}} onMouseEnter=${() => (axis.cursor.value = group[0].x)} onMouseLeave=${() => (axis.cursor.value = null)}
         onFocus=${() => (axis.cursor.value = group[0].x)} onClick=${() => (axis.cursor.value = group[0].x)}>${sign}${group.length > 1 ? group.length : ""}</button>`)}
     </div></div>`;

@@ -1,13 +1,29 @@
 /**
- * Draws what is no curve of a run: how its episodes ended, what its actions were, what happened to it.
+ * Draws what is no curve of a run: how its episodes ended, what its actions were, what happened to it, its streams, its
+ * episodes.
  */
 import {html, useEffect} from "../lib/preact.js";
 import {positions, unitsOf} from "../lib/curve.js";
 import {count, exact} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {Agents} from "./agents.js";
 import {freshOf, useAnswer} from "./answer.js";
+import {Episodes} from "./episodes.js";
 import {Marks} from "./marks.js";
 import {Panel} from "./panel.js";
+
+/**
+ * @param {{run: string, agent: string, axis: import("../lib/axis.js").Axis, recent: import("../lib/curves.js").RecentEpisodes,
+ *   streams: import("../lib/channels.js").Row[], told: import("../lib/channels.js").Row[], onNames: (names: string[]) => void}} props
+ */
+export function Parts({run, agent, axis, recent, streams, told, onNames}) {
+  return html`
+    <${Reasons} run=${run} streams=${streams} recent=${recent} />
+    <${Actions} run=${run} agent=${agent} />
+    <${MarksPanel} run=${run} axis=${axis} />
+    <${Agents} run=${run} streams=${streams} told=${told} />
+    <${Episodes} run=${run} agent=${agent} recent=${recent} onNames=${onNames} />`;
+}
 
 /** @param {{rows: [string, number][], unit: string}} props */
 function Bars({rows, unit}) {
@@ -18,7 +34,7 @@ function Bars({rows, unit}) {
 }
 
 /** @param {{run: string, streams: import("../lib/channels.js").Row[], recent: import("../lib/curves.js").RecentEpisodes}} props */
-export function Reasons({run, streams, recent}) {
+function Reasons({run, streams, recent}) {
   const asked = useAnswer("/run/reasons", {run}), answer = asked.answer.value;
   void recent.version.value;
   const counts = new Map(/** @type {[string, number][]} */ ((answer?.columns.reason ?? []).map((/** @type {string} */ reason, /** @type {number} */ i) => [reason, answer.columns.count[i]])));
@@ -38,7 +54,7 @@ export function Reasons({run, streams, recent}) {
 }
 
 /** @param {{run: string, agent: string}} props */
-export function Actions({run, agent}) {
+function Actions({run, agent}) {
   const params = {run, agent: agent || undefined}, asked = useAnswer("/run/actions", params), answer = asked.answer.value;
   useEffect(() => expose("actions", () => answer));
   const columns = answer?.columns ?? {action: [], count: []};
@@ -50,7 +66,7 @@ export function Actions({run, agent}) {
 }
 
 /** @param {{run: string, axis: import("../lib/axis.js").Axis}} props */
-export function MarksPanel({run, axis}) {
+function MarksPanel({run, axis}) {
   const params = {run, x: axis.kind}, asked = useAnswer("/run/marks", params), answer = asked.answer.value;
   const {columns, rows} = answer ?? {columns: {}, rows: 0}, units = unitsOf(axis.kind);
   const marks = Array.from({length: rows}, (_, i) => ({kind: columns.kind[i], x: columns.x[i] / units, agent: columns.agent[i], count: columns.count[i]}));

@@ -1,13 +1,14 @@
 /**
- * Draws a long table: only the rows in sight are in the document, a native range is the thumb, and what is behind the
- * loaded rows is asked for when it comes into sight. A tall spacer would end at about 67,000 rows.
+ * Draws a long table in a panel: only the rows in sight are in the document, and what is behind the loaded rows is asked
+ * for when it comes into sight.
  */
 import {html, useEffect, useRef, useSignal} from "../lib/preact.js";
-import {exact} from "../lib/format.js";
 import {useKeys} from "../lib/keys.js";
+import {clamp, showing, turned} from "../lib/window.js";
+import {Pager, Thumb} from "./window.js";
 
 const VIEW = 20;
-const WHEEL_PX = 24;
+const ROW_PX = 34;
 
 /**
  * @template Row
@@ -27,13 +28,12 @@ const WHEEL_PX = 24;
  * `rows`: loaded so far; `more` asks for what is behind them, unless `ended`
  */
 export function Table({label, columns, rows, keyOf, sort, descending, onSort, onOpen, more, ended = true, view = VIEW}) {
-  const top = useSignal(0), at = useSignal(0), before = useRef(/** @type {string[]} */ ([]));
-  const last = Math.max(0, rows.length - view);
-  const scroll = (/** @type {number} */ to) => (top.value = Math.max(0, Math.min(last, to)));
+  const top = useSignal(0), at = useSignal(0), turn = useRef({left: 0}), before = useRef(/** @type {string[]} */ ([]));
+  const first = clamp(top.value, view, rows.length), shown = rows.slice(first, first + view);
+  const slide = (/** @type {number} */ to) => (top.value = to);
   const move = (/** @type {number} */ by) => {
-    at.value = Math.max(0, Math.min(rows.length - 1, at.value + by));
-    if (at.value < top.value) scroll(at.value);
-    else if (at.value >= top.value + view) scroll(at.value - view + 1);
+    at.value = clamp(at.value + by, 1, rows.length);
+    slide(showing(first, at.value, view, rows.length));
   };
   useKeys({down: () => move(1), up: () => move(-1), open: () => rows[at.value] && onOpen?.(rows[at.value])});
   useEffect(() => {
@@ -46,14 +46,14 @@ export function Table({label, columns, rows, keyOf, sort, descending, onSort, on
     before.current = rows.slice(0, 1).map(keyOf);
     if (!ended && top.value + 2 * view >= rows.length) more?.();
   }, [rows, top.value, ended]);
-  const first = Math.min(top.value, last), shown = rows.slice(first, first + view);
-  return html`<div class="long" onWheel=${(/** @type {WheelEvent} */ event) => {
-    const to = first + Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / WHEEL_PX));
-    if (event.ctrlKey || Math.max(0, Math.min(last, to)) === first) return;
+  const wheel = (/** @type {WheelEvent} */ event) => {
+    const to = clamp(first + turned(turn.current, event.deltaY, ROW_PX), view, rows.length);
+    if (event.ctrlKey || rows.length <= view || (to === first && Math.abs(event.deltaY) >= ROW_PX)) return;
     event.preventDefault();
-    scroll(to);
-  }}>
-    <div class="scroll-x grow">
+    slide(to);
+  };
+  return html`<div class="list" onWheel=${wheel}>
+    <div class="scroll-x">
       <table class="cards" aria-label=${label} aria-rowcount=${ended ? rows.length + 1 : -1}>
         <thead><tr aria-rowindex="1">${columns.map((column) => html`<${Head} column=${column} sort=${sort} descending=${descending} onSort=${onSort} />`)}</tr></thead>
         <tbody>${shown.map((row, i) => html`<tr key=${keyOf(row)} aria-rowindex=${first + i + 2} class=${first + i === at.value ? "cursor" : ""}
@@ -64,11 +64,10 @@ export function Table({label, columns, rows, keyOf, sort, descending, onSort, on
           ${columns.map((column, c) => html`<td class=${`${column.num ? "num" : ""} ${c === 0 ? "name" : ""} ${column.wide ? "wide-only" : ""}`} data-name=${column.name}>${column.cell(row)}</td>`)}</tr>`)}</tbody>
       </table>
     </div>
-    ${rows.length > view ? html`<input class="thumb" type="range" min="0" max=${last} value=${first} aria-label=${`Scroll ${label}`}
-      aria-valuetext=${`rows ${first + 1} to ${first + shown.length} of ${ended ? "" : "more than "}${rows.length}`}
-      onInput=${(/** @type {any} */ event) => scroll(Number(event.currentTarget.value))} />` : null}
+    <${Thumb} top=${first} size=${view} count=${rows.length} onMove=${slide} />
   </div>
-  <p class="muted place">${rows.length ? `${exact(first + 1)} to ${exact(first + shown.length)} of ${exact(rows.length)}${ended ? "" : " loaded, more below"}` : ""}</p>`;
+  <${Pager} top=${first} size=${view} count=${rows.length} onMove=${slide} />
+  ${ended ? null : html`<p class="muted">More behind these.</p>`}`;
 }
 
 /** @param {{column: Column<any>, sort?: string, descending?: boolean, onSort?: (sort: string, descending: boolean) => void}} props */
@@ -77,6 +76,6 @@ function Head({column, sort, descending, onSort}) {
   if (!column.sort || !onSort) return html`<th scope="col" class=${css}>${column.name}</th>`;
   const mine = column.sort === sort, how = mine ? (descending ? "descending" : "ascending") : "none";
   return html`<th scope="col" class=${css} aria-sort=${how}>
-    <button type="button" class="head" onClick=${() => onSort(/** @type {string} */ (column.sort), mine ? !descending : true)}>
+    <button type="button" class="sort" onClick=${() => onSort(/** @type {string} */ (column.sort), mine ? !descending : true)}>
       ${column.name}<span aria-hidden="true">${mine ? (descending ? " ↓" : " ↑") : ""}</span></button></th>`;
 }
