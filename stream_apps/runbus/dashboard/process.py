@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
+from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
@@ -52,13 +53,16 @@ class Dashboard:
 
     async def run(self, start: Start) -> None:
         """Serve until stopped. Raises RunBusError if the port cannot be had."""
-        parts = Parts(self._settings)
+        parts = Parts(self._settings, history=ClickHouseHistory(self._settings.clickhouse))
         # The port is there once answers are: a browser gives up for good on a stream that was refused once.
         listener = listen(*self._settings.listens_at)
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
-        await serve(create_app(parts), listener, start.stop)
+        try:
+            await serve(create_app(parts), listener, start.stop)
+        finally:
+            await parts.history.close()
 
     def health(self) -> Health:
         """Return its health now."""
