@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -298,17 +299,19 @@ def test_a_stream_has_its_windows_with_quantiles() -> None:
     measure = Measure()
     for value in range(101):
         measure.add_one(float(value))
-    scene.metrics(windows=(measure.window("return", 60, START), Measure().window("length", 60, START)))
+    full = measure.window("return", 60, START)
+    scene.metrics(windows=(full, Measure().window("length", 60, START), replace(full, quantiles=b"")))
     scene.beat()
     channel = streams_channel("run")
     scene.tick(channel)
     (key,) = scene.board.keys(channel)
     row = scene.board.row(channel, key, scene.now)
     assert row is not None
-    full, empty = row["windows"]
-    assert (full["count"], full["mean"], full["min"], full["max"]) == (101, 50.0, 0.0, 100.0)
-    assert full["p10"] < full["p50"] < full["p90"]
-    assert (empty["count"], empty["mean"]) == (0, None)
+    whole, empty, bare = row["windows"]
+    assert (whole["count"], whole["mean"], whole["min"], whole["max"]) == (101, 50.0, 0.0, 100.0)
+    assert whole["p10"] < whole["p50"] < whole["p90"]
+    assert (empty["count"], empty["mean"], empty["p50"]) == (0, None, None)
+    assert (bare["count"], bare["p50"]) == (101, None)
 
 
 def test_only_what_somebody_looks_at_is_told() -> None:
