@@ -9,6 +9,7 @@ from typing import Any
 
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
+from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.live.live import Live
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.server import listen, serve
@@ -85,7 +86,11 @@ class Dashboard:
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
-        await serve(create_app(Parts(self._settings, live)), listener, ended)
+        history = ClickHouseHistory(self._settings.clickhouse)
+        try:
+            await serve(create_app(Parts(self._settings, live, history)), listener, ended)
+        finally:
+            await history.close()
 
     def health(self) -> Health:
         """Return its health now."""
