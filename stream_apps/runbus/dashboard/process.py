@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
 from runbus.dashboard.parts import Parts
+from runbus.dashboard.security.door import Door
 from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.principals import Role
@@ -49,6 +50,7 @@ class Dashboard:
     def __init__(self, settings: DashboardSettings) -> None:
         self._settings = settings
         self._serves = False
+        self._door = Door(settings.clients, settings.clients_per_address)
 
     async def run(self, start: Start) -> None:
         """Serve until stopped. Raises RunBusError if the port cannot be had."""
@@ -58,7 +60,7 @@ class Dashboard:
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
-        await serve(create_app(parts), listener, start.stop)
+        await serve(create_app(parts), listener, start.stop, self._door)
 
     def health(self) -> Health:
         """Return its health now."""
