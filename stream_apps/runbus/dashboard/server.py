@@ -23,7 +23,9 @@ _SEND_BUFFER = 65_536
 _TAKES_NOTHING_MS = 10_000
 _BACKLOG = 1024
 # Open answers have ended by then (the streams within 0.5 s); what has not is cut off. Of 3 s in all.
-_END_S = 2.0
+_END_S = 1.5
+# And what still works for one that was cut off is cancelled then, seconds.
+_CANCEL_S = 1
 # A connection that has not asked anything whole by then is closed: open ones are counted.
 _ASKS_S = 10.0
 # Headers and the target of a request; ids may be 10 kB, and one in UTF-8 is three times as long in an address.
@@ -70,7 +72,7 @@ def _cannot(host: str, port: int, error: OSError) -> RunBusError:
 
 
 async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, door: Door) -> None:
-    """Serve until `stop` is set; then open answers have 2 s to end by themselves."""
+    """Serve until `stop` is set; then open answers have a moment to end by themselves."""
     server = Server(app, door)
     serving, stopped = asyncio.create_task(server.serve(sockets=[listener])), asyncio.create_task(stop.wait())
     try:
@@ -102,6 +104,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,  # an address that a client may choose itself bounds nobody
                 server_header=False,
+                timeout_graceful_shutdown=_CANCEL_S,
                 h11_max_incomplete_event_size=_MOST_HEAD,
             )
         )
