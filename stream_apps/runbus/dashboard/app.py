@@ -53,7 +53,7 @@ def protected(app: FastAPI, settings: DashboardSettings, files: PageFiles) -> AS
 
     async def page(request: Request) -> Response:
         if request.url.path.startswith("/api/"):
-            raise errors.ApiError(404, f"{request.url.path} is not of the API", f"{API}/openapi.json lists what there is")
+            raise errors.ApiError(404, f"there is no {request.url.path}", f"{API}/openapi.json lists what there is")
         return files.answer(request)
 
     app.add_route("/{path:path}", page, methods=["GET", "HEAD"], include_in_schema=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from runbus.dashboard.history.api import History
+from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.settings import DashboardSettings
 
 
@@ -19,5 +20,5 @@ class Parts:
     """
 
     settings: DashboardSettings
-    live: Any = None
-    history: Any = None
+    live: LiveLog
+    history: History
