@@ -92,7 +92,7 @@ class ClickHouseHistory:
         with asking():
             return await client.raw_query(
                 question.sql,
-                parameters=dict(question.parameters),
+                parameters={name: _bound(value) for name, value in question.parameters.items()},
                 settings=self._changes,
                 transport_settings={"X-ClickHouse-Format": format_},
             )
@@ -104,6 +104,11 @@ class ClickHouseHistory:
                 self._changes = _changes(client)
                 self._client = client
             return self._client
+
+
+def _bound(value: object) -> object:
+    """Return a parameter as the client takes it: it writes a map by JSON, some versions of which want keys of text."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 async def _connect(settings: ClickHouseSettings) -> AsyncClient:
