@@ -2,7 +2,7 @@
 
 The page has no build, and its modules name each other by relative paths. So the whole tree is served below a path that
 has the hash of all its files, where a browser may keep everything for ever, and `index.html`, which it asks for each
-time, points there. Comments of our own modules are not sent; every line stays where it is, so a stack trace names the line of the file.
+time, points there. Comments of our own modules are not sent; every line stays where it is, for a stack trace names it.
 """
 
 from __future__ import annotations

@@ -78,7 +78,10 @@ def test_only_files_of_the_page_are_served(tmp_path: Path) -> None:
 
 def test_comments_are_not_sent_and_lines_stay(tmp_path: Path) -> None:
     """A stack trace in the browser names a line of the file; what is vendored is sent as it was pinned."""
-    source = '/**\n * What for.\n */\nexport const a = /** @type {any} */ ("http://b"); // in passing\n  // alone\nexport const c = 1 / 2;\n'
+    source = (
+        '/**\n * What for.\n */\nexport const a = /** @type {any} */ ("http://b"); // in passing\n'
+        "  // alone\nexport const c = 1 / 2;\n"
+    )
     root = folder(tmp_path / "page", source)
     (root / "vendor").mkdir()
     (root / "vendor/theirs.js").write_text(source, encoding="utf-8")
