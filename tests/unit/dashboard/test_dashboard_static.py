@@ -74,3 +74,18 @@ def test_only_files_of_the_page_are_served(tmp_path: Path) -> None:
         assert (ask(files, path).status_code, ask(files, path).media_type) == (404, "text/plain")
     assert ask(files, "/nobody").status_code == 404
     assert b"<script" in bytes(ask(files, "/nobody").body)
+
+
+def test_comments_are_not_sent_and_lines_stay(tmp_path: Path) -> None:
+    """A stack trace in the browser names a line of the file; what is vendored is sent as it was pinned."""
+    source = (
+        '/**\n * What for.\n */\nexport const a = /** @type {any} */ ("http://b"); // in passing\n'
+        "  // alone\nexport const c = 1 / 2;\n"
+    )
+    root = folder(tmp_path / "page", source)
+    (root / "vendor").mkdir()
+    (root / "vendor/theirs.js").write_text(source, encoding="utf-8")
+    files = PageFiles(root)
+    lines = ask(files, "/app.js").body.decode().splitlines()
+    assert lines == ["", "", "", 'export const a =  ("http://b"); // in passing', "", "export const c = 1 / 2;"]
+    assert ask(files, "/vendor/theirs.js").body.decode() == source
