@@ -20,6 +20,8 @@ export class Channel {
     this.version = signal(0);
     /** @type {string[]} */
     this.changed = [];
+    /** How many snapshots came: what was between one and what came before it may be lost. */
+    this.snapshots = 0;
   }
 
   /** Return the rows, and hear of changes: inside a component, an effect or a computed value. */
@@ -43,6 +45,7 @@ export class Channel {
       else this.rows.delete(key);
     }
     if (!keys.length && !whole) return;
+    if (whole) this.snapshots += 1;
     this.changed = keys;
     this.version.value += 1;
   }
