@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -54,6 +55,8 @@ class ClickHouseHistory:
         self._connecting = asyncio.Lock()
         self._changes: dict[str, object] = {}
         self._columns: dict[str, dict[str, str]] = {}
+        #: Questions by their end: answered, failed, refused, cancelled.
+        self.ended: Counter[str] = Counter()
 
     async def table(self, question: Question, asker: str) -> Table:
         """Return the answer as columns; see api.History."""
@@ -62,16 +65,34 @@ class ClickHouseHistory:
 
     async def formatted(self, question: Question, format_: str, asker: str) -> bytes:
         """Return the answer in a format of ClickHouse; see api.History."""
-        async with self._budget.turn(asker):
-            try:
-                async with asyncio.timeout(MOST_SECONDS + _GRACE_SECONDS):
-                    return await self._asked(question, format_)
-            except TimeoutError:
-                raise ApiError(
-                    504, f"ClickHouse did not answer in {MOST_SECONDS} s", "Ask for less: a shorter range, one agent"
-                ) from None
-            except StoreError as error:
-                raise refusal(error) from error
+        end = "refused"
+        try:
+            async with self._budget.turn(asker):
+                end = "failed"
+                found = await self._in_time(question, format_)
+                end = "answered"
+                return found
+        except asyncio.CancelledError:
+            end = "cancelled"
+            raise
+        finally:
+            self.ended[end] += 1
+
+    @property
+    def running(self) -> int:
+        """How many questions are under way."""
+        return self._budget.running.total()
+
+    async def _in_time(self, question: Question, format_: str) -> bytes:
+        try:
+            async with asyncio.timeout(MOST_SECONDS + _GRACE_SECONDS):
+                return await self._asked(question, format_)
+        except TimeoutError:
+            raise ApiError(
+                504, f"ClickHouse did not answer in {MOST_SECONDS} s", "Ask for less: a shorter range, one agent"
+            ) from None
+        except StoreError as error:
+            raise refusal(error) from error
 
     async def _empty(self, question: Question, asker: str) -> Table:
         """Return an answer without rows: it comes without its columns, so ask which there are, once a statement."""
