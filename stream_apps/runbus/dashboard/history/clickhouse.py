@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.api import MOST_BYTES, MOST_MEMORY, MOST_ROWS, MOST_SECONDS, Question
 from runbus.dashboard.history.budget import Budget
 from runbus.dashboard.history.native import Table, empty, parse
+from runbus.dashboard.history.statements import bound
 
 # ClickHouse looks at its clock between blocks only; a user whose settings are fixed has its own limit.
 _GRACE_SECONDS = 1.5
@@ -54,6 +56,8 @@ class ClickHouseHistory:
         self._connecting = asyncio.Lock()
         self._changes: dict[str, object] = {}
         self._columns: dict[str, dict[str, str]] = {}
+        #: Questions by their end: answered, failed, refused, cancelled.
+        self.ended: Counter[str] = Counter()
 
     async def table(self, question: Question, asker: str) -> Table:
         """Return the answer as columns; see api.History."""
@@ -62,16 +66,34 @@ class ClickHouseHistory:
 
     async def formatted(self, question: Question, format_: str, asker: str) -> bytes:
         """Return the answer in a format of ClickHouse; see api.History."""
-        async with self._budget.turn(asker):
-            try:
-                async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
-                    return await self._asked(question, format_)
-            except TimeoutError:
-                raise ApiError(
-                    504, f"ClickHouse did not answer in {self._seconds} s", "Ask for less: a shorter range, one agent"
-                ) from None
-            except StoreError as error:
-                raise refusal(error) from error
+        end = "refused"
+        try:
+            async with self._budget.turn(asker):
+                end = "failed"
+                found = await self._in_time(question, format_)
+                end = "answered"
+                return found
+        except asyncio.CancelledError:
+            end = "cancelled"
+            raise
+        finally:
+            self.ended[end] += 1
+
+    @property
+    def running(self) -> int:
+        """How many questions are under way."""
+        return self._budget.running.total()
+
+    async def _in_time(self, question: Question, format_: str) -> bytes:
+        try:
+            async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
+                return await self._asked(question, format_)
+        except TimeoutError:
+            raise ApiError(
+                504, f"ClickHouse did not answer in {self._seconds} s", "Ask for less: a shorter range, one agent"
+            ) from None
+        except StoreError as error:
+            raise refusal(error) from error
 
     async def _empty(self, question: Question, asker: str) -> Table:
         """Return an answer without rows: it comes without its columns, so ask which there are, once a statement."""
@@ -93,7 +115,7 @@ class ClickHouseHistory:
         with asking():
             return await client.raw_query(
                 question.sql,
-                parameters=dict(question.parameters),
+                parameters={name: bound(value) for name, value in question.parameters.items()},
                 settings=self._changes,
                 transport_settings={"X-ClickHouse-Format": format_},
             )

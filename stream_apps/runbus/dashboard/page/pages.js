@@ -7,6 +7,7 @@
 /** @type {Page[]} */
 export const PAGES = [
   {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
+  {path: "/run", title: "Run", nav: false, load: () => import("./pages/run.js")},
 ];
 
 /**
