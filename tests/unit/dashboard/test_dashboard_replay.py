@@ -40,8 +40,9 @@ class Stored:
             ends = [e["last_ts"] for e in self.episodes] or [0]
             values = {"first": min(ends), "last": max(ends), "episodes": len(self.episodes)}
             return Table({name: Numbers(np.array([value])) for name, value in values.items()}, 1)
-        after = tuple(question.parameters[f"after_{name}"] for name in ORDER)
-        rows = sorted((e for e in self.episodes if key(e) > after), key=key)[: question.parameters["most"]]  # type: ignore[misc]
+        after, most = tuple(question.parameters[f"after_{name}"] for name in ORDER), question.parameters["most"]
+        assert isinstance(most, int)
+        rows = sorted((e for e in self.episodes if key(e) > after), key=key)[:most]
         columns: dict[str, Column] = {name: Objects([row[name] for row in rows]) for name in episode(0, 0)}
         return Table(columns, len(rows))
 
