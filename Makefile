@@ -18,6 +18,9 @@ PYTEST = $(BIN)/pytest -n $(WORKERS)
 # A test run starts hundreds of Python processes; each is twice as quick with the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv-deploy
+PAGE := stream_apps/runbus/dashboard/page
+NODE_BIN := tests/page/node_modules/.bin
+REPORTER ?= dot
 DOCKER ?= docker
 COMPOSE ?= docker compose
 IMAGE ?= runbus:dev
@@ -28,7 +31,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-long test-unit test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
 	lint types layers fmt check bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
@@ -39,10 +42,21 @@ demo: $(VENV)/.demo ## Real agents, Kafka, the sink and ClickHouse on this machi
 	$(BIN)/runbus demo $(ARGS)
 
 test: $(VENV)/.dev ## Every claim, on real engines, in minutes
-	$(PYTEST) -m "not long" $(ARGS)
+	$(PYTEST) -m "not long and not browser" $(ARGS)
 
 test-long: $(VENV)/.dev ## What `make test` leaves out, as it takes longer
-	$(PYTEST) -m long $(ARGS)
+	$(PYTEST) -m "long and not browser" $(ARGS)
+
+test-page: tests/page/node_modules/.installed ## The page's modules: types, style, tests (needs Node.js)
+	$(NODE_BIN)/tsc -p tests/page
+	$(NODE_BIN)/oxlint -c tests/page/.oxlintrc.json --deny-warnings --ignore-pattern '**/vendor/**' $(PAGE) tests/page
+	node --test --test-reporter=$(REPORTER) tests/page/*.test.js
+
+test-browser: $(VENV)/.dev tests/page/node_modules/.installed ## The page in a real Chromium, on a local stack
+	$(BIN)/pytest -m "browser and not long" tests/browser $(ARGS)
+
+test-browser-long: $(VENV)/.dev tests/page/node_modules/.installed ## What test-browser leaves out, as it takes longer
+	$(BIN)/pytest -m "browser and long" tests/browser $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
 	$(BIN)/pytest -n 2 tests/unit $(ARGS)
@@ -116,7 +130,7 @@ dependency-audit: $(VENV)/.uv ## Known holes in what is locked; fails also where
 	for file in requirements/*.txt; do $(BIN)/uv tool run $(PIP_AUDIT) --strict --require-hashes --disable-pip -r $$file $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) $(TOOLS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf $(VENV) $(TOOLS) tests/page/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/.uv:
 	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
@@ -128,6 +142,12 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
+
+# What checks the page; the page itself needs none of it.
+tests/page/node_modules/.installed: tests/page/package.json tests/page/package-lock.json
+	@command -v npm >/dev/null 2>&1 || { echo "The page's tests need Node.js 20 or newer with npm: install it, and run this again"; exit 1; }
+	cd tests/page && npm ci --silent
+	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt

@@ -408,6 +408,43 @@ WATCHDOG_WEBHOOK_URL = Setting(
     "Takes a JSON POST at the beginning and the end of each alarm; empty = none.",
 )
 
+# --- dashboard ---
+DASHBOARD_ADDRESS = Setting(
+    "RUNBUS_DASHBOARD_ADDRESS",
+    "dashboard.address",
+    listener(),
+    "127.0.0.1:8600",
+    "Address of the page; port 0 = a free one. Any other than this machine's own needs a token.",
+)
+DASHBOARD_TOKEN = Setting(
+    "RUNBUS_DASHBOARD_TOKEN",
+    "dashboard.token",
+    secret(),
+    "",
+    "Whoever opens the page has to know it, 16 characters or more; empty = everybody on this machine may look.",
+)
+DASHBOARD_HOSTS = Setting(
+    "RUNBUS_DASHBOARD_HOSTS",
+    "dashboard.hosts",
+    text("([A-Za-z0-9._-]+(, *[A-Za-z0-9._-]+)*)?", "names of hosts with commas between them, without a port"),
+    "",
+    "Further names under which browsers reach the page; `localhost` and addresses in numbers always work.",
+)
+DASHBOARD_CLIENTS = Setting(
+    "RUNBUS_DASHBOARD_CLIENTS",
+    "dashboard.clients",
+    integer(1, 100_000),
+    "1000",
+    "Most requests under way at once; an open page holds one.",
+)
+DASHBOARD_CLIENTS_PER_ADDRESS = Setting(
+    "RUNBUS_DASHBOARD_CLIENTS_PER_ADDRESS",
+    "dashboard.clients_per_address",
+    integer(1, 100_000),
+    "600",
+    "The same, of one address: all who come through one proxy have the same.",
+)
+
 # --- probes ---
 PROBES_ADDRESS = Setting(
     "RUNBUS_PROBES_ADDRESS",

@@ -23,6 +23,7 @@ Role = Literal[
     "episodes",
     "live-metrics",
     "watchdog",
+    "dashboard",
     "reader",
     "operator",
     "faust",
@@ -165,14 +166,26 @@ WATCHDOG = Principal(
     ),
 )
 _SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
+_SHOWN_GROUPS = (
+    Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
+    Right("Group", "episodes", "Describe", "how far the app is"),
+    Right("Group", "live-metrics", "Describe", "how far the app is"),
+)
+DASHBOARD = Principal(
+    "dashboard",
+    "`runbus dashboard`",
+    (
+        *_topics("Read", "to show", *_SHOWN),
+        *_SHOWN_GROUPS,
+        *_topics("Write", "what it says of itself", HEARTBEATS),
+    ),
+)
 READER = Principal(
     "reader",
-    "`runbus audit`, `runbus.reader`, pages and people",
+    "`runbus audit`, `runbus.reader`, notebooks and people",
     (
         *_topics("Read", "to show and to compare", *_SHOWN),
-        Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
-        Right("Group", "episodes", "Describe", "how far the app is"),
-        Right("Group", "live-metrics", "Describe", "how far the app is"),
+        *_SHOWN_GROUPS,
         Right("Group", READERS, "Read", "cursors of `runbus.reader`", prefixed=True),
     ),
 )
@@ -215,6 +228,7 @@ PRINCIPALS: tuple[Principal, ...] = (
     stream_app_principal(EPISODES_APP, "`runbus episodes`"),
     stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),
     WATCHDOG,
+    DASHBOARD,
     READER,
     OPERATOR,
     FAUST_APPS,

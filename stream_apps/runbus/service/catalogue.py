@@ -59,6 +59,11 @@ PROCESSES: tuple[ProcessEntry, ...] = (
         "Watch every consumer, process and recorder, and say what is wrong; runs until it is stopped.",
         "runbus.watchdog.process:watchdog_process",
     ),
+    ProcessEntry(
+        "dashboard",
+        "Serve the page: agents live, every episode again, and what is missing; runs until it is stopped.",
+        "runbus.dashboard.process:dashboard_process",
+    ),
 )
 
 

@@ -1,0 +1,23 @@
+"""Holds what the routes of one dashboard share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runbus.dashboard.settings import DashboardSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routers of `api/` are made from.
+
+    Attributes:
+        settings: of the process.
+        live: the log as it is now (live/api.py).
+        history: what ClickHouse has (history/api.py).
+    """
+
+    settings: DashboardSettings
+    live: Any = None
+    history: Any = None
