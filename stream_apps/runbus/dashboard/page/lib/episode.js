@@ -9,7 +9,8 @@
  * @property {string} dtype numpy's, `text`, `json`, `struct:...`, `omitted:...`, `absent:...`, or empty
  * @property {number[]} shape
  * @property {ArrayLike<number | null>} [numbers] flat, in C order
- * @property {string} [text] of text and json; of a struct its JSON
+ * @property {string} [text] of text and json
+ * @property {{name: string, value: Value}[]} [parts] of a struct: its leaves in order
  */
 
 /**
