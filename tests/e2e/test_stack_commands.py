@@ -23,7 +23,7 @@ def test_a_stack_through_its_life(runbus: Command) -> None:
 
     status = runbus.json("status")
     assert {p["process"]: p["state"] for p in status["processes"]} == dict.fromkeys(
-        ("kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog"), "RUNNING"
+        ("kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog", "dashboard"), "RUNNING"
     )
     wait_for(lambda: runbus.run("doctor").returncode == 0, "the doctor finds everything well")
     assert {t["partitions"] for t in runbus.json("topics", "list")} == {1, 4}

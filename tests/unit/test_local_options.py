@@ -55,12 +55,13 @@ def test_a_registry_comes_and_stays() -> None:
 
 def test_what_runs_is_not_changed() -> None:
     """Options that differ from what runs say what to do; those that agree, and 0, are no change."""
-    running = replace(NEW, kafka_port=11, clickhouse_port=12, registry_port=13)
+    running = replace(NEW, kafka_port=11, clickhouse_port=12, registry_port=13, dashboard_port=14)
     same = StackOptions(kafka_port=11, clickhouse_port=0, registry=False, registry_port=99)
     refuse_changes(same, running, registry=False)
     refuse_changes(StackOptions(), running, registry=True)
     for options, registry, text in (
         (StackOptions(kafka_port=1), False, "Kafka on port 11: run `runbus down` first to move it to 1"),
+        (StackOptions(dashboard_port=1), False, "the page on port 14: run `runbus down` first to move it to 1"),
         (StackOptions(registry_port=1), True, "the registry on port 13: run `runbus down` first to move it to 1"),
         (StackOptions(registry=True), False, "runs without a schema registry: run `runbus down` first"),
         (StackOptions(registry=False), True, "needs it to be read: leave out --no-registry"),

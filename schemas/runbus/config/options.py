@@ -212,6 +212,22 @@ QUERY_ROWS = Setting(
 KAFKA_PORT = Setting(
     "RUNBUS_KAFKA_PORT", "", optional(integer(0, 65535)), "", "Port of Kafka; 0 = a free one.", "--kafka-port"
 )
+DASHBOARD_PORT = Setting(
+    "RUNBUS_DASHBOARD_PORT",
+    "",
+    optional(integer(0, 65535)),
+    "",
+    "Port of the page; 0 = a free one.",
+    "--dashboard-port",
+)
+OPEN = Setting(
+    "RUNBUS_OPEN",
+    "",
+    switch(),
+    "true",
+    "Open the page in a browser, where there is a screen and a terminal.",
+    "--open/--no-open",
+)
 CLICKHOUSE_PORT = Setting(
     "RUNBUS_CLICKHOUSE_PORT",
     "",

@@ -15,6 +15,7 @@ from runbus.cli.progress import progress
 from runbus.config import options as o
 from runbus.config.progress import OnProgress, unseen
 from runbus.config.sources import home
+from runbus.local.browser import open_page
 from runbus.local.options import StackOptions
 from runbus.local.stack import Stack
 
@@ -31,17 +32,20 @@ def demo(
     seconds: Annotated[float | None, option(o.DEMO_SECONDS)] = o.DEMO_SECONDS.default_value,
     steps: Annotated[int | None, option(o.DEMO_STEPS)] = o.DEMO_STEPS.default_value,
     agents: Annotated[int, option(o.DEMO_AGENTS)] = o.DEMO_AGENTS.default_value,
+    open_: Annotated[bool, option(o.OPEN)] = o.OPEN.default_value,
     as_json: Json = False,
 ) -> None:
     """Start a stack, let agents learn on it and end with the audit; exit code 1 if a step is missing or doubled."""
     from runbus.cli.audit import print_audit
-    from runbus.local.demo import DemoOptions
+    from runbus.local.demo import DemoOptions, DemoOutput
     from runbus.local.demo import demo as run_demo
 
     stack = Stack(home() / "demo", StackOptions(tied=True))
     with _interrupted(stack):
         result = run_demo(
-            stack, DemoOptions(seconds, steps, agents), _quiet if as_json else say, _shown(as_json=as_json)
+            stack,
+            DemoOptions(seconds, steps, agents),
+            DemoOutput(_quiet if as_json else say, _shown(as_json=as_json), _opened(wanted=open_ and not as_json)),
         )
     if as_json:
         print_json(result.audit.as_json())
@@ -62,6 +66,10 @@ def _shown(*, as_json: bool) -> Callable[[], AbstractContextManager[OnProgress]]
     return (lambda: nullcontext(unseen)) if as_json else progress
 
 
+def _opened(*, wanted: bool) -> Callable[[str], None]:
+    return open_page if wanted else _quiet
+
+
 @contextmanager
 def _interrupted(stack: Stack) -> Iterator[None]:
     """Turn an interrupted start into one sentence and the exit code of a command that was interrupted."""
@@ -77,18 +85,25 @@ def up(
     clickhouse_port: Annotated[int | None, option(o.CLICKHOUSE_PORT)] = o.CLICKHOUSE_PORT.default_value,
     registry: Annotated[bool | None, option(o.REGISTRY)] = o.REGISTRY.default_value,
     registry_port: Annotated[int | None, option(o.REGISTRY_PORT)] = o.REGISTRY_PORT.default_value,
+    dashboard_port: Annotated[int | None, option(o.DASHBOARD_PORT)] = o.DASHBOARD_PORT.default_value,
+    open_: Annotated[bool, option(o.OPEN)] = o.OPEN.default_value,
     as_json: Json = False,
 ) -> None:
-    """Start Kafka, ClickHouse, the sink and the apps in the background; safe to repeat, data survives restarts.
+    """Start Kafka, ClickHouse, the apps and the page in the background; safe to repeat, data survives restarts.
 
     What is not given is as it was the last time. A start that fails is undone.
     """
     from runbus.local.apps import stack_plan
 
-    stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port))
+    stack = Stack(home(), StackOptions(kafka_port, clickhouse_port, registry, registry_port, dashboard_port))
     with _interrupted(stack), _shown(as_json=as_json)() as report:
         found = stack.up(stack_plan(report=report))
-    addresses = {"kafka": found.bootstrap_servers, "clickhouse": found.clickhouse_url, "registry": found.registry_url}
+    addresses = {
+        "kafka": found.bootstrap_servers,
+        "clickhouse": found.clickhouse_url,
+        "registry": found.registry_url,
+        "dashboard": found.dashboard_url,
+    }
     if as_json:
         rest = {"changed": list(found.changed), "config_file": str(found.config_file)}
         print_json({"already_running": found.already_running, **addresses, **rest})
@@ -98,6 +113,8 @@ def up(
     say(f"the stack of {stack.home} {'was up already' if found.already_running else 'is up'}")
     print_table(("SERVICE", "ADDRESS"), [(name, address) for name, address in addresses.items() if address])
     say(f"commands find it by {found.config_file}; `runbus down` stops it")
+    if not found.already_running:
+        _opened(wanted=open_)(found.dashboard_url)
 
 
 def down() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
@@ -43,7 +44,9 @@ SINK = _app("sink")
 EPISODES = _app("episodes", RUNBUS_STREAMS_INSTANCE_ID="episodes-local")
 LIVE_METRICS = _app("live-metrics", RUNBUS_STREAMS_INSTANCE_ID="live-metrics-local")
 WATCHDOG = _app("watchdog")
-APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS, WATCHDOG)
+#: Its address is in the configuration file of the stack.
+DASHBOARD = replace(_app("dashboard"), reads_only=True)
+APPS: tuple[StackProcess, ...] = (SINK, EPISODES, LIVE_METRICS, WATCHDOG, DASHBOARD)
 
 
 def sources(endpoints: Endpoints) -> Sources:

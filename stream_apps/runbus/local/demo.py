@@ -29,7 +29,7 @@ from runbus.config.deadline import Deadline
 from runbus.config.errors import RunBusError
 from runbus.config.progress import OnProgress, unseen
 from runbus.local.agents.tasks import TASKS
-from runbus.local.apps import EPISODES, SINK, sources, stack_plan
+from runbus.local.apps import DASHBOARD, EPISODES, SINK, sources, stack_plan
 from runbus.local.paths import writable_directory
 from runbus.local.process import ProgramSpec, RunningProcess, last_lines
 from runbus.local.stack import Endpoints, Stack
@@ -51,6 +51,19 @@ Shown = Callable[[], AbstractContextManager[OnProgress]]
 
 def _nothing_shown() -> AbstractContextManager[OnProgress]:
     return nullcontext(unseen)
+
+
+def _unopened(_: str) -> None:
+    """Open nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutput:
+    """What a demo shows, and where: lines by `say`, the progress of the start by `shown`, the page by `opened`."""
+
+    say: Say
+    shown: Shown = _nothing_shown
+    opened: Callable[[str], None] = _unopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +139,26 @@ class AgentProgress:
     age_ms: int
 
 
-def demo(stack: Stack, options: DemoOptions, say: Say, shown: Shown = _nothing_shown) -> DemoResult:
-    """Run the demo in `stack` and return how it ended; `shown` shows the progress of the start.
+def demo(stack: Stack, options: DemoOptions, output: DemoOutput) -> DemoResult:
+    """Run the demo in `stack` and return how it ended.
 
     Ctrl-C ends the agents, not the audit. A stack that ran before goes on running.
 
     Raises:
         RunBusError: something could not be started, or the stack was stopped under the demo.
     """
-    began = time.monotonic()
+    began, say = time.monotonic(), output.say
     with _only_one(stack.home), ExitStack() as cleanup:
         if not stack.status().running:
             cleanup.callback(stack.down)
-        say("starting Kafka, ClickHouse, the sink and the stream apps ...")
-        with shown() as report:
-            endpoints = stack.up(stack_plan([SINK], report))
+        say("starting Kafka, ClickHouse, the sink, the stream apps and the page ...")
+        with output.shown() as report:
+            endpoints = stack.up(stack_plan([SINK, DASHBOARD], report))
+        say(f"page         {endpoints.dashboard_url}")
         say(f"Kafka        {endpoints.bootstrap_servers}")
         say(f"ClickHouse   {endpoints.clickhouse_url}   (user and password: {endpoints.config_file})")
         say(f"logs         {stack.supervisor.logs}")
+        output.opened(endpoints.dashboard_url)
         stamp = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         with _asked_to_stop() as asked:
             with closing(_Watch(endpoints, stamp, say, began)) as watch:

@@ -8,7 +8,12 @@ from runbus.config.errors import RunBusError
 from runbus.local.ports import choose
 from runbus.local.state import StackState
 
-_NAMES = {"kafka_port": "Kafka", "clickhouse_port": "ClickHouse", "registry_port": "the registry"}
+_NAMES = {
+    "kafka_port": "Kafka",
+    "clickhouse_port": "ClickHouse",
+    "registry_port": "the registry",
+    "dashboard_port": "the page",
+}
 _REGISTRY_STAYS = (
     "the log of this stack names schemas of its registry and needs it to be read: leave out --no-registry."
 )
@@ -25,6 +30,7 @@ class StackOptions:
     clickhouse_port: int | None = None
     registry: bool | None = None
     registry_port: int | None = None
+    dashboard_port: int | None = None
     tied: bool = False
     cache: Path | None = None
 

@@ -24,7 +24,7 @@ from runbus.local.interrupts import Interrupts
 from runbus.local.kafka import KafkaOptions, broker_answers, kafka_service
 from runbus.local.options import StackOptions, changes, chosen, refuse_changes
 from runbus.local.paths import enough_space, is_full, save_private, writable_directory
-from runbus.local.ports import answers
+from runbus.local.ports import LOOPBACK, answers, free_port, http_answers
 from runbus.local.process import ProgramSpec, wait_ready
 from runbus.local.registry import CONFLUENT_PATH, RegistryOptions, registry_answers, registry_service
 from runbus.local.state import StackState, load_state, save_state
@@ -42,13 +42,14 @@ _STALE_SECONDS = 5.0
 class StackProcess:
     """Describes a process of RunBus that runs on the engines of the stack, for example the sink.
 
-    `environment` is added to what every process of the stack gets.
+    `environment` is added to what every process of the stack gets. `reads_only`: its user of ClickHouse may only read.
     """
 
     name: str
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 20.0
+    reads_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Endpoints:
     reader: str
     reader_password: Secret
     registry_url: str
+    dashboard_url: str
     config_file: Path
     started: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -128,6 +130,7 @@ class Stack:
         self.options = options or StackOptions()
         self.supervisor = Supervisor(self.home)
         self.config_file = self.home / FILE_NAME
+        self._reader_file = self.home / "reader.toml"
         self._state_file = self.home / "stack.json"
 
     def up(self, plan: Plan | None = None) -> Endpoints:
@@ -185,7 +188,8 @@ class Stack:
         for engine in engines:
             self._wait_ready(engine, attempt)
         endpoints = self._endpoints(state, registry=state.registry)
-        save_private(self.config_file, _config_text(endpoints))
+        save_private(self.config_file, _config_text(endpoints, endpoints.user, endpoints.password))
+        save_private(self._reader_file, _config_text(endpoints, endpoints.reader, endpoints.reader_password))
         save_state(self._state_file, state)  # from here on the log may name schemas of the registry
         attempt.remembered = True
         if plan.prepare is not None:
@@ -208,7 +212,7 @@ class Stack:
             # It keeps what it was started with: its processes have read that once.
             registry = "registry" in self.supervisor.processes()
             refuse_changes(self.options, before, registry=registry)
-            return replace(before, registry=registry)
+            return replace(before, registry=registry, dashboard_port=before.dashboard_port or free_port())
         self._wait_for_remains(before)
         state = chosen(self.options, before)
         save_state(self._state_file, replace(state, fixed=before.fixed, registry=before.registry))
@@ -270,7 +274,8 @@ class Stack:
         return services
 
     def _process(self, app: StackProcess) -> ProgramSpec:
-        environment = {"RUNBUS_HOME": str(self.home), "RUNBUS_CONFIG": str(self.config_file), "PYTHONUNBUFFERED": "1"}
+        config = self._reader_file if app.reads_only else self.config_file
+        environment = {"RUNBUS_HOME": str(self.home), "RUNBUS_CONFIG": str(config), "PYTHONUNBUFFERED": "1"}
         environment |= app.environment
         return ProgramSpec(app.name, app.argv, lambda: True, environment, self.home, stop_seconds=app.stop_seconds)
 
@@ -283,18 +288,20 @@ class Stack:
             reader=READER,
             reader_password=Secret(state.reader_password),
             registry_url=f"http://127.0.0.1:{state.registry_port}{CONFLUENT_PATH}" if registry else "",
+            dashboard_url=f"http://{LOOPBACK}:{state.dashboard_port}",
             config_file=self.config_file,
         )
 
     def _process_status(self, process: ProcessState, state: StackState | None) -> ProcessStatus:
         path = self.supervisor.log_path(process.name)
-        if state is None or process.name not in _ENGINES:
+        if state is None or process.name not in _WITH_ADDRESS:
             return ProcessStatus(process, None, "", path)
         endpoints = self._endpoints(state, registry=True)
         probes: dict[str, tuple[str, Callable[[], bool]]] = {
             "kafka": (endpoints.bootstrap_servers, partial(broker_answers, state.kafka_port)),
             "clickhouse": (endpoints.clickhouse_url, partial(engine_answers, state.clickhouse_port)),
             "registry": (endpoints.registry_url, partial(registry_answers, state.registry_port)),
+            "dashboard": (endpoints.dashboard_url, partial(http_answers, state.dashboard_port, "/")),
         }
         address, probe = probes[process.name]
         return ProcessStatus(process, process.alive and probe(), address, path)
@@ -305,7 +312,13 @@ class Stack:
             return
         log.warning("the stack of %s ended without being stopped; recovering", self.home)
         deadline = Deadline.after(_STALE_SECONDS, time.monotonic())
-        ports = (state.kafka_port, state.controller_port, state.clickhouse_port, state.registry_port)
+        ports = (
+            state.kafka_port,
+            state.controller_port,
+            state.clickhouse_port,
+            state.registry_port,
+            state.dashboard_port,
+        )
         while any(port and answers(port) for port in ports) and not deadline.passed(time.monotonic()):
             time.sleep(0.05)
 
@@ -329,9 +342,10 @@ class Stack:
 _PREPARE = "topics and tables"
 _FULL = "no space is left at {}; what was started is stopped again. Free some space or set RUNBUS_HOME to another disk."
 _ENGINES = frozenset({"kafka", "clickhouse", "registry"})
+_WITH_ADDRESS = _ENGINES | {"dashboard"}
 
 
-def _config_text(endpoints: Endpoints) -> str:
+def _config_text(endpoints: Endpoints, user: str, password: Secret) -> str:
     text = f"""\
 # Written by 'runbus up': the addresses of the local stack. It holds a password.
 [kafka]
@@ -339,8 +353,11 @@ bootstrap_servers = "{endpoints.bootstrap_servers}"
 
 [clickhouse]
 url = "{endpoints.clickhouse_url}"
-user = "{endpoints.user}"
-password = "{endpoints.password.reveal()}"
+user = "{user}"
+password = "{password.reveal()}"
 database = "{DATABASE}"
+
+[dashboard]
+address = "{endpoints.dashboard_url.removeprefix("http://")}"
 """
     return text + (f'\n[registry]\nurl = "{endpoints.registry_url}"\n' if endpoints.registry_url else "")

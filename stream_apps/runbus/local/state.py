@@ -22,6 +22,7 @@ class StackState:
     controller_port: int = 0
     clickhouse_port: int = 0
     registry_port: int = 0
+    dashboard_port: int = 0
     fixed: tuple[str, ...] = ()
     registry: bool = False
 

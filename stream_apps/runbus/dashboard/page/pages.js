@@ -1,0 +1,18 @@
+/**
+ * Lists the pages: address, title, and the module that draws it, loaded when it is opened.
+ */
+
+/** @typedef {{path: string, title: string, nav: boolean, load: () => Promise<{default: () => any}>}} Page */
+
+/** @type {Page[]} */
+export const PAGES = [
+  {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
+];
+
+/**
+ * Return the page of an address, or undefined.
+ * @param {string} path
+ */
+export function pageOf(path) {
+  return PAGES.find((page) => page.path === path);
+}

@@ -1,0 +1,131 @@
+/**
+ * Draws what is around every page: name, ways to the pages, whether what is seen is live, help, messages.
+ */
+import {html, signal, useEffect, useRef, useSignal} from "../lib/preact.js";
+import {KEYS, useKeys} from "../lib/keys.js";
+import {current, now} from "../lib/live.js";
+import {go, route} from "../lib/route.js";
+import {nextTheme, theme} from "../lib/theme.js";
+import {duration} from "../lib/format.js";
+import {pageOf, PAGES} from "../pages.js";
+import {Problem} from "./states.js";
+
+/** One line at the bottom, said to screen readers too; it goes after 4 s. */
+const said = signal("");
+/** @type {number | undefined} */
+let silence;
+
+/**
+ * Say something in passing: "Link copied".
+ * @param {string} text
+ */
+export function say(text) {
+  said.value = text;
+  clearTimeout(silence);
+  silence = window.setTimeout(() => (said.value = ""), 4000);
+}
+
+export function Shell() {
+  const help = useSignal(false);
+  useKeys({
+    help: () => (help.value = !help.value),
+    "go-runs": () => go("/"),
+    "go-compare": () => go("/compare"),
+    "go-health": () => go("/health"),
+    theme: nextTheme,
+    link: copyLink,
+    close: () => {
+      help.value = false;
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    },
+  });
+  return html`
+    <a class="skip" href="#page">To the content</a>
+    <header class="bar">
+      <a class="brand" href="/"><${Logo} /> RunBus</a>
+      <nav aria-label="Pages">
+        ${PAGES.filter((page) => page.nav).map((page) => html`
+          <a href=${page.path} aria-current=${route.value.path === page.path ? "page" : null}>${page.title}</a>`)}
+      </nav>
+      <span class="grow"></span>
+      <${LiveState} />
+      <button class="quiet" type="button" onClick=${copyLink} title="Copy the link to this view (s)">Link</button>
+      <button class="quiet" type="button" onClick=${nextTheme} title="Dark, light, as the system (d)">${{system: "Auto", dark: "Dark", light: "Light"}[theme.value]}</button>
+      <button class="quiet" type="button" onClick=${() => (help.value = true)} title="Keys (?)" aria-label="Keys">?</button>
+    </header>
+    <main id="page" tabindex="-1"><${Current} /></main>
+    <${Help} open=${help} />
+    <div class="said" role="status">${said.value}</div>`;
+}
+
+/** The page of the address; its module is loaded when it is first opened. */
+function Current() {
+  const page = pageOf(route.value.path);
+  const drawn = useSignal(/** @type {{path: string, draw: () => any} | null} */ (null));
+  const failed = useSignal("");
+  useEffect(() => {
+    document.title = page ? `${page.title} · RunBus` : "Not found · RunBus";
+    failed.value = "";
+    page?.load().then(
+      (module) => (drawn.value = {path: page.path, draw: module.default}),
+      () => (failed.value = page.path),
+    );
+  }, [page?.path]);
+  if (!page) {
+    return html`<${Problem} title="There is no page at this address" text=${route.value.path}>
+      <a href="/">All runs</a></${Problem}>`;
+  }
+  if (failed.value) {
+    return html`<${Problem} title="The page could not be loaded" text="The dashboard did not answer.">
+      <button type="button" onClick=${() => location.reload()}>Load it again</button></${Problem}>`;
+  }
+  return drawn.value?.path === page.path ? html`<${drawn.value.draw} key=${page.path} />` : html`<p class="note">Loading ${page.title} …</p>`;
+}
+
+const WORDS = {opening: "connecting", live: "live", late: "late", away: "no connection", paused: "paused"};
+
+/** Whether the page hears the server, and how old the newest is that it heard. */
+function LiveState() {
+  const live = current.value;
+  if (!live) return null;
+  const state = live.state.value;
+  const age = live.sentAt.value ? now.value - live.sentAt.value : 0;
+  const old = state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
+  return html`<span class="live ${state}" role="status" title=${`Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
+    <span class="dot" aria-hidden="true"></span>${WORDS[state]}${old}</span>`;
+}
+
+/** @param {{open: import("../vendor/signals-core.js").Signal<boolean>}} props */
+function Help({open}) {
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    if (open.value && !dialog.current?.open) dialog.current?.showModal();
+    if (!open.value && dialog.current?.open) dialog.current.close();
+  }, [open.value]);
+  const places = [...new Set(KEYS.map((key) => key.where))];
+  return html`
+    <dialog ref=${dialog} class="help" aria-labelledby="keys" onClose=${() => (open.value = false)}>
+      <h2 id="keys">Keys</h2>
+      <div class="columns">
+        ${places.map((place) => html`<section><h3>${place}</h3><dl>
+          ${KEYS.filter((key) => key.where === place).map((key) => html`<div><dt><kbd>${key.key === " " ? "Space" : key.key}</kbd></dt><dd>${key.does}</dd></div>`)}
+        </dl></section>`)}
+      </div>
+      <form method="dialog"><button>Close</button></form>
+    </dialog>`;
+}
+
+function Logo() {
+  return html`<svg viewBox="0 0 32 32" width="20" height="20" aria-hidden="true"><rect width="32" height="32" rx="7" class="logo" />
+    <path d="M6 21h6l3-11 4 15 3-9h4" fill="none" stroke="#fff" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round" /></svg>`;
+}
+
+async function copyLink() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    say("The link to this view is in the clipboard");
+  } catch {
+    say(`Copy the address of this page: ${location.href}`);
+  }
+}
+
