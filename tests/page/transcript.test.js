@@ -1,6 +1,6 @@
 // Turns, tree and costs of a transcript, and the messages in its steps.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import {test} from "node:test";
 import fc from "fast-check";
 import * as transcript from "../../stream_apps/runbus/dashboard/page/lib/transcript.js";
 
@@ -20,7 +20,7 @@ function outlineOf(entries) {
 
 test("tool steps belong to the turn that called them, also when another turn lies between", () => {
   const outline = outlineOf([
-    entry(0), entry(1), entry(2, { kind: "tool", parent: 1 }), entry(3), entry(4, { kind: "tool", parent: 1, status: "error" }), entry(5, { kind: "tool" }),
+    entry(0), entry(1), entry(2, {kind: "tool", parent: 1}), entry(3), entry(4, {kind: "tool", parent: 1, status: "error"}), entry(5, {kind: "tool"}),
   ]);
   assert.deepEqual(outline.turns.map((turn) => turn.entries), [[0], [1, 2, 4], [3, 5]]);
   assert.deepEqual([outline.turns[1].totals.tools, outline.turns[1].totals.errors], [2, 1]);
@@ -29,7 +29,7 @@ test("tool steps belong to the turn that called them, also when another turn lie
 });
 
 const anyEntries = fc
-  .array(fc.record({ kind: fc.constantFrom("", "model", "tool", "agent"), parent: fc.integer({ min: -1, max: 60 }), input: fc.nat(1000), status: fc.constantFrom("ok", "error") }), { maxLength: 60 })
+  .array(fc.record({ kind: fc.constantFrom("", "model", "tool", "agent"), parent: fc.integer({min: -1, max: 60}), input: fc.nat(1000), status: fc.constantFrom("ok", "error") }), {maxLength: 60})
   .map((rows) => rows.map((row, seq) => entry(seq, row)));
 
 test("every step is in one turn and once in the tree; totals of turns and of roots are those of the episode", () => {
@@ -56,43 +56,43 @@ test("a step that comes twice, live and from history, counts once, and growing e
 });
 
 test("70,000 steps are an outline and a tree in well under a second", () => {
-  const entries = Array.from({ length: 70_000 }, (_, seq) => entry(seq, { kind: seq % 3 === 2 ? "tool" : "model", parent: seq - 1 }));
+  const entries = Array.from({length: 70_000}, (_, seq) => entry(seq, {kind: seq % 3 === 2 ? "tool" : "model", parent: seq - 1}));
   const outline = outlineOf(entries);
   assert.equal(transcript.shown(transcript.treeOf(outline.entries, outline.places), new Set()).length, 70_000);
 });
 
 test("a step ran for its duration, or since the step before", () => {
-  assert.deepEqual(transcript.spans([entry(1), entry(2), entry(4, { duration: 500 })]), [
-    { from: 1_000_000, to: 1_000_000 }, { from: 1_000_000, to: 2_000_000 }, { from: 3_500_000, to: 4_000_000 },
+  assert.deepEqual(transcript.spans([entry(1), entry(2), entry(4, {duration: 500})]), [
+    {from: 1_000_000, to: 1_000_000}, {from: 1_000_000, to: 2_000_000}, {from: 3_500_000, to: 4_000_000},
   ]);
 });
 
-const json = (/** @type {unknown} */ data) => ({ dtype: "json", text: JSON.stringify(data) });
+const json = (/** @type {unknown} */ data) => ({dtype: "json", text: JSON.stringify(data)});
 
 test("messages are read from text, chat messages, parts and tool calls of both usual forms", () => {
-  assert.deepEqual(transcript.messages({ dtype: "text", text: "hi" }).map((found) => found.text), ["hi"]);
+  assert.deepEqual(transcript.messages({dtype: "text", text: "hi"}).map((found) => found.text), ["hi"]);
   const [user, assistant] = transcript.messages(json([
-    { role: "user", content: [{ type: "text", text: "Look" }, { type: "image", source: {} }] },
+    { role: "user", content: [{type: "text", text: "Look"}, { type: "image", source: {} }] },
     { role: "assistant", content: null, reasoning: "hm", tool_calls: [{ id: "c1", function: { name: "search", arguments: "{\"q\":1}" } }] },
   ]));
   assert.deepEqual([user.role, user.text, user.other], ["user", "Look", ["image"]]);
   assert.deepEqual([assistant.reasoning, assistant.calls], ["hm", [{ name: "search", input: "{\"q\":1}", id: "c1" }]]);
-  const [parts] = transcript.messages(json({ role: "assistant", content: [{ type: "thinking", thinking: "so" }, { type: "tool_use", id: "t", name: "run", input: { x: 1 } }] }));
-  assert.deepEqual([parts.reasoning, parts.calls[0].name, JSON.parse(parts.calls[0].input)], ["so", "run", { x: 1 }]);
-  const [alone] = transcript.messages(json({ tool: "search", query: "flights" }));
-  assert.deepEqual([alone.calls[0].name, JSON.parse(alone.calls[0].input)], ["search", { query: "flights" }]);
+  const [parts] = transcript.messages(json({ role: "assistant", content: [{type: "thinking", thinking: "so"}, { type: "tool_use", id: "t", name: "run", input: {x: 1} }] }));
+  assert.deepEqual([parts.reasoning, parts.calls[0].name, JSON.parse(parts.calls[0].input)], ["so", "run", {x: 1}]);
+  const [alone] = transcript.messages(json({tool: "search", query: "flights"}));
+  assert.deepEqual([alone.calls[0].name, JSON.parse(alone.calls[0].input)], ["search", {query: "flights"}]);
 });
 
 test("whatever JSON comes, its messages are text and nothing is thrown", () => {
   fc.assert(fc.property(fc.json(), (text) => {
-    for (const found of transcript.messages({ dtype: "json", text })) {
+    for (const found of transcript.messages({dtype: "json", text})) {
       for (const part of [found.text, found.role, found.reasoning, ...found.other, ...found.calls.map((call) => call.name + call.input)]) assert.equal(typeof part, "string");
     }
   }));
 });
 
 test("marking a word cuts a text without changing it", () => {
-  fc.assert(fc.property(fc.string({ unit: "binary" }), fc.string({ maxLength: 3 }), (text, word) => {
+  fc.assert(fc.property(fc.string({unit: "binary"}), fc.string({maxLength: 3}), (text, word) => {
     assert.equal(transcript.cut(text, word).map((part) => part.text).join(""), text);
   }));
   assert.deepEqual(transcript.cut("An apple, an APPLE", "apple").filter((part) => part.found).map((part) => part.text), ["apple", "APPLE"]);

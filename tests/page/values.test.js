@@ -1,8 +1,8 @@
 // Bytes of actions and observations, read as the recorder wrote them.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import {test} from "node:test";
 import fc from "fast-check";
-import { decode } from "../../stream_apps/runbus/dashboard/page/lib/values.js";
+import {decode} from "../../stream_apps/runbus/dashboard/page/lib/values.js";
 
 const bytes = (/** @type {ArrayBufferView} */ view) => new Uint8Array(view.buffer);
 const numbers = (/** @type {import("../../stream_apps/runbus/dashboard/page/lib/episode.js").Value} */ value) => [...Array.from(value.numbers ?? [])];
@@ -32,7 +32,7 @@ test("the parts of a struct are named, ragged and omitted ones too", () => {
   const part = (/** @type {number[]} */ ...values) => new Uint8Array(values);
   const body = [bytes(new Float32Array([1, 2])), part(2, 0, 0, 0, 104, 105), part(8, 0, 0, 0), bytes(new Int32Array([5, 6])), part(3, 255)];
   const parts = decode(dtype, [], new Uint8Array(body.flatMap((piece) => [...piece]))).parts ?? [];
-  assert.deepEqual(parts.map(({ name, value }) => [name, value.dtype, value.shape, value.text ?? numbers(value)]), [
+  assert.deepEqual(parts.map(({name, value}) => [name, value.dtype, value.shape, value.text ?? numbers(value)]), [
     ["pose", "<f4", [2], [1, 2]], ["said", "text", [], "hi"], ["ids", "<i4", [2], [5, 6]], ["image", "omitted:|u1", [9, 9, 3], []],
     ["pair[0]", "|i1", [], [3]], ["pair[1]", "|i1", [], [-1]],
   ]);

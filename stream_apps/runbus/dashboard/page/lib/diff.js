@@ -1,4 +1,3 @@
-// @ts-check
 /** Two episodes side by side: where they first differ, and in what. Pure. */
 /** @typedef {import("./episode.js").Step} Step */
 /** @typedef {import("./episode.js").Value} Value */
@@ -32,7 +31,7 @@ export function differences(a, b) {
 export function firstDifference(a, b, from, to) {
   for (let step = from; step <= to; step++) {
     const fields = differences(a(step), b(step));
-    if (fields.length) return { step, fields };
+    if (fields.length) return {step, fields};
   }
   return null;
 }

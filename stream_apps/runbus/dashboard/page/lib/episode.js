@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The steps of one episode that the page holds: pages of history by step number and the live tail behind them, a bounded
  * number of them, those nearest to the cursor. Pure: it says what to fetch, it fetches nothing.
@@ -60,7 +59,7 @@ export class StepCache {
    * @param {boolean} whole whether nothing can come into this page any more; a step it lacks is then lost
    */
   put(page, steps, whole) {
-    this.pages.set(page, { steps: new Map([...steps].map((step) => [step.step, step])), whole });
+    this.pages.set(page, {steps: new Map([...steps].map((step) => [step.step, step])), whole});
   }
 
   /**
@@ -114,7 +113,7 @@ export class StepCache {
       const last = found.at(-1);
       if (state === "here") continue;
       if (last && last.state === state && last.to === step - 1) last.to = step;
-      else found.push({ from: step, to: step, state });
+      else found.push({from: step, to: step, state});
     }
     return found;
   }
@@ -135,7 +134,7 @@ export class StepCache {
    * @param {{cursor: number, from: number, to: number, direction: number, ahead: number, first: number, last: number}} view
    * @returns {number[]}
    */
-  wanted({ cursor, from, to, direction, ahead, first, last }) {
+  wanted({cursor, from, to, direction, ahead, first, last}) {
     const [lowest, highest] = [this.pageOf(first), this.pageOf(last)];
     const here = this.pageOf(cursor);
     const pages = new Set([here]);
@@ -169,7 +168,7 @@ export const waitFor = (started, now, gap) => Math.max(0, started + gap - now);
  * @param {number} room steps that fit
  * @param {{first: number, last: number}} extent
  */
-export function windowAround(before, cursor, room, { first, last }) {
+export function windowAround(before, cursor, room, {first, last}) {
   const width = Math.max(1, Math.min(room, last - first + 1));
   const keep = before && before.to - before.from + 1 === width && before.from >= first && before.to <= last;
   const margin = Math.floor(width / 8);
@@ -177,5 +176,5 @@ export function windowAround(before, cursor, room, { first, last }) {
     return before;
   }
   const from = Math.max(first, Math.min(last - width + 1, cursor - Math.floor(width / 2)));
-  return { from, to: from + width - 1 };
+  return {from, to: from + width - 1};
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * What an action or an observation is to look at, by its layout, and how its numbers become pixels. Pure.
  */
@@ -18,16 +17,16 @@ const MOST_CELLS = 4096;
  */
 export function imageShape(shape) {
   const [a = 0, b = 0, c = 0] = shape;
-  if (shape.length === 2) return { height: a, width: b, channels: 1, first: false, panes: 1 };
+  if (shape.length === 2) return {height: a, width: b, channels: 1, first: false, panes: 1};
   if (shape.length !== 3) return null;
-  if ([1, 3, 4].includes(c)) return { height: a, width: b, channels: c, first: false, panes: 1 };
-  if ([1, 3].includes(a)) return { height: b, width: c, channels: a, first: true, panes: 1 };
-  if (a <= 8 && b >= 16 && c >= 16) return { height: b, width: c, channels: 1, first: true, panes: a };
+  if ([1, 3, 4].includes(c)) return {height: a, width: b, channels: c, first: false, panes: 1};
+  if ([1, 3].includes(a)) return {height: b, width: c, channels: a, first: true, panes: 1};
+  if (a <= 8 && b >= 16 && c >= 16) return {height: b, width: c, channels: 1, first: true, panes: a};
   return null;
 }
 
 /** @param {Value} value @returns {Look} */
-export function lookOf({ dtype, shape }) {
+export function lookOf({dtype, shape}) {
   if (!dtype) return "none";
   if (dtype.startsWith("omitted:")) return "omitted";
   if (dtype.startsWith("absent:")) return "absent";
@@ -43,10 +42,10 @@ export function lookOf({ dtype, shape }) {
 }
 
 /** A layout in words: `float32 [4]`, `uint8 [84, 84, 3]`, `text`. @param {Value} value */
-export function layoutText({ dtype, shape }) {
+export function layoutText({dtype, shape}) {
   if (!dtype) return "nothing";
   const [state, inner] = /^(omitted|absent):/.test(dtype) ? dtype.split(/:(.*)/s) : ["", dtype];
-  const kind = { f: "float", i: "int", u: "uint", b: "bool" }[inner?.[1] ?? ""];
+  const kind = {f: "float", i: "int", u: "uint", b: "bool"}[inner?.[1] ?? ""];
   const bits = Number(inner?.slice(2)) * 8;
   const name = inner?.startsWith("struct:") ? "dict or tuple" : !kind ? inner : kind === "bool" ? kind : kind + bits;
   return `${state ? state + " " : ""}${name}${shape.length ? ` [${shape.join(", ")}]` : ""}`;
@@ -63,7 +62,7 @@ export function layoutText({ dtype, shape }) {
 export function pixels(numbers, dtype, shape) {
   const image = imageShape(shape);
   if (!image || numbers.length !== shape.reduce((product, length) => product * length, 1)) return null;
-  const { height, width, channels, first, panes } = image;
+  const {height, width, channels, first, panes} = image;
   const scale = dtype === "|u1" ? null : spread(numbers);
   const byte = (/** @type {number | null | undefined} */ x) => (x == null ? NaN : scale ? (x - scale.low) * (255 / (scale.high - scale.low || 1)) : x);
   const data = new Uint8ClampedArray(width * panes * height * 4);
@@ -77,7 +76,7 @@ export function pixels(numbers, dtype, shape) {
       data.set(Number.isNaN(red + green + blue) ? [255, 0, 255, 255] : [red, green, blue, channels === 4 ? of(3) : 255], at);
     }
   }
-  return { width: width * panes, height, data };
+  return {width: width * panes, height, data};
 }
 
 /**
@@ -92,7 +91,7 @@ export function spread(numbers) {
     if (x < low) low = x;
     if (x > high) high = x;
   }
-  return low <= high ? { low, high } : { low: 0, high: 0 };
+  return low <= high ? {low, high} : {low: 0, high: 0};
 }
 
 /**
@@ -115,7 +114,7 @@ export function heat(columns) {
     });
     ranges.push(range);
   }
-  return { rows, left: wide - rows, ranges, cells };
+  return {rows, left: wide - rows, ranges, cells};
 }
 
 /**

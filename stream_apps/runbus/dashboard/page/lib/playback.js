@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Playback: where the cursor of an episode is at a moment. A value and functions that take `now` (milliseconds); no
  * timer and no DOM, so a test owns the clock.
@@ -24,10 +23,10 @@ export const SPEEDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 1000, 3000];
  * @param {Partial<Playback>} [rest]
  * @returns {Playback}
  */
-export const paused = (step, rest = {}) => ({ speed: 10, loop: false, ...rest, follow: false, step, since: null });
+export const paused = (step, rest = {}) => ({speed: 10, loop: false, ...rest, follow: false, step, since: null});
 
 /** @param {number} step @param {Extent} extent */
-export const clamp = (step, { first, last }) => Math.max(first, Math.min(last, Math.round(step)));
+export const clamp = (step, {first, last}) => Math.max(first, Math.min(last, Math.round(step)));
 
 /**
  * The step under the cursor at `now`.
@@ -76,7 +75,7 @@ export const seek = (playback, step, now) => ({
  */
 export function play(playback, now, extent) {
   const step = at(playback, now, extent);
-  return { ...playback, step: step >= extent.last ? extent.first : step, since: now, follow: false };
+  return {...playback, step: step >= extent.last ? extent.first : step, since: now, follow: false};
 }
 
 /**
@@ -101,7 +100,7 @@ export const pause = (playback, now, extent) => ({
  * @returns {Playback}
  */
 export const follow = (playback, now, extent) =>
-  playback.follow ? pause(playback, now, extent) : { ...playback, since: null, follow: true };
+  playback.follow ? pause(playback, now, extent) : {...playback, since: null, follow: true};
 
 /**
  * The next speed up (`by` 1) or down (-1); the cursor does not jump.
@@ -114,6 +113,6 @@ export const follow = (playback, now, extent) =>
 export function faster(playback, by, now, extent) {
   const place = SPEEDS.findIndex((speed) => speed >= playback.speed);
   const speed = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, place + by))] ?? playback.speed;
-  if (playback.since === null) return { ...playback, speed };
-  return { ...playback, speed, step: at(playback, now, extent), since: now };
+  if (playback.since === null) return {...playback, speed};
+  return {...playback, speed, step: at(playback, now, extent), since: now};
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * A transcript: the turns of an episode of text or JSON, what belongs to each, and what they cost. Built from an outline
  * (one short entry a step, without its text), so 70,000 steps are cheap; text is read where it is shown. Pure.
@@ -32,7 +31,7 @@
 export const isError = (/** @type {string} */ status) => status === "error" || status === "timeout";
 
 /** @returns {Totals} */
-export const noTotals = () => ({ steps: 0, tools: 0, errors: 0, input: 0, output: 0, cached: 0, cost: 0, duration: 0, reward: 0 });
+export const noTotals = () => ({steps: 0, tools: 0, errors: 0, input: 0, output: 0, cached: 0, cost: 0, duration: 0, reward: 0});
 
 /**
  * Adds a step, or the totals of several, to totals.
@@ -85,7 +84,7 @@ export class Outline {
       this.places.set(entry.seq, place);
       const held = this.turns[turn];
       if (held) held.entries.push(place);
-      else this.turns.push({ head: place, entries: [place], totals: noTotals() });
+      else this.turns.push({head: place, entries: [place], totals: noTotals()});
       this.turnOf.push(turn);
       count(this.turns[turn].totals, entry);
       count(this.totals, entry);
@@ -142,7 +141,7 @@ export function treeOf(entries, places) {
     const parent = above[place];
     if (parent >= 0) merge(totals[parent], totals[place]);
   }
-  return { children, roots, depth, totals };
+  return {children, roots, depth, totals};
 }
 
 /**
@@ -150,7 +149,7 @@ export function treeOf(entries, places) {
  * @param {{children: number[][], roots: number[]}} tree
  * @param {Set<number>} folded places
  */
-export function shown({ children, roots }, folded) {
+export function shown({children, roots}, folded) {
   /** @type {number[]} */
   const order = [];
   const stack = [...roots].reverse();
@@ -170,7 +169,7 @@ export function shown({ children, roots }, folded) {
 export function spans(entries) {
   return entries.map((entry, place) => {
     const before = entries[place - 1]?.ts ?? entry.ts;
-    return { from: Math.min(entry.ts, entry.duration > 0 ? entry.ts - entry.duration * 1000 : before), to: entry.ts };
+    return {from: Math.min(entry.ts, entry.duration > 0 ? entry.ts - entry.duration * 1000 : before), to: entry.ts};
   });
 }
 
@@ -183,7 +182,7 @@ export function spans(entries) {
  * @property {string[]} other what it holds besides, in words (an image, a file)
  */
 
-const message = (/** @type {Partial<Message>} */ part) => ({ role: "", text: "", reasoning: "", calls: [], other: [], ...part });
+const message = (/** @type {Partial<Message>} */ part) => ({role: "", text: "", reasoning: "", calls: [], other: [], ...part});
 
 /**
  * The messages in an action or observation: text; a chat message or a list of them (content as text or parts, tool calls
@@ -191,14 +190,14 @@ const message = (/** @type {Partial<Message>} */ part) => ({ role: "", text: "",
  * @param {{dtype: string, text?: string}} value
  * @returns {Message[]}
  */
-export function messages({ dtype, text }) {
+export function messages({dtype, text}) {
   if (text === undefined || text === "") return [];
-  if (dtype === "text") return [message({ text })];
+  if (dtype === "text") return [message({text})];
   let data;
   try {
     data = JSON.parse(text);
   } catch {
-    return [message({ text })];
+    return [message({text})];
   }
   return (Array.isArray(data) && data.every((item) => isObject(item) && "role" in item) ? data : [data]).map(oneMessage);
 }
@@ -211,16 +210,16 @@ const asText = (data) => (data === undefined || data === null ? "" : typeof data
 
 /** @param {any} data @returns {Message} */
 function oneMessage(data) {
-  if (!isObject(data)) return message({ text: asText(data) });
+  if (!isObject(data)) return message({text: asText(data)});
   const alone = callOf(data);
-  if (alone && !("content" in data)) return message({ role: asText(data["role"]), text: asText(data["thought"]), calls: [alone] });
-  if (!("content" in data) && !("text" in data) && !("tool_calls" in data)) return message({ text: asText(data) });
-  const found = message({ role: asText(data["role"]), reasoning: asText(data["reasoning"] ?? data["reasoning_content"]) });
+  if (alone && !("content" in data)) return message({role: asText(data["role"]), text: asText(data["thought"]), calls: [alone]});
+  if (!("content" in data) && !("text" in data) && !("tool_calls" in data)) return message({text: asText(data)});
+  const found = message({role: asText(data["role"]), reasoning: asText(data["reasoning"] ?? data["reasoning_content"])});
   const content = data["content"] ?? data["text"];
   for (const part of Array.isArray(content) ? content : [content]) addPart(found, part);
   for (const call of Array.isArray(data["tool_calls"]) ? data["tool_calls"] : []) {
     const read = isObject(call) ? callOf(call["function"] ?? call) : null;
-    if (read) found.calls.push({ ...read, id: asText(call.id) });
+    if (read) found.calls.push({...read, id: asText(call.id)});
   }
   return found;
 }
@@ -229,7 +228,7 @@ function oneMessage(data) {
 function addPart(found, part) {
   if (!isObject(part)) found.text += asText(part);
   else if (part["type"] === "thinking" || part["type"] === "reasoning") found.reasoning += asText(part["thinking"] ?? part["text"]);
-  else if (part["type"] === "tool_use") found.calls.push({ ...(callOf(part) ?? { name: "", input: "" }), id: asText(part["id"]) });
+  else if (part["type"] === "tool_use") found.calls.push({ ...(callOf(part) ?? {name: "", input: ""}), id: asText(part["id"]) });
   else if ("text" in part) found.text += asText(part["text"]);
   else if (part["type"] === "tool_result") found.text += asText(part["content"]);
   else found.other.push(asText(part["type"]) || asText(part));
@@ -242,9 +241,9 @@ function addPart(found, part) {
 function callOf(data) {
   const name = data["tool"] ?? data["name"] ?? data["tool_name"];
   if (typeof name !== "string") return null;
-  const { tool: _tool, name: _name, tool_name: _toolName, role: _role, thought: _thought, type: _type, id, ...rest } = data;
+  const {tool: _tool, name: _name, tool_name: _toolName, role: _role, thought: _thought, type: _type, id, ...rest} = data;
   const input = data["arguments"] ?? data["input"] ?? data["args"] ?? data["parameters"] ?? rest;
-  return { name, input: asText(isObject(input) && !Object.keys(input).length ? "" : input), id: asText(id) };
+  return {name, input: asText(isObject(input) && !Object.keys(input).length ? "" : input), id: asText(id)};
 }
 
 /** The first line of a text, at most `most` characters. @param {string} text @param {number} [most] */
@@ -260,17 +259,17 @@ export function firstLine(text, most = 120) {
  * @returns {{text: string, found: boolean}[]}
  */
 export function cut(text, word) {
-  if (!word) return [{ text, found: false }];
+  if (!word) return [{text, found: false}];
   const parts = [];
   // toLowerCase may change the length of a text (İ): then only the exact word is looked for
   const lower = text.toLowerCase();
   const [in_, for_] = lower.length === text.length ? [lower, word.toLowerCase()] : [text, word];
   let from = 0;
   for (let at = in_.indexOf(for_); at >= 0; at = in_.indexOf(for_, from)) {
-    if (at > from) parts.push({ text: text.slice(from, at), found: false });
+    if (at > from) parts.push({text: text.slice(from, at), found: false});
     from = at + for_.length;
-    parts.push({ text: text.slice(at, from), found: true });
+    parts.push({text: text.slice(at, from), found: true});
   }
-  if (from < text.length || !parts.length) parts.push({ text: text.slice(from), found: false });
+  if (from < text.length || !parts.length) parts.push({text: text.slice(from), found: false});
   return parts;
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The bytes of an action or observation as numbers, text or parts, by their layout (docs/schemas.md). Pure.
  */
@@ -37,18 +36,18 @@ function half(bits) {
  * @returns {Value}
  */
 export function decode(dtype, shape, bytes) {
-  const value = { dtype, shape };
-  if (dtype === "|u1") return { ...value, numbers: bytes };
-  if (dtype === "text" || dtype === "json") return { ...value, text: utf8.decode(bytes) };
-  if (dtype.startsWith("struct:")) return { ...value, parts: partsOf(dtype, bytes) };
-  return NUMBERS[dtype] && bytes.length ? { ...value, numbers: numbersOf(dtype, bytes) } : value;
+  const value = {dtype, shape};
+  if (dtype === "|u1") return {...value, numbers: bytes};
+  if (dtype === "text" || dtype === "json") return {...value, text: utf8.decode(bytes)};
+  if (dtype.startsWith("struct:")) return {...value, parts: partsOf(dtype, bytes)};
+  return NUMBERS[dtype] && bytes.length ? {...value, numbers: numbersOf(dtype, bytes)} : value;
 }
 
 /** @param {string} dtype @param {Uint8Array} bytes */
 function numbersOf(dtype, bytes) {
   const [size, read] = NUMBERS[dtype];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Float64Array.from({ length: Math.floor(bytes.length / size) }, (_, i) => read(view, i * size));
+  return Float64Array.from({length: Math.floor(bytes.length / size)}, (_, i) => read(view, i * size));
 }
 
 /**
@@ -65,7 +64,7 @@ function partsOf(dtype, bytes) {
   const walk = (/** @type {any[]} */ [kind, inner], /** @type {string} */ path) => {
     if (kind === "dict") for (const [key, part] of inner) walk(part, path ? `${path}.${key}` : `${key}`);
     else if (kind === "tuple") inner.forEach((/** @type {any[]} */ part, /** @type {number} */ i) => walk(part, `${path}[${i}]`));
-    else found.push({ name: path, value: leaf(kind, inner, take) });
+    else found.push({name: path, value: leaf(kind, inner, take)});
   };
   walk(JSON.parse(dtype.slice("struct:".length)), "");
   return found;
@@ -73,7 +72,7 @@ function partsOf(dtype, bytes) {
 
 /** @param {string} dtype @param {number[]} shape @param {(count: number) => Uint8Array} take @returns {Value} */
 function leaf(dtype, shape, take) {
-  if (dtype === "" || dtype.startsWith("omitted:")) return { dtype, shape };
+  if (dtype === "" || dtype.startsWith("omitted:")) return {dtype, shape};
   const size = NUMBERS[dtype]?.[0];
   const fixed = size !== undefined && shape[0] !== -1;
   const length = fixed ? size * shape.reduce((product, n) => product * n, 1) : lengthIn(take(4));

@@ -1,0 +1,99 @@
+/**
+ * The page Episode: one episode under one cursor, step by step, while it runs and long after.
+ */
+import {html, useComputed, useEffect, useMemo} from "../lib/preact.js";
+import {exact, number} from "../lib/format.js";
+import {besideOf, idOf} from "../lib/identity.js";
+import {expose} from "../lib/inspect.js";
+import {useKeys} from "../lib/keys.js";
+import {actionNames} from "../lib/observation.js";
+import {href, route, set} from "../lib/route.js";
+import {Desk} from "../ui/desk.js";
+import {Scrub} from "../ui/scrub.js";
+import {Failed, Problem} from "../ui/states.js";
+import {StepsView} from "../ui/steps.js";
+import {TranscriptView} from "../ui/transcript.js";
+
+/** @typedef {import("../lib/source.js").EpisodeId} EpisodeId */
+
+const VIEWS = [["chat", "Chat"], ["tree", "Tree"], ["time", "Time line"], ["steps", "Steps"]];
+
+export default function Episode() {
+  const {params} = route.value;
+  const id = idOf(params);
+  if (!id) return html`<${Problem} title="This address names no episode" todo="It needs run, agent, attempt and episode. Open one from its run." ><a href="/">All runs</a></${Problem}>`;
+  const beside = besideOf(params.get("with"), id.run);
+  return html`<${Open} key=${JSON.stringify([id, beside])} id=${id} beside=${beside} />`;
+}
+
+/** @param {{id: EpisodeId, beside: EpisodeId | null}} props */
+function Open({id, beside}) {
+  const desk = useMemo(() => new Desk(id, beside), []);
+  useEffect(() => () => desk.close(), []);
+  useEffect(() => expose("episode", () => inspected(desk)), []);
+  useKeys(useMemo(() => desk.keys(), []));
+  const {main, player} = desk;
+  const about = main.about.value;
+  const running = useComputed(() => !(about?.finalised || about?.terminated || about?.truncated));
+  useEffect(() => {
+    desk.names.value = actionNames(about?.config ?? {});
+  }, [about]);
+  if (!about && main.last.value < 0) {
+    return main.failed.value ? html`<${Failed} error=${main.failed.value} link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />` : html`<p class="note">Asking for the episode …</p>`;
+  }
+  const talks = [...(about?.layouts?.actions ?? []), ...(about?.layouts?.observations ?? [])].some((layout) => layout.dtype === "text" || layout.dtype === "json");
+  const view = route.value.params.get("view") ?? (talks && !beside ? "chat" : "steps");
+  const failed = desk.sources.map((source) => source.pager.failed.value ?? (source.about.value ? null : source.failed.value)).find(Boolean);
+  return html`
+    <${Head} desk=${desk} running=${running.value} />
+    <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null} running=${running.value || player.follows.value}
+      said=${desk.said()} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
+      jumps=${[{name: "Reward", key: "n", go: () => desk.jump("reward", 1)}, {name: "Largest", key: "m", go: () => desk.largest()},
+        {name: "Action", key: "a", go: () => desk.jump("action", 1)}, {name: "Error", key: "e", go: () => desk.jump("error", 1)}]} />
+    ${failed && html`<${Failed} error=${failed} />`}
+    ${talks && html`<div class="views" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
+    ${view === "steps" ? html`<${StepsView} desk=${desk} />` : html`<${TranscriptView} desk=${desk} view=${view} />`}`;
+}
+
+/** @param {{desk: Desk, running: boolean}} props */
+function Head({desk, running}) {
+  const {id} = desk.main;
+  const about = desk.main.about.value;
+  const lost = (about?.missing ?? []).reduce((/** @type {number} */ sum, /** @type {number[]} */ [first, last]) => sum + last - first + 1, 0);
+  const beside = desk.sources[1]?.id;
+  const labels = Object.entries(about?.labels ?? {});
+  return html`<header class="episode-head">
+    <h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/</span> ${id.agent} <span class="muted">/</span> episode ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}
+      ${beside && html` <span class="muted">with</span> ${beside.run === id.run ? "" : `${beside.run} / `}${beside.agent} <span class="muted">/</span> episode ${exact(beside.episode)}`}</h1>
+    <dl class="summary">
+      <div><dt>Return</dt><dd>${number(about?.finalised ? about.return : about?.stored_return)}</dd></div>
+      <div><dt>Length</dt><dd>${exact(about?.finalised ? about.length : desk.main.last.value)} <small>steps</small></dd></div>
+      <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : (about?.reason || (about?.terminated ? "terminated" : "truncated"))}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
+      <div><dt>Arrived</dt><dd>${!about?.finalised ? html`<span class="muted">not final yet</span>` : about.complete ? html`<span class="ok">complete</span>` : html`<span class="bad" title=${`seq ${about.missing.map((/** @type {number[]} */ range) => range.join("–")).join(", ")}`}>${exact(lost)} at most missing</span>`}</dd></div>
+      ${(about?.revision ?? 0) > 0 && html`<div><dt>Revision</dt><dd>${about?.revision}</dd></div>`}
+      ${about?.seed && html`<div><dt>Seed</dt><dd>${about.seed}</dd></div>`}
+      ${about?.last_tick >= 0 && html`<div><dt>World</dt><dd><a href=${href("/world", {run: id.run, env: id.env, episode: id.episode, tick: desk.player.cursor.peek()})}>all agents</a></dd></div>`}
+      ${desk.sources.length > 1 && html`<div><dt>First difference</dt><dd><${Differs} desk=${desk} /></dd></div>`}
+    </dl>
+    ${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}
+  </header>`;
+}
+
+/** @param {{desk: Desk}} props */
+function Differs({desk}) {
+  const found = desk.differs.value;
+  if (found === undefined) return html`<span class="muted">looking …</span>`;
+  if (found === null) return html`<span class="ok">none</span>`;
+  return html`<button type="button" onClick=${() => desk.player.seek(found.step)}>step ${exact(found.step)}</button> <small>${found.fields.join(", ")}</small>`;
+}
+
+/** What tests read. @param {Desk} desk */
+function inspected(desk) {
+  const cursor = desk.player.cursor.peek();
+  return {
+    cursor, extent: desk.player.extent.peek(), window: desk.window.peek(), playing: desk.player.playing.peek(), follows: desk.player.follows.peek(),
+    speed: desk.player.state.peek().speed, step: desk.main.cache.get(cursor) ?? null, state: desk.main.cache.stateOf(cursor), asked: desk.main.pager.asked,
+    about: desk.main.about.peek(), holes: desk.main.cache.holes(desk.window.peek().from, desk.window.peek().to), differs: desk.differs.peek(),
+    other: desk.sources[1]?.cache.get(cursor) ?? null, held: [...desk.main.cache.pages.keys()],
+  };
+}
