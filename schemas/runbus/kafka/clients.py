@@ -174,6 +174,32 @@ def new_reader(
     return Consumer(config)
 
 
+def new_feed_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
+    """Return the dashboard's consumer: it joins no group, and what the log has lost is no error of a page.
+
+    `on_error` hears, while it polls, what is wrong with its connections.
+    """
+    return Consumer(
+        {
+            **kafka.client_config(),
+            "client.id": "runbus-dashboard",
+            "group.id": "runbus-dashboard",  # it never joins; a name is needed to make a consumer
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "queued.max.messages.kbytes": 16 * 1024,
+            "fetch.wait.max.ms": 100,
+            "topic.metadata.refresh.interval.ms": 30_000,
+            "reconnect.backoff.max.ms": 1000,
+            "error_cb": on_error,
+            "log_level": 0,
+        }
+    )
+
+
 def new_command_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
     """Return the consumer of an agent's commands: it joins no group, and asks an idle broker once a second.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.settings import DashboardSettings
 
 
@@ -19,5 +20,5 @@ class Parts:
     """
 
     settings: DashboardSettings
-    live: Any = None
+    live: LiveLog
     history: Any = None

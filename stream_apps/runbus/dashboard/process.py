@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
+from runbus.dashboard.history.clickhouse import ClickHouseHistory
+from runbus.dashboard.live.live import Live
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
@@ -14,11 +18,14 @@ from runbus.kafka.principals import Role
 from runbus.kafka.start import Needs
 from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS
 from runbus.probes import Health, Sample
+from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec, Start
 
 log = logging.getLogger(__name__)
 KIND: Role = "dashboard"
+#: A large log is read on while pages are served already.
+_CATCHES_UP_S = 20.0
 
 
 def dashboard_process(sources: Sources) -> ProcessSpec:
@@ -27,13 +34,14 @@ def dashboard_process(sources: Sources) -> ProcessSpec:
     topics = tuple(
         settings.kafka.topic_prefix + topic.name for topic in (HEARTBEATS, RUNS, STEPS, EPISODES, LIVE_METRICS)
     )
+    values = codec(sources)
     return ProcessSpec(
         kind=KIND,
         settings=settings,
-        codec=codec(sources),
+        codec=values,
         needs=Needs(KIND, settings.names.sink_group),
         topics=topics,
-        new_component=lambda _: Dashboard(settings),
+        new_component=lambda _: Dashboard(settings, values),
         watched=topics,
         credential_files=settings.credential_files,
     )
@@ -44,21 +52,45 @@ class Dashboard:
 
     Args:
         settings: of the process.
+        codec: of the installation.
     """
 
-    def __init__(self, settings: DashboardSettings) -> None:
+    def __init__(self, settings: DashboardSettings, codec: Codec) -> None:
         self._settings = settings
+        self._codec = codec
+        self._live: Live | None = None
         self._serves = False
 
     async def run(self, start: Start) -> None:
-        """Serve until stopped. Raises RunBusError if the port cannot be had."""
-        parts = Parts(self._settings)
+        """Serve until stopped. Raises RunBusError if the port cannot be had, or a person has to act on Kafka."""
+        live = self._live = Live(self._settings, self._codec, start.partitions)
+        ended = asyncio.Event()
+        works = [asyncio.create_task(work) for work in (live.run(), _until(start.stop, live))]
+        for work in works:
+            work.add_done_callback(lambda _: ended.set())
+        try:
+            await _either(live.ready(), ended.wait(), _CATCHES_UP_S)
+            if not ended.is_set():
+                await self._serve(live, ended)
+            for work in works:
+                if work.done():
+                    work.result()
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def _serve(self, live: Live, ended: asyncio.Event) -> None:
         # The port is there once answers are: a browser gives up for good on a stream that was refused once.
         listener = listen(*self._settings.listens_at)
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
-        await serve(create_app(parts), listener, start.stop)
+        history = ClickHouseHistory(self._settings.clickhouse)
+        try:
+            await serve(create_app(Parts(self._settings, live, history)), listener, ended)
+        finally:
+            await history.close()
 
     def health(self) -> Health:
         """Return its health now."""
@@ -67,3 +99,18 @@ class Dashboard:
     def metrics(self) -> Iterator[Sample]:
         """Yield its metrics now."""
         yield from ()
+
+
+async def _until(stop: asyncio.Event, live: Live) -> None:
+    """Let the open streams end by themselves once the process is stopped."""
+    await stop.wait()
+    live.close()
+
+
+async def _either(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any], seconds: float) -> None:
+    """Return once one of them has, or after so long."""
+    tasks = [asyncio.create_task(work) for work in (one, other)]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -85,7 +85,7 @@ function NothingYet() {
     <p>Put three lines around your environment. The page fills as soon as it steps.</p>
     <pre>from runbus.gymnasium import RecordSteps
 
-env = RecordSteps(gymnasium.make("CartPole-v1"), run_id="first")</pre>
+env = RecordSteps(gymnasium.make("CartPole-v1"), run="first")</pre>
   </${Empty}>`;
 }
 

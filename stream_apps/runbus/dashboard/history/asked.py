@@ -1,0 +1,93 @@
+"""Defines what a client may ask: the parameters of each question, in the query string."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+As = Literal["json", "columns", "csv", "arrow", "sql"]
+Axis = Literal["seq", "episode", "time", "relative"]
+By = Literal["run", "agent", "stream"]
+
+_LARGEST = 2**63 - 1
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+MaybeName = Annotated[str, Field(max_length=255)]
+Attempt = Annotated[int, Field(ge=0, le=_LARGEST)]
+Env = Annotated[int, Field(ge=0, lt=2**31)]
+Step = Annotated[int, Field(ge=0, lt=2**31)]
+Position = Annotated[int, Field(ge=-(2**62), le=2**62)]
+
+
+class Asked(BaseModel):
+    """What every question has."""
+
+    form: As = Field("json", alias="as", description="form of the answer: docs/dashboard-api.md")
+
+
+class OfRun(Asked):
+    """A question about a run."""
+
+    run: Name = Field(description="run_id")
+
+
+class OfStreams(OfRun):
+    """A question about the streams of a run, or some of them."""
+
+    agent: MaybeName = Field("", description="agent_id; empty = all")
+    attempt: Annotated[int, Field(ge=-1, le=_LARGEST)] = Field(-1, description="start of a stream in us; -1 = all")
+    env: Annotated[int, Field(ge=-1, lt=2**31)] = Field(-1, description="index in a vector environment; -1 = all")
+
+    @property
+    def where(self) -> dict[str, object]:
+        """Whose rows, as the queries name them."""
+        return {"run": self.run, "agent": self.agent, "attempt": self.attempt, "env": self.env}
+
+
+class OfCurve(OfStreams):
+    """A curve of a run."""
+
+    y: Name = Field("return", description="return, length, reward, steps_per_second, or the name of a logged number")
+    x: Axis = Field("seq", description="relative = microseconds since the run began")
+    by: By = Field("run", description="whether each agent, or each stream, has bins of its own")
+    start: Position = Field(-(2**62), alias="from", description="on x; widened to whole bins")
+    end: Position = Field(2**62, alias="to", description="on x; widened to whole bins")
+    bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
+
+
+class OfList(Asked):
+    """A page of a long list."""
+
+    after: Annotated[str, Field(max_length=4000)] = Field("", description="`next` of the page before")
+    most: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="rows of a page")
+    descending: bool = Field(True, description="the largest first")
+
+
+class OfEpisodes(OfStreams, OfList):
+    """A page of the finalised episodes of a run."""
+
+    sort: Literal["time", "return", "length", "episode", "missing"] = "time"
+
+
+class OfEpisode(OfRun):
+    """A question about one episode."""
+
+    agent: Name = Field(description="agent_id")
+    attempt: Attempt = Field(description="start of the stream in us")
+    env: Env = Field(0, description="index in a vector environment")
+    episode: Annotated[int, Field(ge=0, le=_LARGEST)] = Field(description="of the env, from 0")
+
+    @property
+    def where(self) -> dict[str, object]:
+        """Whose rows, as the queries name them."""
+        named = {"run": self.run, "agent": self.agent, "attempt": self.attempt}
+        return {**named, "env": self.env, "episode": self.episode}
+
+
+class OfSteps(OfEpisode):
+    """A range of the steps of an episode."""
+
+    start: Step = Field(0, alias="from", description="first step; 0 is the reset")
+    end: Step = Field(2**31 - 1, alias="to", description="last step")
+    values: Literal["both", "action", "observation", "none"] = Field("both", description="which to send")
+    most: Annotated[int, Field(ge=1, le=100_000)] = Field(512, description="steps at most")

@@ -1,0 +1,87 @@
+"""Makes the questions about a curve: which points, on which axis, as points or in bins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runbus.dashboard.history.api import Question
+from runbus.dashboard.history.asked import Axis, By, OfCurve
+from runbus.dashboard.history.bins import RAW_PER_BIN, whole, width_of
+from runbus.dashboard.history.native import Table
+from runbus.dashboard.history.statements import filled
+
+#: Measures that are no logged number, and the file that has their points.
+MEASURES: Mapping[str, str] = {
+    "return": "points_episodes",
+    "length": "points_episodes",
+    "reward": "points_reward",
+    "steps_per_second": "points_speed",
+}
+_AXES: Mapping[str, Mapping[Axis, str]] = {
+    "points_episodes": {"seq": "last_seq", "episode": "episode", "time": "toUnixTimestamp64Micro(last_ts)"},
+    "points_speed": {
+        "seq": "max(seq)",
+        "episode": "max(episode)",
+        "time": "toUnixTimestamp64Micro(toStartOfSecond(ts))",
+    },
+    "points_reward": {"seq": "seq", "episode": "episode", "time": "toUnixTimestamp64Micro(ts)"},
+    "points_logged": {"seq": "seq", "episode": "episode", "time": "toUnixTimestamp64Micro(ts)"},
+}
+_SERIES: Mapping[By, str] = {
+    "run": "'' AS agent, toInt64(-1) AS attempt",
+    "agent": "agent, toInt64(-1) AS attempt",
+    "stream": "agent, attempt",
+}
+MOST_POINTS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve that was asked for.
+
+    Attributes:
+        asked: which.
+        below: where the past ends, of the topic that has its points.
+        origin: what `relative` counts from, microseconds since the epoch.
+    """
+
+    asked: OfCurve
+    below: Mapping[int, int]
+    origin: int = 0
+
+    @staticmethod
+    def topic_of(measure: str) -> str:
+        """Return the topic whose rows are the points of a measure."""
+        return "episodes" if MEASURES.get(measure) == "points_episodes" else "steps"
+
+    def extent(self) -> Question:
+        """Ask how far it reaches."""
+        return self._question("curve_extent", filled("curve_extent", points=self._points))
+
+    def drawn(self, extent: Table) -> tuple[Question, int]:
+        """Ask for its points, or its bins if there are many points.
+
+        Returns:
+            The question, and the width of its bins: 0 = points as they are.
+        """
+        points, start, end = (int(extent.columns[name].plain()[0]) for name in ("points", "first", "last"))
+        if points <= RAW_PER_BIN * self.asked.bins:
+            sql = filled("curve_points", points=self._points)
+            return self._question("curve_points", sql, most=MOST_POINTS), 0
+        width = width_of(start, end, self.asked.bins)
+        start, end = whole(start, end, width)
+        sql = filled("curve_bins", points=self._points, series=_SERIES[self.asked.by])
+        return self._question("curve_bins", sql, most=MOST_POINTS, width=width, **{"from": start, "to": end}), width
+
+    @property
+    def _points(self) -> str:
+        file = MEASURES.get(self.asked.y, "points_logged")
+        axes = _AXES[file]
+        x = f"{axes['time']} - {{origin:Int64}}" if self.asked.x == "relative" else axes[self.asked.x]
+        return filled(file, x=f"toInt64({x})")
+
+    def _question(self, name: str, sql: str, **more: object) -> Question:
+        reach = {"from": self.asked.start, "to": self.asked.end}
+        about = {"measure": self.asked.y, "below": dict(self.below), "origin": self.origin}
+        return Question(name, sql, {**self.asked.where, **reach, **about, **more})

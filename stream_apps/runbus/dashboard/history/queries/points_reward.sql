@@ -1,0 +1,10 @@
+    SELECT
+        $x AS x,
+        reward AS y,
+        cityHash64(agent_id, attempt, seq) AS tie,
+        agent_id::String AS agent,
+        attempt
+    FROM steps
+    WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String})
+        AND ({attempt:Int64} < 0 OR attempt = {attempt:Int64}) AND ({env:Int32} < 0 OR env = {env:Int32})
+        AND step > 0 AND $below

@@ -1,0 +1,61 @@
+"""Reads the questions of the page: one .sql file each, with ClickHouse's own {name:Type} places.
+
+A file may have `$name` places too. They take pieces of SQL of this package, never a value that came from outside.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from string import Template
+
+_PLACE = re.compile(r"\{(\w+):([^{}]+)\}")
+#: What is below the offsets that the sink has committed: all of it is stored (stitch.py).
+BELOW = """kafka_offset < transform(
+        kafka_partition,
+        mapKeys({below:Map(Int32, Int64)}),
+        mapValues({below:Map(Int32, Int64)}),
+        toInt64(9223372036854775807)
+    )"""
+
+
+@cache
+def text(name: str) -> str:
+    """Return the SQL of a file, its `$below` filled in."""
+    return Template(_file(name)).safe_substitute(
+        below=BELOW, episode=Template(_file("of_episode")).substitute(below=BELOW)
+    )
+
+
+def _file(name: str) -> str:
+    return (resources.files(__package__) / "queries" / f"{name}.sql").read_text(encoding="utf-8").rstrip()
+
+
+def filled(name: str, **pieces: str) -> str:
+    """Return the SQL of a file with its other `$name` places filled in. Raises KeyError if one is left."""
+    return Template(text(name)).substitute(pieces)
+
+
+def written_out(sql: str, parameters: Mapping[str, object]) -> str:
+    """Return a statement with its values in it: what a person pastes into `runbus query`."""
+    return _PLACE.sub(lambda place: _literal(parameters[place[1]], place[2]), sql)
+
+
+def _literal(value: object, kind: str) -> str:
+    plain = isinstance(value, (bool, str)) or (isinstance(value, (int, float)) and math.isfinite(value))
+    return _in_sql(value) if plain else f"CAST({_in_sql(value)} AS {kind})"
+
+
+def _in_sql(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return f"map({', '.join(f'{_in_sql(key)}, {_in_sql(inner)}' for key, inner in value.items())})"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_in_sql, value))}]"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return repr(value)

@@ -1,0 +1,66 @@
+"""Defines what the rest of the dashboard may ask of the log as it is now.
+
+Nothing here blocks the event loop, and nothing raises because a broker is away: what is known stays, and its age says
+how old it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from runbus.kafka.model import StreamId, TopicPartition
+from runbus.schemas.events import Heartbeat
+
+ViewName = Literal["runs", "run", "episode", "health"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one page looks at.
+
+    Attributes:
+        name: the page.
+        run: of `run`.
+        stream: of `episode`.
+    """
+
+    name: ViewName
+    run: str = ""
+    stream: StreamId | None = None
+
+
+class LiveLog(Protocol):
+    """The log as it is now."""
+
+    def below(self, topic: str) -> Mapping[int, int]:
+        """Return partition -> the offset below which every record of `topic` is in ClickHouse, or a dead letter.
+
+        It is what the sink committed, as its heartbeats say; a partition that none has named is not there.
+
+        Args:
+            topic: without its prefix.
+        """
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]:
+        """Return the newest heartbeat of each component."""
+
+    def silent_seconds(self, component_id: str) -> float:
+        """Return for how long a component was silent, on a clock that runs while heartbeats flow at all."""
+
+    def behind_seconds(self) -> float:
+        """Return for how long nothing was read although heartbeats come every second; near 0 = all is well."""
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Return how far each partition was read: the offset of the next record."""
+
+    def follow(self, view: View, since: str) -> AsyncIterator[bytes]:
+        """Yield frames for one client, as server-sent events, until the dashboard ends.
+
+        What a slow client has not taken is not kept: its next frame has all that changed meanwhile, once.
+
+        Args:
+            view: what it looks at.
+            since: the id of the last frame that it has, or empty.
+        """
