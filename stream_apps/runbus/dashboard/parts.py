@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from runbus.dashboard.history.api import History
 from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.settings import DashboardSettings
 
@@ -21,4 +21,4 @@ class Parts:
 
     settings: DashboardSettings
     live: LiveLog
-    history: Any = None
+    history: History

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
 from runbus.dashboard.history.clickhouse import ClickHouseHistory
+from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.settings import DashboardSettings
 from tests.integration.clickhouse.conftest import Store
@@ -32,10 +33,10 @@ class Page:
     Args:
         runner: of the event loop that all questions share.
         client: of HTTP.
-        below: what the sink has committed, as the live part says it; a test may change it.
+        below: topic -> partition -> what the sink has committed; a test may change it.
     """
 
-    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, below: dict[str, int]) -> None:
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, below: dict[str, dict[int, int]]) -> None:
         self.runner = runner
         self._client = client
         self.below = below
@@ -67,10 +68,10 @@ def store(clickhouse: ClickHouseSettings) -> Iterator[Store]:
 def page(store: Store) -> Iterator[Page]:
     """Yield the API over that database."""
     settings = dataclasses.replace(DashboardSettings.load(Sources({}, {})), clickhouse=store.settings)
-    below: dict[str, int] = {}
+    below: dict[str, dict[int, int]] = {}
     history = ClickHouseHistory(store.settings)
-    live = SimpleNamespace(below=lambda: below)
-    app = create_app(Parts(settings, live, history))
+    live = SimpleNamespace(below=lambda topic: below.get(topic, {}))
+    app = create_app(Parts(settings, cast("LiveLog", live), history))
     with asyncio.Runner() as runner:
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HOST)
         yield Page(runner, client, below)

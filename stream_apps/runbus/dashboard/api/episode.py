@@ -24,8 +24,8 @@ def router(parts: Parts) -> APIRouter:
     async def episode(request: Request, asked: Annotated[OfEpisode, Query()]) -> Response:
         """Answer with one row about an episode, and beside it its layouts, logged names, and the episodes beside it."""
         asking = Asking.of(parts, request, asked)
-        where = {**asked.where, "below": asking.below_of("steps")}
-        question = Question("episode", text("episode"), {**where, "below_episodes": asking.below_of("episodes")})
+        where = {**asked.where, "below": asking.seam.of("steps")}
+        question = Question("episode", text("episode"), {**where, "below_episodes": asking.seam.of("episodes")})
         if not asking.shows:
             return await asking.answer(question)
         found = await asking.table(question)
@@ -41,7 +41,7 @@ def router(parts: Parts) -> APIRouter:
         asking = Asking.of(parts, request, asked)
         sent = {name: f"{name}_raw" if asked.values in (name, "both") else "''" for name in VALUES}
         reach = {"from": asked.start, "to": asked.end, "most": asked.most + 1}
-        where = {**asked.where, **reach, "below": asking.below_of("steps")}
+        where = {**asked.where, **reach, "below": asking.seam.of("steps")}
         question = Question("episode_steps", filled("episode_steps", **sent), where)
         if not asking.shows:
             return await asking.answer(question)

@@ -37,7 +37,7 @@ def router(parts: Parts) -> APIRouter:
     async def run(request: Request, asked: Annotated[OfRun, Query()]) -> Response:
         """Answer with the streams of a run; `run` says what they are together."""
         asking = Asking.of(parts, request, asked)
-        where = {"run": asked.run, "most": _STREAMS, "below": asking.below_of("runs")}
+        where = {"run": asked.run, "most": _STREAMS, "below": asking.seam.of("runs")}
         question = Question("run", text("run"), where)
         if not asking.shows:
             return await asking.answer(question)
@@ -52,7 +52,7 @@ def router(parts: Parts) -> APIRouter:
         """Answer with a curve: its points if they are few (`width` 0), else bins as wide as a power of two."""
         asking = Asking.of(parts, request, asked)
         origin = await _origin(asking, asked.run) if asked.x == "relative" else 0
-        wanted = Curve(asked, asking.below_of(Curve.topic_of(asked.y)), origin)
+        wanted = Curve(asked, asking.seam.of(Curve.topic_of(asked.y)), origin)
         question, width = wanted.drawn(await asking.table(wanted.extent()))
         return await asking.answer(question, width=width, origin=origin, x=asked.x, y=asked.y, by=asked.by)
 
@@ -63,7 +63,7 @@ def router(parts: Parts) -> APIRouter:
         after, seen = _EPISODES.after(asked.after, descending=asked.descending)
         direction = "DESC" if asked.descending else "ASC"
         sql = filled("run_episodes", key=_SORTS[asked.sort], filter="true", after=after, direction=direction)
-        where = {**asked.where, **seen, "most": asked.most + 1, "below": asking.below_of("episodes")}
+        where = {**asked.where, **seen, "most": asked.most + 1, "below": asking.seam.of("episodes")}
         question = Question("run_episodes", sql, where)
         if not asking.shows:
             return await asking.answer(question)

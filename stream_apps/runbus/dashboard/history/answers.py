@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,13 +13,12 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
-from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history import columns
 from runbus.dashboard.history.api import History, Question
 from runbus.dashboard.history.asked import As, Asked
 from runbus.dashboard.history.native import Table
 from runbus.dashboard.history.statements import written_out
-from runbus.dashboard.history.stitch import below_of
+from runbus.dashboard.history.stitch import Seam
 from runbus.dashboard.history.values import said
 from runbus.dashboard.parts import Parts
 
@@ -115,37 +114,27 @@ class Asking:
         history: who answers.
         asker: for whom.
         form: of the answer.
-        below: `topic:partition` -> offset: where the past ends (stitch.py).
-        prefix: of all topics.
+        seam: where the past ends.
         asked_at: microseconds since the epoch.
     """
 
     history: History
     asker: str
     form: As
-    below: Mapping[str, int]
-    prefix: str = ""
+    seam: Seam
     asked_at: int = field(default_factory=lambda: time.time_ns() // 1000)
 
     @classmethod
     def of(cls, parts: Parts, request: Request, asked: Asked) -> Asking:
-        """Return a request to the history of a dashboard. Raises ApiError (503) if it has none."""
-        if parts.history is None:
-            raise ApiError(
-                503, "this dashboard has no ClickHouse", "Set CLICKHOUSE_URL; the live part goes on without it"
-            )
-        below = parts.live.below() if parts.live is not None else {}
+        """Return a request to the history of a dashboard."""
         asker = request.client.host if request.client else ""
-        return cls(parts.history, asker, asked.form, below, parts.settings.kafka.topic_prefix)
+        seam = Seam(parts.live.below, parts.settings.kafka.topic_prefix)
+        return cls(parts.history, asker, asked.form, seam)
 
     @property
     def shows(self) -> bool:
         """Whether the form shows what the server makes of the rows; the others are ClickHouse's own, or the SQL."""
         return self.form in ("json", "columns")
-
-    def below_of(self, topic: str) -> dict[int, int]:
-        """Return where the past of a topic ends, by partition."""
-        return below_of(self.below, topic, self.prefix)
 
     async def table(self, question: Question) -> Table:
         """Return the columns of an answer. Raises ApiError."""
@@ -180,7 +169,7 @@ class Asking:
         **beside: Any,  # noqa: ANN401 - JSON
     ) -> Response:
         """Return a table that is there as the answer in JSON or columns."""
-        fresh = {"asked_at": self.asked_at, "below": dict(self.below)}
+        fresh = {"asked_at": self.asked_at, "below": self.seam.said}
         about = {"fresh": fresh, "left_out": 0, "query": question.name, **beside}
         if self.form == "columns":
             return Response(columns.pack(table, about, frozenset(raw)), media_type=columns.MEDIA_TYPE)

@@ -7,22 +7,33 @@ sink has said nothing of yet is read to its end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-Below = Mapping[str, int]
+from collections.abc import Callable, Mapping
 
 
-def below_of(below: Below, topic: str, prefix: str = "") -> dict[int, int]:
-    """Return the first offset of each partition of a topic that may not be stored yet.
+class Seam:
+    """Where the past ends, for one answer: it keeps what it has said, so all questions of an answer end alike.
 
     Args:
-        below: `topic:partition` -> offset, as the sink's heartbeat names them.
-        topic: its name without prefix.
+        below: returns partition -> committed offset of a topic, which is named without prefix.
         prefix: of all topics.
     """
-    found = {}
-    for position, offset in below.items():
-        name, _, partition = position.rpartition(":")
-        if name == prefix + topic and partition.isdecimal() and offset >= 0:
-            found[int(partition)] = offset
-    return found
+
+    def __init__(self, below: Callable[[str], Mapping[int, int]], prefix: str) -> None:
+        self._below = below
+        self._prefix = prefix
+        self._said: dict[str, dict[int, int]] = {}
+
+    def of(self, topic: str) -> dict[int, int]:
+        """Return the first offset of each partition of a topic that may not be stored yet."""
+        if topic not in self._said:
+            self._said[topic] = dict(self._below(topic))
+        return self._said[topic]
+
+    @property
+    def said(self) -> dict[str, int]:
+        """By `topic:partition`, what was asked about so far."""
+        return {
+            f"{self._prefix}{topic}:{partition}": offset
+            for topic, below in self._said.items()
+            for partition, offset in below.items()
+        }
