@@ -22,7 +22,7 @@ def router(parts: Parts) -> APIRouter:
     async def search(request: Request, asked: Annotated[OfSearch, Query()]) -> Response:
         """Answer with the steps whose action or observation is text or JSON with a word in it; `left_out` 1 = more."""
         asking = Asking.of(parts, request, asked)
-        limits = {"q": asked.q, "most": asked.most + 1, "below": asking.below_of("steps")}
+        limits = {"q": asked.q, "most": asked.most + 1, "below": asking.seam.of("steps")}
         question = Question("search", text("search"), {**asked.where, "episode": asked.episode, **limits})
         if not asking.shows:
             return await asking.answer(question)

@@ -26,14 +26,14 @@ def router(parts: Parts) -> APIRouter:
     async def bins(request: Request, asked: Annotated[OfBins, Query()]) -> Response:
         """Answer with the rewards of an episode in bins of `width` steps, and how many steps each has."""
         asking = Asking.of(parts, request, asked)
-        where = {**asked.where, "width": asked.width, "most": _BINS, "below": asking.below_of("steps")}
+        where = {**asked.where, "width": asked.width, "most": _BINS, "below": asking.seam.of("steps")}
         return await asking.answer(Question("episode_bins", text("episode_bins"), where), width=asked.width)
 
     @routes.get("/episode/outline")
     async def outline(request: Request, asked: Annotated[OfOutline, Query()]) -> Response:
         """Answer with who acted in each step, how it went, what caused it and what it cost; without what was said."""
         asking = Asking.of(parts, request, asked)
-        where = {**asked.where, "from": asked.start, "most": _OUTLINE + 1, "below": asking.below_of("steps")}
+        where = {**asked.where, "from": asked.start, "most": _OUTLINE + 1, "below": asking.seam.of("steps")}
         question = Question("episode_outline", text("episode_outline"), where)
         if not asking.shows:
             return await asking.answer(question)
@@ -48,7 +48,7 @@ def router(parts: Parts) -> APIRouter:
         other = one
         for name in ("run", "agent", "attempt", "env", "episode"):
             other = other.replace(f"{{{name}:", f"{{with_{name}:")
-        where = {**asked.where, **asked.other, "below": asking.below_of("steps")}
+        where = {**asked.where, **asked.other, "below": asking.seam.of("steps")}
         return await asking.answer(
             Question("episode_difference", filled("episode_difference", one=one, other=other), where)
         )

@@ -26,7 +26,7 @@ def router(parts: Parts) -> APIRouter:
     async def world(request: Request, asked: Annotated[OfWorld, Query()]) -> Response:
         """Answer with the agents of one episode of a world."""
         asking = Asking.of(parts, request, asked)
-        where = {**asked.where, "most": _AGENTS, "below": asking.below_of("steps")}
+        where = {**asked.where, "most": _AGENTS, "below": asking.seam.of("steps")}
         question = Question("world", text("world"), where)
         if not asking.shows:
             return await asking.answer(question)
@@ -43,7 +43,7 @@ def router(parts: Parts) -> APIRouter:
     async def steps(request: Request, asked: Annotated[OfTicks, Query()]) -> Response:
         """Answer with the steps of all agents in a range of ticks; `left_out` 1 = there are more than `most`."""
         asking = Asking.of(parts, request, asked)
-        reach = {"from": asked.start, "to": asked.end, "most": asked.most + 1, "below": asking.below_of("steps")}
+        reach = {"from": asked.start, "to": asked.end, "most": asked.most + 1, "below": asking.seam.of("steps")}
         question = Question("world_steps", text("world_steps"), {**asked.where, **reach})
         if not asking.shows:
             return await asking.answer(question)

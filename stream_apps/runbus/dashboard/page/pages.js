@@ -6,6 +6,8 @@
 
 /** @type {Page[]} */
 export const PAGES = [
+  {path: "/episode", title: "Episode", nav: false, load: () => import("./pages/episode.js")},
+  {path: "/world", title: "World", nav: false, load: () => import("./pages/world.js")},
   {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
 ];
 

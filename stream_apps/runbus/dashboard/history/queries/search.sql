@@ -7,12 +7,12 @@ SELECT
     episode,
     toInt64(step) AS step,
     seq,
-    if(in_action, action_raw, observation_raw) AS found,
-    substringUTF8(found, greatest(1, positionCaseInsensitiveUTF8(found, {q:String}) - 60), 200) AS text
+    substringUTF8(said, greatest(1, positionCaseInsensitiveUTF8(said, {q:String}) - 60), 200) AS text
 FROM
 (
     SELECT
         *,
+        if(in_action, action_raw, observation_raw) AS said,
         action_dtype IN ('text', 'json') AND positionCaseInsensitiveUTF8(action_raw, {q:String}) > 0 AS in_action,
         observation_dtype IN ('text', 'json') AND positionCaseInsensitiveUTF8(observation_raw, {q:String}) > 0 AS in_observation
     FROM steps

@@ -1,4 +1,4 @@
-/** Two episodes side by side: where they first differ, and in what. Pure. */
+/** Two episodes side by side: in what a step of them differs. Pure. */
 /** @typedef {import("./episode.js").Step} Step */
 /** @typedef {import("./episode.js").Value} Value */
 
@@ -18,22 +18,6 @@ export function differences(a, b) {
   if (a.terminated !== b.terminated) fields.push("terminated");
   if (a.truncated !== b.truncated) fields.push("truncated");
   return fields;
-}
-
-/**
- * The first step in which two runs of steps differ.
- * @param {(step: number) => Step | undefined} a
- * @param {(step: number) => Step | undefined} b
- * @param {number} from
- * @param {number} to included
- * @returns {{step: number, fields: string[]} | null} null = they are the same
- */
-export function firstDifference(a, b, from, to) {
-  for (let step = from; step <= to; step++) {
-    const fields = differences(a(step), b(step));
-    if (fields.length) return {step, fields};
-  }
-  return null;
 }
 
 /** @param {Value} a @param {Value} b */

@@ -6,7 +6,6 @@ import {exact, number} from "../lib/format.js";
 import {besideOf, idOf} from "../lib/identity.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
-import {actionNames} from "../lib/observation.js";
 import {href, route, set} from "../lib/route.js";
 import {Desk} from "../ui/desk.js";
 import {Scrub} from "../ui/scrub.js";
@@ -34,10 +33,8 @@ function Open({id, beside}) {
   useKeys(useMemo(() => desk.keys(), []));
   const {main, player} = desk;
   const about = main.about.value;
+  const said = useMemo(() => () => desk.said(), []);
   const running = useComputed(() => !(about?.finalised || about?.terminated || about?.truncated));
-  useEffect(() => {
-    desk.names.value = actionNames(about?.config ?? {});
-  }, [about]);
   if (!about && main.last.value < 0) {
     return main.failed.value ? html`<${Failed} error=${main.failed.value} link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />` : html`<p class="note">Asking for the episode …</p>`;
   }
@@ -47,7 +44,7 @@ function Open({id, beside}) {
   return html`
     <${Head} desk=${desk} running=${running.value} />
     <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null} running=${running.value || player.follows.value}
-      said=${desk.said()} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
+      said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
       jumps=${[{name: "Reward", key: "n", go: () => desk.jump("reward", 1)}, {name: "Largest", key: "m", go: () => desk.largest()},
         {name: "Action", key: "a", go: () => desk.jump("action", 1)}, {name: "Error", key: "e", go: () => desk.jump("error", 1)}]} />
     ${failed && html`<${Failed} error=${failed} />`}
@@ -66,7 +63,7 @@ function Head({desk, running}) {
     <h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/</span> ${id.agent} <span class="muted">/</span> episode ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}
       ${beside && html` <span class="muted">with</span> ${beside.run === id.run ? "" : `${beside.run} / `}${beside.agent} <span class="muted">/</span> episode ${exact(beside.episode)}`}</h1>
     <dl class="summary">
-      <div><dt>Return</dt><dd>${number(about?.finalised ? about.return : about?.stored_return)}</dd></div>
+      <div><dt>Return</dt><dd>${returned(about)}</dd></div>
       <div><dt>Length</dt><dd>${exact(about?.finalised ? about.length : desk.main.last.value)} <small>steps</small></dd></div>
       <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : (about?.reason || (about?.terminated ? "terminated" : "truncated"))}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
       <div><dt>Arrived</dt><dd>${!about?.finalised ? html`<span class="muted">not final yet</span>` : about.complete ? html`<span class="ok">complete</span>` : html`<span class="bad" title=${`seq ${about.missing.map((/** @type {number[]} */ range) => range.join("–")).join(", ")}`}>${exact(lost)} at most missing</span>`}</dd></div>
@@ -77,6 +74,12 @@ function Head({desk, running}) {
     </dl>
     ${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}
   </header>`;
+}
+
+/** The return of an episode, in words where it is no number. @param {Record<string, any> | null} about */
+function returned(about) {
+  const value = about?.finalised ? about.return : about?.stored_return;
+  return about && value === null ? "not finite" : number(value);
 }
 
 /** @param {{desk: Desk}} props */

@@ -3,10 +3,10 @@
  * With a second episode beside it, both have the one cursor.
  */
 import {get} from "../lib/api.js";
-import {firstDifference} from "../lib/diff.js";
 import {windowAround} from "../lib/episode.js";
 import {number} from "../lib/format.js";
 import {find} from "../lib/jump.js";
+import {actionNames} from "../lib/observation.js";
 import {computed, effect, signal} from "../lib/preact.js";
 import {route, set} from "../lib/route.js";
 import {Source} from "../lib/source.js";
@@ -19,6 +19,16 @@ import {say} from "./shell.js";
 
 const ADDRESS_MS = 300;
 const BINS = 1000;
+const PIXELS = 5;
+/** @param {string} text @returns {Record<string, unknown>} */
+function parsed(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 const WORDS = {reward: "reward", error: "error", action: "change of the action"};
 
 export class Desk {
@@ -29,8 +39,10 @@ export class Desk {
     this.sources = [new Source(id, true), ...(beside ? [new Source(beside, false)] : [])];
     this.main = this.sources[0];
     this.player = new Player(Math.max(0, Number.parseInt(asked ?? "0", 10) || 0));
-    /** Steps that the lanes have room for, and those that they show. */
-    this.room = signal(200);
+    /** Width of the lanes and of a step in pixels, steps that there is room for, and those that are shown. */
+    this.wide = signal(800);
+    this.scale = signal(PIXELS);
+    this.room = computed(() => Math.max(8, Math.floor(this.wide.value / this.scale.value)));
     this.window = signal({from: 0, to: 0});
     /** Steps that another view than the lanes shows, for example the turns that are seen. */
     this.visible = signal(/** @type {{from: number, to: number} | null} */ (null));
@@ -57,7 +69,8 @@ export class Desk {
       effect(() => this.read(route.value.params.get("step"))),
     ];
     if (asked === null && params.get("live") !== "0") this.begin();
-    if (beside) this.ends.push(effect(() => this.compare()));
+    if (beside) this.ends.push(effect(() => void this.compare()));
+    this.describe();
     let seen = -1;
     this.ends.push(effect(() => {
       // again when the episode has grown by a tenth; the lanes show what is new meanwhile
@@ -66,6 +79,14 @@ export class Desk {
       seen = last;
       this.survey(last);
     }));
+  }
+
+  /** Names of the actions come from the configuration of the run. */
+  async describe() {
+    const {run, agent, attempt} = this.main.id;
+    const answer = await get("/run", {run}).catch(() => null);
+    const at = answer?.columns.agent.findIndex((/** @type {string} */ name, /** @type {number} */ i) => name === agent && answer.columns.attempt[i] === attempt);
+    if (at >= 0) this.names.value = actionNames(parsed(answer.columns.config[at]));
   }
 
   /** @param {number} last */
@@ -78,6 +99,11 @@ export class Desk {
   /** The transcript; made when it is first looked at. */
   talk() {
     return (this.talking ??= new Talk(this.main, route.peek().params.get("q") ?? ""));
+  }
+
+  /** @param {number} by 1 = steps twice as wide, -1 = half as wide */
+  zoom(by) {
+    this.scale.value = Math.max(1, Math.min(80, this.scale.peek() * 2 ** by));
   }
 
   /** Say which steps another view shows; null = the lanes do. @param {{from: number, to: number} | null} steps */
@@ -159,19 +185,18 @@ export class Desk {
     }
   }
 
-  /** Look for the first difference: among the steps that are here while both are short, else the server looks. */
-  compare() {
+  /** Ask where the two first differ, once both are known, and again as long as one of them grows without a difference. */
+  async compare() {
     const [a, b] = this.sources;
-    const last = Math.max(a.last.value, b.last.value);
-    void a.version.value;
-    void b.version.value;
-    if (a.last.value < 0 || b.last.value < 0) return;
-    const known = (/** @type {number} */ step) => [a, b].every((source) => step > source.last.peek() || source.cache.stateOf(step) !== "loading");
-    let until = 0;
-    while (until <= last && known(until)) until++;
-    const found = firstDifference((step) => a.cache.get(step), (step) => b.cache.get(step), 0, until - 1);
-    if (found) this.differs.value = found;
-    else if (until > last) this.differs.value = null;
+    if (!a.about.value || !b.about.value || this.differs.peek()) return;
+    const {run, agent, attempt, env, episode} = b.id;
+    const other = {with_run: run, with_agent: agent, with_attempt: attempt, with_env: env, with_episode: episode};
+    const answer = await get("/episode/difference", {...a.id, ...other}).catch(() => null);
+    if (!answer) return;
+    const {columns} = answer;
+    const fields = ["action", "observation", "reward", "terminated", "truncated"].filter((name) => columns[name][0]);
+    if (answer.rows) this.differs.value = {step: columns.step[0], fields: columns.alone[0] ? ["only one has it"] : fields};
+    else if (a.over && b.over) this.differs.value = null;
   }
 
   /** @param {number} by @param {import("../lib/route.js").Changes} [more] */
@@ -191,7 +216,7 @@ export class Desk {
       first: () => player.seek(0), end: () => player.seek(this.player.extent.peek().last), faster: () => player.faster(1), slower: () => player.faster(-1),
       "next-reward": () => this.jump("reward", 1), "last-reward": () => this.jump("reward", -1), largest: () => this.largest(),
       "next-error": () => this.jump("error", 1), "next-action": () => this.jump("action", 1),
-      follow: () => player.follow(), raw: () => (this.raw.value = !this.raw.value), table: () => (this.table.value = !this.table.value),
+      follow: () => player.follow(), raw: () => (this.raw.value = !this.raw.value), table: () => (this.table.value = !this.table.value), "undo-zoom": () => (this.scale.value = PIXELS),
     };
   }
 

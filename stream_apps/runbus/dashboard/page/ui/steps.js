@@ -3,17 +3,17 @@
  */
 import {html, useLayoutEffect, useMemo, useRef} from "../lib/preact.js";
 import {COLOURS} from "../lib/colour.js";
+import {differences} from "../lib/diff.js";
 import {exact, moment, number} from "../lib/format.js";
-import {actionLanes, heat, layoutText, lookOf} from "../lib/observation.js";
+import {actionLanes, heat, layoutText, lookOf, spread} from "../lib/observation.js";
 import {Recorded} from "./canvas.js";
 import {ink} from "./ink.js";
-import {drawCurve, drawHeat, drawHoles, drawLanes, Lane, Lanes, rangeOf} from "./strip.js";
+import {Axis, drawCurve, drawHeat, drawHoles, drawLanes, Lane, Lanes, rangeOf} from "./strip.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 /** @typedef {import("../lib/source.js").Source} Source */
 /** @typedef {import("../lib/episode.js").Step} Step */
 
-const PIXELS_A_STEP = 5;
 const NAME_WIDTH = 150;
 const MOST_EXTRAS = 8;
 const TABLE_ROWS = 25;
@@ -23,7 +23,7 @@ const LETTERS = ["A", "B"];
 export function StepsView({desk}) {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => {
-    const watch = new ResizeObserver(([entry]) => (desk.room.value = Math.max(16, Math.floor((entry.contentRect.width - NAME_WIDTH) / PIXELS_A_STEP))));
+    const watch = new ResizeObserver(([entry]) => (desk.wide.value = entry.contentRect.width - NAME_WIDTH));
     if (root.current) watch.observe(root.current);
     return () => watch.disconnect();
   }, []);
@@ -34,6 +34,7 @@ export function StepsView({desk}) {
         ? html`<${StepTable} desk=${desk} />`
         : html`<${Lanes} window=${desk.window.value} cursor=${desk.player.cursor} seek=${(/** @type {number} */ step) => desk.player.seek(step)} mark=${desk.differs.value?.step}>
             ${desk.sources.map((source, i) => html`<${LanesOf} key=${i} desk=${desk} source=${source} letter=${two ? LETTERS[i] : ""} />`)}
+            <${Axis} window=${desk.window.value} unit="step" zoom=${(/** @type {number} */ by) => desk.zoom(by)} />
           </${Lanes}>`}
     </div></section>
     ${desk.sources.map((source, i) => html`<${Now} key=${i} desk=${desk} source=${source} letter=${two ? LETTERS[i] : ""} />`)}
@@ -80,7 +81,7 @@ function LanesOf({desk, source, letter}) {
   const rewards = all.steps.map((step) => (step && step.step > 0 ? step.reward : undefined));
   return html`
     ${letter && html`<div class="lane-head"><b class="letter">${letter}</b> ${source.id.agent} · episode ${source.id.episode}</div>`}
-    <${Lane} name="reward" height=${64} deps=${deps} draw=${curve(rewards, "--c0", true)} value=${at((step) => (step.reward === null ? "not finite" : number(step.reward)))} />
+    <${Lane} name="reward" height=${72} deps=${deps} draw=${curve(rewards, "--c0", true)} range=${spread(/** @type {any} */ (rewards))} value=${at((step) => (step.reward === null ? "not finite" : number(step.reward)))} />
     ${all.lanes
       ? html`<${Lane} name="action" height=${Math.max(24, Math.min(150, all.lanes.labels.length * 18))} deps=${deps}
           draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
@@ -89,16 +90,16 @@ function LanesOf({desk, source, letter}) {
           }} value=${at((step) => nameOf(step, names))}><ol class="lane-labels">${all.lanes.labels.map((label, i) => html`<li key=${i} style=${{color: `var(${COLOURS[i % COLOURS.length]})`}}>${label}</li>`)}</ol></${Lane}>`
       : all.action && html`<${HeatLane} name="action" strip=${all.action} deps=${deps} holes=${holes} />`}
     ${all.observation?.rows === 1
-      ? html`<${Lane} name="observation" height=${54} deps=${deps} draw=${curve(all.observation.columns.map((column) => column?.[0]), "--c2", false)} value=${at((step) => number(step.observation.numbers?.[0]))} />`
+      ? html`<${Lane} name="observation" height=${54} deps=${deps} draw=${curve(all.observation.columns.map((column) => column?.[0]), "--c2", false)} range=${all.observation.ranges[0]} value=${at((step) => number(step.observation.numbers?.[0]))} />`
       : all.observation && html`<${HeatLane} name="observation" strip=${all.observation} deps=${deps} holes=${holes} />`}
-    ${all.extras.map((name) => html`<${Lane} key=${name} name=${name} height=${44} deps=${deps} draw=${curve(all.steps.map((step) => step?.extras[name]), "--c1", false)}
+    ${all.extras.map((name) => html`<${Lane} key=${name} name=${name} height=${44} deps=${deps} draw=${curve(all.steps.map((step) => step?.extras[name]), "--c1", false)} range=${spread(all.steps.map((step) => step?.extras[name] ?? null))}
       value=${at((step) => (name in step.extras ? (step.extras[name] === null ? "not finite" : number(step.extras[name])) : ""))} />`)}
     ${all.holes.some((hole) => hole.state === "lost") && html`<p class="lane-note"><i class="hatch"></i> Hatched: steps that never arrived</p>`}`;
 }
 
 /** @param {{name: string, strip: {columns: any[], rows: number}, deps: any[], holes: any}} props */
 function HeatLane({name, strip, deps, holes}) {
-  const height = Math.max(32, Math.min(200, strip.rows * 14));
+  const height = Math.max(32, Math.min(240, strip.rows * 18));
   return html`<${Lane} name=${name} title=${`${strip.rows} numbers a step; each row between its least and its largest in this window`} height=${height} deps=${deps}
     draw=${(/** @type {any} */ pen, /** @type {number} */ width) => {
       drawHeat(pen, width, height, strip.columns);
@@ -127,16 +128,22 @@ export function Now({desk, source, letter}) {
   const {from, to} = desk.window.value;
   const ranges = useMemo(() => numbersOf(source.cache.between(from, to).map((one) => one.observation))?.ranges, [from, to, source.version.value]);
   const state = cursor > source.last.value ? "behind" : source.cache.stateOf(cursor);
-  const differs = desk.differs.value;
+  const differs = letter ? differences(...both(desk, cursor)) : [];
   return html`<section class="panel now" aria-label=${letter ? `Step of ${letter}` : "Step under the cursor"}>
     <header><h2>${letter && html`<b class="letter">${letter}</b> `}Step ${exact(cursor)}</h2>
       ${step?.terminated && html`<span class="badge">terminated</span>`}${step?.truncated && html`<span class="badge">truncated</span>`}
       ${step?.kind && html`<span class="badge">${step.kind}</span>`}${step?.status && html`<span class="badge ${step.status === "ok" ? "" : "bad"}">${step.status}</span>`}
-      ${letter && differs?.step === cursor && html`<span class="badge warn">first difference: ${differs.fields.join(", ")}</span>`}
+      ${differs.length > 0 && html`<span class="badge warn">differs: ${differs.join(", ")}</span>`}
       <span class="grow"></span>
       <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)" onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
     <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${desk.names.value} ranges=${ranges} />`}</div>
   </section>`;
+}
+
+/** @param {Desk} desk @param {number} cursor @returns {[Step | undefined, Step | undefined]} */
+function both({sources}, cursor) {
+  for (const source of sources) void source.version.value;
+  return [sources[0].cache.get(cursor), sources[1].cache.get(cursor)];
 }
 
 /** @param {{step: Step, names: string[], ranges?: {low: number, high: number}[]}} props */

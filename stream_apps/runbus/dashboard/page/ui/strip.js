@@ -3,6 +3,7 @@
  * window or its steps change; a cursor that moves moves one line over all of them, nothing else.
  */
 import {html, useLayoutEffect, useRef, useSignal} from "../lib/preact.js";
+import {exact, number} from "../lib/format.js";
 import {heat, heatColour, spread} from "../lib/observation.js";
 import {dark} from "./ink.js";
 
@@ -201,12 +202,22 @@ function Line({window, step, ...rest}) {
 }
 
 /**
- * One lane: its name and what is under the cursor on the left, its drawing on the right.
- * @param {{name: string, title?: string, height: number, draw: Draw, deps: any[], value?: any, children?: any}} props
+ * The numbers of the steps below the lanes, and how many of them are seen at once.
+ * @param {{window: Window, unit: string, zoom: (by: number) => void}} props `zoom`: 1 = fewer steps, larger; -1 = more
  */
-export function Lane({name, title, height, draw, deps, value, children}) {
+export function Axis({window: {from, to}, unit, zoom}) {
+  const places = [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(from + share * (to - from)));
+  return html`<div class="lane-row"><div class="lane-tools">${to - from + 1} ${unit}s <button type="button" title=${`More ${unit}s at once`} aria-label=${`More ${unit}s at once`} onClick=${() => zoom(-1)}>−</button><button type="button" title=${`Fewer ${unit}s, larger`} aria-label=${`Fewer ${unit}s, larger`} onClick=${() => zoom(1)}>+</button></div>
+    <div class="axis" aria-hidden="true">${[...new Set(places)].map((step) => html`<span key=${step}>${exact(step)}</span>`)}</div></div>`;
+}
+
+/**
+ * One lane: its name and what is under the cursor on the left, its drawing on the right.
+ * @param {{name: string, title?: string, height: number, draw: Draw, deps: any[], value?: any, range?: {low: number, high: number}, children?: any}} props
+ */
+export function Lane({name, title, height, draw, deps, value, range, children}) {
   return html`<div class="lane-row" style=${{minHeight: `${height}px`}}>
-    <div class="lane-name" title=${title ?? name}><span class="lane-title">${name}</span>${value}${children}</div>
+    <div class="lane-name" title=${title ?? name}><span class="lane-title">${name}</span>${value}${range && html`<span class="lane-range" title="Least and largest in this window">${number(range.low)} … ${number(range.high)}</span>`}${children}</div>
     <${Canvas} draw=${draw} deps=${deps} height=${height} />
   </div>`;
 }
