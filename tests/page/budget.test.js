@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { PAGE, needs, own, text } from "./sources.js";
+import { PAGE, needs, own, sent } from "./sources.js";
 
 const KB = 1000;
 /** @param {Iterable<string>} names */
-const compressed = (names) => [...names].reduce((sum, name) => sum + gzipSync(text(name), { level: 9 }).length, 0);
+const compressed = (names) => [...names].reduce((sum, name) => sum + gzipSync(sent(name), { level: 9 }).length, 0);
 /** @param {Iterable<string>} names */
 const ours = (names) => [...names].filter((name) => !name.startsWith("vendor/"));
 const FRAME = ["index.html", "app.css", "vendor/uplot.css"].filter((name) => existsSync(join(PAGE, name)));

@@ -24,6 +24,17 @@ export function own(...endings) {
 export const text = (name) => readFileSync(join(PAGE, name), "utf8");
 
 /**
+ * The file as the server sends it: dashboard/static.py takes comments of our own modules out.
+ * @param {string} name
+ * @returns {string}
+ */
+export function sent(name) {
+  const whole = text(name);
+  if (!name.endsWith(".js") || name.startsWith("vendor/")) return whole;
+  return whole.replace(/\/\*\*[\s\S]*?\*\/|^[ \t]*\/\/.*$/gm, (comment) => comment.replace(/[^\n]/g, ""));
+}
+
+/**
  * What a module cannot start without: itself and all that it imports by a static import, at any distance.
  * @param {string} entry
  * @param {Set<string>} [seen]

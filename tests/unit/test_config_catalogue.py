@@ -28,6 +28,7 @@ EVERY: tuple[Setting[object], ...] = (*SETTINGS, *OPTIONS, *PLACES)
 #: Files that have to do with the environment as a whole, and why.
 WHOLE = {
     "schemas/runbus/config/sources.py": "reads the declared variables",
+    "stream_apps/runbus/local/browser.py": "is there a screen",
     "stream_apps/runbus/local/child.py": "RUNBUS_PARENT_PID, between a launcher and its child; adds to it",
     "stream_apps/runbus/local/kafka.py": "hands it on to Kafka's own tool",
     "stream_apps/runbus/local/process.py": "hands it on to a process",

@@ -435,7 +435,7 @@ DASHBOARD_CLIENTS = Setting(
     "dashboard.clients",
     integer(1, 100_000),
     "1000",
-    "Most requests under way at once; an open page holds one.",
+    "Most connections at once; an open page holds one, and a few more while it loads.",
 )
 DASHBOARD_CLIENTS_PER_ADDRESS = Setting(
     "RUNBUS_DASHBOARD_CLIENTS_PER_ADDRESS",

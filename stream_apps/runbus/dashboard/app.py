@@ -15,7 +15,10 @@ from starlette.types import ASGIApp
 from runbus.dashboard import api, errors
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.security.access import Access
+from runbus.dashboard.security.attempts import Attempts
 from runbus.dashboard.security.headers import SecurityHeaders
+from runbus.dashboard.security.login import Login
+from runbus.dashboard.settings import DashboardSettings
 from runbus.dashboard.static import PageFiles
 
 __all__ = ["Parts", "create_app"]
@@ -40,10 +43,18 @@ def create_app(parts: Parts) -> ASGIApp:
     errors.register(app)
     for name in sorted(module.name for module in pkgutil.iter_modules(api.__path__)):
         app.include_router(importlib.import_module(f"{api.__name__}.{name}").router(parts), prefix=API)
-    files = PageFiles(PAGE)
+    return protected(app, parts.settings, PageFiles(PAGE))
+
+
+def protected(app: FastAPI, settings: DashboardSettings, files: PageFiles) -> ASGIApp:
+    """Return an app with the login and the page's files behind its own routes, and all the checks before them."""
+    attempts = Attempts()
+    Login(settings, attempts).add_to(app)
 
     async def page(request: Request) -> Response:
+        if request.url.path.startswith("/api/"):
+            raise errors.ApiError(404, f"there is no {request.url.path}", f"{API}/openapi.json lists what there is")
         return files.answer(request)
 
     app.add_route("/{path:path}", page, methods=["GET", "HEAD"], include_in_schema=False)
-    return SecurityHeaders(Access(app, parts.settings))
+    return SecurityHeaders(Access(app, settings, attempts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,10 +28,10 @@ class ApiError(Exception):
         self.near = tuple(near)
 
 
-def error_answer(error: ApiError) -> JSONResponse:
+def error_answer(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer: `{"error": ..., "todo": ..., "near": [...]}`."""
     content = {"error": error.error, "todo": error.todo, "near": list(error.near)}
-    return JSONResponse(content, error.status)
+    return JSONResponse(content, error.status, headers)
 
 
 def register(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from runbus.dashboard.app import create_app
 from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.live.live import Live
 from runbus.dashboard.parts import Parts
+from runbus.dashboard.security.door import Door
 from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.principals import Role
@@ -60,6 +61,7 @@ class Dashboard:
         self._codec = codec
         self._live: Live | None = None
         self._serves = False
+        self._door = Door(settings.clients, settings.clients_per_address)
 
     async def run(self, start: Start) -> None:
         """Serve until stopped. Raises RunBusError if the port cannot be had, or a person has to act on Kafka."""
@@ -88,7 +90,7 @@ class Dashboard:
         self._serves = True
         history = ClickHouseHistory(self._settings.clickhouse)
         try:
-            await serve(create_app(Parts(self._settings, live, history)), listener, ended)
+            await serve(create_app(Parts(self._settings, live, history)), listener, ended, self._door)
         finally:
             await history.close()
 

@@ -2,7 +2,7 @@
 
 The page has no build, and its modules name each other by relative paths. So the whole tree is served below a path that
 has the hash of all its files, where a browser may keep everything for ever, and `index.html`, which it asks for each
-time, points there.
+time, points there. Comments of our own modules are not sent; every line stays where it is, for a stack trace names it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _TYPES: Mapping[str, str] = {
 _COMPRESSED = (".css", ".html", ".js", ".json", ".svg", ".txt")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK = "no-cache"
+#: What a reader of the source needs and a browser does not: "/** ... */", and lines of "//".
+_COMMENT = re.compile(rb"/\*\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
 _LINKS = re.compile(rb'(\b(?:src|href)=")/([^"/][^"]*")')
 
 
@@ -74,7 +76,7 @@ class PageFiles:
         #: Below this path a browser may keep every file for ever.
         self.prefix = f"/p/{whole.hexdigest()[:16]}/"
         read[INDEX] = _LINKS.sub(rb"\g<1>" + self.prefix.encode() + rb"\g<2>", read[INDEX])
-        self._files = {name: _page_file(name, content) for name, content in read.items()}
+        self._files = {name: _page_file(name, _sent(name, content)) for name, content in read.items()}
 
     def answer(self, request: Request) -> Response:
         """Return the file that a path names, or the page itself; a path that is neither is the page too, with 404."""
@@ -88,6 +90,12 @@ class PageFiles:
         if "." in path.rpartition("/")[2]:
             return Response("there is no such file\n", 404, media_type="text/plain")
         return self._files[INDEX].answer(request, 404, _ASK)
+
+
+def _sent(name: str, content: bytes) -> bytes:
+    if not name.endswith(".js") or name.startswith("vendor/"):
+        return content
+    return _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)
 
 
 def _page_file(name: str, content: bytes) -> PageFile:

@@ -17,6 +17,7 @@ from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.api import MOST_BYTES, MOST_MEMORY, MOST_ROWS, MOST_SECONDS, Question
 from runbus.dashboard.history.budget import Budget
 from runbus.dashboard.history.native import Table, empty, parse
+from runbus.dashboard.history.statements import bound
 
 # ClickHouse looks at its clock between blocks only; a user whose settings are fixed has its own limit.
 _GRACE_SECONDS = 1.5
@@ -92,7 +93,7 @@ class ClickHouseHistory:
         with asking():
             return await client.raw_query(
                 question.sql,
-                parameters=dict(question.parameters),
+                parameters={name: bound(value) for name, value in question.parameters.items()},
                 settings=self._changes,
                 transport_settings={"X-ClickHouse-Format": format_},
             )

@@ -70,7 +70,7 @@ def _integer(bits: int) -> Callable[[object], int]:
 
 def _float(value: object) -> float:
     if type(value) is float or _integer(64)(value) == value:
-        return float(value)  # type: ignore[arg-type] # one of the two
+        return float(value)
     raise ValueError(value)
 
 

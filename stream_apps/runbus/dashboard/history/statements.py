@@ -39,6 +39,13 @@ def filled(name: str, **pieces: str) -> str:
     return Template(text(name)).substitute(pieces)
 
 
+def bound(value: object) -> object:
+    """Return a parameter as the client takes it: it would write a map as JSON, whose keys are no numbers."""
+    if not isinstance(value, Mapping):
+        return value
+    return "{" + ",".join(f"{key}:{item}" for key, item in value.items()) + "}"
+
+
 def written_out(sql: str, parameters: Mapping[str, object]) -> str:
     """Return a statement with its values in it: what a person pastes into `runbus query`."""
     return _PLACE.sub(lambda place: _literal(parameters[place[1]], place[2]), sql)

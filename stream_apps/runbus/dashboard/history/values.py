@@ -47,7 +47,7 @@ class Texts:
         """Return the bytes of each row."""
         return [self.data[start:stop] for start, stop in pairwise(self.offsets.tolist())]
 
-    def plain(self) -> list[str]:
+    def plain(self) -> list[Any]:
         """Return the text of each row; what is no UTF-8 is replaced."""
         return [part.decode("utf-8", "replace") for part in self.raw()]
 
@@ -62,7 +62,7 @@ class Lists:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def plain(self) -> list[list[Any]]:
+    def plain(self) -> list[Any]:
         """Return the list of each row."""
         values = self.values.plain()
         return [values[start:stop] for start, stop in pairwise(self.offsets.tolist())]
@@ -79,7 +79,7 @@ class Maps:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def plain(self) -> list[dict[str, Any]]:
+    def plain(self) -> list[Any]:
         """Return the map of each row; a key is a text."""
         keys, values = [str(key) for key in self.keys.plain()], self.values.plain()
         return [
@@ -98,7 +98,7 @@ class Tuples:
     def __len__(self) -> int:
         return self.count
 
-    def plain(self) -> list[list[Any]]:
+    def plain(self) -> list[Any]:
         """Return the tuple of each row, as a list."""
         return [list(row) for row in zip(*(part.plain() for part in self.parts), strict=True)]
 

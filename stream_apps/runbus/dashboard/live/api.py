@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from runbus.kafka.model import StreamId, TopicPartition
 from runbus.schemas.events import Heartbeat
 
 ViewName = Literal["runs", "run", "episode", "health"]
+
+
+class Place(NamedTuple):
+    """One episode of a stream."""
+
+    stream: StreamId
+    env: int
+    episode: int
+
+    @property
+    def channel(self) -> str:
+        """The channel of its steps."""
+        return f"steps/{self.stream}/{self.env}/{self.episode}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +36,12 @@ class View:
     Attributes:
         name: the page.
         run: of `run`.
-        stream: of `episode`.
+        place: of `episode`.
     """
 
     name: ViewName
     run: str = ""
-    stream: StreamId | None = None
+    place: Place | None = None
 
 
 class LiveLog(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +13,6 @@ from runbus.dashboard.live.hub import Hub
 
 RETRY = b"retry: 250\r\n\r\n"
 _MOST_FRAMES = 64
-_MOST_TICKS = 1024
 
 RowOf = Callable[[str, str], Any]
 
@@ -34,9 +33,8 @@ class Frames:
         self._below = below
         self._boot = boot
         self._below_at: tuple[int, int] = (-1, 0)  # version, and the revision at which it was first seen
-        self._made: OrderedDict[tuple[tuple[str, ...], int, int], bytes] = OrderedDict()
+        self._made: OrderedDict[tuple[tuple[str, ...], int, int, int], bytes] = OrderedDict()
         self._rows: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self._ticks: deque[int] = deque(maxlen=_MOST_TICKS)
         self.encoded = 0
 
     def tick(self) -> int:
@@ -45,8 +43,6 @@ class Frames:
         if version != self._below_at[0]:
             self._hub.revision += 1
             self._below_at = (version, self._hub.revision)
-        if not self._ticks or self._ticks[-1] != self._hub.revision:
-            self._ticks.append(self._hub.revision)
         return self._hub.revision
 
     def parse(self, since: str) -> int:
@@ -54,20 +50,21 @@ class Frames:
         boot, _, revision = since.rpartition(".")
         return int(revision) if boot == self._boot and revision.isdecimal() else 0
 
-    def frame(self, channels: tuple[str, ...], since: int, until: int) -> bytes:
+    def frame(self, channels: tuple[str, ...], since: int, until: int, skipped: int = 0) -> bytes:
         """Return the event with everything that changed in (since, until], empty if nothing did.
 
         Args:
             channels: their names; a page gets the part before `/`.
             since: the revision that the client has; 0 = none.
-            until: a revision that `tick` returned.
+            until: a revision that `tick` returned, or a later one.
+            skipped: how many ticks the client has missed.
         """
         if any(self._hub.channel(name).floor > since for name in channels):
             since = 0
-        asked = (channels, since, until)
+        asked = (channels, since, until, skipped)
         made = self._made.get(asked)
         if made is None:
-            made = self._made[asked] = self._encode(channels, since, until)
+            made = self._made[asked] = self._encode(*asked)
             while len(self._made) > _MOST_FRAMES:
                 self._made.popitem(last=False)
         return made
@@ -81,7 +78,7 @@ class Frames:
         for known in [known for known in self._rows if known[0] == channel]:
             del self._rows[known]
 
-    def _encode(self, channels: tuple[str, ...], since: int, until: int) -> bytes:
+    def _encode(self, channels: tuple[str, ...], since: int, until: int, skipped: int) -> bytes:
         changes = {name: rows for name in channels if (rows := self._changes(name, since, until))}
         moved = self._below_at[1] > since
         if not changes and since and not moved:
@@ -91,8 +88,7 @@ class Frames:
             body["whole"] = True
         if moved or not since:
             body["below"] = self._below()[1]
-        skipped = sum(since < tick < until for tick in self._ticks) if since else 0
-        if skipped:
+        if skipped and since:
             body["skip"] = skipped
         body["up"] = {name.partition("/")[0]: rows for name, rows in changes.items()}
         self.encoded += 1

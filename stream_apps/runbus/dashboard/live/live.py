@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from runbus.dashboard.live.api import View
 from runbus.dashboard.live.board import (
@@ -21,12 +21,14 @@ from runbus.dashboard.live.board import (
     streams_channel,
 )
 from runbus.dashboard.live.feed import Feed
+from runbus.dashboard.live.focus import Focus
 from runbus.dashboard.live.frames import RETRY, Frames
 from runbus.dashboard.live.hub import Hub
 from runbus.dashboard.live.rows import Row
 from runbus.dashboard.live.ticks import Ticks
 from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.model import TopicPartition
+from runbus.kafka.topics import STEPS
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 
@@ -52,6 +54,14 @@ class Live:
         self._board = Board(codec, self._prefix, self._hub)
         self._frames = Frames(self._hub, self._row, self._below_now, secrets.token_hex(4))
         self._feed = Feed(settings.kafka, settings.names.sink_group, partitions, self._take)
+        self._focus = Focus(
+            settings.kafka,
+            codec,
+            partitions,
+            lambda number: self.below(STEPS.name).get(number, 0),
+            self._hub,
+            self._heard,
+        )
         self._slow, self._fast = Ticks(self._advance, _SLOW_S), Ticks(self._advance, _FAST_S)
         self._watched: Counter[str] = Counter()
         self._left: dict[str, float] = {}
@@ -59,7 +69,10 @@ class Live:
 
     async def run(self) -> None:
         """Read and tick until cancelled. Raises RunBusError if a person has to act."""
-        works = [asyncio.create_task(work) for work in (self._feed.run(), self._slow.run(), self._fast.run())]
+        works = [
+            asyncio.create_task(work)
+            for work in (self._feed.run(), self._focus.run(), self._slow.run(), self._fast.run())
+        ]
         try:
             await asyncio.gather(*works)
         finally:
@@ -116,21 +129,22 @@ class Live:
         channels = self._channels(view)
         ticks = self._fast if view.name == "episode" else self._slow
         yield RETRY
-        with self._watching(channels, ticks):
-            at = self._frames.parse(since)
-            until = self._advance()
+        with self._watching(channels, ticks), self._focused(view):
+            at, seen = self._frames.parse(since), ticks.number
+            self._advance()
             told = 0.0
             while not self._closing:
-                frame = self._frames.frame(channels, at, until)
+                until = self._hub.revision  # also what came since the tick: it would wait for the next one
+                frame = self._frames.frame(channels, at, until, max(0, ticks.number - seen - 1))
                 now = time.monotonic()
                 if not frame and now - told >= _BEAT_S:
                     frame = self._frames.beat(until)
+                at, seen = until, ticks.number
                 if frame:
                     told = now
                     yield frame
-                at = until
-                await ticks.wait(told + _BEAT_S - time.monotonic())
-                until = max(at, ticks.revision)
+                if ticks.number == seen:  # none while the client took its frame
+                    await ticks.wait(told + _BEAT_S - time.monotonic())
 
     @contextmanager
     def _watching(self, channels: Sequence[str], ticks: Ticks) -> Iterator[None]:
@@ -161,9 +175,13 @@ class Live:
             case "run":
                 return (streams_channel(view.run), episodes_channel(view.run))
             case "episode":
-                return (streams_channel(view.run),)
+                assert view.place is not None
+                return (view.place.channel,)
             case "health":
                 return (TOTALS, COMPONENTS, WATCH)
+
+    def _focused(self, view: View) -> AbstractContextManager[bool]:
+        return nullcontext(True) if view.place is None else self._focus.on(view.place)
 
     # --- records and ticks -----------------------------------------------------------------------------------------
 
@@ -172,8 +190,11 @@ class Live:
         for record in records:
             self._board.take(record, now, max(0.0, (wall_ms - record.timestamp_ms) / 1000))
         if records:
-            self._slow.changed()
-            self._fast.changed()
+            self._heard()
+
+    def _heard(self) -> None:
+        self._slow.changed()
+        self._fast.changed()
 
     def _advance(self) -> int:
         now = time.monotonic()
@@ -185,7 +206,13 @@ class Live:
         return self._frames.tick()
 
     def _row(self, channel: str, key: str) -> Row | None:
+        if channel.startswith("steps/"):
+            return self._focus.row(channel, key)
         return self._board.row(channel, key, time.monotonic())
+
+    def _stored_steps(self, partition: int) -> int:
+        """Return up to where ClickHouse has a partition of `steps`."""
+        return self.below(STEPS.name).get(partition, 0)
 
     def _below_now(self) -> tuple[int, dict[str, int]]:
         return self._board.below.version, dict(self._board.below.all())

@@ -65,11 +65,16 @@ def _window(window: Mapping[str, Any]) -> Row:
     count = window["count"]
     row = {name: window[name] for name in ("name", "seconds", "start", "count", "min", "max")}
     row["mean"] = window["sum"] / count if count else None
-    if count:
-        sketch = kll_doubles_sketch.deserialize(window["quantiles"])
-        if not sketch.is_empty():
-            row["p10"], row["p50"], row["p90"] = sketch.get_quantiles(_QUANTILES)
+    row["p10"], row["p50"], row["p90"] = _quantiles(window["quantiles"])
     return row
+
+
+def _quantiles(serialised: bytes) -> list[float | None]:
+    """Return those of a sketch; an event that is too large without has none of them."""
+    if not serialised:
+        return [None] * len(_QUANTILES)
+    sketch = kll_doubles_sketch.deserialize(serialised)
+    return [None] * len(_QUANTILES) if sketch.is_empty() else list(sketch.get_quantiles(_QUANTILES))
 
 
 def run_row(

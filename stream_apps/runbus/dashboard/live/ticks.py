@@ -23,7 +23,9 @@ class Ticks:
         self._seconds = seconds
         self._changed = asyncio.Event()
         self._next = asyncio.Event()
-        self.revision = 0
+        self._revision = 0
+        #: How many ticks there were.
+        self.number = 0
         self.clients = 0
 
     def changed(self) -> None:
@@ -52,8 +54,9 @@ class Ticks:
     def tick(self) -> None:
         """Close a revision and wake who waits for it."""
         revision = self._advance()
-        if revision != self.revision:
-            self.revision = revision
+        if revision != self._revision:
+            self._revision = revision
+            self.number += 1
             self.wake()
 
     async def wait(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ export const PAGES = [
   {path: "/episode", title: "Episode", nav: false, load: () => import("./pages/episode.js")},
   {path: "/world", title: "World", nav: false, load: () => import("./pages/world.js")},
   {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
+  {path: "/run", title: "Run", nav: false, load: () => import("./pages/run.js")},
 ];
 
 /**

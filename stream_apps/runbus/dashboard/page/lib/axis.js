@@ -43,8 +43,10 @@ export class Axis {
    */
   has(name, extent) {
     const known = this.extents.peek(), mine = known.get(name);
-    if (mine?.[0] === extent?.[0] && mine?.[1] === extent?.[1]) return;
     const next = new Map(known);
+    // Of a chart that is zoomed only a part is here: what it had before is still there.
+    if (extent && mine && this.range.peek()) extent = [Math.min(mine[0], extent[0]), Math.max(mine[1], extent[1])];
+    if (mine?.[0] === extent?.[0] && mine?.[1] === extent?.[1]) return;
     if (extent) next.set(name, extent);
     else next.delete(name);
     this.extents.value = next;

@@ -5,8 +5,8 @@
 /**
  * One bin: what its finite values are together. `first` and `last` are by x (of the same x: the smaller, the larger).
  * @typedef {{count: number, gaps: number, sum: number, min: number, max: number,
- *   first: number, firstX: number, last: number, lastX: number}} Bin
- * `gaps` are the values that are not finite. A bin without a finite value has count 0 and NaN in its figures.
+ *   first: number, firstX: number, last: number, lastX: number, p10?: number, p90?: number}} Bin
+ * `p10` and `p90` are there if they were computed from all its values: two bins have none together. `gaps` are the values that are not finite. A bin without a finite value has count 0 and NaN in its figures.
  */
 /** @typedef {Map<number, Bin>} Bins by index: floor(x / width) */
 
@@ -59,7 +59,7 @@ export function binOf(x, y) {
  */
 export function merged(a, b) {
   const gaps = a.gaps + b.gaps;
-  if (!a.count || !b.count) return {...(a.count ? a : b), gaps};
+  if (!a.count || !b.count) return {...(a.count ? a : b), gaps}; // the other one has no finite value
   const [early, late] = [earlier(b, a) ? b : a, later(b, a) ? b : a];
   return {
     count: a.count + b.count, gaps, sum: a.sum + b.sum, min: Math.min(a.min, b.min), max: Math.max(a.max, b.max),

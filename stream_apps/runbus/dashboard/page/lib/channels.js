@@ -20,6 +20,8 @@ export class Channel {
     this.version = signal(0);
     /** @type {string[]} */
     this.changed = [];
+    /** How many snapshots came: what was between one and what came before it may be lost. */
+    this.snapshots = 0;
   }
 
   /** Return the rows, and hear of changes: inside a component, an effect or a computed value. */
@@ -43,6 +45,7 @@ export class Channel {
       else this.rows.delete(key);
     }
     if (!keys.length && !whole) return;
+    if (whole) this.snapshots += 1;
     this.changed = keys;
     this.version.value += 1;
   }
@@ -57,6 +60,8 @@ export class Channels {
     this.below = signal(/** @type {Record<string, number>} */ ({}));
     /** Ticks of the server that this page missed because it was slow. */
     this.skipped = signal(0);
+    /** How often everything was forgotten and sent again. Past the first time, history has to be asked again too. */
+    this.wholes = signal(0);
   }
 
   /**
@@ -76,5 +81,6 @@ export class Channels {
     if (frame.skip) this.skipped.value += frame.skip;
     const names = frame.whole ? new Set([...this.known.keys(), ...Object.keys(up)]) : Object.keys(up);
     for (const name of names) this.of(name).take(up[name] ?? {}, frame.whole ?? false);
+    if (frame.whole) this.wholes.value += 1;
   }
 }

@@ -24,6 +24,7 @@ export const KEYS = [
   {key: "x", name: "select", does: "select the row", where: "lists"},
   {key: "c", name: "compare", does: "compare what is selected", where: "Runs"},
   {key: "p", name: "pin", does: "pin the row, or unpin it", where: "Runs"},
+  {key: "b", name: "baseline", does: "compare all with the row", where: "Runs"},
   {key: ".", name: "follow", does: "follow what happens now", where: "Run, Episode"},
   {key: " ", name: "play", does: "play, pause", where: "Episode"},
   {key: "ArrowRight", name: "step", does: "next step", where: "Episode"},

@@ -25,7 +25,7 @@ import {binOf, indexOf, put} from "./bins.js";
  * @typedef {{below: Positions, width: number, bins: Map<string, import("./bins.js").Bins>, points: Map<string, Point[]>}} History
  */
 /**
- * How rows are drawn: which series, where, how high. A row whose x is outside of [from, to) is left out.
+ * How rows are drawn: which series, where, how high. A row whose x is outside of [from, to), or NaN, is left out.
  * @typedef {{series: (row: Row) => string, x: (row: Row) => number, y: (row: Row) => number | null,
  *   from?: number, to?: number}} View
  */
@@ -102,7 +102,7 @@ export function stitch(history, live, view) {
       continue;
     }
     const x = view.x(row), y = view.y(row), name = view.series(row);
-    if (x < (view.from ?? -Infinity) || x >= (view.to ?? Infinity)) continue;
+    if (!(x >= (view.from ?? -Infinity) && x < (view.to ?? Infinity))) continue; // NaN: it is on no line
     if (!mine.has(name)) {
       if (history.width) bins.set(name, new Map(bins.get(name)));
       else points.set(name, [...(points.get(name) ?? [])]);

@@ -10,13 +10,14 @@ import {count, number} from "../lib/format.js";
 import {useKeys} from "../lib/keys.js";
 import {ema, place, runningMedian} from "../lib/stats.js";
 import {isDark, theme} from "../lib/theme.js";
-import {Numbers} from "./numbers.js";
+import {Later} from "./later.js";
 
+/** @typedef {(number | null | undefined)[]} Cells undefined: the line goes on */
 /**
  * One series, in order of x. `y` is a value, or the mean of a bin that has `min`, `max` and perhaps `p10`, `p90`; null
  * is not finite: a gap. `look` is its colour (a custom property) and dash.
  * @typedef {{key: string, label: string, look: {colour: string, dash: number[]}, x: number[], y: (number | null)[],
- *   min?: (number | null)[], max?: (number | null)[], p10?: (number | null)[], p90?: (number | null)[], gaps?: number}} Series
+ *   min?: Cells, max?: Cells, p10?: Cells, p90?: Cells, gaps?: number}} Series
  */
 /** @typedef {{kind: "ema" | "median", size: number} | null} Smooth half life in x, or number of values */
 /**
@@ -149,7 +150,7 @@ class Plot {
           values: (_, splits) => splits.map((y) => tick(number(y)))},
       ],
       cursor: {
-        y: false, drag: {x: true, y: false, setScale: false}, points: {size: 7},
+        y: false, drag: {x: true, y: false, setScale: false}, points: {size: 7}, hover: {prox: 24},
         bind: {dblclick: () => () => {
           axis.zoom(null);
           return null;
@@ -301,7 +302,7 @@ export function Chart({name, label, unit = "", axis, series, smooth = null, plot
   }, [plot]);
   useEffect(() => plot.show(series, smooth), [plot, series, smooth?.kind, smooth?.size]);
   useEffect(() => speaking(plot, spoken, unit), [plot]);
-  if (table) return html`<${Numbers} drawn=${plot.drawn} axis=${axis} label=${label} />`;
+  if (table) return html`<${Later} load=${() => import("./numbers.js")} part="Numbers" props=${{drawn: plot.drawn, axis, label}} />`;
   return html`<figure class="chart">
     <div ref=${root} class="plot" tabindex="0" role="application" aria-roledescription="chart"
       aria-label=${`${label}${unit && `, ${unit}`}: ${series.length} series. Arrow keys move the cursor, plus and minus zoom, t shows a table.`}
@@ -384,7 +385,7 @@ function Readout({plot, unit, smooth}) {
   const gaps = plot.drawn.value.series.reduce((sum, one) => sum + (one.gaps ?? 0), 0);
   return html`<figcaption class="readout">
     <span class="at">${x === null ? "newest" : plot.axis.text(x)}</span>
-    ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="said-of" key=${one.key}>
+    ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="value-of" key=${one.key}>
       <${Swatch} look=${one.look} /><span class="who">${one.label}</span>
       <b>${number(y)}</b>${unit && html` <span class="unit">${unit}</span>`}
       ${min !== undefined && min !== max ? html`<span class="muted"> ${number(min)} to ${number(max)}</span>` : null}

@@ -15,6 +15,9 @@ const said = signal("");
 /** @type {number | undefined} */
 let silence;
 
+/** What the page that is open says of itself: the link to exactly what is seen. */
+export const page = {link: () => location.href};
+
 /**
  * Say something in passing: "Link copied".
  * @param {string} text
@@ -122,10 +125,10 @@ function Logo() {
 
 async function copyLink() {
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(page.link());
     say("The link to this view is in the clipboard");
   } catch {
-    say(`Copy the address of this page: ${location.href}`);
+    say(`Copy this link: ${page.link()}`);
   }
 }
 

@@ -1,0 +1,76 @@
+/**
+ * Draws what is no curve of a run: how its episodes ended, what its actions were, what happened to it, its streams, its
+ * episodes.
+ */
+import {html, useEffect} from "../lib/preact.js";
+import {positions, unitsOf} from "../lib/curve.js";
+import {count, exact} from "../lib/format.js";
+import {expose} from "../lib/inspect.js";
+import {Agents} from "./agents.js";
+import {freshOf, useAnswer} from "./answer.js";
+import {Episodes} from "./episodes.js";
+import {Marks} from "./marks.js";
+import {Panel} from "./panel.js";
+
+/**
+ * @param {{run: string, agent: string, axis: import("../lib/axis.js").Axis, recent: import("../lib/curves.js").RecentEpisodes,
+ *   streams: import("../lib/channels.js").Row[], told: import("../lib/channels.js").Row[], onNames: (names: string[]) => void}} props
+ */
+export function Parts({run, agent, axis, recent, streams, told, onNames}) {
+  return html`
+    <${Reasons} run=${run} streams=${streams} recent=${recent} />
+    <${Actions} run=${run} agent=${agent} />
+    <${MarksPanel} run=${run} axis=${axis} />
+    <${Agents} run=${run} streams=${streams} told=${told} />
+    <${Episodes} run=${run} agent=${agent} recent=${recent} onNames=${onNames} />`;
+}
+
+/** @param {{rows: [string, number][], unit: string}} props */
+function Bars({rows, unit}) {
+  const all = rows.reduce((sum, [, n]) => sum + n, 0), most = Math.max(1, ...rows.map(([, n]) => n));
+  return html`<div class="bars" role="list">${rows.map(([name, n]) => html`<div role="listitem" key=${name}><span>${name}</span>
+    <span class="track" aria-hidden="true"><i style=${{width: `${(100 * n) / most}%`}}></i></span>
+    <span class="num" title=${`${exact(n)} ${unit}`}>${count(n)} <span class="unit">${((100 * n) / Math.max(1, all)).toFixed(1)} %</span></span></div>`)}</div>`;
+}
+
+/** @param {{run: string, streams: import("../lib/channels.js").Row[], recent: import("../lib/curves.js").RecentEpisodes}} props */
+function Reasons({run, streams, recent}) {
+  const asked = useAnswer("/run/reasons", {run}), answer = asked.answer.value;
+  void recent.version.value;
+  const counts = new Map(/** @type {[string, number][]} */ ((answer?.columns.reason ?? []).map((/** @type {string} */ reason, /** @type {number} */ i) => [reason, answer.columns.count[i]])));
+  const below = answer ? positions(answer.fresh.below, "episodes") : {};
+  if (answer) {
+    for (const records of recent.store.rows.values()) {
+      const row = records[records.length - 1];
+      if (row.o >= (below[row.p] ?? Infinity) && row.revision === 1) counts.set(row.reason, (counts.get(row.reason) ?? 0) + 1);
+    }
+  } else {
+    for (const stream of streams) for (const [reason, n] of Object.entries(stream.reasons ?? {})) counts.set(reason, (counts.get(reason) ?? 0) + n);
+  }
+  useEffect(() => expose("reasons", () => Object.fromEntries(counts)));
+  return html`<${Panel} title="How episodes ended" unit="episodes" fresh=${freshOf(asked)} source=${{path: "/run/reasons", params: {run}}}>
+    ${counts.size ? html`<${Bars} unit="episodes" rows=${[...counts].filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1])} />` : html`<p class="none">No episode has ended yet.</p>`}
+  </${Panel}>`;
+}
+
+/** @param {{run: string, agent: string}} props */
+function Actions({run, agent}) {
+  const params = {run, agent: agent || undefined}, asked = useAnswer("/run/actions", params), answer = asked.answer.value;
+  useEffect(() => expose("actions", () => answer));
+  const columns = answer?.columns ?? {action: [], count: []};
+  const rows = columns.action.map((/** @type {string} */ action, /** @type {number} */ i) => [action, columns.count[i]]);
+  const unit = answer ? `of the newest ${count(answer.counted)} steps` : "";
+  return html`<${Panel} title="Actions" unit=${unit} fresh=${freshOf(asked)} source=${{path: "/run/actions", params}}>
+    ${rows.length ? html`<${Bars} unit="steps" rows=${rows} />` : html`<p class="none">${answer ? "No action is stored yet, or they are not recorded as numbers or words." : "Asking …"}</p>`}
+  </${Panel}>`;
+}
+
+/** @param {{run: string, axis: import("../lib/axis.js").Axis}} props */
+function MarksPanel({run, axis}) {
+  const params = {run, x: axis.kind}, asked = useAnswer("/run/marks", params), answer = asked.answer.value;
+  const {columns, rows} = answer ?? {columns: {}, rows: 0}, units = unitsOf(axis.kind);
+  const marks = Array.from({length: rows}, (_, i) => ({kind: columns.kind[i], x: columns.x[i] / units, agent: columns.agent[i], count: columns.count[i]}));
+  useEffect(() => expose("marks", () => marks));
+  return html`<${Panel} title="What happened" class="wide" fresh=${freshOf(asked)} source=${{path: "/run/marks", params}}>
+    ${answer ? html`<${Marks} marks=${marks} axis=${axis} />` : html`<p class="none">Asking …</p>`}</${Panel}>`;
+}
