@@ -45,6 +45,18 @@ test("every step is in one turn and once in the tree; totals of turns and of roo
   }));
 });
 
+test("a talk is a flat list of turns with their tools below; what one step caused several times is below it", () => {
+  const kinds = ["", "model", "tool", "tool", "model", "model", "agent", "agent", "model"];
+  const parents = [-1, 0, 1, 2, 3, 4, 5, 5, 7];
+  const outline = outlineOf(kinds.map((kind, seq) => entry(seq, {kind, parent: parents[seq]})));
+  const tree = transcript.treeOf(outline.entries, outline.places);
+  assert.deepEqual(tree.roots, [0, 1, 4, 5]);
+  assert.deepEqual(tree.children[1], [2]);
+  assert.deepEqual(tree.children[2], [3]);
+  assert.deepEqual(tree.children[5], [6, 7, 8]);
+  assert.equal(tree.totals[1].tools, 2);
+});
+
 test("a step that comes twice, live and from history, counts once, and growing equals building at once", () => {
   fc.assert(fc.property(anyEntries, fc.nat(60), (entries, cutAt) => {
     const grown = new transcript.Outline();

@@ -17,6 +17,7 @@ export function overviewOf({bin, count, min, max}, width, first, last) {
   const hole = (/** @type {number} */ from, /** @type {number} */ to) => from <= to && found.holes.push({from, to, state: "lost"});
   let next = first;
   bin.forEach((from, i) => {
+    if (from > last) return; // it came while the question was asked
     const to = Math.min(last, from + width - 1);
     hole(next, from - 1);
     if (count[i] < to - Math.max(first, from) + 1) hole(Math.max(first, from), to);

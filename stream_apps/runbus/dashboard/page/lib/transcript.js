@@ -116,25 +116,41 @@ export class Outline {
 }
 
 /**
- * The steps as a tree by `parent`. A parent that is not in the episode, or that comes later, is none.
+ * The steps as a tree by `parent`. What goes on where another step ended is beside it, not below it: a tool is below the
+ * step that called it, and below a step that caused several others are these; so a talk of any length is a flat list of
+ * turns. A parent that is not in the episode, or that comes later, is none.
  * @param {Entry[]} entries in order of seq
  * @param {Map<number, number>} places
  * @returns {{children: number[][], roots: number[], depth: number[], totals: Totals[]}} by place; `totals` with all that is below
  */
 export function treeOf(entries, places) {
+  const causes = entries.map((entry, place) => {
+    const cause = places.get(entry.parent) ?? -1;
+    return cause < place ? cause : -1;
+  });
+  /** The step that a tool, or what a tool caused, works for. @param {number} place */
+  const owner = (place) => {
+    while (entries[place].kind === "tool" && causes[place] >= 0) place = causes[place];
+    return place;
+  };
+  /** @type {Map<number, number>} how many others than tools a step caused, itself or by its tools */
+  const caused = new Map();
+  causes.forEach((cause, place) => {
+    if (cause >= 0 && entries[place].kind !== "tool") caused.set(owner(cause), (caused.get(owner(cause)) ?? 0) + 1);
+  });
   /** @type {number[][]} */
   const children = entries.map(() => []);
   /** @type {number[]} */
   const roots = [];
   /** @type {number[]} */
   const depth = [];
-  const above = entries.map((entry, place) => {
-    const parent = places.get(entry.parent) ?? -1;
-    return parent < place ? parent : -1;
-  });
-  above.forEach((parent, place) => {
-    (parent < 0 ? roots : children[parent]).push(place);
-    depth[place] = parent < 0 ? 0 : depth[parent] + 1;
+  /** @type {number[]} */
+  const above = [];
+  causes.forEach((cause, place) => {
+    const from = cause < 0 ? -1 : owner(cause);
+    above[place] = cause < 0 ? -1 : entries[place].kind === "tool" ? cause : (caused.get(from) ?? 0) > 1 ? from : above[from];
+    (above[place] < 0 ? roots : children[above[place]]).push(place);
+    depth[place] = above[place] < 0 ? 0 : depth[above[place]] + 1;
   });
   const totals = entries.map((entry) => count(noTotals(), entry));
   for (let place = entries.length - 1; place >= 0; place--) {

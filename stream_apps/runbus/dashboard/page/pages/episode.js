@@ -41,15 +41,15 @@ function Open({id, beside}) {
   const talks = [...(about?.layouts?.actions ?? []), ...(about?.layouts?.observations ?? [])].some((layout) => layout.dtype === "text" || layout.dtype === "json");
   const view = route.value.params.get("view") ?? (talks && !beside ? "chat" : "steps");
   const failed = desk.sources.map((source) => source.pager.failed.value ?? (source.about.value ? null : source.failed.value)).find(Boolean);
-  return html`
+  return html`<div class="episode">
     <${Head} desk=${desk} running=${running.value} />
     <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null} running=${running.value || player.follows.value}
       said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
       jumps=${[{name: "Reward", key: "n", go: () => desk.jump("reward", 1)}, {name: "Largest", key: "m", go: () => desk.largest()},
         {name: "Action", key: "a", go: () => desk.jump("action", 1)}, {name: "Error", key: "e", go: () => desk.jump("error", 1)}]} />
     ${failed && html`<${Failed} error=${failed} />`}
-    ${talks && html`<div class="views" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
-    ${view === "steps" ? html`<${StepsView} desk=${desk} />` : html`<${TranscriptView} desk=${desk} view=${view} />`}`;
+    ${talks && html`<div class="view-switch" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
+    ${view === "steps" ? html`<${StepsView} desk=${desk} />` : html`<${TranscriptView} desk=${desk} view=${view} />`}</div>`;
 }
 
 /** @param {{desk: Desk, running: boolean}} props */
@@ -62,7 +62,7 @@ function Head({desk, running}) {
   return html`<header class="episode-head">
     <h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/</span> ${id.agent} <span class="muted">/</span> episode ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}
       ${beside && html` <span class="muted">with</span> ${beside.run === id.run ? "" : `${beside.run} / `}${beside.agent} <span class="muted">/</span> episode ${exact(beside.episode)}`}</h1>
-    <dl class="summary">
+    <dl class="episode-summary">
       <div><dt>Return</dt><dd>${returned(about)}</dd></div>
       <div><dt>Length</dt><dd>${exact(about?.finalised ? about.length : desk.main.last.value)} <small>steps</small></dd></div>
       <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : (about?.reason || (about?.terminated ? "terminated" : "truncated"))}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>

@@ -99,9 +99,9 @@ function Open({id}) {
   if (!members.length) return world.failed.value ? html`<${Failed} error=${world.failed.value} />` : html`<p class="note">Asking for the world …</p>`;
   const running = world.running();
   const failed = world.pager.failed.value;
-  return html`
+  return html`<div class="episode">
     <header class="episode-head"><h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/ world, episode</span> ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}</h1>
-      <dl class="summary"><div><dt>Agents</dt><dd>${exact(members.length)}</dd></div><div><dt>Team return</dt><dd>${number(members.reduce((sum, member) => sum + member.stored_return, 0))}</dd></div>
+      <dl class="episode-summary"><div><dt>Agents</dt><dd>${exact(members.length)}</dd></div><div><dt>Team return</dt><dd>${number(members.reduce((sum, member) => sum + member.stored_return, 0))}</dd></div>
         <div><dt>Ticks</dt><dd>${exact(world.last.value)}</dd></div>
         <div><dt>State</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span> <small>as stored, a second or two behind</small>` : "ended"}</dd></div></dl></header>
     <${Scrub} player=${player} unit="tick" window=${null} running=${running} />
@@ -111,7 +111,7 @@ function Open({id}) {
         ${members.map((member) => html`<${AgentLanes} key=${member.agent} board=${board} member=${member} />`)}
         <${Axis} window=${board.window.value} unit="tick" zoom=${(/** @type {number} */ by) => board.zoom(by)} />
       </${Lanes}></div></section>
-      <div class="now-grid">${members.map((member) => html`<${AgentNow} key=${member.agent} board=${board} member=${member} />`)}</div></div>`;
+      <div class="step-grid">${members.map((member) => html`<${AgentNow} key=${member.agent} board=${board} member=${member} />`)}</div></div></div>`;
 }
 
 /** @param {{board: Board, member: import("../lib/world.js").Member}} props */
@@ -147,7 +147,7 @@ function AgentNow({board, member}) {
   const cache = board.world.cache(member.agent);
   const step = cache.get(tick);
   const {id} = board.world;
-  return html`<section class="panel now" aria-label=${`${member.agent} at the cursor`}><header><h2><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent}</h2><span class="grow"></span>
+  return html`<section class="panel step-now" aria-label=${`${member.agent} at the cursor`}><header><h2><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent}</h2><span class="grow"></span>
       <a href=${href("/episode", {run: id.run, agent: member.agent, attempt: member.attempt, env: id.env, episode: id.episode, step: tick})}>open</a></header>
     <div class="body">${step ? html`<${Recorded} value=${step.observation} />` : html`<p class="muted">${tick > member.last_tick ? `left at tick ${exact(member.last_tick)}` : tick < member.first_tick ? `joined at tick ${exact(member.first_tick)}` : cache.stateOf(tick) === "lost" ? "this step never arrived" : "loading …"}</p>`}</div></section>`;
 }

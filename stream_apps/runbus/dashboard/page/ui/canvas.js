@@ -26,9 +26,9 @@ export function Recorded({value, ranges, names = []}) {
       return html`<${Grey} title=${`Not recorded: ${layoutText({dtype: dtype.slice(8), shape})}`}
         text="Images and large arrays are left out unless you ask for them." code=${'Recorder(..., observations="all")'} />`;
     case "text":
-      return html`<pre class="text">${text}</pre>`;
+      return html`<pre class="value-text">${text}</pre>`;
     case "json":
-      return html`<pre class="text">${pretty(text)}</pre>`;
+      return html`<pre class="value-text">${pretty(text)}</pre>`;
     case "image":
       return html`<${Picture} value=${value} />`;
     case "grid":
@@ -44,7 +44,7 @@ export function Recorded({value, ranges, names = []}) {
 
 /** @param {{title: string, text: string, code?: string}} props */
 function Grey({title, text, code}) {
-  return html`<div class="grey"><b>${title}</b><p>${text}</p>${code && html`<code>${code}</code>`}</div>`;
+  return html`<div class="not-here"><b>${title}</b><p>${text}</p>${code && html`<code>${code}</code>`}</div>`;
 }
 
 /** @param {string} text */
@@ -76,7 +76,7 @@ function Grid({value}) {
   const numbers = value.numbers ?? [];
   const {low, high} = spread(numbers);
   const tall = Math.max(6, Math.min(34, Math.floor(340 / rows)));
-  return html`<${Canvas} class="grid" height=${tall * rows} deps=${[value]} draw=${(/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width) => {
+  return html`<${Canvas} class="board" height=${tall * rows} deps=${[value]} draw=${(/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width) => {
     const wide = Math.min(tall * 1.6, width / columns);
     pen.font = `${Math.min(13, tall * 0.5)}px system-ui`;
     [pen.textAlign, pen.textBaseline] = ["center", "middle"];
@@ -99,7 +99,7 @@ function Grid({value}) {
 function Bars({numbers, ranges}) {
   const all = spread(numbers);
   const shown = Array.from({length: Math.min(MOST_BARS, numbers.length)}, (_, i) => i);
-  return html`<table class="bars"><tbody>
+  return html`<table class="vector"><tbody>
     ${shown.map((i) => {
       const {low, high} = ranges?.[i] ?? all;
       const x = numbers[i];

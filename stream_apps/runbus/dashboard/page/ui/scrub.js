@@ -36,7 +36,7 @@ export function Scrub({player, unit = "step", overview, window, running, said, j
       <span class="grow"></span>
       <span class="jumps">${jumps.map(({name, key, go}) => html`<button type="button" key=${name} title=${`${name} (${key})`} onClick=${go}>${name} <kbd>${key}</kbd></button>`)}</span>
     </div>
-    <div class="track">
+    <div class="scrub-track">
       ${overview && html`<${Overall} overview=${overview} extent=${player.extent.value} window=${window} />`}
       <${Thumb} player=${player} first=${first} last=${last} unit=${unit} said=${said} />
     </div>
@@ -46,7 +46,7 @@ export function Scrub({player, unit = "step", overview, window, running, said, j
 /** @param {{player: Player, first: number, last: number, unit: string, said?: () => string}} props */
 function Thumb({player, first, last, unit, said}) {
   const drag = (/** @type {boolean} */ on) => () => (player.dragging.value = on);
-  return html`<input type="range" class="thumb" aria-label=${`Cursor, in ${unit}s`} min=${first} max=${last} step="1" value=${player.cursor.value}
+  return html`<input type="range" class="scrub-thumb" aria-label=${`Cursor, in ${unit}s`} min=${first} max=${last} step="1" value=${player.cursor.value}
     aria-valuetext=${`${unit} ${player.cursor.value} of ${last}${said ? `, ${said()}` : ""}`}
     onInput=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)}
     onPointerDown=${drag(true)} onPointerUp=${drag(false)} onPointerCancel=${drag(false)} />`;
@@ -54,7 +54,7 @@ function Thumb({player, first, last, unit, said}) {
 
 /** @param {{player: Player, unit: string}} props */
 function Place({player, unit}) {
-  return html`<span class="place"><label>${unit} <input type="number" class="place-step" min=${player.extent.value.first} max=${player.extent.value.last} value=${player.cursor.value}
+  return html`<span class="scrub-place"><label>${unit} <input type="number" class="place-step" min=${player.extent.value.first} max=${player.extent.value.last} value=${player.cursor.value}
     onChange=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)} /></label> of ${exact(player.extent.value.last)}</span>`;
 }
 

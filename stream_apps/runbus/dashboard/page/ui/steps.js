@@ -129,14 +129,14 @@ export function Now({desk, source, letter}) {
   const ranges = useMemo(() => numbersOf(source.cache.between(from, to).map((one) => one.observation))?.ranges, [from, to, source.version.value]);
   const state = cursor > source.last.value ? "behind" : source.cache.stateOf(cursor);
   const differs = letter ? differences(...both(desk, cursor)) : [];
-  return html`<section class="panel now" aria-label=${letter ? `Step of ${letter}` : "Step under the cursor"}>
+  return html`<section class="panel step-now" aria-label=${letter ? `Step of ${letter}` : "Step under the cursor"}>
     <header><h2>${letter && html`<b class="letter">${letter}</b> `}Step ${exact(cursor)}</h2>
       ${step?.terminated && html`<span class="badge">terminated</span>`}${step?.truncated && html`<span class="badge">truncated</span>`}
       ${step?.kind && html`<span class="badge">${step.kind}</span>`}${step?.status && html`<span class="badge ${step.status === "ok" ? "" : "bad"}">${step.status}</span>`}
       ${differs.length > 0 && html`<span class="badge warn">differs: ${differs.join(", ")}</span>`}
       <span class="grow"></span>
       <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)" onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
-    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${desk.names.value} ranges=${ranges} />`}</div>
+    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${desk.names.value} ranges=${ranges} />`}</div>
   </section>`;
 }
 
@@ -150,7 +150,7 @@ function both({sources}, cursor) {
 function Seen({step, names, ranges}) {
   const extras = Object.entries(step.extras);
   return html`
-    <dl class="facts">
+    <dl class="step-facts">
       <div><dt>Reward</dt><dd>${step.step === 0 ? html`<span class="muted">reset</span>` : step.reward === null ? "not finite" : number(step.reward)}</dd></div>
       <div><dt>Time</dt><dd>${moment(step.ts)}</dd></div>
       <div><dt>seq</dt><dd>${exact(step.seq)}</dd></div>
@@ -161,13 +161,13 @@ function Seen({step, names, ranges}) {
     <h3>Observation <span class="unit">${layoutText(step.observation)}</span></h3>
     <${Recorded} value=${step.observation} ranges=${ranges} />
     ${step.step > 0 && html`<h3>Action <span class="unit">${layoutText(step.action)}</span></h3><${Recorded} value=${step.action} names=${names} />`}
-    ${extras.length > 0 && html`<h3>Logged</h3><dl class="facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
-    ${step.info && html`<h3>Info</h3><pre class="text">${step.info}</pre>`}`;
+    ${extras.length > 0 && html`<h3>Logged</h3><dl class="step-facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
+    ${step.info && html`<h3>Info</h3><pre class="value-text">${step.info}</pre>`}`;
 }
 
 /** @param {{state: string, cursor: number}} props */
 function Missing({state, cursor}) {
-  if (state === "lost") return html`<div class="grey"><b>Step ${exact(cursor)} never arrived</b><p>The recorder gave it up, or it was lost before the log. Its place is hatched.</p></div>`;
+  if (state === "lost") return html`<div class="not-here"><b>Step ${exact(cursor)} never arrived</b><p>The recorder gave it up, or it was lost before the log. Its place is hatched.</p></div>`;
   if (state === "behind") return html`<p class="muted">This episode has no step ${exact(cursor)}.</p>`;
   return html`<p class="muted">Loading step ${exact(cursor)} …</p>`;
 }

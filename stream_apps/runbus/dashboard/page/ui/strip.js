@@ -185,7 +185,7 @@ export function Lanes({window, cursor, seek, mark, children}) {
   return html`<div class="lanes" ref=${root} onPointerDown=${press}
       onPointerMove=${(/** @type {any} */ event) => event.currentTarget.hasPointerCapture(event.pointerId) && move(event)}>
     ${children}
-    <div class="over" aria-hidden="true"><${Line} window=${window} step=${cursor} />${mark == null ? null : html`<${Line} window=${window} step=${{value: mark}} class="mark" />`}</div>
+    <div class="lanes-over" aria-hidden="true"><${Line} window=${window} step=${cursor} />${mark == null ? null : html`<${Line} window=${window} step=${{value: mark}} class="mark" />`}</div>
   </div>`;
 }
 

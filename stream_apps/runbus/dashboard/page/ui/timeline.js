@@ -21,11 +21,8 @@ export function TimeLine({entries, depth, spans, cursor, go}) {
   const start = spans.reduce((least, span) => Math.min(least, span.from), Infinity);
   const end = spans.reduce((most, span) => Math.max(most, span.to), -Infinity);
   const [from, to] = shown.value ?? [start, Math.max(end, start + 1)];
-  const deepest = Math.min(MOST_DEEP, depth.reduce((most, deep) => Math.max(most, deep), 0));
-  // a chain of causes (a turn after a turn) is one lane, not a staircase
-  const lane = (/** @type {number} */ place) => (deepest >= MOST_DEEP ? (entries[place].kind === "tool" ? 1 : 0) : Math.min(MOST_DEEP, depth[place]));
-  const lanes = deepest >= MOST_DEEP ? 2 : deepest + 1;
-  const height = lanes * TALL + 4;
+  const lane = (/** @type {number} */ place) => Math.min(MOST_DEEP, depth[place]);
+  const height = (Math.min(MOST_DEEP, depth.reduce((most, deep) => Math.max(most, deep), 0)) + 1) * TALL + 4;
   const draw = (/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width) => {
     const x = (/** @type {number} */ ts) => ((ts - from) / (to - from)) * width;
     entries.forEach((entry, place) => {
@@ -56,8 +53,8 @@ export function TimeLine({entries, depth, spans, cursor, go}) {
   const place = entries.findIndex((entry) => entry.step >= cursor);
   const here = place < 0 ? null : ((spans[place].from + spans[place].to) / 2 - from) / (to - from);
   return html`<section class="panel time-line" aria-label="Time line"><header><h2>Time line <span class="unit">${duration((to - from) / 1000)} of ${duration((end - start) / 1000)}</span></h2><span class="grow"></span>
-      ${Object.entries(COLOUR).filter(([kind]) => kind && entries.some((entry) => entry.kind === kind)).map(([kind, colour]) => html`<span class="key" key=${kind}><i style=${{background: `var(${colour})`}}></i>${kind}</span>`)}
-      <span class="key"><i style=${{background: "var(--bad)"}}></i>error</span>
+      ${Object.entries(COLOUR).filter(([kind]) => kind && entries.some((entry) => entry.kind === kind)).map(([kind, colour]) => html`<span class="kind-key" key=${kind}><i style=${{background: `var(${colour})`}}></i>${kind}</span>`)}
+      <span class="kind-key"><i style=${{background: "var(--bad)"}}></i>error</span>
       ${shown.value && html`<button type="button" onClick=${() => (shown.value = null)}>All</button>`}</header>
     <div class="body time-body" ref=${root} onWheel=${zoom} onClick=${pick} title="Turn the wheel to zoom, click to go to a step"><${Canvas} class="time-canvas" height=${height} draw=${draw} deps=${[entries, entries.length, from, to]} />
       ${here !== null && here >= 0 && here <= 1 && html`<i class="cursor-line thin" style=${{left: `${here * 100}%`, width: "2px"}}></i>`}</div></section>`;

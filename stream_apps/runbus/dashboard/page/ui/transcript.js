@@ -46,7 +46,7 @@ function Search({desk, talk}) {
     const found = by > 0 ? hits.find((step) => step > cursor) ?? hits[0] : hits.findLast((step) => step < cursor) ?? hits[hits.length - 1];
     desk.player.seek(found);
   };
-  return html`<form class="search" role="search" onSubmit=${(/** @type {Event} */ event) => {
+  return html`<form class="talk-search" role="search" onSubmit=${(/** @type {Event} */ event) => {
       event.preventDefault();
       if (talk.asked.value === talk.word.value && hits) next(1);
       else talk.search();

@@ -28,7 +28,7 @@ export function TurnView({index, turn, entries, stepOf, cursor, word, raw, go}) 
     <header onClick=${() => go(head.step)}><b class="who">${role}</b><a class="muted" role="button" tabindex="0" title=${`seq ${head.seq}, ${moment(head.ts)}`} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && go(head.step)}>#${exact(head.step)}</a>
       ${head.status && head.status !== "ok" && html`<span class=${`badge ${isError(head.status) ? "bad" : "warn"}`}>${head.status}</span>`}
       <span class="grow"></span><${Cost} totals=${turn.totals} /></header>
-    ${!step ? html`<p class="muted">Loading …</p>` : raw ? html`<pre class="text raw">${JSON.stringify(step, null, 1)}</pre>` : html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
+    ${!step ? html`<p class="muted">Loading …</p>` : raw ? html`<pre class="value-text raw">${JSON.stringify(step, null, 1)}</pre>` : html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
   </article>`;
 }
 
@@ -67,7 +67,7 @@ function resultOf(found) {
 /** @param {{message: Message, word: string, role: boolean, back?: boolean}} props */
 function MessageView({message, word, role, back}) {
   if (!message.text && !message.reasoning && !message.other.length) return null;
-  return html`<div class=${`message ${back ? "back" : ""}`}>
+  return html`<div class=${`said-part ${back ? "back" : ""}`}>
     ${role && message.role && html`<span class="role">${message.role}</span>`}
     ${message.reasoning && html`<details class="reasoning"><summary>Reasoning <span class="muted">${firstLine(message.reasoning, 80)}</span></summary><${Text} text=${message.reasoning} word=${word} /></details>`}
     ${message.text && html`<${Text} text=${message.text} word=${word} />`}
