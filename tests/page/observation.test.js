@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import fc from "fast-check";
 import * as observation from "../../stream_apps/runbus/dashboard/page/lib/observation.js";
+import {isNumber} from "../../stream_apps/runbus/dashboard/page/lib/spread.js";
 
 /** @type {[string, number[], observation.Look][]} */
 const LOOKS = [
@@ -57,8 +58,8 @@ test("cells of the heat strip are shares of their own row, and no number is no c
     columns.forEach((column, place) => {
       for (let row = 0; row < strip.rows; row++) {
         const [x, cell] = [column?.[row], strip.cells[row * columns.length + place]];
-        assert.equal(x == null, Number.isNaN(cell));
-        if (x != null) assert.ok(cell >= 0 && cell <= 1 && x >= strip.ranges[row].low && x <= strip.ranges[row].high);
+        assert.equal(!isNumber(x), Number.isNaN(cell));
+        if (isNumber(x)) assert.ok(cell >= 0 && cell <= 1 && x >= strip.ranges[row].low && x <= strip.ranges[row].high);
       }
     });
   }));

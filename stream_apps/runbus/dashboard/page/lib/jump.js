@@ -2,10 +2,12 @@
  * Finds where the keys n, N, e and a jump to, among the steps that are here; beyond them the server is asked. Pure.
  */
 import {sameValue} from "./diff.js";
-import {isError} from "./transcript.js";
 
 /** @typedef {import("./episode.js").StepCache} StepCache */
 /** @typedef {"reward" | "error" | "action"} Wanted */
+
+/** Statuses that are said in red. @param {string} status */
+export const isError = (status) => status === "error" || status === "timeout";
 
 /**
  * @param {StepCache} cache

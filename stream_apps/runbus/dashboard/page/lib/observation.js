@@ -1,6 +1,8 @@
 /**
  * What an action or an observation is to look at, by its layout, and how its numbers become pixels. Pure.
  */
+import {isNumber, spread} from "./spread.js";
+
 /** @typedef {import("./episode.js").Value} Value */
 
 /** @typedef {"image" | "grid" | "vector" | "scalar" | "text" | "json" | "omitted" | "absent" | "none" | "other"} Look */
@@ -64,7 +66,7 @@ export function pixels(numbers, dtype, shape) {
   if (!image || numbers.length !== shape.reduce((product, length) => product * length, 1)) return null;
   const {height, width, channels, first, panes} = image;
   const scale = dtype === "|u1" ? null : spread(numbers);
-  const byte = (/** @type {number | null | undefined} */ x) => (x == null ? NaN : scale ? (x - scale.low) * (255 / (scale.high - scale.low || 1)) : x);
+  const byte = (/** @type {number | null | undefined} */ x) => (x === null || x === undefined ? NaN : scale ? (x - scale.low) * (255 / (scale.high - scale.low || 1)) : x);
   const data = new Uint8ClampedArray(width * panes * height * 4);
   const plane = width * height;
   for (let pane = 0; pane < panes; pane++) {
@@ -77,21 +79,6 @@ export function pixels(numbers, dtype, shape) {
     }
   }
   return {width: width * panes, height, data};
-}
-
-/**
- * The least and the largest finite number.
- * @param {ArrayLike<number | null>} numbers
- */
-export function spread(numbers) {
-  let [low, high] = [Infinity, -Infinity];
-  for (let i = 0; i < numbers.length; i++) {
-    const x = numbers[i];
-    if (x == null || !Number.isFinite(x)) continue;
-    if (x < low) low = x;
-    if (x > high) high = x;
-  }
-  return low <= high ? {low, high} : {low: 0, high: 0};
 }
 
 /**
@@ -110,7 +97,7 @@ export function heat(columns) {
     const width = range.high - range.low;
     columns.forEach((column, place) => {
       const x = column?.[row];
-      if (x != null && Number.isFinite(x)) cells[row * columns.length + place] = width ? (x - range.low) / width : 0.5;
+      if (isNumber(x)) cells[row * columns.length + place] = width ? (x - range.low) / width : 0.5;
     });
     ranges.push(range);
   }

@@ -7,6 +7,8 @@
  * `llm.input_tokens`, `llm.output_tokens`, `llm.cached_tokens`, `llm.cost_usd`, `llm.ttft_ms` and `duration_ms` what it cost.
  */
 
+import {isError} from "./jump.js";
+
 /**
  * @typedef {object} Entry one step in the outline
  * @property {number} seq
@@ -26,9 +28,6 @@
 /** @typedef {{steps: number, tools: number, errors: number, input: number, output: number, cached: number, cost: number, duration: number, reward: number}} Totals */
 
 /** @typedef {{head: number, entries: number[], totals: Totals}} Turn places in the outline; the head is one of them */
-
-/** Statuses that are said in red. */
-export const isError = (/** @type {string} */ status) => status === "error" || status === "timeout";
 
 /** @returns {Totals} */
 export const noTotals = () => ({steps: 0, tools: 0, errors: 0, input: 0, output: 0, cached: 0, cost: 0, duration: 0, reward: 0});

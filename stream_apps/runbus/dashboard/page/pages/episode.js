@@ -8,14 +8,16 @@ import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
 import {href, route, set} from "../lib/route.js";
 import {Desk} from "../ui/desk.js";
+import {Later} from "../ui/later.js";
 import {Scrub} from "../ui/scrub.js";
 import {Failed, Problem} from "../ui/states.js";
-import {StepsView} from "../ui/steps.js";
-import {TranscriptView} from "../ui/transcript.js";
 
 /** @typedef {import("../lib/source.js").EpisodeId} EpisodeId */
 
 const VIEWS = [["chat", "Chat"], ["tree", "Tree"], ["time", "Time line"], ["steps", "Steps"]];
+
+const steps = () => import("../ui/steps.js").then((module) => module.StepsView);
+const transcript = () => import("../ui/transcript.js").then((module) => module.TranscriptView);
 
 export default function Episode() {
   const {params} = route.value;
@@ -49,7 +51,7 @@ function Open({id, beside}) {
         {name: "Action", key: "a", go: () => desk.jump("action", 1)}, {name: "Error", key: "e", go: () => desk.jump("error", 1)}]} />
     ${failed && html`<${Failed} error=${failed} />`}
     ${talks && html`<div class="view-switch" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
-    ${view === "steps" ? html`<${StepsView} desk=${desk} />` : html`<${TranscriptView} desk=${desk} view=${view} />`}</div>`;
+    <${Later} key=${view === "steps"} load=${view === "steps" ? steps : transcript} desk=${desk} view=${view} /></div>`;
 }
 
 /** @param {{desk: Desk, running: boolean}} props */

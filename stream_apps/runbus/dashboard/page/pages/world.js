@@ -9,13 +9,15 @@ import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
 import {actionLanes} from "../lib/observation.js";
 import {href, route, set} from "../lib/route.js";
+import {rangeOf} from "../lib/spread.js";
 import {World} from "../lib/world.js";
 import {Recorded} from "../ui/canvas.js";
 import {ink} from "../ui/ink.js";
 import {Player} from "../ui/player.js";
 import {Scrub} from "../ui/scrub.js";
 import {Failed, Problem} from "../ui/states.js";
-import {Axis, drawCurve, drawHoles, drawLanes, Lane, Lanes, rangeOf} from "../ui/strip.js";
+import {drawHoles} from "../ui/paint.js";
+import {Axis, drawCurve, drawLanes, Lane, Lanes} from "../ui/strip.js";
 
 const NAME_WIDTH = 150;
 const PIXELS = 5;

@@ -3,9 +3,10 @@
  */
 import {html, useLayoutEffect, useRef} from "../lib/preact.js";
 import {number} from "../lib/format.js";
-import {layoutText, lookOf, pixels, spread} from "../lib/observation.js";
+import {layoutText, lookOf, pixels} from "../lib/observation.js";
+import {isNumber, spread} from "../lib/spread.js";
 import {ink} from "./ink.js";
-import {Canvas} from "./strip.js";
+import {Canvas} from "./paint.js";
 
 /** @typedef {import("../lib/episode.js").Value} Value */
 
@@ -83,14 +84,14 @@ function Grid({value}) {
     for (let i = 0; i < rows * columns; i++) {
       const x = numbers[i];
       const [left, top] = [(i % columns) * wide, Math.floor(i / columns) * tall];
-      pen.globalAlpha = x == null ? 0 : 0.08 + 0.92 * ((x - low) / (high - low || 1));
+      pen.globalAlpha = !isNumber(x) ? 0 : 0.08 + 0.92 * ((x - low) / (high - low || 1));
       pen.fillStyle = ink("--c0");
       pen.fillRect(left, top, wide - 1, tall - 1);
       const shade = pen.globalAlpha;
       pen.globalAlpha = 1;
       if (tall < 16 || wide < 16) continue;
       pen.fillStyle = shade > 0.55 ? ink("--surface") : ink("--text");
-      pen.fillText(x == null ? "–" : number(x), left + wide / 2, top + tall / 2);
+      pen.fillText(!isNumber(x) ? "–" : number(x), left + wide / 2, top + tall / 2);
     }
   }} />`;
 }
@@ -103,7 +104,7 @@ function Bars({numbers, ranges}) {
     ${shown.map((i) => {
       const {low, high} = ranges?.[i] ?? all;
       const x = numbers[i];
-      const share = x == null ? 0 : Math.max(0, Math.min(1, (x - low) / (high - low || 1)));
+      const share = !isNumber(x) ? 0 : Math.max(0, Math.min(1, (x - low) / (high - low || 1)));
       return html`<tr key=${i}><th scope="row">${i}</th><td class="num">${number(x)}</td>
         <td class="bar-cell" title=${`${number(low)} to ${number(high)} in this window`}><i style=${{left: `${share * 100}%`}}></i></td></tr>`;
     })}</tbody></table>

@@ -6,12 +6,10 @@ import {get} from "../lib/api.js";
 import {windowAround} from "../lib/episode.js";
 import {number} from "../lib/format.js";
 import {find} from "../lib/jump.js";
-import {actionNames} from "../lib/observation.js";
 import {computed, effect, signal} from "../lib/preact.js";
 import {route, set} from "../lib/route.js";
 import {Source} from "../lib/source.js";
 import {overviewOf} from "../lib/overview.js";
-import {Talk} from "../lib/talk.js";
 import {Player} from "./player.js";
 import {say} from "./shell.js";
 
@@ -48,9 +46,7 @@ export class Desk {
     this.visible = signal(/** @type {{from: number, to: number} | null} */ (null));
     /** The rewards of the whole episode, in bins. */
     this.overview = signal(/** @type {import("./scrub.js").Overview | null} */ (null));
-    /** @type {Talk | null} */
-    this.talking = null;
-    this.names = signal(/** @type {string[]} */ ([]));
+    this.config = signal(/** @type {Record<string, unknown>} */ ({}));
     this.raw = signal(false);
     this.table = signal(false);
     /** Where the two first differ; null = nowhere, undefined = not known yet. */
@@ -81,12 +77,12 @@ export class Desk {
     }));
   }
 
-  /** Names of the actions come from the configuration of the run. */
+  /** The configuration of the stream has names for what is numbers in the steps. */
   async describe() {
     const {run, agent, attempt} = this.main.id;
     const answer = await get("/run", {run}).catch(() => null);
     const at = answer?.columns.agent.findIndex((/** @type {string} */ name, /** @type {number} */ i) => name === agent && answer.columns.attempt[i] === attempt);
-    if (at >= 0) this.names.value = actionNames(parsed(answer.columns.config[at]));
+    if (at >= 0) this.config.value = parsed(answer.columns.config[at]);
   }
 
   /** @param {number} last */
@@ -94,11 +90,6 @@ export class Desk {
     const width = Math.max(1, 2 ** Math.ceil(Math.log2((last + 1) / BINS)));
     const answer = await get("/episode/bins", {...this.main.id, width}).catch(() => null);
     if (answer) this.overview.value = overviewOf(answer.columns, width, this.first.peek(), last);
-  }
-
-  /** The transcript; made when it is first looked at. */
-  talk() {
-    return (this.talking ??= new Talk(this.main, route.peek().params.get("q") ?? ""));
   }
 
   /** @param {number} by 1 = steps twice as wide, -1 = half as wide */
@@ -232,7 +223,6 @@ export class Desk {
     clearTimeout(this.writing);
     for (const end of this.ends) end();
     for (const source of this.sources) source.close();
-    this.talking?.close();
     this.player.close();
   }
 }

@@ -3,8 +3,9 @@
  */
 import {html} from "../lib/preact.js";
 import {exact, number} from "../lib/format.js";
+import {isNumber, rangeOf} from "../lib/spread.js";
 import {ink} from "./ink.js";
-import {Canvas, drawHoles, rangeOf, xOf} from "./strip.js";
+import {Canvas, drawHoles, xOf} from "./paint.js";
 
 /** @typedef {import("./player.js").Player} Player */
 /**
@@ -67,7 +68,7 @@ function Overall({overview, extent, window}) {
     pen.fillStyle = ink("--c0");
     overview.from.forEach((from, i) => {
       const [least, most] = [overview.min[i], overview.max[i]];
-      if (least == null || most == null) return;
+      if (!isNumber(least) || !isNumber(most)) return;
       const [left, right] = [xOf(whole, width, from - 0.5), xOf(whole, width, overview.to[i] + 0.5)];
       const [top, bottom] = [Math.min(y(most), y(0)), Math.max(y(least), y(0))];
       // a reward that is small beside the largest is still seen

@@ -5,10 +5,12 @@ import {html, useLayoutEffect, useMemo, useRef} from "../lib/preact.js";
 import {COLOURS} from "../lib/colour.js";
 import {differences} from "../lib/diff.js";
 import {exact, moment, number} from "../lib/format.js";
-import {actionLanes, heat, layoutText, lookOf, spread} from "../lib/observation.js";
+import {actionLanes, actionNames, heat, layoutText, lookOf} from "../lib/observation.js";
+import {rangeOf, spread} from "../lib/spread.js";
 import {Recorded} from "./canvas.js";
 import {ink} from "./ink.js";
-import {Axis, drawCurve, drawHeat, drawHoles, drawLanes, Lane, Lanes, rangeOf} from "./strip.js";
+import {drawHoles} from "./paint.js";
+import {Axis, drawCurve, drawHeat, drawLanes, Lane, Lanes} from "./strip.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 /** @typedef {import("../lib/source.js").Source} Source */
@@ -18,6 +20,9 @@ const NAME_WIDTH = 150;
 const MOST_EXTRAS = 8;
 const TABLE_ROWS = 25;
 const LETTERS = ["A", "B"];
+
+/** Names of the discrete actions, as the run's configuration has them. @param {Desk} desk */
+const namesOf = (desk) => useMemo(() => actionNames(desk.config.value), [desk.config.value]);
 
 /** @param {{desk: Desk}} props */
 export function StepsView({desk}) {
@@ -68,7 +73,7 @@ function numbersOf(values) {
 function LanesOf({desk, source, letter}) {
   const window = desk.window.value;
   const version = source.version.value;
-  const names = desk.names.value;
+  const names = namesOf(desk);
   const all = useMemo(() => laid(source, window, names), [window.from, window.to, version, names, source.last.value]);
   const deps = [all];
   const at = (/** @type {(step: Step) => any} */ say) => html`<${At} desk=${desk} source=${source} say=${say} />`;
@@ -136,7 +141,7 @@ export function Now({desk, source, letter}) {
       ${differs.length > 0 && html`<span class="badge warn">differs: ${differs.join(", ")}</span>`}
       <span class="grow"></span>
       <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)" onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
-    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${desk.names.value} ranges=${ranges} />`}</div>
+    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
   </section>`;
 }
 
@@ -188,6 +193,6 @@ function StepTable({desk}) {
   return html`<div class="scroll-x"><table aria-label="Steps around the cursor" aria-rowcount=${last - first + 1}>
     <thead><tr><th class="num">step</th><th class="num">seq</th><th class="num">reward</th><th>action</th>${extras.map((name) => html`<th class="num" key=${name}>${name}</th>`)}<th>end</th></tr></thead>
     <tbody>${steps.map((step) => html`<tr key=${step.step} class=${step.step === player.cursor.value ? "cursor" : ""} aria-rowindex=${step.step - first + 1} onClick=${() => player.seek(step.step)}>
-      <td class="num">${exact(step.step)}</td><td class="num">${exact(step.seq)}</td><td class="num">${step.step ? number(step.reward) : "reset"}</td><td>${nameOf(step, desk.names.value)}</td>
+      <td class="num">${exact(step.step)}</td><td class="num">${exact(step.seq)}</td><td class="num">${step.step ? number(step.reward) : "reset"}</td><td>${nameOf(step, namesOf(desk))}</td>
       ${extras.map((name) => html`<td class="num" key=${name}>${name in step.extras ? number(step.extras[name]) : ""}</td>`)}<td>${step.terminated ? "terminated" : step.truncated ? "truncated" : ""}</td></tr>`)}</tbody></table></div>`;
 }

@@ -2,78 +2,18 @@
  * Draws the window of an episode as lanes under one cursor: curves, actions, heat strips. A lane is drawn anew when its
  * window or its steps change; a cursor that moves moves one line over all of them, nothing else.
  */
-import {html, useLayoutEffect, useRef, useSignal} from "../lib/preact.js";
+import {html, useRef} from "../lib/preact.js";
 import {exact, number} from "../lib/format.js";
-import {heat, heatColour, spread} from "../lib/observation.js";
-import {dark} from "./ink.js";
+import {heat, heatColour} from "../lib/observation.js";
+import {isNumber} from "../lib/spread.js";
+import {Canvas} from "./paint.js";
 
-/** @typedef {{from: number, to: number}} Window steps that are drawn, both included */
-/** @typedef {{from: number, to: number, state: string}} Hole */
-/** @typedef {CanvasRenderingContext2D} Pen */
-/** @typedef {(pen: Pen, width: number, height: number) => void} Draw */
-
-/** Where the middle of a step is, in pixels. @param {Window} window @param {number} width @param {number} step */
-export const xOf = ({from, to}, width, step) => ((step - from + 0.5) / (to - from + 1)) * width;
+/** @typedef {import("./paint.js").Window} Window */
+/** @typedef {import("./paint.js").Pen} Pen */
+/** @typedef {import("./paint.js").Draw} Draw */
 
 /** The step at a pixel. @param {Window} window @param {number} width @param {number} x */
 export const stepAt = ({from, to}, width, x) => Math.max(from, Math.min(to, from + Math.floor((x / Math.max(1, width)) * (to - from + 1))));
-
-/**
- * A canvas as sharp as the screen, drawn when `deps` change and when it gets another size.
- * @param {{draw: Draw, deps: any[], height: number, class?: string}} props
- */
-export function Canvas({draw, deps, height, ...rest}) {
-  const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const width = useSignal(0);
-  useLayoutEffect(() => {
-    if (!canvas.current) return undefined;
-    const watch = new ResizeObserver(([entry]) => (width.value = Math.round(entry.contentRect.width)));
-    watch.observe(canvas.current);
-    return () => watch.disconnect();
-  }, []);
-  useLayoutEffect(() => {
-    const at = canvas.current;
-    const pen = at?.getContext("2d");
-    if (!at || !pen || !width.value) return;
-    const ratio = devicePixelRatio || 1;
-    [at.width, at.height] = [Math.round(width.value * ratio), Math.round(height * ratio)];
-    pen.scale(ratio, ratio);
-    draw(pen, width.value, height);
-  }, [...deps, dark.value, width.value, height]);
-  return html`<canvas ref=${canvas} class=${rest.class ?? "lane"} style=${{height: `${height}px`}} aria-hidden="true"></canvas>`;
-}
-
-/**
- * Hatch what is lost, and grey what is not loaded yet.
- * @param {Pen} pen
- * @param {Window} window
- * @param {number} width
- * @param {number} height
- * @param {Hole[]} holes
- * @param {string} colour
- */
-export function drawHoles(pen, window, width, height, holes, colour) {
-  const half = width / (window.to - window.from + 1) / 2;
-  for (const hole of holes) {
-    const [left, right] = [xOf(window, width, hole.from) - half, xOf(window, width, hole.to) + half];
-    pen.save();
-    pen.beginPath();
-    pen.rect(left, 0, Math.max(1, right - left), height);
-    pen.clip();
-    pen.strokeStyle = pen.fillStyle = colour;
-    pen.globalAlpha = hole.state === "lost" ? 0.75 : 0.12;
-    if (hole.state !== "lost") pen.fillRect(left, 0, right - left + 1, height);
-    else {
-      pen.beginPath();
-      for (let x = left - height; x < right + 1; x += 6) {
-        pen.moveTo(x, height);
-        pen.lineTo(x + height, 0);
-      }
-      pen.stroke();
-    }
-    pen.restore();
-  }
-}
 
 /**
  * A curve: a number a step; a number that is none is a gap. Sparse numbers (extras) are points joined by a line.
@@ -90,7 +30,7 @@ export function drawCurve(pen, width, height, {values, colour, low, high, join, 
   if (steps) {
     const zero = y(0);
     values.forEach((value, i) => {
-      if (value == null || value === 0) return;
+      if (!isNumber(value) || value === 0) return;
       pen.fillRect(i * each, Math.min(zero, y(value)), Math.max(1, each - (each > 4 ? 1 : 0)), Math.max(1, Math.abs(zero - y(value))));
     });
     pen.globalAlpha = 0.4;
@@ -103,7 +43,7 @@ export function drawCurve(pen, width, height, {values, colour, low, high, join, 
   let down = false;
   let last = -1;
   values.forEach((value, i) => {
-    if (value == null) {
+    if (!isNumber(value)) {
       down = down && join;
       return;
     }
@@ -159,13 +99,6 @@ export function drawHeat(pen, width, height, columns) {
   pen.drawImage(small, 0, 0, width, height);
 }
 
-/** The range of a curve: its own, with zero in it if it is drawn from zero. @param {(number | null | undefined)[]} values @param {boolean} zero */
-export function rangeOf(values, zero) {
-  const {low, high} = spread(/** @type {any} */ (values));
-  const [least, most] = zero ? [Math.min(0, low), Math.max(0, high)] : [low, high];
-  return least === most ? {low: least - 1, high: most + 1} : {low: least, high: most};
-}
-
 /**
  * Lanes one below the other, with one cursor over all of them. Pressing and dragging moves the cursor.
  * @param {{window: Window, cursor: import("../vendor/signals-core.js").Signal<number>, seek: (step: number) => void,
@@ -185,7 +118,7 @@ export function Lanes({window, cursor, seek, mark, children}) {
   return html`<div class="lanes" ref=${root} onPointerDown=${press}
       onPointerMove=${(/** @type {any} */ event) => event.currentTarget.hasPointerCapture(event.pointerId) && move(event)}>
     ${children}
-    <div class="lanes-over" aria-hidden="true"><${Line} window=${window} step=${cursor} />${mark == null ? null : html`<${Line} window=${window} step=${{value: mark}} class="mark" />`}</div>
+    <div class="lanes-over" aria-hidden="true"><${Line} window=${window} step=${cursor} />${mark === undefined || mark === null ? null : html`<${Line} window=${window} step=${{value: mark}} class="mark" />`}</div>
   </div>`;
 }
 

@@ -1,11 +1,13 @@
 /**
  * Draws the steps of a transcript as a time line: a bar as long as a step took, below the one that caused it.
  */
-import {html, useRef, useSignal} from "../lib/preact.js";
+import {html, useEffect, useMemo, useRef, useSignal} from "../lib/preact.js";
 import {duration} from "../lib/format.js";
-import {isError} from "../lib/transcript.js";
+import {isError} from "../lib/jump.js";
+import {spans, treeOf} from "../lib/transcript.js";
 import {ink} from "./ink.js";
-import {Canvas} from "./strip.js";
+import {Now} from "./steps.js";
+import {Canvas} from "./paint.js";
 
 const TALL = 18;
 const MOST_DEEP = 24;
@@ -15,7 +17,7 @@ const COLOUR = {model: "--c0", tool: "--c2", agent: "--c3", judge: "--c4", human
 /**
  * @param {{entries: import("../lib/transcript.js").Entry[], depth: number[], spans: {from: number, to: number}[], cursor: number, go: (step: number) => void}} props
  */
-export function TimeLine({entries, depth, spans, cursor, go}) {
+function TimeLine({entries, depth, spans, cursor, go}) {
   const shown = useSignal(/** @type {[number, number] | null} */ (null));
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   const start = spans.reduce((least, span) => Math.min(least, span.from), Infinity);
@@ -58,4 +60,14 @@ export function TimeLine({entries, depth, spans, cursor, go}) {
       ${shown.value && html`<button type="button" onClick=${() => (shown.value = null)}>All</button>`}</header>
     <div class="body time-body" ref=${root} onWheel=${zoom} onClick=${pick} title="Turn the wheel to zoom, click to go to a step"><${Canvas} class="time-canvas" height=${height} draw=${draw} deps=${[entries, entries.length, from, to]} />
       ${here !== null && here >= 0 && here <= 1 && html`<i class="cursor-line thin" style=${{left: `${here * 100}%`, width: "2px"}}></i>`}</div></section>`;
+}
+
+/** The time line, and the step under the cursor below it. @param {{desk: import("./desk.js").Desk, talk: import("../lib/talk.js").Talk}} props */
+export function Times({desk, talk}) {
+  const {entries, places} = talk.outline;
+  const depth = useMemo(() => treeOf(entries, places).depth, [entries.length]);
+  const all = useMemo(() => spans(entries), [entries.length]);
+  useEffect(() => desk.shows(null), []);
+  return html`<${TimeLine} entries=${entries} depth=${depth} spans=${all} cursor=${desk.player.cursor.value} go=${(/** @type {number} */ step) => desk.player.seek(step)} />
+    <${Now} desk=${desk} source=${desk.main} letter="" />`;
 }

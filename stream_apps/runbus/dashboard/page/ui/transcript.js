@@ -1,29 +1,34 @@
 /**
- * Draws the transcript of an episode: as a chat of turns, as a tree of causes, or on a time line; and searches in it.
+ * Draws the transcript of an episode as a chat of turns, and searches in it.
  */
 import {html, useEffect, useLayoutEffect, useMemo, useRef, useSignal} from "../lib/preact.js";
 import {exact} from "../lib/format.js";
-import {href} from "../lib/route.js";
-import {firstLine, isError, messages, shown, spans, treeOf} from "../lib/transcript.js";
+import {expose} from "../lib/inspect.js";
+import {href, route} from "../lib/route.js";
+import {Talk} from "../lib/talk.js";
+import {firstLine} from "../lib/transcript.js";
+import {Later} from "./later.js";
 import {Failed} from "./states.js";
-import {Rows, Thumb} from "./rows.js";
-import {Now} from "./steps.js";
-import {TimeLine} from "./timeline.js";
+import {Thumb} from "./rows.js";
 import {Cost, TurnView} from "./turn.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
-/** @typedef {import("../lib/talk.js").Talk} Talk */
 
 const MOST_TURNS = 40;
 const MORE = 12;
 const NEAR = 500;
-const ROW = 30;
+const tree = () => import("./tree.js").then((module) => module.Tree);
+const times = () => import("./timeline.js").then((module) => module.Times);
 
 /** @param {{desk: Desk, view: string}} props */
 export function TranscriptView({desk, view}) {
-  const talk = desk.talk();
+  const talk = useMemo(() => new Talk(desk.main, route.peek().params.get("q") ?? ""), []);
+  useEffect(() => () => {
+    desk.shows(null);
+    talk.close();
+  }, []);
+  useEffect(() => expose("talk", () => said(talk)), []);
   void talk.version.value;
-  useEffect(() => () => desk.shows(null), []);
   if (talk.failed.value) return html`<${Failed} error=${talk.failed.value} />`;
   if (!talk.outline.entries.length) return html`<p class="note">Asking for the turns …</p>`;
   const word = talk.word.value;
@@ -34,7 +39,7 @@ export function TranscriptView({desk, view}) {
       <${Search} desk=${desk} talk=${talk} />
     </div>
     ${talk.everywhere.value && html`<${Everywhere} desk=${desk} talk=${talk} />`}
-    ${view === "tree" ? html`<${Tree} desk=${desk} talk=${talk} />` : view === "time" ? html`<${Times} desk=${desk} talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
+    ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk} talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
 }
 
 /** @param {{desk: Desk, talk: Talk}} props */
@@ -129,55 +134,7 @@ function stepsOf({outline}, from, to) {
   return steps.length ? {from: Math.min(...steps), to: Math.max(...steps)} : null;
 }
 
-/** @param {{desk: Desk, talk: Talk}} props */
-function Tree({desk, talk}) {
-  const {entries, places} = talk.outline;
-  const folded = useSignal(/** @type {Set<number>} */ (new Set()));
-  const top = useSignal(0);
-  const tree = useMemo(() => treeOf(entries, places), [entries.length]);
-  const order = useMemo(() => shown(tree, folded.value), [tree, folded.value]);
-  const fold = (/** @type {number} */ place) => {
-    const next = new Set(folded.value);
-    if (!next.delete(place)) next.add(place);
-    folded.value = next;
-  };
-  void desk.main.version.value;
-  const cursor = desk.player.cursor.value;
-  const row = (/** @type {number} */ index) => {
-    const place = order[index];
-    const entry = entries[place];
-    const step = desk.main.cache.get(entry.step);
-    const below = tree.children[place].length;
-    const deep = Math.min(tree.depth[place], 24);
-    return html`<div key=${place} class=${`tree-row ${entry.step === cursor ? "here" : ""} ${isError(entry.status) ? "error" : ""}`} role="row" aria-level=${tree.depth[place] + 1} aria-rowindex=${index + 1} aria-expanded=${below ? String(!folded.value.has(place)) : null} onClick=${() => desk.player.seek(entry.step)}>
-      <span role="gridcell" class="tree-name" style=${{paddingLeft: `${deep * 14}px`}}>${below ? html`<button type="button" class="quiet fold" aria-label=${folded.value.has(place) ? "Unfold" : "Fold"} onClick=${(/** @type {Event} */ event) => {
-        event.stopPropagation();
-        fold(place);
-      }}>${folded.value.has(place) ? "▸" : "▾"}</button>` : html`<span class="fold"></span>`}
-        <span class="badge">${entry.kind || (entry.step === 0 ? "start" : "step")}</span> <span class="muted">#${entry.step}</span> ${step ? firstLine(labelOf(step), 120) : "…"}</span>
-      <span role="gridcell" class="tree-cost">${isError(entry.status) && html`<b class="bad">${entry.status}</b> `}<${Cost} totals=${tree.totals[place]} /></span></div>`;
-  };
-  return html`<section class="panel tree" aria-label="Tree of causes"><${Rows} count=${order.length} height=${ROW} top=${top} row=${row} label="the tree" role="treegrid"
-    seen=${(/** @type {number} */ a, /** @type {number} */ b) => desk.shows(spanOf(order.slice(a, b + 1).map((place) => entries[place].step)))} /></section>`;
-}
-
-/** @param {number[]} steps */
-const spanOf = (steps) => (steps.length ? {from: Math.min(...steps), to: Math.max(...steps)} : null);
-
-/** A step in one line: what was said, called or answered. @param {import("../lib/episode.js").Step} step */
-function labelOf(step) {
-  const [said] = step.step === 0 ? messages(step.observation) : messages(step.action);
-  if (said?.text) return said.text;
-  if (said?.calls.length) return said.calls.map((call) => `${call.name} ${call.input}`).join(", ");
-  return messages(step.observation)[0]?.text ?? "";
-}
-
-/** @param {{desk: Desk, talk: Talk}} props */
-function Times({desk, talk}) {
-  const {entries, places} = talk.outline;
-  const depth = useMemo(() => treeOf(entries, places).depth, [entries.length]);
-  const all = useMemo(() => spans(entries), [entries.length]);
-  useEffect(() => desk.shows(null), []);
-  return html`<${TimeLine} entries=${entries} depth=${depth} spans=${all} cursor=${desk.player.cursor.value} go=${(/** @type {number} */ step) => desk.player.seek(step)} />
-    <${Now} desk=${desk} source=${desk.main} letter="" />`;
+/** What tests read. @param {Talk} talk */
+function said({outline, hits, everywhere}) {
+  return {turns: outline.turns.length, entries: outline.entries.length, totals: outline.totals, hits: hits.peek(), everywhere: everywhere.peek()};
 }

@@ -3,7 +3,8 @@
  */
 import {html, useSignal} from "../lib/preact.js";
 import {count, duration, exact, moment, number} from "../lib/format.js";
-import {cut, firstLine, isError, messages} from "../lib/transcript.js";
+import {isError} from "../lib/jump.js";
+import {cut, firstLine, messages} from "../lib/transcript.js";
 
 /** @typedef {import("../lib/transcript.js").Turn} Turn */
 /** @typedef {import("../lib/transcript.js").Totals} Totals */
