@@ -1,4 +1,5 @@
-"""Answers what is asked about an episode as a whole: its line of rewards, its outline, where two of them differ."""
+"""Answers what is asked about an episode as a whole: its line of rewards, where to jump to, its outline, the
+first difference of two."""
 
 from __future__ import annotations
 
@@ -8,12 +9,18 @@ from fastapi import APIRouter, Query, Request, Response
 
 from runbus.dashboard.history.answers import RESPONSES, Asking, HistoryRoute
 from runbus.dashboard.history.api import Question
-from runbus.dashboard.history.asked_whole import OfBins, OfOutline, OfTwo
+from runbus.dashboard.history.asked_whole import OfBins, OfJump, OfOutline, OfTwo
 from runbus.dashboard.history.pages import first
 from runbus.dashboard.history.statements import filled, text
 from runbus.dashboard.parts import Parts
 
 _BINS = 4096
+#: What makes a step one to go to, by what is looked for.
+_WANTED = {
+    "reward": "step > 0 AND reward != 0",
+    "error": "status IN ('error', 'timeout')",
+    "action": "step > 1 AND action != action_before",
+}
 #: Steps of an outline: some 100 bytes each.
 _OUTLINE = 200_000
 
@@ -28,6 +35,17 @@ def router(parts: Parts) -> APIRouter:
         asking = Asking.of(parts, request, asked)
         where = {**asked.where, "width": asked.width, "most": _BINS, "below": asking.seam.of("steps")}
         return await asking.answer(Question("episode_bins", text("episode_bins"), where), width=asked.width)
+
+    @routes.get("/episode/jump")
+    async def jump(request: Request, asked: Annotated[OfJump, Query()]) -> Response:
+        """Answer with the step to go to: the next or previous one of its kind, or the largest reward; no row = none."""
+        asking = Asking.of(parts, request, asked)
+        question = Question(
+            "episode_jump",
+            filled("episode_jump", **_jump(asked.kind)),
+            {**asked.where, "from": asked.start, "below": asking.seam.of("steps")},
+        )
+        return await asking.answer(question)
 
     @routes.get("/episode/outline")
     async def outline(request: Request, asked: Annotated[OfOutline, Query()]) -> Response:
@@ -54,3 +72,22 @@ def router(parts: Parts) -> APIRouter:
         )
 
     return routes
+
+
+def _jump(kind: str) -> dict[str, str]:
+    """Return the pieces of SQL of a jump; the steps on the wrong side are not read, but for the one it goes from."""
+    if kind == "largest_reward":
+        wanted = "step > 0 AND isFinite(reward) AND reward != 0"
+        return {"near": "step >= 0", "wanted": wanted, "order": "abs(reward) DESC, step"}
+    where, what = kind.split("_")
+    if where == "next":
+        return {
+            "near": "step >= {from:Int32}",
+            "wanted": f"step > {{from:Int32}} AND {_WANTED[what]}",
+            "order": "step",
+        }
+    return {
+        "near": "step <= {from:Int32}",
+        "wanted": f"step < {{from:Int32}} AND {_WANTED[what]}",
+        "order": "step DESC",
+    }

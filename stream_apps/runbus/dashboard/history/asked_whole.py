@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,21 @@ class OfOutline(OfEpisode):
     start: Step = Field(0, alias="from", description="its first step")
 
 
+class OfJump(OfEpisode):
+    """A step of an episode to go to."""
+
+    kind: Literal[
+        "next_reward",
+        "previous_reward",
+        "next_error",
+        "previous_error",
+        "next_action",
+        "previous_action",
+        "largest_reward",
+    ] = Field(description="a reward that is not 0, a status error or timeout, an action that is not the one before")
+    start: Step = Field(0, alias="from", description="the step to go from")
+
+
 class OfTwo(OfEpisode):
     """Two episodes."""
 
@@ -36,14 +51,20 @@ class OfTwo(OfEpisode):
     @property
     def other(self) -> dict[str, object]:
         """Whose rows the other's are, as the query names them."""
-        named = {"with_run": self.with_run or self.run, "with_agent": self.with_agent, "with_attempt": self.with_attempt}
+        named = {
+            "with_run": self.with_run or self.run,
+            "with_agent": self.with_agent,
+            "with_attempt": self.with_attempt,
+        }
         return {**named, "with_env": self.with_env, "with_episode": self.with_episode}
 
 
 class OfSearch(OfStreams):
     """A word in the texts of a run."""
 
-    q: Annotated[str, Field(min_length=1, max_length=1000)] = Field(description="what to look for; case does not matter")
+    q: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
+        description="what to look for; case does not matter"
+    )
     episode: Annotated[int, Field(ge=-1, le=_LARGEST)] = Field(-1, description="of the env; -1 = all")
     most: Annotated[int, Field(ge=1, le=10_000)] = Field(1000, description="hits at most")
 

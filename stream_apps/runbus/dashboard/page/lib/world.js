@@ -24,6 +24,8 @@ export class World {
     this.fresh = signal(0);
     this.failed = signal(/** @type {unknown} */ (null));
     this.version = signal(0);
+    /** The first tick of any agent, and the last one. */
+    this.first = signal(0);
     this.last = signal(-1);
     /** Steps of each agent, by tick. @type {Map<string, StepCache>} */
     this.caches = new Map();
@@ -47,6 +49,7 @@ export class World {
       if (this.closed) return;
       const names = Object.keys(answer.columns);
       this.members.value = Array.from({length: answer.rows}, (_, i) => /** @type {Member} */ (Object.fromEntries(names.map((name) => [name, answer.columns[name][i]]))));
+      this.first.value = Math.min(...this.members.value.map((member) => member.first_tick));
       this.last.value = Math.max(-1, ...this.members.value.map((member) => member.last_tick));
       this.fresh.value = answer.fresh.asked_at;
       this.failed.value = null;

@@ -10,6 +10,7 @@ import {href, route, set} from "../lib/route.js";
 import {Desk} from "../ui/desk.js";
 import {Later} from "../ui/later.js";
 import {Scrub} from "../ui/scrub.js";
+import {say} from "../ui/shell.js";
 import {Failed, Problem} from "../ui/states.js";
 
 /** @typedef {import("../lib/source.js").EpisodeId} EpisodeId */
@@ -74,8 +75,27 @@ function Head({desk, running}) {
       ${about?.last_tick >= 0 && html`<div><dt>World</dt><dd><a href=${href("/world", {run: id.run, env: id.env, episode: id.episode, tick: desk.player.cursor.peek()})}>all agents</a></dd></div>`}
       ${desk.sources.length > 1 && html`<div><dt>First difference</dt><dd><${Differs} desk=${desk} /></dd></div>`}
     </dl>
+    <${Beside} desk=${desk} />
     ${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}
   </header>`;
+}
+
+/** Puts another episode beside this one, or takes it away. @param {{desk: Desk}} props */
+function Beside({desk}) {
+  const {agent, attempt, env, episode} = desk.main.id;
+  const about = desk.main.about.value;
+  if (desk.sources.length > 1) return html`<p class="beside"><button type="button" onClick=${() => set({with: null})}>Only ${agent}, episode ${episode}</button></p>`;
+  const put = (/** @type {number} */ other) => set({with: `${agent}/${attempt}/${env}/${other}`, view: "steps"});
+  const named = (/** @type {any} */ event) => {
+    event.preventDefault();
+    const text = event.currentTarget.elements.other.value.trim();
+    if (besideOf(text, desk.main.id.run)) set({with: text, view: "steps"});
+    else say("Write it as agent/attempt/env/episode, with a run in front if it is another one");
+  };
+  return html`<details class="beside"><summary>Put another episode beside it</summary><span class="options">
+    ${about?.previous >= 0 && html`<button type="button" onClick=${() => put(about?.previous)}>the one before</button>`}
+    ${about?.next >= 0 && html`<button type="button" onClick=${() => put(about?.next)}>the next one</button>`}
+    <form onSubmit=${named}><input name="other" aria-label="Another episode" placeholder="agent/attempt/env/episode" /><button>Beside</button></form></span></details>`;
 }
 
 /** The return of an episode, in words where it is no number. @param {Record<string, any> | null} about */

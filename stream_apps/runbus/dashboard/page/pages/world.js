@@ -43,7 +43,7 @@ class Board {
     this.window = signal({from: 0, to: 0});
     this.writing = 0;
     this.ends = [
-      effect(() => this.player.reaches({first: 0, last: this.world.last.value < 0 ? tick : this.world.last.value})),
+      effect(() => this.player.reaches(this.world.last.value < 0 ? {first: 0, last: tick} : {first: this.world.first.value, last: this.world.last.value})),
       effect(() => {
         this.window.value = windowAround(this.window.peek(), this.player.cursor.value, this.room.value, this.player.extent.value);
       }),
@@ -54,7 +54,7 @@ class Board {
 
   need() {
     const [cursor, {from, to}, dragging, last] = [this.player.cursor.value, this.window.value, this.player.dragging.value, this.world.last.value];
-    if (last >= 0) this.world.pager.need({cursor, from, to: Math.min(to, last), direction: this.player.direction, ahead: 1, first: 0, last}, dragging);
+    if (last >= 0) this.world.pager.need({cursor, from, to: Math.min(to, last), direction: this.player.direction, ahead: 1, first: this.world.first.value, last}, dragging);
   }
 
   /** @param {number} tick */
@@ -72,7 +72,7 @@ class Board {
     const {player} = this;
     return {
       play: () => player.toggle(), step: () => player.move(1), back: () => player.move(-1), "step-10": () => player.move(10), "back-10": () => player.move(-10),
-      first: () => player.seek(0), end: () => player.seek(player.extent.peek().last), faster: () => player.faster(1), slower: () => player.faster(-1), follow: () => player.follow(), "undo-zoom": () => (this.scale.value = PIXELS),
+      first: () => player.seek(player.extent.peek().first), end: () => player.seek(player.extent.peek().last), faster: () => player.faster(1), slower: () => player.faster(-1), follow: () => player.follow(), "undo-zoom": () => (this.scale.value = PIXELS),
     };
   }
 

@@ -168,8 +168,7 @@ export class Desk {
    */
   async ask(kind, from) {
     try {
-      const step = (await get("/episode/jump", {...this.main.id, kind, from})).step;
-      return step < 0 ? undefined : /** @type {number} */ (step);
+      return /** @type {number | undefined} */ ((await get("/episode/jump", {...this.main.id, kind, from})).columns.step[0]);
     } catch (error) {
       say(error instanceof Error ? error.message : String(error));
       return null;

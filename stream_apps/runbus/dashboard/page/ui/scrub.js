@@ -38,7 +38,7 @@ export function Scrub({player, unit = "step", overview, window, running, said, j
       <span class="jumps">${jumps.map(({name, key, go}) => html`<button type="button" key=${name} title=${`${name} (${key})`} onClick=${go}>${name} <kbd>${key}</kbd></button>`)}</span>
     </div>
     <div class="scrub-track">
-      ${overview && html`<${Overall} overview=${overview} extent=${player.extent.value} window=${window} />`}
+      ${overview && says(overview) && html`<${Overall} overview=${overview} extent=${player.extent.value} window=${window} />`}
       <${Thumb} player=${player} first=${first} last=${last} unit=${unit} said=${said} />
     </div>
   </section>`;
@@ -58,6 +58,9 @@ function Place({player, unit}) {
   return html`<span class="scrub-place"><label>${unit} <input type="number" class="place-step" min=${player.extent.value.first} max=${player.extent.value.last} value=${player.cursor.value}
     onChange=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)} /></label> of ${exact(player.extent.value.last)}</span>`;
 }
+
+/** Whether there is anything to see in it. @param {Overview} overview */
+const says = ({min, max, holes}) => holes.length > 0 || [...min, ...max].some((reward) => reward !== 0);
 
 /** The rewards of the whole episode, what is lost, and which part the lanes below show. @param {{overview: Overview, extent: import("../lib/playback.js").Extent, window?: {from: number, to: number} | null}} props */
 function Overall({overview, extent, window}) {
