@@ -75,8 +75,7 @@ function Head({desk, running}) {
       ${about?.last_tick >= 0 && html`<div><dt>World</dt><dd><a href=${href("/world", {run: id.run, env: id.env, episode: id.episode, tick: desk.player.cursor.peek()})}>all agents</a></dd></div>`}
       ${desk.sources.length > 1 && html`<div><dt>First difference</dt><dd><${Differs} desk=${desk} /></dd></div>`}
     </dl>
-    <${Beside} desk=${desk} />
-    ${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}
+    <div class="head-line">${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
   </header>`;
 }
 

@@ -22,7 +22,7 @@ export function Recorded({value, ranges, names = []}) {
     case "none":
       return html`<p class="muted">Nothing was recorded here.</p>`;
     case "absent":
-      return html`<${Grey} title="There is none in this step" text=${`Other steps have ${layoutText({dtype: dtype.slice(7), shape})}; here the loop said that it does not exist.`} />`;
+      return html`<p class="muted">There is none in this step; others have ${layoutText({dtype: dtype.slice(7), shape})}.</p>`;
     case "omitted":
       return html`<${Grey} title=${`Not recorded: ${layoutText({dtype: dtype.slice(8), shape})}`}
         text="Images and large arrays are left out unless you ask for them." code=${'Recorder(..., observations="all")'} />`;
