@@ -24,7 +24,6 @@ from runbus.dashboard.history.statements import bound
 _GRACE_SECONDS = 1.5
 _CONNECT_SECONDS = 3
 _SETTINGS: Mapping[str, object] = {
-    "max_execution_time": MOST_SECONDS,
     "max_memory_usage": MOST_MEMORY,
     "max_result_rows": MOST_ROWS,
     "max_result_bytes": MOST_BYTES,
@@ -46,10 +45,12 @@ class ClickHouseHistory:
     Args:
         settings: of ClickHouse; nothing is connected before the first question.
         budget: how many questions are asked at once.
+        seconds: that a question may take.
     """
 
-    def __init__(self, settings: ClickHouseSettings, budget: Budget | None = None) -> None:
+    def __init__(self, settings: ClickHouseSettings, budget: Budget | None = None, seconds: int = MOST_SECONDS) -> None:
         self._settings = settings
+        self._seconds = seconds
         self._budget = budget or Budget()
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
@@ -85,11 +86,11 @@ class ClickHouseHistory:
 
     async def _in_time(self, question: Question, format_: str) -> bytes:
         try:
-            async with asyncio.timeout(MOST_SECONDS + _GRACE_SECONDS):
+            async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
                 return await self._asked(question, format_)
         except TimeoutError:
             raise ApiError(
-                504, f"ClickHouse did not answer in {MOST_SECONDS} s", "Ask for less: a shorter range, one agent"
+                504, f"ClickHouse did not answer in {self._seconds} s", "Ask for less: a shorter range, one agent"
             ) from None
         except StoreError as error:
             raise refusal(error) from error
@@ -122,13 +123,13 @@ class ClickHouseHistory:
     async def _connected(self) -> AsyncClient:
         async with self._connecting:
             if self._client is None:
-                client = await _connect(self._settings)
-                self._changes = _changes(client)
+                client = await _connect(self._settings, self._seconds)
+                self._changes = _changes(client, self._seconds)
                 self._client = client
             return self._client
 
 
-async def _connect(settings: ClickHouseSettings) -> AsyncClient:
+async def _connect(settings: ClickHouseSettings, seconds: int) -> AsyncClient:
     address = urlsplit(settings.url)
     with asking():
         return await clickhouse_connect.get_async_client(
@@ -140,17 +141,21 @@ async def _connect(settings: ClickHouseSettings) -> AsyncClient:
             password=settings.password.reveal(),
             database=settings.database or None,
             connect_timeout=_CONNECT_SECONDS,
-            send_receive_timeout=MOST_SECONDS + 2 * _GRACE_SECONDS,
+            send_receive_timeout=seconds + 2 * _GRACE_SECONDS,
             query_retries=0,
             autogenerate_session_id=False,
             **tls_arguments(settings),
         )
 
 
-def _changes(client: AsyncClient) -> dict[str, object]:
+def _changes(client: AsyncClient, seconds: int) -> dict[str, object]:
     """Return the settings of a question: what its user may not change is left out."""
     known = client.server_settings
-    changes = {name: value for name, value in _SETTINGS.items() if name not in known or not known[name].readonly}
+    changes = {
+        name: value
+        for name, value in {"max_execution_time": seconds, **_SETTINGS}.items()
+        if name not in known or not known[name].readonly
+    }
     if "readonly" in known and not known["readonly"].readonly and str(known["readonly"].value) == "0":
         changes["readonly"] = 1  # last: behind it nothing can be set
     return changes
