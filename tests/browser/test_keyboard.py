@@ -18,10 +18,10 @@ def test_from_the_list_to_a_run_and_back(stories: Endpoints, dashboard: Dashboar
     """Filter, choose, open, help, theme, back: no mouse."""
     visit = tab(dashboard, "/")
     keys = visit.page.keyboard
-    visit.until_text("ppo-0", 40)
+    visit.until_text("ppo-0")
     keys.press("/")
     keys.type("algo:ppo")
-    visit.until_text("4 of", 20)
+    visit.until_text("4 of")
     keys.press("Escape")
     keys.press("j")
     keys.press("j")
@@ -51,7 +51,7 @@ def test_through_an_episode(stories: Endpoints, dashboard: Dashboard, tab: Opene
     def cursor() -> int:
         return int(visit.inspect().get("episode", {}).get("cursor", -1))
 
-    visit.until("the episode is there", lambda: visit.inspect().get("episode", {}).get("step") is not None, 40)
+    visit.until("the episode is there", lambda: visit.inspect().get("episode", {}).get("step") is not None)
     keys.press("Home")
     visit.until("it is at the start", lambda: cursor() == 0)
     keys.press("ArrowRight")
@@ -68,4 +68,4 @@ def test_through_an_episode(stories: Endpoints, dashboard: Dashboard, tab: Opene
     keys.press("Home")
     keys.press("+")
     keys.press("Space")
-    visit.until("it plays", lambda: cursor() > 2, 40)
+    visit.until("it plays", lambda: cursor() > 2)

@@ -31,21 +31,21 @@ def test_the_page_says_what_is_not_there(stories: Endpoints, dashboard: Dashboar
     """In words, with a way on; never an empty page or a spinner."""
     visit = tab(dashboard, where)
     visit.expected += ["404"]
-    visit.until_text(SAID[where], 40)
+    visit.until_text(SAID[where])
 
 
 def test_an_unknown_episode_is_said(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
     """The run is there, the episode is not."""
     visit = tab(dashboard, episode_address(stories, "ppo-0", episode=5000))
     visit.expected += ["404"]
-    visit.until("it is said", lambda: visit.page.locator(".problem").count() == 1, 40)
+    visit.until("it is said", lambda: visit.page.locator(".problem").count() == 1)
 
 
 def test_numbers_that_are_none_are_gaps_that_are_counted(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
     """NaN and infinities are not drawn, not zero, and the page says how many there are."""
     visit = tab(dashboard, "/run?run=odd-numbers&x=episode")
     chart = lambda: visit.inspect().get("charts", {}).get("return", {}).get("series", {}).get("agent-0")  # noqa: E731
-    visit.until("the chart is there", lambda: chart() is not None, 40)
+    visit.until("the chart is there", lambda: chart() is not None)
     assert chart()["y"] == [1.0, None, None, None, 1e308, -1e-308, 0.0]
     assert chart()["gaps"] == 3
 
@@ -53,7 +53,7 @@ def test_numbers_that_are_none_are_gaps_that_are_counted(stories: Endpoints, das
 def test_observations_that_were_left_out_are_said(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
     """A box that names the recorder's option stands in their place."""
     visit = tab(dashboard, episode_address(stories, "left-out", step=2))
-    visit.until_text("observations=", 40)
+    visit.until_text("observations=")
 
 
 def test_without_clickhouse_what_is_live_is_shown(endpoints: Endpoints, own_dashboard: Dashboard, tab: Opener) -> None:
@@ -63,8 +63,8 @@ def test_without_clickhouse_what_is_live_is_shown(endpoints: Endpoints, own_dash
     with live_agents(endpoints, "no-history", "--agents", "1", "--rate", "20", "--length", "5"):
         visit = tab(own_dashboard, "/run?run=no-history")
         visit.expected += ["50[0-9]"]
-        visit.until_text("History does not answer", 40)
-        visit.until("points come live", lambda: _points(visit.inspect()) > 2, 40)
+        visit.until_text("History does not answer")
+        visit.until("points come live", lambda: _points(visit.inspect()) > 2)
 
 
 def _points(said: dict[str, dict[str, dict[str, dict[str, dict[str, list[float]]]]]]) -> int:
@@ -82,7 +82,7 @@ def test_the_first_run_of_an_empty_log_appears_without_a_reload(
     own_dashboard.settings["KAFKA_TOPIC_PREFIX"] = prefix
     own_dashboard.start()
     visit = tab(own_dashboard, "/")
-    visit.until_text("No run is recorded yet", 40)
+    visit.until_text("No run is recorded yet")
     assert "RecordSteps(" in visit.text()
     with live_agents(endpoints, "the-first", "--agents", "1", prefix=prefix):
-        visit.until_text("the-first", 40)
+        visit.until_text("the-first")
