@@ -81,7 +81,7 @@ image: ## The container image, IMAGE=runbus:dev
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) .
 
 compose-up: export COMPOSE_FILE ?= deploy/compose/compose.yaml
-compose-up: image deploy/compose/secrets/clickhouse_password deploy/compose/secrets/grafana_password ## RunBus in containers, PROFILES="core demo obs"
+compose-up: image $(addprefix deploy/compose/secrets/,clickhouse_password clickhouse_dashboard_password dashboard_token grafana_password) ## RunBus in containers, PROFILES="core demo obs"
 	RUNBUS_IMAGE=$(IMAGE) $(COMPOSE) $(addprefix --profile ,$(PROFILES)) up --detach --wait $(ARGS)
 
 compose-down: export COMPOSE_FILE ?= deploy/compose/compose.yaml

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -15,11 +16,11 @@ from runbus.kafka.topics import RUNS, run_event_key
 from runbus.local.apps import sources
 from runbus.local.stack import Endpoints
 from runbus.schemas.avsc import schema
-from runbus.schemas.events import RunEvent
+from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.registry import codec
 
 _BEGAN_US = 1_795_000_000_000_000
-_OUTCOMES = ("completed", "completed", "completed", "failed", "interrupted")
+_OUTCOMES: tuple[Outcome, ...] = ("completed", "completed", "completed", "failed", "interrupted")
 
 
 def publish(endpoints: Endpoints, runs: int, prefix: str = "scale") -> None:
@@ -41,7 +42,7 @@ def publish(endpoints: Endpoints, runs: int, prefix: str = "scale") -> None:
 def _events(run: str, index: int) -> list[RunEvent]:
     began = _BEGAN_US + index * 60_000_000
     chance = random.Random(index)
-    same = {
+    same: dict[str, Any] = {
         "run_id": run,
         "agent_id": "agent-0",
         "attempt": began,

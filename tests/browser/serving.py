@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.local.apps import EPISODES, LIVE_METRICS, SINK, WATCHDOG, prepare, wait_for_apps
+from runbus.local.env import stack_environment
 from runbus.local.options import StackOptions
 from runbus.local.ports import free_port
 from runbus.local.process import ProgramSpec, RunningProcess, start
@@ -34,6 +39,19 @@ def start_stack(home: Path) -> tuple[Stack, Endpoints]:
     stack, began = Stack(home, StackOptions(tied=True)), datetime.now(UTC)
     endpoints = stack.up(Plan(_APPS, prepare, lambda found: wait_for_apps(found, began, _APPS)))
     return stack, endpoints
+
+
+@contextmanager
+def live_agents(endpoints: Endpoints, run: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run agents (live_agents.py) for the length of a `with` block; their stream is over when it ends."""
+    argv = [sys.executable, "-m", "tests.browser.live_agents", run, *options]
+    environment = {**stack_environment(os.environ), CONFIG_FILE_ENV: str(endpoints.config_file)}
+    process = subprocess.Popen(argv, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @dataclass

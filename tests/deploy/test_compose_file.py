@@ -15,7 +15,7 @@ from tests.deploy.running import ok, run
 
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
 JOBS = {"topics", "schemas", "migrate"}
-PROCESSES = {"sink", "episodes", "live-metrics", "watchdog"}
+PROCESSES = {"sink", "episodes", "live-metrics", "watchdog", "dashboard"}
 ENGINES = {"broker", "clickhouse", "registry"}
 AGENTS = {"agent-cartpole", "agent-pendulum"}
 OBSERVERS = {"prometheus", "grafana"}
@@ -55,7 +55,7 @@ def test_a_users_stream_app_is_a_process_like_ours(services: Callable[..., Servi
     assert own["command"] == ["stream-app", "lab.rates:app"]
     assert own["image"] == "lab/apps:1"
     assert own["environment"]["RUNBUS_STREAMS_INSTANCE_ID"] == "stream-app-1"
-    for process in ("topics", "watchdog"):
+    for process in ("topics", "watchdog", "dashboard"):
         assert found[process]["environment"]["RUNBUS_STREAM_APPS"] == "rates"
     same = own.keys() - {"command", "image", "environment", "profiles"}
     assert {name: own[name] for name in same} == {name: ours[name] for name in same}
@@ -64,7 +64,7 @@ def test_a_users_stream_app_is_a_process_like_ours(services: Callable[..., Servi
 def test_ports_are_on_loopback_only(services: Callable[..., Services]) -> None:
     """Nothing can be reached from another machine."""
     ports = [port for s in services("demo", "obs").values() for port in s.get("ports", [])]
-    assert len(ports) == len(ENGINES | OBSERVERS)
+    assert len(ports) == len(ENGINES | OBSERVERS | {"dashboard"})
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
 
 

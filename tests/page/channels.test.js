@@ -9,16 +9,20 @@ import {Channels} from "../../stream_apps/runbus/dashboard/page/lib/channels.js"
  */
 class Server {
   constructor() {
+    /** @type {Map<string, {value: number}>} */
     this.rows = new Map();
+    /** @type {string[]} */
     this.log = [];
   }
 
+  /** @param {string} key @param {number | null} value */
   change(key, value) {
     if (value === null) this.rows.delete(key);
     else this.rows.set(key, {value});
     this.log.push(key);
   }
 
+  /** @param {number} since @param {number} until */
   frame(since, until) {
     const keys = since ? this.log.slice(since, until) : [...this.rows.keys()];
     const up = Object.fromEntries(keys.map((key) => [key, this.rows.get(key) ?? null]));
@@ -38,8 +42,9 @@ test("whatever is lost, doubled or begun anew, the rows end as the server has th
       page.take(server.frame(since, server.log.length));
       since = server.log.length;
     };
-    for (const {does, key, value} of story) {
-      if (does === "change") server.change(key, value);
+    for (const event of story) {
+      const {does} = event;
+      if (event.does === "change") server.change(event.key, event.value);
       if (does === "frame") get();
       if (does === "twice") {
         const again = server.frame(since, server.log.length);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.principals import Role
 from runbus.kafka.start import Needs
 from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS
-from runbus.probes import Health, Sample
+from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec, Start
@@ -60,6 +61,7 @@ class Dashboard:
         self._settings = settings
         self._codec = codec
         self._live: Live | None = None
+        self._history = ClickHouseHistory(settings.clickhouse)
         self._serves = False
         self._door = Door(settings.clients, settings.clients_per_address)
 
@@ -88,19 +90,29 @@ class Dashboard:
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
-        history = ClickHouseHistory(self._settings.clickhouse)
         try:
-            await serve(create_app(Parts(self._settings, live, history)), listener, ended, self._door)
+            await serve(create_app(Parts(self._settings, live, self._history)), listener, ended, self._door)
         finally:
-            await history.close()
+            await self._history.close()
 
     def health(self) -> Health:
-        """Return its health now."""
-        return Health(joined=self._serves)
+        """Return its health now. It serves on while Kafka or ClickHouse is away: half of a page is more than none."""
+        detail = {"connections": self._door.inside, "queries": self._history.running}
+        return Health(joined=self._serves, detail=json.dumps(detail, separators=(",", ":")))
 
     def metrics(self) -> Iterator[Sample]:
         """Yield its metrics now."""
-        yield from ()
+        yield catalogue.PAGE_CONNECTIONS.now(self._door.inside)
+        yield catalogue.PAGE_REFUSED.now(self._door.refused)
+        yield catalogue.PAGE_QUERIES.now(self._history.running)
+        for end in ("answered", "failed", "refused", "cancelled"):
+            yield catalogue.PAGE_QUERIES_ENDED.now(self._history.ended[end], end)
+        if self._live is not None:
+            yield catalogue.PAGE_STREAMS.now(self._live.clients)
+            yield catalogue.PAGE_FRAMES.now(self._live.frames_sent)
+            yield catalogue.PAGE_ENCODED.now(self._live.frames_encoded)
+            yield catalogue.PAGE_SKIPPED.now(self._live.ticks_skipped)
+            yield catalogue.PAGE_BEHIND_SECONDS.now(self._live.behind_seconds())
 
 
 async def _until(stop: asyncio.Event, live: Live) -> None:

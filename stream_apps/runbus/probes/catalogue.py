@@ -53,7 +53,8 @@ class Metric:
 _SINK = ("sink",)
 _APPS = ("episodes", "live-metrics")
 _WATCHDOG = ("watchdog",)
-_ALL = ("sink", *_APPS, *_WATCHDOG)
+_DASHBOARD = ("dashboard",)
+_ALL = ("sink", *_APPS, *_WATCHDOG, *_DASHBOARD)
 
 BUILD_INFO = Metric(
     "runbus_build_info", "gauge", "Which process of which version this is; always 1.", "", ("kind", "version"), _ALL
@@ -155,6 +156,45 @@ CANARY_WAITING_SECONDS = Metric(
     "seconds",
     ("way",),
     _WATCHDOG,
+)
+PAGE_CONNECTIONS = Metric(
+    "runbus_dashboard_connections", "gauge", "Connections of browsers and other clients that are open.", of=_DASHBOARD
+)
+PAGE_REFUSED = Metric(
+    "runbus_dashboard_connections_refused_total",
+    "counter",
+    "Connections that were refused because there were too many.",
+    of=_DASHBOARD,
+)
+PAGE_STREAMS = Metric("runbus_dashboard_streams", "gauge", "Clients that follow what happens now.", of=_DASHBOARD)
+PAGE_FRAMES = Metric(
+    "runbus_dashboard_frames_total",
+    "counter",
+    "Frames of live data that were sent; clients that are equally far share one.",
+    of=_DASHBOARD,
+)
+PAGE_ENCODED = Metric("runbus_dashboard_frames_encoded_total", "counter", "Frames that were made.", of=_DASHBOARD)
+PAGE_SKIPPED = Metric(
+    "runbus_dashboard_ticks_skipped_total",
+    "counter",
+    "Ticks that a client missed because it had not taken the frame before: its next one had all of it.",
+    of=_DASHBOARD,
+)
+PAGE_BEHIND_SECONDS = Metric(
+    "runbus_dashboard_behind_seconds",
+    "gauge",
+    "For how long nothing was read although heartbeats come every second.",
+    "seconds",
+    of=_DASHBOARD,
+)
+PAGE_QUERIES = Metric("runbus_dashboard_queries", "gauge", "Questions to ClickHouse that are under way.", of=_DASHBOARD)
+PAGE_QUERIES_ENDED = Metric(
+    "runbus_dashboard_queries_total",
+    "counter",
+    "Questions to ClickHouse by their end: answered, failed, refused (too many at once), cancelled (the client left).",
+    "",
+    ("end",),
+    _DASHBOARD,
 )
 
 #: All of them, in the order of this file.

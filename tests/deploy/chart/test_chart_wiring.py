@@ -12,7 +12,7 @@ from tests.deploy.chart.conftest import VALUES, Rendered, pods
 from tests.deploy.conftest import CHART
 from tests.deploy.running import Ran
 
-PROCESSES = ("sink", "episodes", "live-metrics", "watchdog")
+PROCESSES = ("sink", "episodes", "live-metrics", "watchdog", "dashboard")
 
 
 def workloads(rendered: Rendered) -> dict[str, dict[str, Any]]:
@@ -39,6 +39,7 @@ def test_every_process_is_there(render: Callable[..., Rendered]) -> None:
         "episodes": "StatefulSet",
         "live-metrics": "StatefulSet",
         "watchdog": "Deployment",
+        "dashboard": "Deployment",
     }
     for name in ("episodes", "live-metrics"):
         pod = found[name]["spec"]["template"]["spec"]
@@ -67,11 +68,15 @@ def test_a_users_stream_app_is_a_process_like_ours(render: Callable[..., Rendere
 
 
 def test_topics_and_rights_of_users_apps_are_made_by_the_job(render: Callable[..., Rendered]) -> None:
-    """By the names of the apps; but for them only the watchdog needs to know these."""
+    """By the names of the apps; but for them only what shows their groups needs to know these."""
     found = {where.rpartition("rb-runbus-")[2]: environment(pod) for where, pod in pods(render("stream-apps"))}
     assert found["topics"]["RUNBUS_STREAM_APPS"] == "crash-counts;success-rate"
     assert found["topics"]["RUNBUS_PRINCIPALS"] == "success-rate=User:CN=success-rate,O=lab"
-    assert {name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables} == {"topics", "watchdog"}
+    assert {name for name, variables in found.items() if "RUNBUS_STREAM_APPS" in variables} == {
+        "topics",
+        "watchdog",
+        "dashboard",
+    }
 
 
 def test_probes_ask_the_process_only(rendered: Rendered) -> None:
@@ -99,6 +104,25 @@ def test_the_watchdog_drains_nothing_and_reads_its_webhook_from_a_file(render: C
     assert _secret(pod, "webhook") == "watchdog-webhook"
     pod = workloads(render("minimal"))["watchdog"]["spec"]["template"]["spec"]
     assert "RUNBUS_WATCHDOG_WEBHOOK_URL_FILE" not in environment(pod)
+
+
+def test_the_page_asks_for_a_token_and_has_a_service_for_people(render: Callable[..., Rendered]) -> None:
+    """It listens at all addresses of its pod, so it is not rendered without a Secret; who may reach it is named."""
+    rendered = render("production")
+    pod = workloads(rendered)["dashboard"]["spec"]["template"]["spec"]
+    variables = environment(pod)
+    assert variables["RUNBUS_DASHBOARD_ADDRESS"] == "0.0.0.0:8600"
+    assert variables["RUNBUS_DASHBOARD_TOKEN_FILE"] == "/run/secrets/token/token"
+    assert _secret(pod, "token") == "page-token"
+    assert {"rb-runbus-page", "runs.example.org"} <= set(variables["RUNBUS_DASHBOARD_HOSTS"].split(","))
+    service = rendered.one("Service", "-page")["spec"]
+    assert service["selector"]["app.kubernetes.io/component"] == "dashboard"
+    assert service["ports"] == [{"name": "page", "port": 80, "targetPort": "page"}]
+    assert {"name": "page", "containerPort": 8600} in pod["containers"][0]["ports"]
+    rules = rendered.one("NetworkPolicy", "-dashboard")["spec"]["ingress"]
+    assert [rule["ports"][0]["port"] for rule in rules] == ["probes", "page"]
+    assert "ingress-nginx" in str(rules[1]["from"])
+    assert len(rendered.one("NetworkPolicy", "-sink")["spec"]["ingress"]) == 1
 
 
 def test_no_secret_is_in_an_argument_or_a_variable(rendered: Rendered) -> None:
@@ -129,6 +153,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
         "episodes": "kafka-episodes",
         "live-metrics": "kafka-live-metrics",
         "watchdog": "kafka-watchdog",
+        "dashboard": "kafka-dashboard",
         "topics": "kafka-admin",
         "schemas": None,
         "migrate": None,
@@ -137,6 +162,7 @@ def test_each_component_has_its_own_principal(render: Callable[..., Rendered]) -
     assert {c: s for c, s in clickhouse.items() if s} == {
         "sink": "clickhouse-writer",
         "watchdog": "clickhouse-reader",
+        "dashboard": "clickhouse-dashboard",
         "migrate": "clickhouse-migrator",
     }
 
@@ -219,6 +245,7 @@ def test_the_rest_is_denied(render: Callable[..., Rendered]) -> None:
         "episodes": [53, 443, *kafka],
         "live-metrics": [53, 443, *kafka],
         "watchdog": [53, 443, 8443, *kafka],
+        "dashboard": [53, 443, 8443, *kafka],
         "topics": [53, *kafka],
         "schemas": [53, 443],
         "migrate": [53, 8443],
@@ -279,6 +306,8 @@ def test_the_helm_test_asks_every_process(render: Callable[..., Rendered]) -> No
         (["kafka.bootstrapServers=broker"], "does not match pattern"),
         (["clickhouse.url=http://user:secret@ch:8123"], "does not match pattern"),
         (["kafka.securityProtocol=SASL_SSL"], "needs a Secret with username and password"),
+        (["dashboard.token.existingSecret="], "dashboard.token.existingSecret: name a Secret with the key `token`"),
+        (["dashboard.hosts={https://runs}"], "does not match pattern"),
         (["kafka.securityProtocol=TLS"], "value must be one of"),
         (["sink.replicas=9"], "kafka.partitions is 8: the rest would be idle"),
         (["episodes.replicas=9"], "kafka.partitions is 8: the rest would be idle"),

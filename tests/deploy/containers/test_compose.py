@@ -15,7 +15,7 @@ from tests.deploy.running import ok
 
 pytestmark = pytest.mark.timeout(1500)
 
-PROCESSES = ("sink", "episodes", "live-metrics", "watchdog")
+PROCESSES = ("sink", "episodes", "live-metrics", "watchdog", "dashboard")
 AGENTS = ("agent-cartpole", "agent-pendulum")
 
 

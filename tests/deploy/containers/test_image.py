@@ -31,7 +31,17 @@ def container(container_engine: Engine, image: str) -> Iterator[str]:
 
 def test_it_runs_every_command(container_engine: Engine, image: str) -> None:
     """Each process, job and agent is in it and starts, as far as its help, locked down as in production."""
-    for command in ("sink", "episodes", "live-metrics", "watchdog", "topics apply", "schema push", "migrate", "audit"):
+    for command in (
+        "sink",
+        "episodes",
+        "live-metrics",
+        "watchdog",
+        "dashboard",
+        "topics apply",
+        "schema push",
+        "migrate",
+        "audit",
+    ):
         ok(container_engine.docker("run", "--rm", *LOCKED, image, *command.split(), "--help"))
     agents = ("--entrypoint=python", image, "-m", "runbus.local.agents", "--help")
     ok(container_engine.docker("run", "--rm", *LOCKED, *agents))

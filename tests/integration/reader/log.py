@@ -20,11 +20,13 @@ RUN, AGENT, ATTEMPT = "run-1", "agent-0", 1_790_000_000_000_000
 PATIENCE_S = 60.0
 
 
-def batch(first: int, count: int = 4, *, dropped: int = 0, agent: str = AGENT, run: str = RUN) -> StepBatch:
+def batch(
+    first: int, count: int = 4, *, dropped: int = 0, agent: str = AGENT, run: str = RUN, episode: int = 0
+) -> StepBatch:
     """Return the steps `first` and the following ones; each reward is its seq."""
     seq = np.arange(first, first + count)
     header = BatchHeader(run, agent, ATTEMPT, first, count, dropped, ATTEMPT)
-    return StepBatch(header, step_columns(seq, ATTEMPT + seq))
+    return StepBatch(header, step_columns(seq, ATTEMPT + seq, episode=np.full(count, episode, "<i8")))
 
 
 class Log:

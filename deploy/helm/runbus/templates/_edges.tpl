@@ -4,7 +4,7 @@
 - to:
     {{- toYaml $policy.dns | nindent 4 }}
   ports: [{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }]
-{{- range .uses }}
+{{- range without .uses "token" }}
 {{- $ports := list }}
 {{- if eq . "kafka" }}
 {{- range splitList "," $.root.Values.kafka.bootstrapServers }}{{ $ports = append $ports (splitList ":" . | last | int) }}{{ end }}

@@ -2,7 +2,7 @@
 What a process or job talks to (`uses`), as environment, volumes and mounts. Passwords are files: never an argument, never
 an environment variable. A later component that needs more adds it here.
 
-Takes root, uses (list of kafka, clickhouse, registry, webhook), values (of the component, which may name secrets of its own).
+Takes root, uses (list of kafka, clickhouse, registry, webhook, token), values (of the component, which may name secrets of its own).
 */}}
 {{- define "runbus.secret" -}}
 {{- $own := dig .what "existingSecret" "" .values }}
@@ -37,7 +37,7 @@ Takes root, uses (list of kafka, clickhouse, registry, webhook), values (of the 
 {{- define "runbus.env" -}}
 {{- $kafka := .root.Values.kafka }}
 {{- $secret := dict }}
-{{- range without .uses "webhook" }}{{ $_ := set $secret . (include "runbus.secret" (dict "root" $.root "what" . "values" $.values)) }}{{ end }}
+{{- range without .uses "webhook" "token" }}{{ $_ := set $secret . (include "runbus.secret" (dict "root" $.root "what" . "values" $.values)) }}{{ end }}
 - name: RUNBUS_TOPIC_PREFIX
   value: {{ $kafka.topicPrefix | quote }}
 {{- if has "kafka" .uses }}
@@ -84,6 +84,10 @@ Takes root, uses (list of kafka, clickhouse, registry, webhook), values (of the 
 - name: RUNBUS_WATCHDOG_WEBHOOK_URL_FILE
   value: /run/secrets/webhook/url
 {{- end }}
+{{- if has "token" .uses }}
+- name: RUNBUS_DASHBOARD_TOKEN_FILE
+  value: /run/secrets/token/token
+{{- end }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -98,7 +102,14 @@ Takes root, uses (list of kafka, clickhouse, registry, webhook), values (of the 
     defaultMode: 0440
     items: [{ key: url, path: url }]
 {{- end }}
-{{- range without .uses "webhook" }}
+{{- if has "token" .uses }}
+- name: token
+  secret:
+    secretName: {{ required "dashboard.token.existingSecret: name a Secret with the key `token`, which whoever opens the page has to know, or set dashboard.enabled=false" .values.token.existingSecret }}
+    defaultMode: 0440
+    items: [{ key: token, path: token }]
+{{- end }}
+{{- range without .uses "webhook" "token" }}
 {{- $secret := include "runbus.secret" (dict "root" $.root "what" . "values" $.values) }}
 {{- $asked := or (eq . "clickhouse") (and (eq . "kafka") (hasPrefix "SASL" $kafka.securityProtocol)) (and (eq . "registry") $.root.Values.registry.url) }}
 {{- if and $secret $asked }}

@@ -6,10 +6,11 @@ Everything of one process: workload, Service, PodDisruptionBudget, NetworkPolicy
   args       the command, if it is another one
   values     its entry in values.yaml
   kind       Deployment, or StatefulSet where workers have stable names in their group
-  uses       what it talks to: kafka, clickhouse, registry, webhook
+  uses       what it talks to: kafka, clickhouse, registry, webhook; token = it has one to ask of others
   grace      the variable that values.graceSeconds sets; none = it has nothing to drain
   instance   the variable that takes the pod's name (StatefulSet)
   settings   more than values.settings: of another process, which it has to know
+  page       the port of its page
 */}}
 {{- define "runbus.process" -}}
 {{- if .values.enabled }}
@@ -57,6 +58,9 @@ spec:
       {{- include "runbus.podSpec" (merge (dict "args" (default (list .component) .args) "env" $env "resources" .values.resources) .) | trim | nindent 6 }}
           ports:
             - { name: probes, containerPort: 9464 }
+            {{- with .page }}
+            - { name: page, containerPort: {{ . }} }
+            {{- end }}
           # None of the first two depends on the broker or ClickHouse: starting anew mends neither.
           startupProbe:
             httpGet: { path: /live, port: probes }
@@ -144,6 +148,11 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       ports: [{ port: probes, protocol: TCP }]
+    {{- if .page }}
+    - from:
+        {{- toYaml .root.Values.networkPolicy.dashboard | nindent 8 }}
+      ports: [{ port: page, protocol: TCP }]
+    {{- end }}
   egress:
     {{- include "runbus.edges" . | trim | nindent 4 }}
 {{- end }}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -23,7 +24,6 @@ from runbus.dashboard.history.statements import bound
 _GRACE_SECONDS = 1.5
 _CONNECT_SECONDS = 3
 _SETTINGS: Mapping[str, object] = {
-    "max_execution_time": MOST_SECONDS,
     "max_memory_usage": MOST_MEMORY,
     "max_result_rows": MOST_ROWS,
     "max_result_bytes": MOST_BYTES,
@@ -45,15 +45,19 @@ class ClickHouseHistory:
     Args:
         settings: of ClickHouse; nothing is connected before the first question.
         budget: how many questions are asked at once.
+        seconds: that a question may take.
     """
 
-    def __init__(self, settings: ClickHouseSettings, budget: Budget | None = None) -> None:
+    def __init__(self, settings: ClickHouseSettings, budget: Budget | None = None, seconds: int = MOST_SECONDS) -> None:
         self._settings = settings
+        self._seconds = seconds
         self._budget = budget or Budget()
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
         self._changes: dict[str, object] = {}
         self._columns: dict[str, dict[str, str]] = {}
+        #: Questions by their end: answered, failed, refused, cancelled.
+        self.ended: Counter[str] = Counter()
 
     async def table(self, question: Question, asker: str) -> Table:
         """Return the answer as columns; see api.History."""
@@ -62,16 +66,34 @@ class ClickHouseHistory:
 
     async def formatted(self, question: Question, format_: str, asker: str) -> bytes:
         """Return the answer in a format of ClickHouse; see api.History."""
-        async with self._budget.turn(asker):
-            try:
-                async with asyncio.timeout(MOST_SECONDS + _GRACE_SECONDS):
-                    return await self._asked(question, format_)
-            except TimeoutError:
-                raise ApiError(
-                    504, f"ClickHouse did not answer in {MOST_SECONDS} s", "Ask for less: a shorter range, one agent"
-                ) from None
-            except StoreError as error:
-                raise refusal(error) from error
+        end = "refused"
+        try:
+            async with self._budget.turn(asker):
+                end = "failed"
+                found = await self._in_time(question, format_)
+                end = "answered"
+                return found
+        except asyncio.CancelledError:
+            end = "cancelled"
+            raise
+        finally:
+            self.ended[end] += 1
+
+    @property
+    def running(self) -> int:
+        """How many questions are under way."""
+        return self._budget.running.total()
+
+    async def _in_time(self, question: Question, format_: str) -> bytes:
+        try:
+            async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
+                return await self._asked(question, format_)
+        except TimeoutError:
+            raise ApiError(
+                504, f"ClickHouse did not answer in {self._seconds} s", "Ask for less: a shorter range, one agent"
+            ) from None
+        except StoreError as error:
+            raise refusal(error) from error
 
     async def _empty(self, question: Question, asker: str) -> Table:
         """Return an answer without rows: it comes without its columns, so ask which there are, once a statement."""
@@ -101,13 +123,13 @@ class ClickHouseHistory:
     async def _connected(self) -> AsyncClient:
         async with self._connecting:
             if self._client is None:
-                client = await _connect(self._settings)
-                self._changes = _changes(client)
+                client = await _connect(self._settings, self._seconds)
+                self._changes = _changes(client, self._seconds)
                 self._client = client
             return self._client
 
 
-async def _connect(settings: ClickHouseSettings) -> AsyncClient:
+async def _connect(settings: ClickHouseSettings, seconds: int) -> AsyncClient:
     address = urlsplit(settings.url)
     with asking():
         return await clickhouse_connect.get_async_client(
@@ -119,17 +141,21 @@ async def _connect(settings: ClickHouseSettings) -> AsyncClient:
             password=settings.password.reveal(),
             database=settings.database or None,
             connect_timeout=_CONNECT_SECONDS,
-            send_receive_timeout=MOST_SECONDS + 2 * _GRACE_SECONDS,
+            send_receive_timeout=seconds + 2 * _GRACE_SECONDS,
             query_retries=0,
             autogenerate_session_id=False,
             **tls_arguments(settings),
         )
 
 
-def _changes(client: AsyncClient) -> dict[str, object]:
+def _changes(client: AsyncClient, seconds: int) -> dict[str, object]:
     """Return the settings of a question: what its user may not change is left out."""
     known = client.server_settings
-    changes = {name: value for name, value in _SETTINGS.items() if name not in known or not known[name].readonly}
+    changes = {
+        name: value
+        for name, value in {"max_execution_time": seconds, **_SETTINGS}.items()
+        if name not in known or not known[name].readonly
+    }
     if "readonly" in known and not known["readonly"].readonly and str(known["readonly"].value) == "0":
         changes["readonly"] = 1  # last: behind it nothing can be set
     return changes

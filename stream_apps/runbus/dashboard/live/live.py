@@ -66,6 +66,9 @@ class Live:
         self._watched: Counter[str] = Counter()
         self._left: dict[str, float] = {}
         self._closing = False
+        #: Frames that clients took, and ticks that they missed meanwhile.
+        self.frames_sent = 0
+        self.ticks_skipped = 0
 
     async def run(self) -> None:
         """Read and tick until cancelled. Raises RunBusError if a person has to act."""
@@ -135,13 +138,16 @@ class Live:
             told = 0.0
             while not self._closing:
                 until = self._hub.revision  # also what came since the tick: it would wait for the next one
-                frame = self._frames.frame(channels, at, until, max(0, ticks.number - seen - 1))
+                skipped = max(0, ticks.number - seen - 1)
+                frame = self._frames.frame(channels, at, until, skipped)
                 now = time.monotonic()
                 if not frame and now - told >= _BEAT_S:
                     frame = self._frames.beat(until)
                 at, seen = until, ticks.number
                 if frame:
                     told = now
+                    self.frames_sent += 1
+                    self.ticks_skipped += skipped
                     yield frame
                 if ticks.number == seen:  # none while the client took its frame
                     await ticks.wait(told + _BEAT_S - time.monotonic())

@@ -7,3 +7,5 @@
 const next = document.querySelector("input[name=next]")?.getAttribute("value") ?? "/";
 const answer = await fetch("/api/v1/session");
 if (answer.ok) location.replace(next);
+
+export {};

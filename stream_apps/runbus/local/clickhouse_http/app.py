@@ -1,5 +1,6 @@
 """Answers HTTP requests (ASGI): `/` runs statements, `/ping` tells that the engine is up."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from runbus.local.clickhouse_http.engine import ChdbEngine, ResultStream
 from runbus.local.clickhouse_http.errors import EngineError
-from runbus.local.clickhouse_http.execution import execute
+from runbus.local.clickhouse_http.execution import cancel, execute
 from runbus.local.clickhouse_http.requests import Command, read_command
 from runbus.local.clickhouse_http.responses import error_response, result_response, stream_response
 from runbus.local.clickhouse_http.sessions import Sessions
@@ -22,6 +23,7 @@ from runbus.local.clickhouse_http.users import User, authenticate
 # Two pools of threads: slow reads may fill theirs and inserts still go through.
 _READ_THREADS = 32
 _INSERT_THREADS = 8
+_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class ClickHouseHttp:
@@ -49,16 +51,21 @@ class ClickHouseHttp:
             command = await read_command(request)
             if not command.statement.strip():
                 return PlainTextResponse("Ok.\n", headers=headers)
-            return await self._run(command, user, headers)
+            return await self._run(request, command, user, headers)
         except EngineError as error:
             return error_response(error, headers)
         except ClientDisconnect:
             return Response(status_code=499)  # the client is gone
 
-    async def _run(self, command: Command, user: User, headers: dict[str, str]) -> Response:
+    async def _run(self, request: Request, command: Command, user: User, headers: dict[str, str]) -> Response:
         limiter = self._inserts if first_word(command.statement) == b"INSERT" else self._reads
         work = partial(execute, self._sessions, command, user)
-        outcome, output = await to_thread.run_sync(work, limiter=limiter)
+        watching = asyncio.create_task(self._cancel_when_left(request, command)) if command.mark else None
+        try:
+            outcome, output = await to_thread.run_sync(work, limiter=limiter)
+        finally:
+            if watching is not None:
+                watching.cancel()
         if output:
             headers["X-ClickHouse-Format"] = output
         if not isinstance(outcome, ResultStream):
@@ -69,6 +76,13 @@ class ClickHouseHttp:
             outcome.close()
             raise
         return stream_response(outcome, first, command.accept_encoding, headers, limiter)
+
+    async def _cancel_when_left(self, request: Request, command: Command) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        while True:  # it may not have begun yet
+            await to_thread.run_sync(cancel, self._sessions.engine, command.mark)
+            await asyncio.sleep(_CANCEL_AGAIN_SECONDS)
 
     async def ping(self, _request: Request) -> Response:
         """Answer as a server does; the engine is up before the first request is taken."""

@@ -118,22 +118,28 @@ class ChdbSession:
                 self.closed()
 
     def prepare(self, settings: Mapping[str, str], database: str) -> None:
-        """Choose the database, which may be empty, and change settings: one by one, so that an error names its own."""
+        """Choose the database, which may be empty, and change settings."""
         if database:
             self.run(self.use(database), "Null", {})
-        for name, value in settings.items():
-            self.set(name, value)
+        try:
+            self._set(settings)
+        except EngineError:
+            for name, value in settings.items():  # one by one, so that the error names its own
+                self._set({name: value})
+            raise
 
     @staticmethod
     def use(database: str) -> str:
         """Return the statement that chooses a database."""
         return f"USE {_identifier(database)}"
 
-    def set(self, name: str, value: str) -> None:
-        """Change a setting of this session."""
-        if not re.fullmatch(r"\w+", name):
-            raise engine_error(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
-        self.run(f"SET {name} = {literal(value)}", "Null", {})
+    def _set(self, settings: Mapping[str, str]) -> None:
+        for name in settings:
+            if not re.fullmatch(r"\w+", name):
+                raise engine_error(UNKNOWN_SETTING, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
+        if settings:
+            changes = ", ".join(f"{name} = {literal(value)}" for name, value in settings.items())
+            self.run(f"SET {changes}", "Null", {})
 
     def run(self, statement: str, output: str, parameters: Mapping[str, str]) -> Result:
         """Run a statement to its end; `parameters` fill `{name:Type}` places."""

@@ -1,9 +1,9 @@
 """Executes a command: checks who may run it, opens its connection, returns a complete answer or a stream."""
 
-from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream
+from runbus.local.clickhouse_http.engine import ChdbEngine, ChdbSession, Result, ResultStream, literal
 from runbus.local.clickhouse_http.errors import READONLY, SYNTAX_ERROR, engine_error
 from runbus.local.clickhouse_http.headers import HEADER_ROWS, HeadedStream
-from runbus.local.clickhouse_http.requests import Command
+from runbus.local.clickhouse_http.requests import MARK, Command
 from runbus.local.clickhouse_http.sessions import Sessions
 from runbus.local.clickhouse_http.sql import (
     READING,
@@ -63,28 +63,41 @@ def execute(sessions: Sessions, command: Command, user: User) -> tuple[Result | 
 
 def _open(sessions: Sessions, command: Command, user: User, kind: bytes) -> ChdbSession:
     """Return the connection for a command: that of its session, else a new one."""
-    limits = dict(user.settings)
+    limits = {name: most for name, most in user.settings.items() if not _stricter(command.settings.get(name), most)}
+    marked = {MARK: command.mark} if command.mark and kind in READING else {}
+    settings = {**marked, **command.settings}
     if not user.owner:
         limits["readonly"] = "1"
     elif command.read_only:
         limits["readonly"] = "2"  # as a server does for GET: settings may change, data may not
     if command.session is None:
-        return sessions.engine.open(command.settings, limits, command.database)
+        return sessions.engine.open(settings, limits, command.database)
     kept = sessions.take(user.name, command.session)
     try:
         if not user.owner:  # nothing that a reader may do lasts: its session is only held meanwhile
-            session = sessions.engine.open(command.settings, limits, command.database)
+            session = sessions.engine.open(settings, limits, command.database)
             session.closed = kept.close
             return session
         limits.pop("readonly", None)  # it could not be taken back: the check of the statement stands for it
         if command.read_only and kind not in READING | _SETTING:
             raise engine_error(READONLY, "READONLY", f"{user.name}: Cannot execute query in readonly mode (GET).")
         kept.has_set |= kind == b"SET"
-        kept.prepare({**command.settings, **limits}, command.database)
+        kept.prepare({**settings, **limits}, command.database)
     except BaseException:
         kept.close()
         raise
     return kept
+
+
+def _stricter(asked: str | None, most: str) -> bool:
+    """Return whether a client limits itself more than its user is limited."""
+    return asked is not None and asked.isdecimal() and most.isdecimal() and 0 < int(asked) <= int(most)
+
+
+def cancel(engine: ChdbEngine, mark: str) -> None:
+    """Stop the query with this mark, if it runs. Blocks for some milliseconds."""
+    with engine.session({}, {}, "") as session:
+        session.run(f"KILL QUERY WHERE Settings['{MARK}'] = {literal(mark)} ASYNC", "Null", {})
 
 
 def _check(engine: ChdbEngine, command: Command, user: User, kind: bytes) -> None:

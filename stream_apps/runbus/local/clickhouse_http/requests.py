@@ -1,5 +1,6 @@
 """Reads a `Command` from an HTTP request: statement, data, parameters and settings, as ClickHouse defines them."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from runbus.local.clickhouse_http.sql import first_word
 MAX_BODY = 256 << 20  # bytes on the wire and after decompression; the sink sends up to 64 MiB
 _MAX_FORM_FIELD = 16 << 20
 
+#: The setting that holds the mark of a query; a client that uses it itself goes without.
+MARK = "log_comment"
 # URL parameters of the interface itself: everything else is a setting or param_<name>.
 _TRANSPORT = frozenset(
     {"query", "database", "default_format", "query_id", "quota_key", "user", "password", "role", "stacktrace"}
@@ -36,7 +39,11 @@ _TRANSPORT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request to the engine. `data` is the body of an INSERT whose statement came in the URL, else empty."""
+    """One request to the engine.
+
+    `data` is the body of an INSERT whose statement came in the URL, else empty. By `mark` its query is found again when
+    its client leaves; empty = it goes on then.
+    """
 
     statement: bytes
     data: bytes
@@ -48,6 +55,7 @@ class Command:
     read_only: bool
     accept_encoding: str
     session: SessionWish | None = None
+    mark: str = ""
 
 
 async def read_command(request: Request) -> Command:
@@ -62,6 +70,7 @@ async def read_command(request: Request) -> Command:
     statement, data = _statement(fields.get("query", "").encode(), body)
     headers = request.headers
     compressed = fields.get("enable_http_compression") == "1"
+    cancelled = fields.get("cancel_http_readonly_queries_on_client_close") == "1" and MARK not in fields
     return Command(
         statement=statement,
         data=data,
@@ -73,6 +82,7 @@ async def read_command(request: Request) -> Command:
         read_only=request.method != "POST",
         accept_encoding=headers.get("accept-encoding", "") if compressed else "",
         session=_session(fields),
+        mark=f"runbus-{uuid.uuid4()}" if cancelled else "",
     )
 
 

@@ -119,17 +119,19 @@ function List({live, items, shut}) {
   const size = items.length <= MOST_ROWS ? items.length : Math.max(LEAST_ROWS, Math.min(MOST_ROWS, Math.floor((innerHeight - 270) / ROW_PX)));
   const first = clamp(top.value, size, items.length);
   const here = Math.min(at.value, items.length - 1);
-  const row = () => /** @type {any} */ (items[here])?.row;
+  // what a key does follows from the signals, not from what is drawn: the next key can come before the next frame
+  const item = () => items[Math.min(at.peek(), items.length - 1)];
+  const row = () => /** @type {any} */ (item())?.row;
   const move = (/** @type {number} */ by) => {
-    at.value = Math.max(0, Math.min(items.length - 1, here + by));
-    top.value = showing(first, at.value, size, items.length);
+    at.value = Math.max(0, Math.min(items.length - 1, Math.min(at.peek(), items.length - 1) + by));
+    top.value = showing(clamp(top.peek(), size, items.length), at.peek(), size, items.length);
   };
   const toggle = (/** @type {string} */ name) => (chosen.value = chosen.value.includes(name) ? chosen.value.filter((one) => one !== name) : [...chosen.value, name]);
   const onRow = (/** @type {(name: string) => void} */ does) => () => row() && does(row().run);
   useKeys({
     down: () => move(1),
     up: () => move(-1),
-    open: () => (row() ? go("/run", {run: row().run}) : items[here] && flip(shut, /** @type {any} */ (items[here]).group)),
+    open: () => (row() ? go("/run", {run: row().run}) : item() && flip(shut, /** @type {any} */ (item()).group)),
     filter: () => document.getElementById("filter")?.focus(),
     select: onRow(toggle),
     pin: onRow(pin),
@@ -137,8 +139,9 @@ function List({live, items, shut}) {
     compare: () => chosen.value.length > 0 && compare(chosen.value),
   });
   const wheel = (/** @type {WheelEvent} */ event) => {
-    const to = clamp(first + turned(turn.current, event.deltaY, ROW_PX), size, items.length);
-    if (items.length <= size || (to === first && Math.abs(event.deltaY) >= ROW_PX)) return;
+    const from = clamp(top.peek(), size, items.length);
+    const to = clamp(from + turned(turn.current, event.deltaY, ROW_PX), size, items.length);
+    if (items.length <= size || (to === from && Math.abs(event.deltaY) >= ROW_PX)) return;
     event.preventDefault();
     top.value = to;
   };
