@@ -12,6 +12,7 @@ from runbus.dashboard.history.api import Question
 from runbus.dashboard.history.asked import OfMarks, OfStreams
 from runbus.dashboard.history.statements import text
 from runbus.dashboard.parts import Parts
+from runbus.kafka.topics import STEPS
 
 #: Of each stream, so that a long run is answered as soon as a short one.
 _NEWEST_STEPS = 50_000
@@ -39,10 +40,17 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/run/marks")
     async def marks(request: Request, asked: Annotated[OfMarks, Query()]) -> Response:
-        """Answer with restarts, drops, gaps and dead letters, on the axis of the curves."""
+        """Answer with restarts, drops, gaps, dead letters and losses, on the axis of the curves."""
         asking = Asking.of(parts, request, asked)
         origin = await origin_of(asking, asked.run) if asked.x == "relative" else 0
-        where = {"run": asked.run, "x": asked.x, "origin": origin, "most": _MARKS, "below": asking.seam.of("episodes")}
+        where = {
+            "run": asked.run,
+            "x": asked.x,
+            "origin": origin,
+            "steps": parts.settings.kafka.topic_prefix + STEPS.name,
+            "below": asking.seam.of("episodes"),
+            "most": _MARKS,
+        }
         return await asking.answer(Question("run_marks", text("run_marks"), where), x=asked.x, origin=origin)
 
     return routes
