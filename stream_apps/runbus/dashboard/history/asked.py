@@ -63,6 +63,15 @@ class OfList(Asked):
     descending: bool = Field(True, description="the largest first")
 
 
+class OfRuns(OfList):
+    """A page of the list of runs."""
+
+    q: Annotated[str, Field(max_length=2000)] = Field("", description="filter: docs/dashboard-api.md")
+    sort: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        "started_at", description="a column, label.<name>, config.<path>, or the name of either"
+    )
+
+
 class OfEpisodes(OfStreams, OfList):
     """A page of the finalised episodes of a run."""
 
