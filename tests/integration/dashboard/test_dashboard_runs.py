@@ -35,7 +35,7 @@ def started(run: str, number: int, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def runs(store: Store) -> list[str]:
-    """Return 25 runs, the oldest first: every other one has failed, the others run; each but the last has an episode."""
+    """Return 25 runs, the oldest first: every other one failed, the others run; each but the last has an episode."""
     events, names = [], [f"list-{n:02}" for n in range(25)]
     for n, run in enumerate(names):
         config = json.dumps({"lr": 10.0**-n, "algo": "ppo" if n % 3 else "dqn"})
