@@ -1,17 +1,22 @@
 /**
- * Draws a part of a page whose module is loaded once the page stands: what is seen first comes first.
+ * Draws a part of a page whose module is loaded when it is first looked at.
  */
 import {html, useEffect, useSignal} from "../lib/preact.js";
+import {Problem} from "./states.js";
 
 /**
- * @param {{load: () => Promise<Record<string, any>>, part: string, props: Record<string, any>}} props
- * `part`: name of the component in the module
+ * @param {{load: () => Promise<any>, [prop: string]: any}} props `load` brings the component, which gets the other props;
+ *   give another `key` with another `load`
  */
-export function Later({load, part, props}) {
-  const found = useSignal(/** @type {any} */ (null)), failed = useSignal(false);
+export function Later({load, ...props}) {
+  const drawn = useSignal(/** @type {{draw: any} | null} */ (null));
   useEffect(() => {
-    load().then((module) => (found.value = module[part]), () => (failed.value = true));
+    load().then((draw) => (drawn.value = {draw}), () => (drawn.value = {draw: Unloaded}));
   }, []);
-  if (failed.value) return html`<p class="warn">A part of the page could not be loaded. Load the page again.</p>`;
-  return found.value ? html`<${found.value} ...${props} />` : null;
+  return drawn.value ? html`<${drawn.value.draw} ...${props} />` : html`<p class="note">Loading …</p>`;
+}
+
+function Unloaded() {
+  return html`<${Problem} title="This part could not be loaded" text="The dashboard did not answer.">
+    <button type="button" onClick=${() => location.reload()}>Load it again</button></${Problem}>`;
 }
