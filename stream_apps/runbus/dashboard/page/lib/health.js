@@ -17,12 +17,13 @@ const KINDS = ["sink", "episodes", "live-metrics", "watchdog", "dashboard"];
  * One component as it stands.
  * @param {Row} row of the channel `components`
  * @param {Row[]} findings of the watchdog
+ * @param {Set<string>} ended streams that said their end: a recorder that fell silent behind that is not missed
  * @returns {{stands: Stands, why: string[]}}
  */
-export function standing(row, findings) {
+export function standing(row, findings, ended) {
   const found = findings.filter((finding) => finding.subject === row.component);
   const silent = row.silent_s !== null && row.silent_s >= SILENT_S;
-  const over = row.detail?.stopping || (row.kind === "recorder" && !Object.keys(row.detail?.streams ?? {}).length);
+  const over = row.detail?.stopping || (row.kind === "recorder" && Object.keys(row.detail?.streams ?? {}).every((name) => ended.has(name)));
   if (silent && over) return {stands: "ended", why: []};
   const worst = found.map((finding) => String(finding.state).toLowerCase()).sort(byWeight)[0];
   const why = found.map((finding) => String(finding.text));
@@ -40,9 +41,10 @@ const byWeight = (a, b) => WEIGHTS.indexOf(a) - WEIGHTS.indexOf(b);
  * The components to show, processes first, and the worst of each kind first.
  * @param {Iterable<Row>} rows
  * @param {Row[]} findings
+ * @param {Set<string>} ended
  */
-export function components(rows, findings) {
-  const known = [...rows].map((row) => ({row, ...standing(row, findings)}));
+export function components(rows, findings, ended) {
+  const known = [...rows].map((row) => ({row, ...standing(row, findings, ended)}));
   const kept = known.filter(({row, stands}) => (row.silent_s ?? Infinity) < (stands === "ended" ? ENDED_S : FORGET_S));
   // ours in their order, then stream apps of users, then recorders
   const order = (/** @type {Row} */ row) => (row.kind === "recorder" ? KINDS.length + 1 : KINDS.includes(row.kind) ? KINDS.indexOf(row.kind) : KINDS.length);
@@ -98,6 +100,7 @@ export function drops(rows) {
   return found.sort((a, b) => b.count - a.count);
 }
 
+/** @type {Record<string, number>} */
 const ORDER = {false: 0, moving: 1, true: 2};
 
 /**
@@ -116,9 +119,17 @@ export function balances(rows) {
     of[/** @type {"true" | "moving" | "false"} */ (row.state)] += 1;
     streams.push(row);
   }
-  const state = (/** @type {Row} */ row) => ORDER[/** @type {keyof ORDER} */ (row.state)];
+  const state = (/** @type {Row} */ row) => ORDER[row.state] ?? 0;
   streams.sort((a, b) => state(a) - state(b) || Number(a.ended) - Number(b.ended) || b.attempt - a.attempt || compare(a.agent, b.agent));
   return {streams, of, ...about};
+}
+
+/**
+ * The names of the streams that said their end.
+ * @param {Iterable<[string, Row]>} rows of the channel `identity`
+ */
+export function endedStreams(rows) {
+  return new Set([...rows].filter(([, row]) => row.ended).map(([name]) => name));
 }
 
 /**
@@ -132,7 +143,7 @@ export function sign(row) {
     return {sign: "≠", means: [missing, twice].filter(Boolean).join(", "), tone: "bad"};
   }
   if (row.state === "moving") {
-    const means = row.to_go ? `${row.to_go} records to go` : row.at === null ? "is counted for the first time" : "is counted again";
+    const means = row.to_go ? `${row.to_go} records to go` : row.at === null ? "is counted for the first time" : "is being counted";
     return {sign: "…", means, tone: "warn"};
   }
   return {sign: "=", means: "every step is accounted for", tone: "ok"};

@@ -4,7 +4,7 @@
 import {html, useEffect, useMemo, useSignal} from "../lib/preact.js";
 import {get} from "../lib/api.js";
 import {ago, count, duration, exact, moment} from "../lib/format.js";
-import {balances, components, cursors, drops, sign} from "../lib/health.js";
+import {balances, components, cursors, drops, endedStreams, sign} from "../lib/health.js";
 import {expose} from "../lib/inspect.js";
 import {follow, now} from "../lib/live.js";
 import {href} from "../lib/route.js";
@@ -16,6 +16,7 @@ import {Failed} from "../ui/states.js";
 
 const MOST_STREAMS = 40;
 const ASK_MS = 5000;
+/** @type {Record<string, string>} */
 const WORDS = {ok: "OK", warn: "WARN", stall: "STALL", stop: "STOP", rewind: "REWIND", ended: "ended"};
 /** @type {Record<string, string>} */
 const TONES = {ok: "running", warn: "stalled", stall: "stalled", stop: "lost", rewind: "lost", ended: "completed"};
@@ -31,8 +32,8 @@ export default function Health() {
       <${Identity} live=${live} />
       <${Components} live=${live} />
       <${Cursors} live=${live} />
-      <${Drops} live=${live} />
       <${DeadLetters} />
+      <${Drops} live=${live} />
       <${Inserts} />
       <${Parts} />
     </div>`;
@@ -55,8 +56,7 @@ function pushed(live) {
 
 /** @param {{state: string}} props */
 function Stands({state}) {
-  const word = /** @type {keyof WORDS} */ (state);
-  return html`<span class=${`state ${TONES[word] ?? ""}`}><span class="dot" aria-hidden="true"></span>${WORDS[word] ?? state}</span>`;
+  return html`<span class=${`state ${TONES[state] ?? ""}`}><span class="dot" aria-hidden="true"></span>${WORDS[state] ?? state}</span>`;
 }
 
 /** @param {{live: Live}} props */
@@ -114,7 +114,7 @@ function Balance({row}) {
 
 /** @param {{live: Live}} props */
 function Components({live}) {
-  const known = components(live.channel("components").read().values(), findingsOf(live));
+  const known = components(live.channel("components").read().values(), findingsOf(live), endedStreams(live.channel("identity").read()));
   useEffect(() => expose("components", () => known.map(({row, stands, why}) => ({component: row.component, kind: row.kind, stands, why}))));
   return html`<${Panel} title="Who lives" class="wide" fresh=${pushed(live)}>
     <div class="scroll-x"><table class="cards" aria-label="Processes and recorders">
