@@ -86,7 +86,7 @@ def test_the_first_run_of_an_empty_log_appears_without_a_reload(
     prefix = "empty."
     kafka = replace(KafkaSettings.load(sources(endpoints)), topic_prefix=prefix)
     apply_topics(kafka, LOCAL_PARTITIONS)
-    own_dashboard.settings["KAFKA_TOPIC_PREFIX"] = prefix
+    own_dashboard.settings["RUNBUS_TOPIC_PREFIX"] = prefix
     own_dashboard.start()
     visit = tab(own_dashboard, "/")
     visit.until_text("No run is recorded yet")
