@@ -9,9 +9,9 @@ from tests.browser.conftest import Opener
 from tests.browser.serving import Dashboard
 from tests.browser.tour import NAMES, stop
 
-#: What came over the wire: everything but answers of the API.
+#: What came over the wire, compressed: everything but heads, and answers of the API.
 _TRANSFER = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
-  .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.transferSize, 0)"""
+  .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.encodedBodySize, 0)"""
 _MOST_BYTES = 70_000
 
 

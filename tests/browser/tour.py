@@ -48,7 +48,7 @@ def stop(endpoints: Endpoints, name: str) -> Stop:
             base = episode_address(endpoints, "ppo-0", step=4)
             return Stop(f"{base}&with={_other(base)}", "First difference")
     return {
-        "runs": Stop("/", "ppo-0"),
+        "runs": Stop("/?q=-scale", "ppo-0"),
         "runs-grouped": Stop(
             address("/", {"q": "algo:ppo,dqn", "group": "algo", "base": "ppo-0", "pin": "talk"}), "baseline"
         ),
