@@ -35,7 +35,7 @@ def test_axe_finds_nothing_serious(stories: Endpoints, dashboard: Dashboard, tab
         pytest.fail("axe-core is missing: run `make test-browser`, or `npm ci` in tests/page")
     seen = stop(stories, name)
     visit = tab(dashboard, seen.address)
-    visit.expected += ["404"] if name == "run-unknown" else []
+    visit.expected += seen.expected
     visit.until_text(seen.shows)
     found = {}
     for width in (1280, 390):

@@ -12,7 +12,8 @@ from tests.browser.tour import NAMES, stop
 #: What came over the wire, compressed: everything but heads, and answers of the API.
 _TRANSFER = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
   .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.encodedBodySize, 0)"""
-_MOST_BYTES = 70_000
+#: 70 KB until the first data are there (tests/page/budget.test.js), and the parts that are loaded behind them.
+_MOST_BYTES = 80_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,7 +23,7 @@ def test_a_cold_load_is_small_and_has_its_data(
     """Under the page's own policy, with no connection to the outside, in a profile that has nothing yet."""
     seen = stop(stories, name)
     visit = tab(dashboard, seen.address, theme="light")
-    visit.expected += ["404"] if name == "run-unknown" else []
+    visit.expected += seen.expected
     visit.until_text(seen.shows)
     assert "RunBus" in visit.page.title()
     assert 10_000 < visit.page.evaluate(_TRANSFER) <= _MOST_BYTES
