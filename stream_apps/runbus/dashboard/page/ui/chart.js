@@ -34,6 +34,8 @@ const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sa
 /** @type {Drawn} */
 const NOTHING = {series: [], xs: [], columns: [], at: []};
 
+const numbers = async () => (await import("./numbers.js")).Numbers;
+
 /** The charts that are there, by name. @type {Map<string, Plot>} */
 const plots = new Map();
 expose("charts", () => Object.fromEntries([...plots].map(([name, plot]) => [name, plot.said()])));
@@ -304,7 +306,7 @@ export function Chart({name, label, unit = "", axis, series, smooth = null, plot
   }, [plot]);
   useEffect(() => plot.show(series, smooth), [plot, series, smooth?.kind, smooth?.size]);
   useEffect(() => speaking(plot, spoken, unit), [plot]);
-  if (table) return html`<${Later} load=${() => import("./numbers.js")} part="Numbers" props=${{drawn: plot.drawn, axis, label}} />`;
+  if (table) return html`<${Later} load=${numbers} drawn=${plot.drawn} axis=${axis} label=${label} />`;
   return html`<figure class="chart">
     <div ref=${root} class="plot" tabindex="0" role="application" aria-roledescription="chart"
       aria-label=${`${label}${unit && `, ${unit}`}: ${series.length} series. Arrow keys move the cursor, plus and minus zoom, t shows a table.`}
