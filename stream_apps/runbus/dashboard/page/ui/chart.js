@@ -391,7 +391,7 @@ function Readout({plot, unit, smooth}) {
   return html`<figcaption class="readout">
     <span class="at">${x === null ? "newest" : plot.axis.text(x)}</span>
     ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="value-of" key=${one.key}>
-      <${Swatch} look=${one.look} /><span class="who">${one.label}</span>
+      <${Swatch} look=${one.x.length > MOST_DASHED ? {...one.look, dash: []} : one.look} /><span class="who">${one.label}</span>
       <b>${number(y)}</b>${unit && html` <span class="unit">${unit}</span>`}
       ${min !== undefined && min !== max ? html`<span class="muted"> ${number(min)} to ${number(max)}</span>` : null}
       ${smooth && html`<span class="muted"> · ${smooth.kind === "ema" ? "average" : "median"} ${number(even)}</span>`}
