@@ -2,7 +2,7 @@
  * Reads what `/compare` answers: arms of runs, and their curves. Pure.
  */
 import {middle} from "./bins.js";
-import {look} from "./colour.js";
+import {look, looks} from "./colour.js";
 
 /** What an arm's runs are together. @typedef {"iqm" | "mean" | "median"} Statistic */
 /** @type {Record<Statistic, string>} */
@@ -21,10 +21,11 @@ export const STATISTICS = {iqm: "mean of the middle half (IQM)", mean: "mean", m
  * @returns {Arm[]}
  */
 export function armsOf({columns, rows}, statistic) {
+  const known = looks(columns.arm);
   const found = Array.from({length: rows}, (_, i) => ({
     arm: columns.arm[i], runs: columns.runs[i], scores: columns.scores[i], seeds: columns.seeds[i], strata: columns.strata[i],
     episodes: columns.episodes[i], at: columns[statistic][i], low: columns[`${statistic}_low`][i], high: columns[`${statistic}_high`][i],
-    look: look(columns.arm[i]),
+    look: known.get(columns.arm[i]) ?? look(columns.arm[i]),
   }));
   return found.sort((a, b) => b.at - a.at || (a.arm < b.arm ? -1 : 1));
 }
@@ -38,7 +39,7 @@ export function armsOf({columns, rows}, statistic) {
  */
 export function curvesOf({columns, rows, width}, statistic, hidden) {
   /** @type {Map<string, Required<Pick<import("../ui/chart.js").Series, "x" | "y" | "min" | "max">>>} */
-  const arms = new Map();
+  const arms = new Map(), known = looks(columns.arm);
   for (let i = 0; i < rows; i += 1) {
     const arm = columns.arm[i];
     if (hidden.has(arm)) continue;
@@ -51,8 +52,19 @@ export function curvesOf({columns, rows, width}, statistic, hidden) {
   }
   return [...arms].map(([arm, {min, max, ...one}]) => {
     const band = min.some((value) => value !== undefined) ? {min, max, p10: min, p90: max} : {};
-    return {key: arm, label: arm || "(not set)", look: look(arm), ...one, ...band};
+    return {key: arm, label: arm || "(not set)", look: known.get(arm) ?? look(arm), ...one, ...band};
   });
+}
+
+/**
+ * Return the pairs of arms that are both shown, each once: the first is the better one.
+ * @param {any} answer of `/compare/better`
+ * @param {Set<string>} hidden
+ * @returns {{arm: string, other: string, p: number, low: number | null, high: number | null}[]}
+ */
+export function pairsOf({columns, rows}, hidden) {
+  return Array.from({length: rows}, (_, i) => ({arm: columns.arm[i], other: columns.other[i], p: columns.probability[i], low: columns.low[i], high: columns.high[i]}))
+    .filter(({arm, other, p}) => !hidden.has(arm) && !hidden.has(other) && (p > 0.5 || (p === 0.5 && arm < other)));
 }
 
 /**

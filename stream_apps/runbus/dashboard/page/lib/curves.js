@@ -60,8 +60,8 @@ export class RecentEpisodes {
 /**
  * What a curve shows.
  * @typedef {{run: string, y: string, kind: import("./axis.js").Kind, by: import("./curve.js").By, agent: string,
- *   from?: number, to?: number, until?: number, bins: number, all: string, alive: boolean}} What
- * `from`, `to` and `until` are in the chart's units. `all` names the line of all agents; `alive`: more may come
+ *   from?: number, to?: number, until?: number, bins: number, all: string, alive: boolean, agents: string[]}} What
+ * `from`, `to` and `until` are in the chart's units. `all` names the line of all `agents`; `alive`: more may come
  */
 
 /** One curve. Read `series`, `error`, `said`. */

@@ -3,7 +3,7 @@
  */
 import {html, useEffect, useMemo} from "../lib/preact.js";
 import {ApiError} from "../lib/api.js";
-import {armsOf, curvesOf, differences, STATISTICS} from "../lib/arms.js";
+import {armsOf, curvesOf, differences, pairsOf, STATISTICS} from "../lib/arms.js";
 import {Axis} from "../lib/axis.js";
 import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
@@ -104,13 +104,11 @@ function Scores({arms, statistic}) {
 /** @param {{answer: any, error: Error | null, hidden: Set<string>}} props */
 function Better({answer, error, hidden}) {
   if (!answer) return html`<p class="none">${error instanceof ApiError ? error.message : "Asking …"}</p>`;
-  const {columns, rows} = answer;
-  const pairs = Array.from({length: rows}, (_, i) => ({arm: columns.arm[i], other: columns.other[i], p: columns.probability[i], low: columns.low[i], high: columns.high[i]}))
-    .filter(({arm, other}) => !hidden.has(arm) && !hidden.has(other));
+  const pairs = pairsOf(answer, hidden);
   if (!pairs.length) return html`<p class="none">It takes two arms.</p>`;
   return html`<div class="scroll-x"><table aria-label="Probability of improvement"><tbody>${pairs.map(({arm, other, p, low, high}) => html`<tr key=${`${arm} ${other}`}>
     <th scope="row">${arm} <span class="muted">over</span> ${other}</th><td><${Spread} values=${[]} scale=${[0, 1]} half=${0.5} at=${p} low=${low} high=${high} label=${`${(100 * p).toFixed(0)} %`} /></td>
-    <td class="num">${(100 * p).toFixed(1)} %</td><td class="num">${low === null ? html`<span class="muted">too few runs</span>` : html`<span class="muted">${(100 * low).toFixed(0)} to ${(100 * high).toFixed(0)} %</span>`}</td></tr>`)}</tbody></table></div>`;
+    <td class="num">${(100 * p).toFixed(1)} %</td><td class="num">${low === null || high === null ? html`<span class="muted">too few runs</span>` : html`<span class="muted">${(100 * low).toFixed(0)} to ${(100 * high).toFixed(0)} %</span>`}</td></tr>`)}</tbody></table></div>`;
 }
 
 /** @param {{answer: any}} props */
@@ -118,6 +116,6 @@ function Differs({answer}) {
   const runs = answer.members.map((/** @type {{run: string}} */ one) => one.run), shown = runs.slice(0, MOST_RUNS), rows = differences(answer.differs, shown);
   if (!rows.length) return html`<p class="none">Their configurations are the same.</p>`;
   return html`<div class="scroll-x"><table class="differs" aria-label="Settings that differ"><thead><tr><th scope="col">Setting</th>${shown.map((/** @type {string} */ run) => html`<th scope="col"><a href=${href("/run", {run})}>${run}</a></th>`)}</tr></thead>
-    <tbody>${rows.map(({setting, cells}) => html`<tr key=${setting}><th scope="row">${setting}</th>${cells.map((cell) => html`<td class=${cell.other ? "other" : ""}>${cell.text}</td>`)}</tr>`)}</tbody></table></div>
+    <tbody>${rows.map(({setting, cells}) => html`<tr key=${setting}><th scope="row">${setting}</th>${cells.map((cell) => html`<td class=${cell.other ? "other" : ""} title=${cell.text}>${cell.text}</td>`)}</tr>`)}</tbody></table></div>
     ${runs.length > MOST_RUNS ? html`<p class="muted">${exact(runs.length - MOST_RUNS)} more runs are in the CSV.</p>` : null}`;
 }

@@ -26,6 +26,8 @@ const parts = async () => (await import("../ui/run-parts.js")).Parts;
 const KEPT_MS = 5000;
 /** More agents than this are one line, with their spread, unless the address says otherwise. */
 const MOST_LINES = 8;
+/** There are no more colours and dashes than for so many. */
+const MOST_LOOKS = 32;
 
 /** Another run is another page: nothing of one is kept for the other. */
 export default function Run() {
@@ -141,7 +143,7 @@ function Body({run, live, recent, streams, told, away}) {
   const smooth = smoothOf(params.get("smooth"), axis);
   const shown = chosen(params.get("show"), names.value);
   const alive = ["running", "stalled", "lost"].includes(stateOf(streams.value));
-  const what = {run, kind, alive, by, agent: params.get("agent") ?? "", until, all: agents.length === 1 ? agents[0] : `all ${agents.length} agents`};
+  const what = {run, kind, alive, agents: agents.length > MOST_LOOKS ? [] : agents, by, agent: params.get("agent") ?? "", until, all: agents.length === 1 ? agents[0] : `all ${agents.length} agents`};
   const frozen = () => set({until: axis.shown.peek()[1], range: axis.shown.peek().join("..")});
   useChartKeys(axis);
   useKeys({follow: () => (until === undefined && !params.has("range") ? frozen() : set({until: null, range: null}))});

@@ -19,7 +19,7 @@ export const place = (value, [from, to]) => EDGE + ((WIDE - 2 * EDGE) * (value -
  */
 export function Spread({values, scale, label, colour = "--accent", at = null, low = null, high = null, half}) {
   const ink = `var(${colour})`, x = (/** @type {number} */ value) => place(value, scale).toFixed(1);
-  return html`<svg class="spread" viewBox=${`0 0 ${WIDE} 26`} preserveAspectRatio="none" role="img" aria-label=${label}>
+  return html`<svg class="spread" viewBox=${`0 0 ${WIDE} 26`} role="img" aria-label=${label}>
     <line class="base" x1=${EDGE} x2=${WIDE - EDGE} y1="13" y2="13" />
     ${half === undefined ? null : html`<line class="half" x1=${x(half)} x2=${x(half)} y1="2" y2="24" />`}
     ${values.map((value, i) => html`<circle key=${i} class="dot" cx=${x(value)} cy="13" r="4" fill=${ink} />`)}
