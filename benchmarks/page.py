@@ -4,7 +4,8 @@ Method: a local stack, a dashboard, and Debian's Chromium, headless, all on this
 step, the page notes when the frame that told of it was painted (requestAnimationFrame, then a MessageChannel), on the
 same clock. Each part uses a tab with a profile of its own. Beside each figure stands its target and the machine's load.
 
-`--only ready,latency,...` chooses; parts: ready, latency, streams, many, clients, scrub, memory.
+`--only ready,latency,...` chooses; parts: ready, latency, streams, memory, clients, scrub,
+million, many.
 """
 
 from __future__ import annotations
@@ -14,20 +15,25 @@ import asyncio
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what starts stack and Chromium is shared with tests/browser
 
 from playwright.sync_api import Browser, sync_playwright
 
+from runbus.config.catalogue import CONFIG_FILE_ENV
+from runbus.local.env import stack_environment
 from runbus.local.stack import Endpoints
 from tests.browser import chromium
+from tests.browser.asked import rows
 from tests.browser.chromium import Visit
 from tests.browser.many_runs import publish
 from tests.browser.serving import Dashboard, live_agents, start_stack
@@ -248,8 +254,139 @@ def memory(bench: Bench) -> Iterator[Figure]:
         yield Figure("memory of a tab, live run", measured / 1e6, "MB", 120)
 
 
+def scrub(bench: Bench) -> Iterator[Figure]:
+    """An episode of 100,000 steps: arrows, a drag of the thumb, seeks to steps that are not loaded, requests."""
+    where = _recorded(bench, "bench-long", episodes=1, steps=100_000)
+    with bench.tab(f"/episode?{where}&env=0&episode=0&step=5000") as visit:
+        page = visit.page
+        visit.until("the step is there", lambda: page.evaluate(_STEP) is not None)
+        page.evaluate(_EVENTS)
+        for _ in range(60):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(300)
+        yield Figure("episode of 100,000 steps: arrow to paint, slowest of 60", _slowest(visit), "ms", 50)
+        asked = len(visit.requests)
+        thumb = page.locator("input[type=range]").first.bounding_box()
+        assert thumb is not None
+        page.evaluate(_FRAMES)
+        page.mouse.move(thumb["x"] + thumb["width"] * 0.05, thumb["y"] + thumb["height"] / 2)
+        page.mouse.down()
+        for at in range(60):
+            page.mouse.move(thumb["x"] + thumb["width"] * (0.05 + at / 70), thumb["y"] + thumb["height"] / 2)
+        page.mouse.up()
+        frames = page.evaluate("() => { window.__stop = true; return window.__frames; }")
+        gaps = [after - before for before, after in pairwise(frames)]
+        yield Figure("episode of 100,000 steps: drag, p90 between frames", quantile(gaps, 0.9), "ms", 33)
+        seconds = max(1.0, (frames[-1] - frames[0]) / 1000)
+        yield Figure(
+            "episode of 100,000 steps: requests a second of a drag", (len(visit.requests) - asked) / seconds, "", 2
+        )
+        seeks = [_sought(visit, step) for step in (91_234, 12_345, 66_666, 40_001, 77_077)]
+        yield Figure("episode of 100,000 steps: seek, median of 5", statistics.median(seeks), "ms", 200)
+
+
+_STEP = "() => window.runbus?.inspect().episode?.step ?? null"
+_FRAMES = """() => { window.__frames = []; window.__stop = false; const look = (now) => {
+  window.__frames.push(now); if (!window.__stop) requestAnimationFrame(look); }; requestAnimationFrame(look); }"""
+
+
+def _slowest(visit: Visit) -> float:
+    return float(max(visit.page.evaluate("() => window.__slow"), default=16))
+
+
+def _sought(visit: Visit, step: int) -> float:
+    """Write a step into the field; return the milliseconds until its values are there."""
+    return float(
+        visit.page.evaluate(
+            """(step) => new Promise((done) => {
+              const field = document.querySelector(".episode input[type=number]"), began = performance.now();
+              field.value = String(step);
+              for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+              const look = () => {
+                const {cursor, step: found} = window.runbus.inspect().episode;
+                if (cursor === step && found) done(performance.now() - began);
+                else if (performance.now() - began > 30000) done(NaN);
+                else requestAnimationFrame(look);
+              };
+              look();
+            })""",
+            step,
+        )
+    )
+
+
+def million(bench: Bench) -> Iterator[Figure]:
+    """A run of a million steps and 10,000 episodes: zooms, and the pointer over its charts."""
+    _recorded(bench, "bench-million", episodes=10_000, steps=100)
+    with bench.tab("/run?run=bench-million") as visit:
+        page = visit.page
+        visit.until("the curve is there", lambda: page.evaluate(_WIDTH))
+        page.evaluate(_EVENTS)
+        box = page.locator(".plot").first.bounding_box()
+        assert box is not None
+        for at in range(80):
+            page.mouse.move(box["x"] + 20 + at * (box["width"] - 40) / 80, box["y"] + box["height"] / 2)
+        zooms = []
+        for _ in range(5):
+            zooms.append(_zoomed(visit, "Zoom in"))
+            zooms.append(_zoomed(visit, "Zoom out"))
+        events = page.evaluate("() => window.__slow")
+        yield Figure("a million steps: interactions, p98", quantile(events or [16.0], 0.98), "ms", 100)
+        yield Figure("a million steps: zoom to fresh data, median of 10", statistics.median(zooms), "ms", 300)
+
+
+_WIDTH = "() => window.runbus?.inspect()['curve return']?.width ?? 0"
+
+
+def _zoomed(visit: Visit, name: str) -> float:
+    """Press a zoom button; return the milliseconds until the curve is what was asked for."""
+    return float(
+        visit.page.evaluate(
+            """(name) => new Promise((done) => {
+              const said = () => window.runbus.inspect()["curve return"], before = JSON.stringify(said().asked);
+              const began = performance.now();
+              document.querySelector(`button[aria-label="${name}"]`).click();
+              const look = () => {
+                if (JSON.stringify(said().asked) !== before) done(performance.now() - began);
+                else if (performance.now() - began > 30000) done(NaN);
+                else requestAnimationFrame(look);
+              };
+              requestAnimationFrame(look);
+            })""",
+            name,
+        )
+    )
+
+
+def _recorded(bench: Bench, run: str, *, episodes: int, steps: int) -> str:
+    """Record a run in a process of its own; return its stream as parameters of an address once it is stored."""
+    environment = {**stack_environment(os.environ), CONFIG_FILE_ENV: str(bench.endpoints.config_file)}
+    argv = [sys.executable, "-c", _RECORD, run, str(episodes), str(steps)]
+    done = subprocess.run(argv, env=environment, check=True, capture_output=True, text=True)
+    sql = "SELECT count() FROM episodes_latest WHERE run_id = {run:String}"
+    while rows(bench.endpoints, sql, run=run)[0][0] < episodes:
+        time.sleep(0.2)
+    return f"run={run}&agent=agent-0&attempt={done.stdout.strip()}"
+
+
+_RECORD = """
+import random, sys, numpy
+from runbus.recorder import Recorder
+run, episodes, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with Recorder(run=run) as recorder:
+    for episode in range(episodes):
+        recorder.reset(numpy.zeros(4, "f4"))
+        for step in range(steps):
+            seen = numpy.array([step, episode, 0, 1], "f4")
+            recorder.step(step % 4, random.random(), step == steps - 1, False, seen)
+            if step % 1000 == 999 or (step == steps - 1 and episode % 10 == 0):
+                recorder.flush(60)
+print(recorder.attempt)
+"""
+
+
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    part.__name__: part for part in (ready, latency, streams, memory, clients, many)
+    part.__name__: part for part in (ready, latency, streams, memory, clients, scrub, million, many)
 }
 
 
