@@ -52,7 +52,7 @@ class Running:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", MODULE], env={**os.environ, **env}, cwd=ROOT, stdout=stream, stderr=stream
             )
-        until(self.serves, "the page is served")
+        until("the page is served", self.serves)
 
     def serves(self) -> bool:
         """Return whether the port is open; fail if the process has ended."""
@@ -145,7 +145,7 @@ def test_a_new_token_in_the_file_is_taken_over(
     running = start({**env, "RUNBUS_DASHBOARD_TOKEN_FILE": str(file)})
     assert running.status("/api/v1/session", Authorization="Bearer the-first-token-of-all") == 200
     file.write_text("the-second-token-of-all", encoding="utf-8")
-    until(lambda: running.log().count("dashboard.listening") == 2, "the page is served again")
+    until("the page is served again", lambda: running.log().count("dashboard.listening") == 2)
     assert running.status("/api/v1/session", Authorization="Bearer the-first-token-of-all") == 401
     assert running.status("/api/v1/session", Authorization="Bearer the-second-token-of-all") == 200
     running.popen.send_signal(signal.SIGTERM)
