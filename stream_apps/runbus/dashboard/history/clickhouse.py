@@ -115,7 +115,7 @@ class ClickHouseHistory:
         with asking():
             return await client.raw_query(
                 question.sql,
-                parameters={name: bound(value) for name, value in question.parameters.items()},
+                parameters=bound(question.parameters),
                 settings=self._changes,
                 transport_settings={"X-ClickHouse-Format": format_},
             )
