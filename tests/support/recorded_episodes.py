@@ -286,13 +286,18 @@ KINDS: dict[str, Callable[[str], None]] = {
 }
 
 
+def name_of(kind: str) -> str:
+    """Return the run that `main` records a kind as."""
+    return f"{kind}-episode"
+
+
 def main() -> None:
-    """Record the kinds that are named, all but `live` if none is, each as a run of its name."""
+    """Record the kinds that are named, all but `live` if none is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="what to record")
     for kind in parser.parse_args().kinds or [kind for kind in KINDS if kind != "live"]:
-        KINDS[kind](kind)
-        print(f"recorded {kind}")
+        KINDS[kind](name_of(kind))
+        print(f"recorded {name_of(kind)}")
 
 
 if __name__ == "__main__":
