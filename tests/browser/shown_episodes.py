@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.local.env import stack_environment
@@ -23,8 +24,8 @@ def record(endpoints: Endpoints, *kinds: str) -> None:
     if wanted:
         with recording(endpoints, *wanted) as process:
             assert process.wait(240) == 0
-    for kind in kinds:
-        until(f"{name_of(kind)} is stored", lambda run=name_of(kind): _stored(endpoints, run))
+    for run in map(name_of, kinds):
+        until(f"{run} is stored", partial(_stored, endpoints, run))
 
 
 @contextmanager
@@ -43,24 +44,13 @@ def recording(endpoints: Endpoints, *kinds: str) -> Iterator[subprocess.Popen[by
 
 def _stored(endpoints: Endpoints, run: str) -> bool:
     sql = """
-        SELECT countIf(e.complete OR NOT e.complete), countIf(s.terminated OR s.truncated)
-        FROM (SELECT * FROM episode_returns WHERE run_id = {run:String}) AS s
-        LEFT JOIN (SELECT *, true AS final FROM episodes_latest WHERE run_id = {run:String}) AS e
-            USING (run_id, agent_id, attempt, env, episode)
-        WHERE final OR NOT (s.terminated OR s.truncated)
+        SELECT
+            (SELECT countIf(finished) = count() AND count() > 0 FROM stream_summary WHERE run_id = {run:String}),
+            (SELECT countIf(terminated OR truncated) FROM episode_returns WHERE run_id = {run:String}),
+            (SELECT count() FROM episodes_latest WHERE run_id = {run:String} AND reason IN ('terminated', 'truncated'))
     """
-    ended = rows(
-        endpoints,
-        "SELECT countIf(finished) = count() AND count() > 0 FROM stream_summary WHERE run_id = {run:String}",
-        run=run,
-    )
-    over = rows(
-        endpoints,
-        "SELECT count() FROM episode_returns WHERE run_id = {run:String} AND (terminated OR truncated)",
-        run=run,
-    )
-    final = rows(endpoints, sql, run=run)
-    return bool(ended[0][0]) and over[0][0] > 0 and final[0][1] == over[0][0]
+    ended, over, final = rows(endpoints, sql, run=run)[0]
+    return bool(ended) and over == final > 0
 
 
 def episode(endpoints: Endpoints, kind: str, agent: str, **more: object) -> str:

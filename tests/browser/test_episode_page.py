@@ -45,8 +45,8 @@ def test_keys_move_the_cursor_and_the_address_goes_along(stored: Endpoints, dash
     at(visit, 30)
     entries = visit.page.evaluate("history.length")
     for key, step in [
-        ("ArrowRight", 31), ("Shift+ArrowRight", 41), ("ArrowLeft", 40), ("n", 50), ("Shift+N", 25), ("a", 40), ("m", 25),
-        ("End", 120), ("Home", 0), ("Shift+ArrowLeft", 0),
+        ("ArrowRight", 31), ("Shift+ArrowRight", 41), ("ArrowLeft", 40), ("n", 50), ("Shift+N", 25), ("a", 40),
+        ("m", 25), ("End", 120), ("Home", 0), ("Shift+ArrowLeft", 0),
     ]:  # fmt: skip
         press(key)
         at(visit, step)
