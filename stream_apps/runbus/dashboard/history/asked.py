@@ -55,6 +55,12 @@ class OfCurve(OfStreams):
     bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
 
 
+class OfMarks(OfRun):
+    """What happened to a run."""
+
+    x: Axis = Field("seq", description="as of its curves")
+
+
 class OfList(Asked):
     """A page of a long list."""
 
