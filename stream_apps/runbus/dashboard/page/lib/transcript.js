@@ -2,7 +2,7 @@
  * A transcript: the turns of an episode of text or JSON, what belongs to each, and what they cost. Built from an outline
  * (one short entry a step, without its text), so 70,000 steps are cheap; text is read where it is shown. Pure.
  *
- * Conventions (docs/dashboard-episode.md): an observation holds the messages that are new since the step before, an action
+ * Conventions (docs/dashboard.md): an observation holds the messages that are new since the step before, an action
  * what the agent answered; `kind`, `status` and `parent` say who acted, how it went and what caused it; the extras
  * `llm.input_tokens`, `llm.output_tokens`, `llm.cached_tokens`, `llm.cost_usd`, `llm.ttft_ms` and `duration_ms` what it cost.
  */
