@@ -67,6 +67,9 @@ export class Source {
     this.cache.append(steps);
     this.version.value += 1;
     this.reach(Math.max(...steps.map((step) => step.step)));
+    if (!steps.some((step) => step.terminated || step.truncated)) return;
+    clearTimeout(this.again); // what it came to is said in a moment
+    this.again = window.setTimeout(() => this.look(), SOON_MS);
   }
 
   /** @param {number} step */
