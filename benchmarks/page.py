@@ -266,7 +266,8 @@ _SEEK = """(step) => new Promise((done) => {
   field.dispatchEvent(new Event("change", {bubbles: true}));
   look();
 })"""
-_FRAMES = """() => { window.__frames = []; const next = (now) => { window.__frames.push(now); requestAnimationFrame(next); };
+_FRAMES = """() => { window.__frames = [];
+  const next = (now) => { window.__frames.push(now); requestAnimationFrame(next); };
   requestAnimationFrame(next); }"""
 
 

@@ -15,7 +15,12 @@ import {Failed, Problem} from "../ui/states.js";
 
 /** @typedef {import("../lib/source.js").EpisodeId} EpisodeId */
 
-const VIEWS = [["chat", "Chat"], ["tree", "Tree"], ["time", "Time line"], ["steps", "Steps"]];
+const VIEWS = [
+  ["chat", "Chat"],
+  ["tree", "Tree"],
+  ["time", "Time line"],
+  ["steps", "Steps"],
+];
 
 const steps = () => import("../ui/steps.js").then((module) => module.StepsView);
 const transcript = () => import("../ui/transcript.js").then((module) => module.TranscriptView);
@@ -23,7 +28,8 @@ const transcript = () => import("../ui/transcript.js").then((module) => module.T
 export default function Episode() {
   const {params} = route.value;
   const id = idOf(params);
-  if (!id) return html`<${Problem} title="This address names no episode" todo="It needs run, agent, attempt and episode. Open one from its run." ><a href="/">All runs</a></${Problem}>`;
+  if (!id)
+    return html`<${Problem} title="This address names no episode" todo="It needs run, agent, attempt and episode. Open one from its run." ><a href="/">All runs</a></${Problem}>`;
   const beside = besideOf(params.get("with"), id.run);
   return html`<${Open} key=${JSON.stringify([id, beside])} id=${id} beside=${beside} />`;
 }
@@ -39,17 +45,27 @@ function Open({id, beside}) {
   const said = useMemo(() => () => desk.said(), []);
   const running = useComputed(() => !(about?.finalised || about?.terminated || about?.truncated));
   if (!about && main.last.value < 0) {
-    return main.failed.value ? html`<${Failed} error=${main.failed.value} link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />` : html`<p class="note">Asking for the episode …</p>`;
+    return main.failed.value
+      ? html`<${Failed} error=${main.failed.value} link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />`
+      : html`<p class="note">Asking for the episode …</p>`;
   }
-  const talks = [...(about?.layouts?.actions ?? []), ...(about?.layouts?.observations ?? [])].some((layout) => layout.dtype === "text" || layout.dtype === "json");
+  const talks = [...(about?.layouts?.actions ?? []), ...(about?.layouts?.observations ?? [])].some(
+    (layout) => layout.dtype === "text" || layout.dtype === "json",
+  );
   const view = route.value.params.get("view") ?? (talks && !beside ? "chat" : "steps");
-  const failed = desk.sources.map((source) => source.pager.failed.value ?? (source.about.value ? null : source.failed.value)).find(Boolean);
+  const failed = desk.sources
+    .map((source) => source.pager.failed.value ?? (source.about.value ? null : source.failed.value))
+    .find(Boolean);
   return html`<div class="episode">
     <${Head} desk=${desk} running=${running.value} />
     <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null} running=${running.value || player.follows.value}
       said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
-      jumps=${[{name: "Reward", key: "n", go: () => desk.jump("reward", 1)}, {name: "Largest", key: "m", go: () => desk.largest()},
-        {name: "Action", key: "a", go: () => desk.jump("action", 1)}, {name: "Error", key: "e", go: () => desk.jump("error", 1)}]} />
+      jumps=${[
+        {name: "Reward", key: "n", go: () => desk.jump("reward", 1)},
+        {name: "Largest", key: "m", go: () => desk.largest()},
+        {name: "Action", key: "a", go: () => desk.jump("action", 1)},
+        {name: "Error", key: "e", go: () => desk.jump("error", 1)},
+      ]} />
     ${failed && html`<${Failed} error=${failed} />`}
     ${talks && html`<div class="view-switch" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
     <${Later} key=${view === "steps"} load=${view === "steps" ? steps : transcript} desk=${desk} view=${view} /></div>`;
@@ -59,7 +75,10 @@ function Open({id, beside}) {
 function Head({desk, running}) {
   const {id} = desk.main;
   const about = desk.main.about.value;
-  const lost = (about?.missing ?? []).reduce((/** @type {number} */ sum, /** @type {number[]} */ [first, last]) => sum + last - first + 1, 0);
+  const lost = (about?.missing ?? []).reduce(
+    (/** @type {number} */ sum, /** @type {number[]} */ [first, last]) => sum + last - first + 1,
+    0,
+  );
   const beside = desk.sources[1]?.id;
   const labels = Object.entries(about?.labels ?? {});
   return html`<header class="episode-head">
@@ -68,7 +87,7 @@ function Head({desk, running}) {
     <dl class="episode-summary">
       <div><dt>Return</dt><dd>${returned(about)}</dd></div>
       <div><dt>Length</dt><dd>${exact(about?.finalised ? about.length : desk.main.last.value)} <small>steps</small></dd></div>
-      <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : (about?.reason || (about?.terminated ? "terminated" : "truncated"))}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
+      <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : about?.reason || (about?.terminated ? "terminated" : "truncated")}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
       <div><dt>Arrived</dt><dd>${!about?.finalised ? html`<span class="muted">not final yet</span>` : about.complete ? html`<span class="ok">complete</span>` : html`<span class="bad" title=${`seq ${about.missing.map((/** @type {number[]} */ range) => range.join("–")).join(", ")}`}>${exact(lost)} at most missing</span>`}</dd></div>
       ${(about?.revision ?? 0) > 0 && html`<div><dt>Revision</dt><dd>${about?.revision}</dd></div>`}
       ${about?.seed && html`<div><dt>Seed</dt><dd>${about.seed}</dd></div>`}
@@ -83,7 +102,8 @@ function Head({desk, running}) {
 function Beside({desk}) {
   const {agent, attempt, env, episode} = desk.main.id;
   const about = desk.main.about.value;
-  if (desk.sources.length > 1) return html`<p class="beside"><button type="button" onClick=${() => set({with: null})}>Only ${agent}, episode ${episode}</button></p>`;
+  if (desk.sources.length > 1)
+    return html`<p class="beside"><button type="button" onClick=${() => set({with: null})}>Only ${agent}, episode ${episode}</button></p>`;
   const put = (/** @type {number} */ other) => set({with: `${agent}/${attempt}/${env}/${other}`, view: "steps"});
   const named = (/** @type {any} */ event) => {
     event.preventDefault();
@@ -115,9 +135,19 @@ function Differs({desk}) {
 function inspected(desk) {
   const cursor = desk.player.cursor.peek();
   return {
-    cursor, extent: desk.player.extent.peek(), window: desk.window.peek(), playing: desk.player.playing.peek(), follows: desk.player.follows.peek(),
-    speed: desk.player.state.peek().speed, step: desk.main.cache.get(cursor) ?? null, state: desk.main.cache.stateOf(cursor), asked: desk.main.pager.asked,
-    about: desk.main.about.peek(), holes: desk.main.cache.holes(desk.window.peek().from, desk.window.peek().to), differs: desk.differs.peek(),
-    other: desk.sources[1]?.cache.get(cursor) ?? null, held: [...desk.main.cache.pages.keys()],
+    cursor,
+    extent: desk.player.extent.peek(),
+    window: desk.window.peek(),
+    playing: desk.player.playing.peek(),
+    follows: desk.player.follows.peek(),
+    speed: desk.player.state.peek().speed,
+    step: desk.main.cache.get(cursor) ?? null,
+    state: desk.main.cache.stateOf(cursor),
+    asked: desk.main.pager.asked,
+    about: desk.main.about.peek(),
+    holes: desk.main.cache.holes(desk.window.peek().from, desk.window.peek().to),
+    differs: desk.differs.peek(),
+    other: desk.sources[1]?.cache.get(cursor) ?? null,
+    held: [...desk.main.cache.pages.keys()],
   };
 }

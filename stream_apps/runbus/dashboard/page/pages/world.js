@@ -25,8 +25,13 @@ const ADDRESS_MS = 300;
 
 export default function WorldPage() {
   const {params} = route.value;
-  const [run, env, episode] = [params.get("run") ?? "", Number(params.get("env") ?? 0), Number(params.get("episode") ?? Number.NaN)];
-  if (!run || !(episode >= 0) || !(env >= 0)) return html`<${Problem} title="This address names no world" todo="It needs run and episode. Open one from an episode of its agents."><a href="/">All runs</a></${Problem}>`;
+  const [run, env, episode] = [
+    params.get("run") ?? "",
+    Number(params.get("env") ?? 0),
+    Number(params.get("episode") ?? Number.NaN),
+  ];
+  if (!run || !(episode >= 0) || !(env >= 0))
+    return html`<${Problem} title="This address names no world" todo="It needs run and episode. Open one from an episode of its agents."><a href="/">All runs</a></${Problem}>`;
   return html`<${Open} key=${`${run}/${env}/${episode}`} id=${{run, env, episode}} />`;
 }
 
@@ -43,9 +48,20 @@ class Board {
     this.window = signal({from: 0, to: 0});
     this.writing = 0;
     this.ends = [
-      effect(() => this.player.reaches(this.world.last.value < 0 ? {first: 0, last: tick} : {first: this.world.first.value, last: this.world.last.value})),
+      effect(() =>
+        this.player.reaches(
+          this.world.last.value < 0
+            ? {first: 0, last: tick}
+            : {first: this.world.first.value, last: this.world.last.value},
+        ),
+      ),
       effect(() => {
-        this.window.value = windowAround(this.window.peek(), this.player.cursor.value, this.room.value, this.player.extent.value);
+        this.window.value = windowAround(
+          this.window.peek(),
+          this.player.cursor.value,
+          this.room.value,
+          this.player.extent.value,
+        );
       }),
       effect(() => this.need()),
       effect(() => this.write(this.player.cursor.value)),
@@ -53,8 +69,25 @@ class Board {
   }
 
   need() {
-    const [cursor, {from, to}, dragging, last] = [this.player.cursor.value, this.window.value, this.player.dragging.value, this.world.last.value];
-    if (last >= 0) this.world.pager.need({cursor, from, to: Math.min(to, last), direction: this.player.direction, ahead: 1, first: this.world.first.value, last}, dragging);
+    const [cursor, {from, to}, dragging, last] = [
+      this.player.cursor.value,
+      this.window.value,
+      this.player.dragging.value,
+      this.world.last.value,
+    ];
+    if (last >= 0)
+      this.world.pager.need(
+        {
+          cursor,
+          from,
+          to: Math.min(to, last),
+          direction: this.player.direction,
+          ahead: 1,
+          first: this.world.first.value,
+          last,
+        },
+        dragging,
+      );
   }
 
   /** @param {number} tick */
@@ -71,8 +104,17 @@ class Board {
   keys() {
     const {player} = this;
     return {
-      play: () => player.toggle(), step: () => player.move(1), back: () => player.move(-1), "step-10": () => player.move(10), "back-10": () => player.move(-10),
-      first: () => player.seek(player.extent.peek().first), end: () => player.seek(player.extent.peek().last), faster: () => player.faster(1), slower: () => player.faster(-1), follow: () => player.follow(), "undo-zoom": () => (this.scale.value = PIXELS),
+      play: () => player.toggle(),
+      step: () => player.move(1),
+      back: () => player.move(-1),
+      "step-10": () => player.move(10),
+      "back-10": () => player.move(-10),
+      first: () => player.seek(player.extent.peek().first),
+      end: () => player.seek(player.extent.peek().last),
+      faster: () => player.faster(1),
+      slower: () => player.faster(-1),
+      follow: () => player.follow(),
+      "undo-zoom": () => (this.scale.value = PIXELS),
     };
   }
 
@@ -98,7 +140,10 @@ function Open({id}) {
     return () => watch.disconnect();
   }, [world.members.value.length > 0]);
   const members = world.members.value;
-  if (!members.length) return world.failed.value ? html`<${Failed} error=${world.failed.value} />` : html`<p class="note">Asking for the world …</p>`;
+  if (!members.length)
+    return world.failed.value
+      ? html`<${Failed} error=${world.failed.value} />`
+      : html`<p class="note">Asking for the world …</p>`;
   const running = world.running();
   const failed = world.pager.failed.value;
   return html`<div class="episode">
@@ -124,22 +169,39 @@ function AgentLanes({board, member}) {
   const all = useMemo(() => {
     const steps = Array.from({length: to - from + 1}, (_, i) => cache.get(from + i));
     const [first, last] = [Math.max(from, member.first_tick), Math.min(to, member.last_tick)];
-    return {steps, holes: cache.holes(first, last), lanes: actionLanes(steps.map((step) => step?.action ?? null), [])};
+    return {
+      steps,
+      holes: cache.holes(first, last),
+      lanes: actionLanes(
+        steps.map((step) => step?.action ?? null),
+        [],
+      ),
+    };
   }, [from, to, version, member.last_tick]);
   const rewards = all.steps.map((step) => (step ? step.reward : undefined));
   const here = cache.get(board.player.cursor.value);
-  const holes = (/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => drawHoles(pen, {from, to}, width, height, all.holes, ink("--bad"));
+  const holes = (/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) =>
+    drawHoles(pen, {from, to}, width, height, all.holes, ink("--bad"));
   return html`<div class="lane-head"><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent} <span class="muted">return ${number(member.stored_return)}${member.last_tick < board.world.last.value ? `, left at tick ${exact(member.last_tick)}` : ""}</span></div>
     <${Lane} name="reward" height=${40} deps=${[all]} value=${html`<span class="lane-value">${here ? number(here.reward) : ""}</span>`}
       draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
-        drawCurve(pen, width, height, {values: rewards, colour: ink(look(member.agent).colour), ...rangeOf(rewards, true), join: false, steps: true});
+        drawCurve(pen, width, height, {
+          values: rewards,
+          colour: ink(look(member.agent).colour),
+          ...rangeOf(rewards, true),
+          join: false,
+          steps: true,
+        });
         holes(pen, width, height);
       }} />
-    ${all.lanes && html`<${Lane} name="action" height=${Math.max(20, Math.min(90, all.lanes.labels.length * 12))} deps=${[all]} value=${html`<span class="lane-value">${here ? number(here.action.numbers?.[0]) : ""}</span>`}
+    ${
+      all.lanes &&
+      html`<${Lane} name="action" height=${Math.max(20, Math.min(90, all.lanes.labels.length * 12))} deps=${[all]} value=${html`<span class="lane-value">${here ? number(here.action.numbers?.[0]) : ""}</span>`}
       draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
         if (all.lanes) drawLanes(pen, width, height, all.lanes, COLOURS.map(ink));
         holes(pen, width, height);
-      }} />`}`;
+      }} />`
+    }`;
 }
 
 /** @param {{board: Board, member: import("../lib/world.js").Member}} props */
@@ -157,5 +219,10 @@ function AgentNow({board, member}) {
 /** What tests read. @param {Board} board */
 function inspected({world, player}) {
   const tick = player.cursor.peek();
-  return {tick, extent: player.extent.peek(), asked: world.pager.asked, agents: Object.fromEntries(world.members.peek().map(({agent}) => [agent, world.cache(agent).get(tick) ?? null]))};
+  return {
+    tick,
+    extent: player.extent.peek(),
+    asked: world.pager.asked,
+    agents: Object.fromEntries(world.members.peek().map(({agent}) => [agent, world.cache(agent).get(tick) ?? null])),
+  };
 }

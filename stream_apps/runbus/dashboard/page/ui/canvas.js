@@ -35,7 +35,10 @@ export function Recorded({value, ranges, names = []}) {
     case "grid":
       return html`<${Grid} value=${value} />`;
     case "other":
-      return parts.map(({name, value: part}) => html`<section class="part" key=${name}><h3>${name} <span class="unit">${layoutText(part)}</span></h3><${Recorded} value=${part} /></section>`);
+      return parts.map(
+        ({name, value: part}) =>
+          html`<section class="part" key=${name}><h3>${name} <span class="unit">${layoutText(part)}</span></h3><${Recorded} value=${part} /></section>`,
+      );
     case "scalar":
       return html`<p class="scalar">${names[numbers[0] ?? -1] ?? number(numbers[0])} ${names[numbers[0] ?? -1] ? html`<span class="unit">${numbers[0]}</span>` : null}</p>`;
     default:
@@ -77,7 +80,10 @@ function Grid({value}) {
   const numbers = value.numbers ?? [];
   const {low, high} = spread(numbers);
   const tall = Math.max(6, Math.min(34, Math.floor(340 / rows)));
-  return html`<${Canvas} class="board" height=${tall * rows} deps=${[value]} draw=${(/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width) => {
+  return html`<${Canvas} class="board" height=${tall * rows} deps=${[value]} draw=${(
+    /** @type {CanvasRenderingContext2D} */ pen,
+    /** @type {number} */ width,
+  ) => {
     const wide = Math.min(tall * 1.6, width / columns);
     pen.font = `${Math.min(13, tall * 0.5)}px system-ui`;
     [pen.textAlign, pen.textBaseline] = ["center", "middle"];

@@ -14,7 +14,9 @@ export function Rows({count, height, top, row, label, role = "list", seen}) {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   const room = useSignal(20);
   useLayoutEffect(() => {
-    const watch = new ResizeObserver(([entry]) => (room.value = Math.max(1, Math.min(MOST, Math.floor(entry.contentRect.height / height)))));
+    const watch = new ResizeObserver(
+      ([entry]) => (room.value = Math.max(1, Math.min(MOST, Math.floor(entry.contentRect.height / height)))),
+    );
     if (root.current) watch.observe(root.current);
     return () => watch.disconnect();
   }, []);
@@ -23,7 +25,10 @@ export function Rows({count, height, top, row, label, role = "list", seen}) {
   const to = Math.min(count, from + room.value);
   useLayoutEffect(() => seen?.(from, to - 1), [from, to]);
   const wheel = (/** @type {WheelEvent} */ event) => {
-    const next = Math.max(0, Math.min(most, from + Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / height))));
+    const next = Math.max(
+      0,
+      Math.min(most, from + Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / height))),
+    );
     if (next === from) return;
     event.preventDefault();
     top.value = next;

@@ -65,7 +65,11 @@ const says = ({min, max, holes}) => holes.length > 0 || [...min, ...max].some((r
 /** The rewards of the whole episode, what is lost, and which part the lanes below show. @param {{overview: Overview, extent: import("../lib/playback.js").Extent, window?: {from: number, to: number} | null}} props */
 function Overall({overview, extent, window}) {
   const whole = {from: extent.first, to: extent.last};
-  const draw = (/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
+  const draw = (
+    /** @type {CanvasRenderingContext2D} */ pen,
+    /** @type {number} */ width,
+    /** @type {number} */ height,
+  ) => {
     const {low, high} = rangeOf([...overview.min, ...overview.max], true);
     const y = (/** @type {number} */ value) => height - 2 - ((value - low) / (high - low)) * (height - 4);
     pen.fillStyle = ink("--c0");

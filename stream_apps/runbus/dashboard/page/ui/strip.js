@@ -13,7 +13,8 @@ import {Canvas} from "./paint.js";
 /** @typedef {import("./paint.js").Draw} Draw */
 
 /** The step at a pixel. @param {Window} window @param {number} width @param {number} x */
-export const stepAt = ({from, to}, width, x) => Math.max(from, Math.min(to, from + Math.floor((x / Math.max(1, width)) * (to - from + 1))));
+export const stepAt = ({from, to}, width, x) =>
+  Math.max(from, Math.min(to, from + Math.floor((x / Math.max(1, width)) * (to - from + 1))));
 
 /**
  * A curve: a number a step; a number that is none is a gap. Sparse numbers (extras) are points joined by a line.
@@ -31,7 +32,12 @@ export function drawCurve(pen, width, height, {values, colour, low, high, join, 
     const zero = y(0);
     values.forEach((value, i) => {
       if (!isNumber(value) || value === 0) return;
-      pen.fillRect(i * each, Math.min(zero, y(value)), Math.max(1, each - (each > 4 ? 1 : 0)), Math.max(1, Math.abs(zero - y(value))));
+      pen.fillRect(
+        i * each,
+        Math.min(zero, y(value)),
+        Math.max(1, each - (each > 4 ? 1 : 0)),
+        Math.max(1, Math.abs(zero - y(value))),
+      );
     });
     pen.globalAlpha = 0.4;
     pen.fillRect(0, Math.round(zero), width, 1);
@@ -75,7 +81,12 @@ export function drawLanes(pen, width, height, {labels, lane}, colours) {
     const at = lane[from];
     if (at !== null) {
       pen.fillStyle = colours[at % colours.length];
-      pen.fillRect(from * each, at * tall + 1, Math.max(1, (i - from) * each - (each > 3 ? 1 : 0)), Math.max(1, tall - 2));
+      pen.fillRect(
+        from * each,
+        at * tall + 1,
+        Math.max(1, (i - from) * each - (each > 3 ? 1 : 0)),
+        Math.max(1, tall - 2),
+      );
     }
     from = i;
   }
@@ -92,7 +103,8 @@ export function drawHeat(pen, width, height, columns) {
   const {rows, cells} = heat(columns);
   if (!rows) return;
   const image = new ImageData(columns.length, rows);
-  for (let i = 0; i < cells.length; i++) image.data.set(Number.isNaN(cells[i]) ? [0, 0, 0, 0] : [...heatColour(cells[i]), 255], i * 4);
+  for (let i = 0; i < cells.length; i++)
+    image.data.set(Number.isNaN(cells[i]) ? [0, 0, 0, 0] : [...heatColour(cells[i]), 255], i * 4);
   const small = new OffscreenCanvas(columns.length, rows);
   small.getContext("2d")?.putImageData(image, 0, 0);
   pen.imageSmoothingEnabled = false;

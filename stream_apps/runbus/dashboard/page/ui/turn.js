@@ -47,22 +47,38 @@ function Said({step, said, tools, stepOf, word, go}) {
   const own = calls.length > 0 && !tools.length && back.length > 0;
   return html`
     ${said.map((message, i) => html`<${MessageView} key=${i} message=${message} word=${word} role=${said.length > 1 || step.step === 0} />`)}
-    ${calls.map((call, i) => html`<${Call} key=${i} name=${call.name} input=${call.input} word=${word} go=${go}
-      result=${own && i === calls.length - 1 ? {status: step.status, text: textOf(back)} : resultOf(results[i])} at=${results[i]?.entry.step} />`)}
-    ${results.slice(calls.length).map(({entry, step: one}) => html`<${Call} key=${`t${entry.seq}`} name=${one ? (messages(one.action)[0]?.calls[0]?.name ?? "tool") : "tool"} input=${one ? textOf(messages(one.action)) : ""}
-      result=${resultOf({entry, step: one})} word=${word} go=${go} at=${entry.step} />`)}
+    ${calls.map(
+      (call, i) => html`<${Call} key=${i} name=${call.name} input=${call.input} word=${word} go=${go}
+      result=${own && i === calls.length - 1 ? {status: step.status, text: textOf(back)} : resultOf(results[i])} at=${results[i]?.entry.step} />`,
+    )}
+    ${results.slice(calls.length).map(
+      ({
+        entry,
+        step: one,
+      }) => html`<${Call} key=${`t${entry.seq}`} name=${one ? (messages(one.action)[0]?.calls[0]?.name ?? "tool") : "tool"} input=${one ? textOf(messages(one.action)) : ""}
+      result=${resultOf({entry, step: one})} word=${word} go=${go} at=${entry.step} />`,
+    )}
     ${!own && back.map((message, i) => html`<${MessageView} key=${`b${i}`} message=${message} word=${word} role=${true} back=${said.length > 0} />`)}
     ${step.reward ? html`<p class="reward">reward <b>${number(step.reward)}</b></p>` : null}
     ${step.stop && html`<p class="muted">stopped: ${step.stop}</p>`}`;
 }
 
 /** @param {Message[]} all */
-const textOf = (all) => all.map((message) => [message.text, ...message.calls.map((call) => `${call.name} ${call.input}`)].filter(Boolean).join("\n")).join("\n");
+const textOf = (all) =>
+  all
+    .map((message) =>
+      [message.text, ...message.calls.map((call) => `${call.name} ${call.input}`)].filter(Boolean).join("\n"),
+    )
+    .join("\n");
 
 /** @param {{entry: import("../lib/transcript.js").Entry, step: Step | undefined} | undefined} found */
 function resultOf(found) {
   if (!found) return undefined;
-  return {status: found.entry.status, text: found.step ? textOf(messages(found.step.observation)) : "…", duration: found.entry.duration};
+  return {
+    status: found.entry.status,
+    text: found.step ? textOf(messages(found.step.observation)) : "…",
+    duration: found.entry.duration,
+  };
 }
 
 /** @param {{message: Message, word: string, role: boolean, back?: boolean}} props */
