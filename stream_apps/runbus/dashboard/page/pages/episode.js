@@ -11,6 +11,7 @@ import {Desk} from "../ui/desk.js";
 import {Later} from "../ui/later.js";
 import {Scrub} from "../ui/scrub.js";
 import {say} from "../ui/shell.js";
+import {State} from "../ui/state.js";
 import {Failed, Problem} from "../ui/states.js";
 
 /** @typedef {import("../lib/source.js").EpisodeId} EpisodeId */
@@ -29,7 +30,8 @@ export default function Episode() {
   const {params} = route.value;
   const id = idOf(params);
   if (!id)
-    return html`<${Problem} title="This address names no episode" todo="It needs run, agent, attempt and episode. Open one from its run." ><a href="/">All runs</a></${Problem}>`;
+    return html`<${Problem} title="This address names no episode"
+      todo="It needs run, agent, attempt and episode. Open one from its run." ><a href="/">All runs</a></${Problem}>`;
   const beside = besideOf(params.get("with"), id.run);
   return html`<${Open} key=${JSON.stringify([id, beside])} id=${id} beside=${beside} />`;
 }
@@ -46,7 +48,8 @@ function Open({id, beside}) {
   const running = useComputed(() => !(about?.finalised || about?.terminated || about?.truncated));
   if (!about && main.last.value < 0) {
     return main.failed.value
-      ? html`<${Failed} error=${main.failed.value} link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />`
+      ? html`<${Failed} error=${main.failed.value}
+        link=${(/** @type {string} */ near) => href("/episode", {...id, episode: near})} />`
       : html`<p class="note">Asking for the episode …</p>`;
   }
   const talks = [...(about?.layouts?.actions ?? []), ...(about?.layouts?.observations ?? [])].some(
@@ -58,8 +61,10 @@ function Open({id, beside}) {
     .find(Boolean);
   return html`<div class="episode">
     <${Head} desk=${desk} running=${running.value} />
-    <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null} running=${running.value || player.follows.value}
-      said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined} after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
+    <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null}
+      running=${running.value || player.follows.value}
+      said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined}
+        after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
       jumps=${[
         {name: "Reward", key: "n", go: () => desk.jump("reward", 1)},
         {name: "Largest", key: "m", go: () => desk.largest()},
@@ -67,7 +72,9 @@ function Open({id, beside}) {
         {name: "Error", key: "e", go: () => desk.jump("error", 1)},
       ]} />
     ${failed && html`<${Failed} error=${failed} />`}
-    ${talks && html`<div class="view-switch" role="group" aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name} onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
+    ${talks && html`<div class="view-switch" role="group"
+      aria-label="View">${VIEWS.map(([name, title]) => html`<button type="button" key=${name} aria-pressed=${view === name}
+        onClick=${() => set({view: name})}>${title}</button>`)}</div>`}
     <${Later} key=${view === "steps"} load=${view === "steps" ? steps : transcript} desk=${desk} view=${view} /></div>`;
 }
 
@@ -75,26 +82,29 @@ function Open({id, beside}) {
 function Head({desk, running}) {
   const {id} = desk.main;
   const about = desk.main.about.value;
-  const lost = (about?.missing ?? []).reduce(
-    (/** @type {number} */ sum, /** @type {number[]} */ [first, last]) => sum + last - first + 1,
-    0,
-  );
   const beside = desk.sources[1]?.id;
   const labels = Object.entries(about?.labels ?? {});
   return html`<header class="episode-head">
-    <h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/</span> ${id.agent} <span class="muted">/</span> episode ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}
-      ${beside && html` <span class="muted">with</span> ${beside.run === id.run ? "" : `${beside.run} / `}${beside.agent} <span class="muted">/</span> episode ${exact(beside.episode)}`}</h1>
+    <h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <${Slash} /> ${id.agent} <${Slash} /> episode ${exact(id.episode)}
+      ${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}
+      ${beside && html` <span class="muted">with</span> ${beside.run === id.run ? "" : html`${beside.run} <${Slash} /> `}${beside.agent} <${Slash} /> episode ${exact(beside.episode)}`}</h1>
     <dl class="episode-summary">
       <div><dt>Return</dt><dd>${returned(about)}</dd></div>
       <div><dt>Length</dt><dd>${exact(about?.finalised ? about.length : desk.main.last.value)} <small>steps</small></dd></div>
-      <div><dt>Ended</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span>` : about?.reason || (about?.terminated ? "terminated" : "truncated")}${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
-      <div><dt>Arrived</dt><dd>${!about?.finalised ? html`<span class="muted">not final yet</span>` : about.complete ? html`<span class="ok">complete</span>` : html`<span class="bad" title=${`seq ${about.missing.map((/** @type {number[]} */ range) => range.join("–")).join(", ")}`}>${exact(lost)} at most missing</span>`}</dd></div>
+      <div><dt>Ended</dt><dd>
+        ${running ? html`<${State} state="running" />` : about?.reason || (about?.terminated ? "terminated" : "truncated")}
+        ${about?.stop && html` <small>${about.stop}</small>`}</dd></div>
+      <div><dt>Arrived</dt><dd><${Arrived} about=${about} /></dd></div>
       ${(about?.revision ?? 0) > 0 && html`<div><dt>Revision</dt><dd>${about?.revision}</dd></div>`}
       ${about?.seed && html`<div><dt>Seed</dt><dd>${about.seed}</dd></div>`}
-      ${about?.last_tick >= 0 && html`<div><dt>World</dt><dd><a href=${href("/world", {run: id.run, env: id.env, episode: id.episode, tick: desk.player.cursor.peek()})}>all agents</a></dd></div>`}
+      ${about?.last_tick >= 0 && html`<div><dt>World</dt><dd>
+        <a href=${href("/world", {run: id.run, env: id.env, episode: id.episode, tick: desk.player.cursor.peek()})}>all agents</a>
+          </dd></div>`}
       ${desk.sources.length > 1 && html`<div><dt>First difference</dt><dd><${Differs} desk=${desk} /></dd></div>`}
     </dl>
-    <div class="head-line">${labels.length > 0 && html`<p class="labels">${labels.map(([name, value]) => html`<span class="label" key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
+    <div class="head-line">${labels.length > 0 && html`<p
+      class="labels">${labels.map(([name, value]) => html`<span class="label"
+        key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
   </header>`;
 }
 
@@ -103,7 +113,8 @@ function Beside({desk}) {
   const {agent, attempt, env, episode} = desk.main.id;
   const about = desk.main.about.value;
   if (desk.sources.length > 1)
-    return html`<p class="beside"><button type="button" onClick=${() => set({with: null})}>Only ${agent}, episode ${episode}</button></p>`;
+    return html`<p class="beside"><button type="button"
+      onClick=${() => set({with: null})}>Only ${agent}, episode ${episode}</button></p>`;
   const put = (/** @type {number} */ other) => set({with: `${agent}/${attempt}/${env}/${other}`, view: "steps"});
   const named = (/** @type {any} */ event) => {
     event.preventDefault();
@@ -114,13 +125,27 @@ function Beside({desk}) {
   return html`<details class="beside"><summary>Put another episode beside it</summary><span class="options">
     ${about?.previous >= 0 && html`<button type="button" onClick=${() => put(about?.previous)}>the one before</button>`}
     ${about?.next >= 0 && html`<button type="button" onClick=${() => put(about?.next)}>the next one</button>`}
-    <form onSubmit=${named}><input name="other" aria-label="Another episode" placeholder="agent/attempt/env/episode" /><button>Beside</button></form></span></details>`;
+    <form onSubmit=${named}><input name="other" aria-label="Another episode" placeholder="agent/attempt/env/episode" />
+      <button>Beside</button></form></span></details>`;
 }
 
 /** The return of an episode, in words where it is no number. @param {Record<string, any> | null} about */
 function returned(about) {
   const value = about?.finalised ? about.return : about?.stored_return;
   return about && value === null ? "not finite" : number(value);
+}
+
+const Slash = () => html`<span class="muted">/</span>`;
+
+/** Whether all steps came. @param {{about: Record<string, any> | null}} props */
+function Arrived({about}) {
+  if (!about?.finalised) return html`<span class="muted">not final yet</span>`;
+  if (about.complete) return html`<span class="ok">complete</span>`;
+  /** @type {number[][]} first and last seq of each hole */
+  const missing = about.missing;
+  const most = missing.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  const where = `seq ${missing.map((hole) => hole.join("–")).join(", ")}`;
+  return html`<span class="bad" title=${where}>${exact(most)} at most missing</span>`;
 }
 
 /** @param {{desk: Desk}} props */

@@ -31,7 +31,8 @@ export default function WorldPage() {
     Number(params.get("episode") ?? Number.NaN),
   ];
   if (!run || !(episode >= 0) || !(env >= 0))
-    return html`<${Problem} title="This address names no world" todo="It needs run and episode. Open one from an episode of its agents."><a href="/">All runs</a></${Problem}>`;
+    return html`<${Problem} title="This address names no world"
+      todo="It needs run and episode. Open one from an episode of its agents."><a href="/">All runs</a></${Problem}>`;
   return html`<${Open} key=${`${run}/${env}/${episode}`} id=${{run, env, episode}} />`;
 }
 
@@ -147,18 +148,24 @@ function Open({id}) {
   const running = world.running();
   const failed = world.pager.failed.value;
   return html`<div class="episode">
-    <header class="episode-head"><h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span class="muted">/ world, episode</span> ${exact(id.episode)}${id.env > 0 && html` <span class="muted">env ${id.env}</span>`}</h1>
-      <dl class="episode-summary"><div><dt>Agents</dt><dd>${exact(members.length)}</dd></div><div><dt>Team return</dt><dd>${number(members.reduce((sum, member) => sum + member.stored_return, 0))}</dd></div>
+    <header class="episode-head"><h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span
+      class="muted">/ world, episode</span> ${exact(id.episode)}${id.env > 0 && html` <span
+        class="muted">env ${id.env}</span>`}</h1>
+      <dl class="episode-summary"><div><dt>Agents</dt><dd>${exact(members.length)}</dd></div><div><dt>Team return</dt>
+        <dd>${number(members.reduce((sum, member) => sum + member.stored_return, 0))}</dd></div>
         <div><dt>Ticks</dt><dd>${exact(world.last.value)}</dd></div>
-        <div><dt>State</dt><dd>${running ? html`<span class="state running"><span class="dot"></span>running</span> <small>as stored, a second or two behind</small>` : "ended"}</dd></div></dl></header>
+        <div><dt>State</dt><dd>${running ? html`<span class="state running"><span class="dot">
+          </span>running</span> <small>as stored, a second or two behind</small>` : "ended"}</dd></div></dl></header>
     <${Scrub} player=${player} unit="tick" window=${null} running=${running} />
     ${failed && html`<${Failed} error=${failed} />`}
-    <div class="steps-view"><section class="panel lanes-panel" aria-label="Agents on the ticks of their world"><div class="body" ref=${root}>
+    <div class="steps-view"><section class="panel lanes-panel" aria-label="Agents on the ticks of their world">
+      <div class="body" ref=${root}>
       <${Lanes} window=${board.window.value} cursor=${player.cursor} seek=${(/** @type {number} */ tick) => player.seek(tick)}>
         ${members.map((member) => html`<${AgentLanes} key=${member.agent} board=${board} member=${member} />`)}
         <${Axis} window=${board.window.value} unit="tick" zoom=${(/** @type {number} */ by) => board.zoom(by)} />
       </${Lanes}></div></section>
-      <div class="step-grid">${members.map((member) => html`<${AgentNow} key=${member.agent} board=${board} member=${member} />`)}</div></div></div>`;
+      <div class="step-grid">${members.map((member) => html`<${AgentNow} key=${member.agent} board=${board}
+        member=${member} />`)}</div></div></div>`;
 }
 
 /** @param {{board: Board, member: import("../lib/world.js").Member}} props */
@@ -182,8 +189,10 @@ function AgentLanes({board, member}) {
   const here = cache.get(board.player.cursor.value);
   const holes = (/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) =>
     drawHoles(pen, {from, to}, width, height, all.holes, ink("--bad"));
-  return html`<div class="lane-head"><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent} <span class="muted">return ${number(member.stored_return)}${member.last_tick < board.world.last.value ? `, left at tick ${exact(member.last_tick)}` : ""}</span></div>
-    <${Lane} name="reward" height=${40} deps=${[all]} value=${html`<span class="lane-value">${here ? number(here.reward) : ""}</span>`}
+  return html`<div class="lane-head"><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}>
+    </i>${member.agent} <span class="muted">return ${number(member.stored_return)}${member.last_tick < board.world.last.value ? `, left at tick ${exact(member.last_tick)}` : ""}</span></div>
+    <${Lane} name="reward" height=${40} deps=${[all]}
+      value=${html`<span class="lane-value">${here ? number(here.reward) : ""}</span>`}
       draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
         drawCurve(pen, width, height, {
           values: rewards,
@@ -196,7 +205,8 @@ function AgentLanes({board, member}) {
       }} />
     ${
       all.lanes &&
-      html`<${Lane} name="action" height=${Math.max(20, Math.min(90, all.lanes.labels.length * 12))} deps=${[all]} value=${html`<span class="lane-value">${here ? number(here.action.numbers?.[0]) : ""}</span>`}
+      html`<${Lane} name="action" height=${Math.max(20, Math.min(90, all.lanes.labels.length * 12))} deps=${[all]}
+        value=${html`<span class="lane-value">${here ? number(here.action.numbers?.[0]) : ""}</span>`}
       draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
         if (all.lanes) drawLanes(pen, width, height, all.lanes, COLOURS.map(ink));
         holes(pen, width, height);
@@ -211,9 +221,12 @@ function AgentNow({board, member}) {
   const cache = board.world.cache(member.agent);
   const step = cache.get(tick);
   const {id} = board.world;
-  return html`<section class="panel step-now" aria-label=${`${member.agent} at the cursor`}><header><h2><i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent}</h2><span class="grow"></span>
+  return html`<section class="panel step-now" aria-label=${`${member.agent} at the cursor`}><header><h2>
+    <i class="swatch" style=${{background: `var(${look(member.agent).colour})`}}></i>${member.agent}</h2><span class="grow"></span>
       <a href=${href("/episode", {run: id.run, agent: member.agent, attempt: member.attempt, env: id.env, episode: id.episode, step: tick})}>open</a></header>
-    <div class="body">${step ? html`<${Recorded} value=${step.observation} />` : html`<p class="muted">${tick > member.last_tick ? `left at tick ${exact(member.last_tick)}` : tick < member.first_tick ? `joined at tick ${exact(member.first_tick)}` : cache.stateOf(tick) === "lost" ? "this step never arrived" : "loading …"}</p>`}</div></section>`;
+    <div class="body">${step ? html`<${Recorded} value=${step.observation} />` : html`<p
+      class="muted">${tick > member.last_tick ? `left at tick ${exact(member.last_tick)}` : tick < member.first_tick ? `joined at tick ${exact(member.first_tick)}` : cache.stateOf(tick) === "lost" ? "this step never arrived" : "loading …"}</p>`}</div>
+        </section>`;
 }
 
 /** What tests read. @param {Board} board */

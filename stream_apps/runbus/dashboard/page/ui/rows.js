@@ -34,13 +34,15 @@ export function Rows({count, height, top, row, label, role = "list", seen}) {
     top.value = next;
   };
   return html`<div class="list-rows" onWheel=${wheel}>
-    <div class="list-body" ref=${root} role=${role} aria-label=${label} aria-rowcount=${role === "treegrid" ? count : null}>${Array.from({length: to - from}, (_, i) => row(from + i))}</div>
+    <div class="list-body" ref=${root} role=${role} aria-label=${label}
+      aria-rowcount=${role === "treegrid" ? count : null}>${Array.from({length: to - from}, (_, i) => row(from + i))}</div>
     ${most > 0 && html`<${Thumb} most=${most} top=${top} label=${label} />`}
   </div>`;
 }
 
 /** A range that stands upright, for the place in a long list. @param {{most: number, top: import("../vendor/signals-core.js").Signal<number>, label: string}} props */
 export function Thumb({most, top, label}) {
-  return html`<input type="range" class="list-thumb" min="0" max=${most} step="1" value=${Math.min(most, top.value)} aria-label=${`Place in ${label}`}
+  return html`<input type="range" class="list-thumb" min="0" max=${most} step="1" value=${Math.min(most, top.value)}
+    aria-label=${`Place in ${label}`}
     onInput=${(/** @type {any} */ event) => (top.value = +event.currentTarget.value)} />`;
 }

@@ -38,8 +38,10 @@ export function StepsView({desk}) {
       ${
         desk.table.value
           ? html`<${StepTable} desk=${desk} />`
-          : html`<${Lanes} window=${desk.window.value} cursor=${desk.player.cursor} seek=${(/** @type {number} */ step) => desk.player.seek(step)} mark=${desk.differs.value?.step}>
-            ${desk.sources.map((source, i) => html`<${LanesOf} key=${i} desk=${desk} source=${source} letter=${two ? LETTERS[i] : ""} />`)}
+          : html`<${Lanes} window=${desk.window.value} cursor=${desk.player.cursor}
+            seek=${(/** @type {number} */ step) => desk.player.seek(step)} mark=${desk.differs.value?.step}>
+            ${desk.sources.map((source, i) => html`<${LanesOf} key=${i} desk=${desk} source=${source}
+              letter=${two ? LETTERS[i] : ""} />`)}
             <${Axis} window=${desk.window.value} unit="step" zoom=${(/** @type {number} */ by) => desk.zoom(by)} />
           </${Lanes}>`
       }
@@ -99,15 +101,20 @@ function LanesOf({desk, source, letter}) {
     };
   const rewards = all.steps.map((step) => (step && step.step > 0 ? step.reward : undefined));
   return html`
-    ${letter && html`<div class="lane-head"><b class="letter">${letter}</b> ${source.id.agent} · episode ${source.id.episode}</div>`}
-    <${Lane} name="reward" height=${72} deps=${deps} draw=${curve(rewards, "--c0", true)} range=${spread(/** @type {any} */ (rewards))} value=${at((step) => (step.reward === null ? "not finite" : number(step.reward)))} />
+    ${letter && html`<div class="lane-head">
+      <b class="letter">${letter}</b> ${source.id.agent} · episode ${source.id.episode}</div>`}
+    <${Lane} name="reward" height=${72} deps=${deps} draw=${curve(rewards, "--c0", true)}
+      range=${spread(/** @type {any} */ (rewards))}
+        value=${at((step) => (step.reward === null ? "not finite" : number(step.reward)))} />
     ${
       all.lanes
         ? html`<${Lane} name="action" height=${Math.max(24, Math.min(150, all.lanes.labels.length * 18))} deps=${deps}
           draw=${(/** @type {any} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
             if (all.lanes) drawLanes(pen, width, height, all.lanes, COLOURS.map(ink));
             holes(pen, width, height);
-          }} value=${at((step) => nameOf(step, names))}><ol class="lane-labels">${all.lanes.labels.map((label, i) => html`<li key=${i} style=${{color: `var(${COLOURS[i % COLOURS.length]})`}}>${label}</li>`)}</ol></${Lane}>`
+          }} value=${at((step) => nameOf(step, names))}>
+            <ol class="lane-labels">${all.lanes.labels.map((label, i) => html`<li key=${i}
+              style=${{color: `var(${COLOURS[i % COLOURS.length]})`}}>${label}</li>`)}</ol></${Lane}>`
         : all.action && html`<${HeatLane} name="action" strip=${all.action} deps=${deps} holes=${holes} />`
     }
     ${
@@ -128,13 +135,15 @@ function LanesOf({desk, source, letter}) {
       )} range=${spread(all.steps.map((step) => step?.extras[name] ?? null))}
       value=${at((step) => (name in step.extras ? (step.extras[name] === null ? "not finite" : number(step.extras[name])) : ""))} />`,
     )}
-    ${all.holes.some((hole) => hole.state === "lost") && html`<p class="lane-note"><i class="hatch"></i> Hatched: steps that never arrived</p>`}`;
+    ${all.holes.some((hole) => hole.state === "lost") && html`<p class="lane-note"><i class="hatch">
+      </i> Hatched: steps that never arrived</p>`}`;
 }
 
 /** @param {{name: string, strip: {columns: any[], rows: number}, deps: any[], holes: any}} props */
 function HeatLane({name, strip, deps, holes}) {
   const height = Math.max(32, Math.min(240, strip.rows * 18));
-  return html`<${Lane} name=${name} title=${`${strip.rows} numbers a step; each row between its least and its largest in this window`} height=${height} deps=${deps}
+  return html`<${Lane} name=${name} title=${`${strip.rows} numbers a step; each row between its least and its largest in this window`}
+    height=${height} deps=${deps}
     draw=${(/** @type {any} */ pen, /** @type {number} */ width) => {
       drawHeat(pen, width, height, strip.columns);
       holes(pen, width, height);
@@ -168,12 +177,16 @@ export function Now({desk, source, letter}) {
   const differs = letter ? differences(...both(desk, cursor)) : [];
   return html`<section class="panel step-now" aria-label=${letter ? `Step of ${letter}` : "Step under the cursor"}>
     <header><h2>${letter && html`<b class="letter">${letter}</b> `}Step ${exact(cursor)}</h2>
-      ${step?.terminated && html`<span class="badge">terminated</span>`}${step?.truncated && html`<span class="badge">truncated</span>`}
-      ${step?.kind && html`<span class="badge">${step.kind}</span>`}${step?.status && html`<span class="badge ${step.status === "ok" ? "" : "bad"}">${step.status}</span>`}
+      ${step?.terminated && html`<span class="badge">terminated</span>`}${step?.truncated && html`<span
+        class="badge">truncated</span>`}
+      ${step?.kind && html`<span class="badge">${step.kind}</span>`}${step?.status && html`<span
+        class="badge ${step.status === "ok" ? "" : "bad"}">${step.status}</span>`}
       ${differs.length > 0 && html`<span class="badge warn">differs: ${differs.join(", ")}</span>`}
       <span class="grow"></span>
-      <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)" onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
-    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
+      <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)"
+        onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
+    <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre
+      class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
   </section>`;
 }
 
@@ -188,7 +201,8 @@ function Seen({step, names, ranges}) {
   const extras = Object.entries(step.extras);
   return html`
     <dl class="step-facts">
-      <div><dt>Reward</dt><dd>${step.step === 0 ? html`<span class="muted">reset</span>` : step.reward === null ? "not finite" : number(step.reward)}</dd></div>
+      <div><dt>Reward</dt><dd>${step.step === 0 ? html`<span
+        class="muted">reset</span>` : step.reward === null ? "not finite" : number(step.reward)}</dd></div>
       <div><dt>Time</dt><dd>${moment(step.ts)}</dd></div>
       <div><dt>seq</dt><dd>${exact(step.seq)}</dd></div>
       ${step.tick >= 0 && html`<div><dt>Tick</dt><dd>${exact(step.tick)}</dd></div>`}
@@ -197,15 +211,19 @@ function Seen({step, names, ranges}) {
     </dl>
     <h3>Observation <span class="unit">${layoutText(step.observation)}</span></h3>
     <${Recorded} value=${step.observation} ranges=${ranges} />
-    ${step.step > 0 && html`<h3>Action <span class="unit">${layoutText(step.action)}</span></h3><${Recorded} value=${step.action} names=${names} />`}
-    ${extras.length > 0 && html`<h3>Logged</h3><dl class="step-facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
+    ${step.step > 0 && html`<h3>Action <span class="unit">${layoutText(step.action)}</span></h3>
+      <${Recorded} value=${step.action} names=${names} />`}
+    ${extras.length > 0 && html`<h3>Logged</h3>
+      <dl class="step-facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt>
+        <dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
     ${step.info && html`<h3>Info</h3><pre class="value-text">${step.info}</pre>`}`;
 }
 
 /** @param {{state: string, cursor: number}} props */
 function Missing({state, cursor}) {
   if (state === "lost")
-    return html`<div class="not-here"><b>Step ${exact(cursor)} never arrived</b><p>The recorder gave it up, or it was lost before the log. Its place is hatched.</p></div>`;
+    return html`<div class="not-here"><b>Step ${exact(cursor)} never arrived</b>
+      <p>The recorder gave it up, or it was lost before the log. Its place is hatched.</p></div>`;
   if (state === "behind") return html`<p class="muted">This episode has no step ${exact(cursor)}.</p>`;
   return html`<p class="muted">Loading step ${exact(cursor)} …</p>`;
 }
@@ -228,12 +246,16 @@ function StepTable({desk}) {
   const steps = main.cache.between(from, Math.min(last, from + TABLE_ROWS - 1));
   const extras = [...new Set(steps.flatMap((step) => Object.keys(step.extras)))].slice(0, MOST_EXTRAS);
   return html`<div class="scroll-x"><table aria-label="Steps around the cursor" aria-rowcount=${last - first + 1}>
-    <thead><tr><th class="num">step</th><th class="num">seq</th><th class="num">reward</th><th>action</th>${extras.map((name) => html`<th class="num" key=${name}>${name}</th>`)}<th>end</th></tr></thead>
+    <thead><tr><th class="num">step</th><th class="num">seq</th><th class="num">reward</th>
+      <th>action</th>${extras.map((name) => html`<th class="num" key=${name}>${name}</th>`)}<th>end</th></tr></thead>
     <tbody>${steps.map(
       (
         step,
-      ) => html`<tr key=${step.step} class=${step.step === player.cursor.value ? "cursor" : ""} aria-rowindex=${step.step - first + 1} onClick=${() => player.seek(step.step)}>
-      <td class="num">${exact(step.step)}</td><td class="num">${exact(step.seq)}</td><td class="num">${step.step ? number(step.reward) : "reset"}</td><td>${nameOf(step, namesOf(desk))}</td>
-      ${extras.map((name) => html`<td class="num" key=${name}>${name in step.extras ? number(step.extras[name]) : ""}</td>`)}<td>${step.terminated ? "terminated" : step.truncated ? "truncated" : ""}</td></tr>`,
+      ) => html`<tr key=${step.step} class=${step.step === player.cursor.value ? "cursor" : ""}
+        aria-rowindex=${step.step - first + 1} onClick=${() => player.seek(step.step)}>
+      <td class="num">${exact(step.step)}</td><td class="num">${exact(step.seq)}</td>
+        <td class="num">${step.step ? number(step.reward) : "reset"}</td><td>${nameOf(step, namesOf(desk))}</td>
+      ${extras.map((name) => html`<td class="num"
+        key=${name}>${name in step.extras ? number(step.extras[name]) : ""}</td>`)}<td>${step.terminated ? "terminated" : step.truncated ? "truncated" : ""}</td></tr>`,
     )}</tbody></table></div>`;
 }

@@ -130,7 +130,9 @@ export function Lanes({window, cursor, seek, mark, children}) {
   return html`<div class="lanes" ref=${root} onPointerDown=${press}
       onPointerMove=${(/** @type {any} */ event) => event.currentTarget.hasPointerCapture(event.pointerId) && move(event)}>
     ${children}
-    <div class="lanes-over" aria-hidden="true"><${Line} window=${window} step=${cursor} />${mark === undefined || mark === null ? null : html`<${Line} window=${window} step=${{value: mark}} class="mark" />`}</div>
+    <div class="lanes-over" aria-hidden="true">
+      <${Line} window=${window} step=${cursor} />${mark === undefined || mark === null ? null : html`<${Line} window=${window}
+        step=${{value: mark}} class="mark" />`}</div>
   </div>`;
 }
 
@@ -152,8 +154,12 @@ function Line({window, step, ...rest}) {
  */
 export function Axis({window: {from, to}, unit, zoom}) {
   const places = [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(from + share * (to - from)));
-  return html`<div class="lane-row"><div class="lane-tools">${to - from + 1} ${unit}s <button type="button" title=${`More ${unit}s at once`} aria-label=${`More ${unit}s at once`} onClick=${() => zoom(-1)}>−</button><button type="button" title=${`Fewer ${unit}s, larger`} aria-label=${`Fewer ${unit}s, larger`} onClick=${() => zoom(1)}>+</button></div>
-    <div class="axis" aria-hidden="true">${[...new Set(places)].map((step) => html`<span key=${step}>${exact(step)}</span>`)}</div></div>`;
+  return html`<div class="lane-row"><div class="lane-tools">${to - from + 1} ${unit}s <button type="button"
+    title=${`More ${unit}s at once`} aria-label=${`More ${unit}s at once`} onClick=${() => zoom(-1)}>−</button>
+      <button type="button" title=${`Fewer ${unit}s, larger`} aria-label=${`Fewer ${unit}s, larger`}
+        onClick=${() => zoom(1)}>+</button></div>
+    <div class="axis" aria-hidden="true">${[...new Set(places)].map((step) => html`<span
+      key=${step}>${exact(step)}</span>`)}</div></div>`;
 }
 
 /**
@@ -162,7 +168,9 @@ export function Axis({window: {from, to}, unit, zoom}) {
  */
 export function Lane({name, title, height, draw, deps, value, range, children}) {
   return html`<div class="lane-row" style=${{minHeight: `${height}px`}}>
-    <div class="lane-name" title=${title ?? name}><span class="lane-title">${name}</span>${value}${range && html`<span class="lane-range" title="Least and largest in this window">${number(range.low)} … ${number(range.high)}</span>`}${children}</div>
+    <div class="lane-name" title=${title ?? name}>
+      <span class="lane-title">${name}</span>${value}${range && html`<span class="lane-range"
+        title="Least and largest in this window">${number(range.low)} … ${number(range.high)}</span>`}${children}</div>
     <${Canvas} draw=${draw} deps=${deps} height=${height} />
   </div>`;
 }

@@ -65,7 +65,9 @@ function TimeLine({entries, depth, spans, cursor, go}) {
   };
   const place = entries.findIndex((entry) => entry.step >= cursor);
   const here = place < 0 ? null : ((spans[place].from + spans[place].to) / 2 - from) / (to - from);
-  return html`<section class="panel time-line" aria-label="Time line"><header><h2>Time line <span class="unit">${duration((to - from) / 1000)} of ${duration((end - start) / 1000)}</span></h2><span class="grow"></span>
+  return html`<section class="panel time-line" aria-label="Time line"><header>
+    <h2>Time line <span class="unit">${duration((to - from) / 1000)} of ${duration((end - start) / 1000)}</span></h2>
+      <span class="grow"></span>
       ${Object.entries(COLOUR)
         .filter(([kind]) => kind && entries.some((entry) => entry.kind === kind))
         .map(
@@ -74,8 +76,10 @@ function TimeLine({entries, depth, spans, cursor, go}) {
         )}
       <span class="kind-key"><i style=${{background: "var(--bad)"}}></i>error</span>
       ${shown.value && html`<button type="button" onClick=${() => (shown.value = null)}>All</button>`}</header>
-    <div class="body time-body" ref=${root} onWheel=${zoom} onClick=${pick} title="Turn the wheel to zoom, click to go to a step"><${Canvas} class="time-canvas" height=${height} draw=${draw} deps=${[entries, entries.length, from, to]} />
-      ${here !== null && here >= 0 && here <= 1 && html`<i class="cursor-line thin" style=${{left: `${here * 100}%`, width: "2px"}}></i>`}</div></section>`;
+    <div class="body time-body" ref=${root} onWheel=${zoom} onClick=${pick} title="Turn the wheel to zoom, click to go to a step">
+      <${Canvas} class="time-canvas" height=${height} draw=${draw} deps=${[entries, entries.length, from, to]} />
+      ${here !== null && here >= 0 && here <= 1 && html`<i class="cursor-line thin" style=${{left: `${here * 100}%`, width: "2px"}}>
+        </i>`}</div></section>`;
 }
 
 /** The time line, and the step under the cursor below it. @param {{desk: import("./desk.js").Desk, talk: import("../lib/talk.js").Talk}} props */
@@ -84,6 +88,7 @@ export function Times({desk, talk}) {
   const depth = useMemo(() => treeOf(entries, places).depth, [entries.length]);
   const all = useMemo(() => spans(entries), [entries.length]);
   useEffect(() => desk.shows(null), []);
-  return html`<${TimeLine} entries=${entries} depth=${depth} spans=${all} cursor=${desk.player.cursor.value} go=${(/** @type {number} */ step) => desk.player.seek(step)} />
+  return html`<${TimeLine} entries=${entries} depth=${depth} spans=${all} cursor=${desk.player.cursor.value}
+    go=${(/** @type {number} */ step) => desk.player.seek(step)} />
     <${Now} desk=${desk} source=${desk.main} letter="" />`;
 }

@@ -37,12 +37,15 @@ export function TranscriptView({desk, view}) {
   const word = talk.word.value;
   return html`
     <div class="talk-bar">
-      <span class="totals-line"><b>${exact(talk.outline.turns.length)}</b> turns · <${Cost} totals=${talk.outline.totals} />${talk.leftOut.value > 0 && html` <span class="warn">${exact(talk.leftOut.value)} later steps are left out</span>`}</span>
+      <span class="totals-line"><b>${exact(talk.outline.turns.length)}</b> turns · <${Cost}
+        totals=${talk.outline.totals} />${talk.leftOut.value > 0 && html` <span
+          class="warn">${exact(talk.leftOut.value)} later steps are left out</span>`}</span>
       <span class="grow"></span>
       <${Search} desk=${desk} talk=${talk} />
     </div>
     ${talk.everywhere.value && html`<${Everywhere} desk=${desk} talk=${talk} />`}
-    ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk} talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
+    ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk}
+      talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
 }
 
 /** @param {{desk: Desk, talk: Talk}} props */
@@ -62,26 +65,33 @@ function Search({desk, talk}) {
     if (talk.asked.value === talk.word.value && hits) next(1);
     else talk.search();
   }}>
-    <input type="search" id="filter" placeholder="Search this transcript (/)" aria-label="Search this transcript" value=${talk.word.value} onInput=${(/** @type {any} */ event) => talk.say(event.currentTarget.value)} />
+    <input type="search" id="filter" placeholder="Search this transcript (/)" aria-label="Search this transcript"
+      value=${talk.word.value} onInput=${(/** @type {any} */ event) => talk.say(event.currentTarget.value)} />
     ${
       hits &&
-      html`<span class=${hits.length ? "muted" : "warn"} role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : "not found"}</span>
-      <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button><button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`
+      html`<span class=${hits.length ? "muted" : "warn"}
+        role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : "not found"}</span>
+      <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button>
+        <button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`
     }
-    <button type="button" title="Search in all transcripts of this run" disabled=${!talk.word.value} onClick=${() => talk.searchAll()}>In all</button></form>`;
+    <button type="button" title="Search in all transcripts of this run" disabled=${!talk.word.value}
+      onClick=${() => talk.searchAll()}>In all</button></form>`;
 }
 
 /** Hits in all transcripts of the run. @param {{desk: Desk, talk: Talk}} props */
 function Everywhere({desk, talk}) {
   const rows = talk.everywhere.value ?? [];
-  return html`<section class="panel everywhere" aria-label="Hits in all transcripts"><header><h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits</span></h2><span class="grow"></span>
+  return html`<section class="panel everywhere" aria-label="Hits in all transcripts"><header>
+    <h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits</span></h2>
+      <span class="grow"></span>
       <button type="button" onClick=${() => (talk.everywhere.value = null)}>Close</button></header>
     <div class="body">${
       rows.length === 0
         ? html`<p class="muted">Nothing was found.</p>`
         : html`<ul>${rows.map(
             (row) => html`<li key=${`${row.agent}/${row.attempt}/${row.env}/${row.episode}/${row.step}`}>
-      <a href=${href("/episode", {run: desk.main.id.run, agent: row.agent, attempt: row.attempt, env: row.env, episode: row.episode, step: row.step, q: talk.asked.value})}>${row.agent} · episode ${row.episode} · #${row.step}</a> <span class="muted">${firstLine(row.text, 140)}</span></li>`,
+      <a href=${href("/episode", {run: desk.main.id.run, agent: row.agent, attempt: row.attempt, env: row.env, episode: row.episode, step: row.step, q: talk.asked.value})}>${row.agent} · episode ${row.episode} · #${row.step}</a> <span
+        class="muted">${firstLine(row.text, 140)}</span></li>`,
           )}</ul>`
     }</div></section>`;
 }
@@ -129,15 +139,19 @@ function Chat({desk, talk, word}) {
   useEffect(() => desk.shows(stepsOf(talk, first, to)), [first, to]);
   void desk.main.version.value;
   const cursor = desk.player.cursor.value;
-  return html`<div class="chat"><div class="chat-body" ref=${root} onScroll=${scrolled} tabindex="0" role="feed" aria-label="Turns" aria-busy="false">
+  return html`<div class="chat"><div class="chat-body" ref=${root} onScroll=${scrolled} tabindex="0" role="feed" aria-label="Turns"
+    aria-busy="false">
       ${outline.turns.slice(first, to).map(
         (
           turn,
           i,
-        ) => html`<${TurnView} key=${first + i} index=${first + i} turn=${turn} entries=${outline.entries} stepOf=${(/** @type {number} */ step) => desk.main.cache.get(step)}
-        cursor=${first + i === cursorTurn ? cursor : -1} word=${talk.asked.value ? word : ""} raw=${desk.raw.value} go=${(/** @type {number} */ step) => desk.player.seek(step)} />`,
+        ) => html`<${TurnView} key=${first + i} index=${first + i} turn=${turn} entries=${outline.entries}
+          stepOf=${(/** @type {number} */ step) => desk.main.cache.get(step)}
+        cursor=${first + i === cursorTurn ? cursor : -1} word=${talk.asked.value ? word : ""} raw=${desk.raw.value}
+          go=${(/** @type {number} */ step) => desk.player.seek(step)} />`,
       )}
-      ${to === turns && desk.main.about.value && !desk.main.about.value.finalised && html`<p class="note">This episode goes on: what comes is put behind.</p>`}
+      ${to === turns && desk.main.about.value && !desk.main.about.value.finalised && html`<p
+        class="note">This episode goes on: what comes is put behind.</p>`}
     </div>
     ${turns > MOST_TURNS && html`<${Thumb} most=${turns - MOST_TURNS} top=${from} label="the turns" />`}</div>`;
 }
