@@ -1,7 +1,7 @@
 /**
  * The page World: all agents of one episode as lanes on the ticks of their world, under one cursor.
  */
-import {html, computed, effect, signal, useEffect, useLayoutEffect, useMemo, useRef} from "../lib/preact.js";
+import {html, computed, effect, signal, useEffect, useMemo} from "../lib/preact.js";
 import {COLOURS, look} from "../lib/colour.js";
 import {windowAround} from "../lib/episode.js";
 import {exact, number} from "../lib/format.js";
@@ -17,9 +17,8 @@ import {Player} from "../ui/player.js";
 import {Scrub} from "../ui/scrub.js";
 import {Failed, Problem} from "../ui/states.js";
 import {drawHoles} from "../ui/paint.js";
-import {Axis, drawCurve, drawLanes, Lane, Lanes} from "../ui/strip.js";
+import {Axis, drawCurve, drawLanes, Lane, Lanes, LanesPanel} from "../ui/strip.js";
 
-const NAME_WIDTH = 150;
 const PIXELS = 5;
 const ADDRESS_MS = 300;
 
@@ -131,15 +130,9 @@ class Board {
 function Open({id}) {
   const board = useMemo(() => new Board(id), []);
   const {world, player} = board;
-  const root = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => () => board.close(), []);
   useEffect(() => expose("world", () => inspected(board)), []);
   useKeys(useMemo(() => board.keys(), []));
-  useLayoutEffect(() => {
-    const watch = new ResizeObserver(([entry]) => (board.wide.value = entry.contentRect.width - NAME_WIDTH));
-    if (root.current) watch.observe(root.current);
-    return () => watch.disconnect();
-  }, [world.members.value.length > 0]);
   const members = world.members.value;
   if (!members.length)
     return world.failed.value
@@ -147,6 +140,8 @@ function Open({id}) {
       : html`<p class="note">Asking for the world …</p>`;
   const running = world.running();
   const failed = world.pager.failed.value;
+  const {from, to} = board.window.value;
+  const fresh = {newest: running ? Math.max(...members.map((member) => member.newest_ts)) : undefined, askedAt: world.fresh.value};
   return html`<div class="episode">
     <header class="episode-head"><h1><a href=${href("/run", {run: id.run})}>${id.run}</a> <span
       class="muted">/ world, episode</span> ${exact(id.episode)}${id.env > 0 && html` <span
@@ -158,12 +153,14 @@ function Open({id}) {
           </span>running</span> <small>as stored, a second or two behind</small>` : "ended"}</dd></div></dl></header>
     <${Scrub} player=${player} unit="tick" window=${null} running=${running} />
     ${failed && html`<${Failed} error=${failed} />`}
-    <div class="steps-view"><section class="panel lanes-panel" aria-label="Agents on the ticks of their world">
-      <div class="body" ref=${root}>
-      <${Lanes} window=${board.window.value} cursor=${player.cursor} seek=${(/** @type {number} */ tick) => player.seek(tick)}>
-        ${members.map((member) => html`<${AgentLanes} key=${member.agent} board=${board} member=${member} />`)}
-        <${Axis} window=${board.window.value} unit="tick" zoom=${(/** @type {number} */ by) => board.zoom(by)} />
-      </${Lanes}></div></section>
+    <div class="steps-view">
+      <${LanesPanel} wide=${board.wide} title="Agents" unit=${`ticks ${exact(from)} to ${exact(to)}`} fresh=${fresh}
+        source=${{path: "/world/steps", params: {...id, from, to}}}>
+        <${Lanes} window=${board.window.value} cursor=${player.cursor} seek=${(/** @type {number} */ tick) => player.seek(tick)}>
+          ${members.map((member) => html`<${AgentLanes} key=${member.agent} board=${board} member=${member} />`)}
+          <${Axis} window=${board.window.value} unit="tick" zoom=${(/** @type {number} */ by) => board.zoom(by)} />
+        </${Lanes}>
+      </${LanesPanel}>
       <div class="step-grid">${members.map((member) => html`<${AgentNow} key=${member.agent} board=${board}
         member=${member} />`)}</div></div></div>`;
 }

@@ -266,6 +266,15 @@ export class Desk {
     };
   }
 
+  /** How fresh what is seen is: of an episode that runs, when its newest step was; grey while nothing is heard. */
+  fresh() {
+    const {about, live, last, cache} = this.main;
+    if (about.value?.finalised) return {askedAt: about.value.fresh.asked_at};
+    void this.main.version.value;
+    const heard = !live || ["live", "opening"].includes(live.state.value);
+    return {newest: cache.get(last.value)?.ts ?? about.value?.last_ts, askedAt: about.value?.fresh.asked_at, stale: !heard, why: heard ? undefined : "no connection"};
+  }
+
   /** The step under the cursor in a few words. */
   said() {
     const here = this.main.cache.get(this.player.cursor.value);

@@ -1,7 +1,7 @@
 /**
  * Draws an episode of numbers: lanes of its window on one side, what is under the cursor on the other.
  */
-import {html, useLayoutEffect, useMemo, useRef} from "../lib/preact.js";
+import {html, useMemo} from "../lib/preact.js";
 import {COLOURS} from "../lib/colour.js";
 import {differences} from "../lib/diff.js";
 import {exact, moment, number} from "../lib/format.js";
@@ -10,13 +10,12 @@ import {rangeOf, spread} from "../lib/spread.js";
 import {Recorded} from "./canvas.js";
 import {ink} from "./ink.js";
 import {drawHoles} from "./paint.js";
-import {Axis, drawCurve, drawHeat, drawLanes, Lane, Lanes} from "./strip.js";
+import {Axis, drawCurve, drawHeat, drawLanes, Lane, Lanes, LanesPanel} from "./strip.js";
 
 /** @typedef {import("./desk.js").Desk} Desk */
 /** @typedef {import("../lib/source.js").Source} Source */
 /** @typedef {import("../lib/episode.js").Step} Step */
 
-const NAME_WIDTH = 150;
 const MOST_EXTRAS = 8;
 const TABLE_ROWS = 25;
 const LETTERS = ["A", "B"];
@@ -26,27 +25,24 @@ const namesOf = (desk) => useMemo(() => actionNames(desk.config.value), [desk.co
 
 /** @param {{desk: Desk}} props */
 export function StepsView({desk}) {
-  const root = useRef(/** @type {HTMLElement | null} */ (null));
-  useLayoutEffect(() => {
-    const watch = new ResizeObserver(([entry]) => (desk.wide.value = entry.contentRect.width - NAME_WIDTH));
-    if (root.current) watch.observe(root.current);
-    return () => watch.disconnect();
-  }, []);
+  const {from, to} = desk.window.value;
   const two = desk.sources.length > 1;
+  const source = {path: "/episode/steps", params: {...desk.main.id, from, to, most: to - from + 1}};
+  const tools = html`<button type="button" class="quiet" aria-pressed=${desk.table.value} title="The steps as a table (t)"
+    onClick=${() => (desk.table.value = !desk.table.value)}>Table</button>`;
   return html`<div class="steps-view ${two ? "two" : ""}">
-    <section class="panel lanes-panel" aria-label="Steps around the cursor"><div class="body" ref=${root}>
+    <${LanesPanel} wide=${desk.wide} title="Steps" unit=${`${exact(from)} to ${exact(to)}`} source=${source} fresh=${desk.fresh()} tools=${tools}>
+      ${desk.table.value && html`<${StepTable} desk=${desk} />`}
       ${
-        desk.table.value
-          ? html`<${StepTable} desk=${desk} />`
-          : html`<${Lanes} window=${desk.window.value} cursor=${desk.player.cursor}
-            seek=${(/** @type {number} */ step) => desk.player.seek(step)} mark=${desk.differs.value?.step}>
-            ${desk.sources.map((source, i) => html`<${LanesOf} key=${i} desk=${desk} source=${source}
-              letter=${two ? LETTERS[i] : ""} />`)}
-            <${Axis} window=${desk.window.value} unit="step" zoom=${(/** @type {number} */ by) => desk.zoom(by)} />
-          </${Lanes}>`
+        !desk.table.value &&
+        html`<${Lanes} window=${desk.window.value} cursor=${desk.player.cursor}
+          seek=${(/** @type {number} */ step) => desk.player.seek(step)} mark=${desk.differs.value?.step}>
+          ${desk.sources.map((one, i) => html`<${LanesOf} key=${i} desk=${desk} source=${one} letter=${two ? LETTERS[i] : ""} />`)}
+          <${Axis} window=${desk.window.value} unit="step" zoom=${(/** @type {number} */ by) => desk.zoom(by)} />
+        </${Lanes}>`
       }
-    </div></section>
-    ${desk.sources.map((source, i) => html`<${Now} key=${i} desk=${desk} source=${source} letter=${two ? LETTERS[i] : ""} />`)}
+    </${LanesPanel}>
+    ${desk.sources.map((one, i) => html`<${Now} key=${i} desk=${desk} source=${one} letter=${two ? LETTERS[i] : ""} />`)}
   </div>`;
 }
 

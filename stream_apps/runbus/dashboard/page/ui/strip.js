@@ -2,11 +2,13 @@
  * Draws the window of an episode as lanes under one cursor: curves, actions, heat strips. A lane is drawn anew when its
  * window or its steps change; a cursor that moves moves one line over all of them, nothing else.
  */
-import {html, useRef} from "../lib/preact.js";
+import {html, useLayoutEffect, useRef} from "../lib/preact.js";
 import {exact, number} from "../lib/format.js";
 import {heat, heatColour} from "../lib/observation.js";
 import {isNumber} from "../lib/spread.js";
+import {ink} from "./ink.js";
 import {Canvas} from "./paint.js";
+import {Panel} from "./panel.js";
 
 /** @typedef {import("./paint.js").Window} Window */
 /** @typedef {import("./paint.js").Pen} Pen */
@@ -109,6 +111,47 @@ export function drawHeat(pen, width, height, columns) {
   small.getContext("2d")?.putImageData(image, 0, 0);
   pen.imageSmoothingEnabled = false;
   pen.drawImage(small, 0, 0, width, height);
+}
+
+/** Width of what stands left of the lanes, in pixels. */
+const NAMES = 150;
+
+/**
+ * The panel around lanes: it says how wide they may be, and hands them on as a picture.
+ * @param {{wide: import("../vendor/signals-core.js").Signal<number>, children: any, [prop: string]: any}} props `wide` gets
+ *   the width of a lane; the others are Panel's
+ */
+export function LanesPanel({wide, children, ...props}) {
+  const root = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => {
+    const watch = new ResizeObserver(([entry]) => (wide.value = entry.contentRect.width - NAMES));
+    if (root.current) watch.observe(root.current);
+    return () => watch.disconnect();
+  }, []);
+  return html`<${Panel} ...${props} class="lanes-panel" png=${() => picture(root.current)}><div ref=${root}>${children}</div></${Panel}>`;
+}
+
+/** All lanes with their names as one picture. @param {HTMLElement | null} root */
+function picture(root) {
+  const rows = [...(root?.querySelectorAll(".lane-row:has(canvas)") ?? [])];
+  const lanes = rows.map((row) => /** @type {HTMLCanvasElement} */ (row.querySelector("canvas")));
+  const found = document.createElement("canvas");
+  const pen = found.getContext("2d");
+  if (!lanes.length || !pen) return null;
+  const ratio = devicePixelRatio || 1;
+  found.width = Math.max(...lanes.map((lane) => lane.width)) + NAMES * ratio;
+  found.height = lanes.reduce((sum, lane) => sum + lane.height + 6 * ratio, 0);
+  pen.fillStyle = ink("--surface");
+  pen.fillRect(0, 0, found.width, found.height);
+  pen.fillStyle = ink("--text");
+  pen.font = `${12 * ratio}px system-ui`;
+  let top = 0;
+  lanes.forEach((lane, i) => {
+    pen.fillText(rows[i].querySelector(".lane-title")?.textContent ?? "", 4 * ratio, top + 14 * ratio, (NAMES - 10) * ratio);
+    pen.drawImage(lane, NAMES * ratio, top);
+    top += lane.height + 6 * ratio;
+  });
+  return found;
 }
 
 /**

@@ -9,6 +9,7 @@ import {Talk} from "../lib/talk.js";
 import {firstLine} from "../lib/transcript.js";
 import {Later} from "./later.js";
 import {Failed} from "./states.js";
+import {Take} from "./panel.js";
 import {Thumb} from "./rows.js";
 import {Cost, TurnView} from "./turn.js";
 
@@ -42,6 +43,7 @@ export function TranscriptView({desk, view}) {
           class="warn">${exact(talk.leftOut.value)} later steps are left out</span>`}</span>
       <span class="grow"></span>
       <${Search} desk=${desk} talk=${talk} />
+      <${Take} title="Transcript" source=${{path: "/episode/steps", params: {...desk.main.id, most: 100_000}}} />
     </div>
     ${talk.everywhere.value && html`<${Everywhere} desk=${desk} talk=${talk} />`}
     ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk}
