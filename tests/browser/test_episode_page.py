@@ -17,7 +17,11 @@ from tests.browser.test_accessibility import findings
 from tests.support.recorded_episodes import name_of
 
 LENGTH = 100_000
-PIXEL = "([x, y]) => [...document.querySelector('.picture').getContext('2d').getImageData(x, y, 1, 1).data]"
+PIXEL = """([x, y]) => {
+  const pen = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  pen.drawImage(document.querySelector(".picture"), -x, -y);
+  return [...pen.getImageData(0, 0, 1, 1).data];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +121,7 @@ def test_an_episode_is_scrubbed_while_it_runs(stored: Endpoints, dashboard: Dash
     with recording(stored, "live") as process:
         visit = tab(dashboard, "/")
         visit.until("the run is there", lambda: name_of("live") in visit.text(), 60)
+        visit.expected.append("404")  # until its first steps are stored there is no such episode in ClickHouse
         visit.open(episode(stored, "live", "live"))
         visit.until("it follows", lambda: shown(visit).get("follows") and shown(visit)["cursor"] > 20, 60)
         first = shown(visit)["cursor"]
@@ -132,9 +137,9 @@ def test_an_episode_is_scrubbed_while_it_runs(stored: Endpoints, dashboard: Dash
         process.terminate()
         process.wait(30)
     visit.until("its end is seen", lambda: (shown(visit).get("about") or {}).get("finalised"), 60)
-    assert shown(visit)["about"]["reason"] == "interrupted"
-    last = shown(visit)["about"]["last_step"]
+    visit.until_text("interrupted")
     visit.page.keyboard.press("End")
+    last = shown(visit)["extent"]["last"]
     assert at(visit, last)["seq"] == last
 
 
@@ -153,14 +158,16 @@ def test_two_episodes_have_one_cursor_and_a_first_difference(
     visit.until("nothing differs before", lambda: visit.page.get_by_text("differs:").count() == 0)
 
 
+def here(visit: Visit) -> dict[str, Any]:
+    """Return the step under the cursor of each agent of a world."""
+    return dict((visit.inspect().get("world") or {}).get("agents", {}))
+
+
 def test_a_world_shows_its_agents_on_one_tick(stored: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
     """Each agent's step of the tick; one that has left says so; a step of an agent leads to its episode."""
     visit = tab(dashboard, f"/world?run={name_of('world')}&episode=0&tick=20")
-    visit.until(
-        "the agents are there", lambda: all((visit.inspect().get("world") or {}).get("agents", {"": None}).values())
-    )
-    agents = visit.inspect()["world"]["agents"]
-    assert {name: step["tick"] for name, step in agents.items()} == {f"agent-{i}": 20 for i in range(3)}
+    visit.until("the agents are there", lambda: len(here(visit)) == 3 and all(here(visit).values()))
+    assert {name: step["tick"] for name, step in here(visit).items()} == {f"agent-{i}": 20 for i in range(3)}
     visit.page.keyboard.press("End")
     visit.until_text("left at tick 50")
     visit.page.locator(".step-grid a").first.click()

@@ -1,7 +1,7 @@
 /**
  * The page Episode: one episode under one cursor, step by step, while it runs and long after.
  */
-import {html, useComputed, useEffect, useMemo} from "../lib/preact.js";
+import {html, useEffect, useMemo} from "../lib/preact.js";
 import {exact, number} from "../lib/format.js";
 import {besideOf, idOf} from "../lib/identity.js";
 import {expose} from "../lib/inspect.js";
@@ -45,7 +45,7 @@ function Open({id, beside}) {
   const {main, player} = desk;
   const about = main.about.value;
   const said = useMemo(() => () => desk.said(), []);
-  const running = useComputed(() => !(about?.finalised || about?.terminated || about?.truncated));
+  const running = !(about?.finalised || about?.terminated || about?.truncated);
   if (!about && main.last.value < 0) {
     return main.failed.value
       ? html`<${Failed} error=${main.failed.value}
@@ -60,9 +60,9 @@ function Open({id, beside}) {
     .map((source) => source.pager.failed.value ?? (source.about.value ? null : source.failed.value))
     .find(Boolean);
   return html`<div class="episode">
-    <${Head} desk=${desk} running=${running.value} />
+    <${Head} desk=${desk} running=${running} />
     <${Scrub} player=${player} overview=${desk.overview.value} window=${view === "steps" ? desk.window.value : null}
-      running=${running.value || player.follows.value}
+      running=${running || player.follows.value}
       said=${said} before=${about?.previous >= 0 ? () => desk.episode(-1) : undefined}
         after=${about?.next >= 0 ? () => desk.episode(1) : undefined}
       jumps=${[

@@ -79,14 +79,16 @@ export class Desk {
     ];
     if (asked === null && params.get("live") !== "0") this.begin();
     if (beside) this.ends.push(effect(() => void this.compare()));
-    this.describe();
     let seen = -1;
+    let described = false;
     this.ends.push(
       effect(() => {
         // again when the episode has grown by a tenth; the lanes show what is new meanwhile
         const last = this.main.about.value?.last_step ?? -1;
         if (last < 0 || (last <= seen * 1.1 && !this.main.over) || last === seen) return;
         seen = last;
+        if (!described) this.describe();
+        described = true;
         this.survey(last);
       }),
     );

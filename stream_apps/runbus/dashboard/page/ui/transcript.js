@@ -160,7 +160,7 @@ function Chat({desk, talk, word}) {
 
 /** Scroll so that a turn is seen, with something above it. @param {HTMLElement} root @param {HTMLElement} turn */
 function show(root, turn) {
-  const top = turn.offsetTop - root.offsetTop;
+  const top = turn.offsetTop;
   if (top < root.scrollTop || top + Math.min(turn.offsetHeight, root.clientHeight) > root.scrollTop + root.clientHeight)
     root.scrollTop = Math.max(0, top - 60);
 }
