@@ -4,6 +4,7 @@
 import {html, useEffect, useLayoutEffect, useMemo, useRef, useSignal} from "../lib/preact.js";
 import {exact} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {useKeys} from "../lib/keys.js";
 import {href, route} from "../lib/route.js";
 import {Talk} from "../lib/talk.js";
 import {firstLine} from "../lib/transcript.js";
@@ -31,6 +32,7 @@ export function TranscriptView({desk, view}) {
     },
     [],
   );
+  useKeys(useMemo(() => ({filter: () => document.getElementById("filter")?.focus()}), []));
   useEffect(() => expose("talk", () => said(talk)), []);
   void talk.version.value;
   if (talk.failed.value) return html`<${Failed} error=${talk.failed.value} />`;
