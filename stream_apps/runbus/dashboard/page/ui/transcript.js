@@ -126,11 +126,11 @@ function Chat({desk, talk, word}) {
     if (at.scrollTop + at.clientHeight > at.scrollHeight - NEAR && to < turns) shift(MORE);
     else if (at.scrollTop < NEAR && first > 0) shift(-MORE);
   };
-  // what stays in the page stays where it was seen
+  // what stays in the page stays where it was seen; another place of the list begins at its top
   useLayoutEffect(() => {
     const held = anchor.current;
     const kept = held && root.current?.querySelector(`[data-turn="${held.turn}"]`);
-    if (root.current && held && kept instanceof HTMLElement) root.current.scrollTop += kept.offsetTop - held.top;
+    if (root.current) root.current.scrollTop = kept instanceof HTMLElement ? root.current.scrollTop + kept.offsetTop - (held?.top ?? 0) : 0;
     anchor.current = null;
   }, [first]);
   useLayoutEffect(() => {
