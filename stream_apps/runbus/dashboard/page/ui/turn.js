@@ -33,9 +33,9 @@ export function TurnView({index, turn, entries, stepOf, cursor, word, raw, go}) 
       ${head.status && head.status !== "ok" && html`<span
         class=${`badge ${isError(head.status) ? "bad" : "warn"}`}>${head.status}</span>`}
       <span class="grow"></span><${Cost} totals=${turn.totals} /></header>
-    ${!step ? html`<p class="muted">Loading …</p>` : raw ? html`<pre
-      class="value-text raw">${JSON.stringify(step, null, 1)}</pre>` : html`<${Said} step=${step} said=${said} tools=${tools}
-        stepOf=${stepOf} word=${word} go=${go} />`}
+    ${!step && html`<p class="muted">Loading …</p>`}
+    ${step && raw && [head, ...tools].map((entry) => html`<pre key=${entry.seq} class="value-text raw">${JSON.stringify(stepOf(entry.step) ?? entry, null, 1)}</pre>`)}
+    ${step && !raw && html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
   </article>`;
 }
 
