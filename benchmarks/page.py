@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -23,7 +25,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what starts stack and Chromium is shared with tests/browser
@@ -33,7 +34,7 @@ from playwright.sync_api import Browser, sync_playwright
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.local.env import stack_environment
 from runbus.local.stack import Endpoints
-from tests.browser import chromium
+from tests.browser import chromium, shown_episodes
 from tests.browser.asked import rows
 from tests.browser.chromium import Visit
 from tests.browser.many_runs import publish
@@ -261,65 +262,63 @@ def memory(bench: Bench) -> Iterator[Figure]:
         yield Figure("memory of a tab, live run", measured / 1e6, "MB", 120)
 
 
+_SEEK = """(step) => new Promise((done) => {
+  const field = document.querySelector(".scrub-place input"), began = performance.now();
+  const painted = () => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => done(performance.now() - began);
+    channel.port2.postMessage(0);
+  });
+  const look = () => {
+    const {cursor, state} = window.runbus.inspect().episode;
+    if (cursor === step && state === "here") painted();
+    else setTimeout(look, 2);
+  };
+  field.value = step;
+  field.dispatchEvent(new Event("change", {bubbles: true}));
+  look();
+})"""
+_FRAMES = """() => { window.__frames = [];
+  const next = (now) => { window.__frames.push(now); requestAnimationFrame(next); };
+  requestAnimationFrame(next); }"""
+
+
 def scrub(bench: Bench) -> Iterator[Figure]:
-    """An episode of 100,000 steps: arrows, a drag of the thumb, seeks to steps that are not loaded, requests."""
-    where = _recorded(bench, "bench-long", episodes=1, steps=100_000)
-    with bench.tab(f"/episode?{where}&env=0&episode=0&step=5000") as visit:
+    """An episode of 100,000 steps: arrows, seeking to what is not loaded, dragging the thumb over all of it."""
+    shown_episodes.record(bench.endpoints, "long")
+    with bench.tab(shown_episodes.episode(bench.endpoints, "long", "walker", step=50_000)) as visit:
         page = visit.page
-        visit.until("the step is there", lambda: page.evaluate(_STEP) is not None)
+        visit.until(
+            "its steps are there", lambda: page.evaluate("() => window.runbus.inspect().episode?.state") == "here", 60
+        )
+        page.wait_for_timeout(1000)
         page.evaluate(_EVENTS)
-        for _ in range(60):
+        for _ in range(200):
             page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(300)
-        yield Figure("episode of 100,000 steps: arrow to paint, slowest of 60", _slowest(visit), "ms", 50)
-        asked = len(visit.requests)
-        thumb = page.locator("input[type=range]").first.bounding_box()
-        assert thumb is not None
-        page.evaluate(_FRAMES)
-        page.mouse.move(thumb["x"] + thumb["width"] * 0.05, thumb["y"] + thumb["height"] / 2)
-        page.mouse.down()
-        for at in range(60):
-            page.mouse.move(thumb["x"] + thumb["width"] * (0.05 + at / 70), thumb["y"] + thumb["height"] / 2)
-        page.mouse.up()
-        frames = page.evaluate("() => { window.__stop = true; return window.__frames; }")
-        gaps = [after - before for before, after in pairwise(frames)]
-        yield Figure("episode of 100,000 steps: drag, p90 between frames", quantile(gaps, 0.9), "ms", 33)
-        seconds = max(1.0, (frames[-1] - frames[0]) / 1000)
-        yield Figure(
-            "episode of 100,000 steps: requests a second of a drag", (len(visit.requests) - asked) / seconds, "", 2
-        )
-        seeks = [_sought(visit, step) for step in (91_234, 12_345, 66_666, 40_001, 77_077)]
-        yield Figure("episode of 100,000 steps: seek, median of 5", statistics.median(seeks), "ms", 200)
+        page.wait_for_timeout(500)
+        yield Figure("arrow to paint, slowest of 200", max(page.evaluate("() => window.__slow"), default=16), "ms", 50)
+        sought = [float(page.evaluate(_SEEK, step)) for step in range(1_234, 100_000, 9_876)]
+        yield Figure("seek to a step that is not loaded, median of 10", statistics.median(sought), "ms", 200)
+        yield from _dragged(visit)
 
 
-_STEP = "() => window.runbus?.inspect().episode?.step ?? null"
-_FRAMES = """() => { window.__frames = []; window.__stop = false; const look = (now) => {
-  window.__frames.push(now); if (!window.__stop) requestAnimationFrame(look); }; requestAnimationFrame(look); }"""
-
-
-def _slowest(visit: Visit) -> float:
-    return float(max(visit.page.evaluate("() => window.__slow"), default=16))
-
-
-def _sought(visit: Visit, step: int) -> float:
-    """Write a step into the field; return the milliseconds until its values are there."""
-    return float(
-        visit.page.evaluate(
-            """(step) => new Promise((done) => {
-              const field = document.querySelector(".episode input[type=number]"), began = performance.now();
-              field.value = String(step);
-              for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
-              const look = () => {
-                const {cursor, step: found} = window.runbus.inspect().episode;
-                if (cursor === step && found) done(performance.now() - began);
-                else if (performance.now() - began > 30000) done(NaN);
-                else requestAnimationFrame(look);
-              };
-              look();
-            })""",
-            step,
-        )
-    )
+def _dragged(visit: Visit) -> Iterator[Figure]:
+    page = visit.page
+    box = page.locator(".scrub-thumb").bounding_box()
+    assert box is not None
+    y, asked = box["y"] + box["height"] / 2, len([url for url in visit.requests if "/episode/steps" in url])
+    page.mouse.move(box["x"] + box["width"] * 0.9, y)
+    page.mouse.down()
+    page.evaluate(_FRAMES)
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < 5:
+        page.mouse.move(box["x"] + box["width"] * (0.5 + 0.4 * math.cos(2 * passed)), y)
+    frames = page.evaluate("() => window.__frames")
+    page.mouse.up()
+    asked = len([url for url in visit.requests if "/episode/steps" in url]) - asked
+    yield Figure("drag over 100,000 steps: requests a second", asked / passed, "1/s", 2)
+    between = [later - sooner for sooner, later in itertools.pairwise(frames)]
+    yield Figure("drag over 100,000 steps: between two frames, p95", quantile(between, 0.95), "ms", 33)
 
 
 def million(bench: Bench) -> Iterator[Figure]:
