@@ -32,7 +32,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
-	lint types layers fmt check bench lock vendor build sbom dependency-audit clean
+	lint types layers fmt check pictures bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
 help: ## Show this help
@@ -103,6 +103,9 @@ check: lint types layers ## lint, types and layers
 fmt: $(VENV)/.dev ## Rewrite the style's mistakes
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+pictures: $(VENV)/.dev ## Pictures of every page in dist/pictures, and README's, from a stack of their own (needs Chromium)
+	$(BIN)/python -m tests.browser.pictures dist/pictures --readme docs/pictures/page.png $(ARGS)
 
 bench: $(VENV)/.dev ## The benchmarks, one after the other
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

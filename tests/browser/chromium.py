@@ -27,6 +27,8 @@ ARGUMENTS = (
     "--enable-blink-features=ForceEagerMeasureMemory",
     OFFLINE,
 )
+#: What a busy machine may take for anything at all; nothing here measures time.
+PATIENCE_S = 60.0
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WATCH = """
 addEventListener("securitypolicyviolation", (e) => console.error(
@@ -91,7 +93,7 @@ class Visit:
         """Return what the page says of itself (`window.runbus.inspect()`); empty before its modules are loaded."""
         return dict(self.page.evaluate("() => window.runbus?.inspect?.() ?? {}"))
 
-    def until(self, what: str, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def until(self, what: str, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Return once the condition holds; the page goes on meanwhile.
 
         Playwright's own wait_for_function would need `unsafe-eval`, which the page's policy forbids.
@@ -102,7 +104,7 @@ class Visit:
                 pytest.fail(f"not within {seconds:.0f} s: {what}\nproblems: {self.problems}\n{self.text()[:1500]}")
             self.page.wait_for_timeout(40)
 
-    def until_text(self, text: str, seconds: float = 20.0) -> None:
+    def until_text(self, text: str, seconds: float = PATIENCE_S) -> None:
         """Return once the page shows a text."""
         self.until(f"the page shows {text!r}", lambda: text in self.text(), seconds)
 
@@ -125,5 +127,6 @@ def visit(browser: Browser, origin: str, theme: Theme = "dark", width: int = 128
         locale="en-GB",
         timezone_id="UTC",
     )
+    context.set_default_timeout(PATIENCE_S * 1000)
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
     return context, Visit(context.new_page(), origin)

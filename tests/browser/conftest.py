@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from runbus.local.stack import Endpoints
+from runbus.local.stack import Endpoints, Stack
 from tests.browser import chromium
+from tests.browser.asked import rows
 from tests.browser.chromium import Theme, Visit
 from tests.browser.serving import Dashboard, start_stack
 from tests.browser.stories import record
@@ -39,7 +41,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def endpoints(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    """Yield a running stack without a run; nothing is started where there is no Chromium."""
+    """Yield a running stack; nothing is started where there is no Chromium.
+
+    RUNBUS_TEST_BROWSER_HOME names the home of one that runs already: it saves its start to who writes tests.
+    """
+    if home := os.environ.get("RUNBUS_TEST_BROWSER_HOME"):
+        running = Stack(Path(home)).status().endpoints
+        assert running is not None, f"no stack runs in {home}"
+        yield running
+        return
     stack, found = start_stack(tmp_path_factory.mktemp("browser") / "home")
     yield found
     stack.down()
@@ -48,7 +58,8 @@ def endpoints(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="session")
 def stories(endpoints: Endpoints) -> Endpoints:
     """Return the stack once the runs of stories.py are stored."""
-    record(endpoints)
+    if not rows(endpoints, "SELECT 1 FROM run_summary WHERE run_id = 'talk' AND outcome = 'completed'"):
+        record(endpoints)
     return endpoints
 
 

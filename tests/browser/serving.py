@@ -42,10 +42,12 @@ def start_stack(home: Path) -> tuple[Stack, Endpoints]:
 
 
 @contextmanager
-def live_agents(endpoints: Endpoints, run: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def live_agents(endpoints: Endpoints, run: str, *options: str, prefix: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Run agents (live_agents.py) for the length of a `with` block; their stream is over when it ends."""
     argv = [sys.executable, "-m", "tests.browser.live_agents", run, *options]
     environment = {**stack_environment(os.environ), CONFIG_FILE_ENV: str(endpoints.config_file)}
+    if prefix:
+        environment["KAFKA_TOPIC_PREFIX"] = prefix
     process = subprocess.Popen(argv, env=environment)
     try:
         yield process

@@ -49,7 +49,7 @@ def test_a_killed_server_is_said_and_the_page_goes_on_by_itself(
     own_dashboard.kill()
     visit.until_text("no connection")
     own_dashboard.launch()
-    visit.until("it is live again", lambda: state(visit) == "live", 60)
+    visit.until("it is live again", lambda: state(visit) == "live")
     moves(visit)
 
 
@@ -59,10 +59,10 @@ def test_a_server_that_hangs_is_said(own_dashboard: Dashboard, agents: str, tab:
     visit = tab(own_dashboard, "/")
     moves(visit)
     own_dashboard.pause()
-    visit.until("the silence is said", lambda: state(visit) == "late", 30)
+    visit.until("the silence is said", lambda: state(visit) == "late")
     assert "late" in visit.text()
     own_dashboard.resume()
-    visit.until("it is live again", lambda: state(visit) == "live", 30)
+    visit.until("it is live again", lambda: state(visit) == "live")
     moves(visit)
 
 

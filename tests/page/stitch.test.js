@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { binned } from "../../stream_apps/runbus/dashboard/page/lib/bins.js";
-import { absorb, forget, keyOf, noHistory, noRows, stitch } from "../../stream_apps/runbus/dashboard/page/lib/stitch.js";
+import { absorb, forget, keyOf, noHistory, noRows, shorten, stitch } from "../../stream_apps/runbus/dashboard/page/lib/stitch.js";
 
 /** @typedef {import("../../stream_apps/runbus/dashboard/page/lib/stitch.js").Row} Row */
 /** @typedef {import("../../stream_apps/runbus/dashboard/page/lib/stitch.js").Positions} Positions */
@@ -20,7 +20,7 @@ const PARTITION = { a: 0, b: 1, c: 1 };
 
 /** What happens, in any order: records, commits of the sink, frames, losses with resume, questions to history. */
 const happening = fc.record({
-  kind: fc.constantFrom("record", "record", "record", "commit", "frame", "frame", "resume", "ask", "forget"),
+  kind: fc.constantFrom("record", "record", "record", "commit", "frame", "frame", "resume", "ask", "forget", "shorten"),
   agent: fc.constantFrom("a", "b", "c"), episode: fc.nat(9), env: fc.nat(1),
   value: fc.oneof(fc.integer({ min: -1000, max: 1000 }), fc.constant(null)),
   share: fc.nat(4), order: fc.nat(), again: fc.nat(5), newest: fc.boolean(), width: fc.constantFrom(0, 1, 4, 64),
@@ -47,6 +47,7 @@ class World {
     if (what.kind === "frame") this.frame(what);
     if (what.kind === "resume") this.resume(what);
     if (what.kind === "ask") this.ask(what.width);
+    if (what.kind === "shorten") shorten(this.live, 5);
     if (what.kind === "forget" && this.history) forget(this.live, this.history.below);
   }
 

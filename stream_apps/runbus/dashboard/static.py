@@ -17,9 +17,12 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runbus.dashboard.preload import modules
+
 #: Paths of the page that are no files: the page's own router knows them.
 PAGES = ("/", "/run", "/episode", "/world", "/groups", "/compare", "/health")
 INDEX = "index.html"
+_NO_PAGE = ""
 _TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -75,21 +78,27 @@ class PageFiles:
         whole = hashlib.sha256(b"".join(name.encode() + b"\0" + content for name, content in read.items()))
         #: Below this path a browser may keep every file for ever.
         self.prefix = f"/p/{whole.hexdigest()[:16]}/"
-        read[INDEX] = _LINKS.sub(rb"\g<1>" + self.prefix.encode() + rb"\g<2>", read[INDEX])
         self._files = {name: _page_file(name, _sent(name, content)) for name, content in read.items()}
+        self._pages = {path: _page_file(INDEX, self._index(read, path)) for path in (*PAGES, _NO_PAGE)}
 
     def answer(self, request: Request) -> Response:
         """Return the file that a path names, or the page itself; a path that is neither is the page too, with 404."""
         path = request.url.path
         if path in PAGES:
-            return self._files[INDEX].answer(request, 200, _ASK)
+            return self._pages[path].answer(request, 200, _ASK)
         kept = path.startswith(self.prefix)
         found = self._files.get(path.removeprefix(self.prefix) if kept else path.removeprefix("/"))
         if found is not None:
             return found.answer(request, 200, _FOR_EVER if kept else _ASK)
         if "." in path.rpartition("/")[2]:
             return Response("there is no such file\n", 404, media_type="text/plain")
-        return self._files[INDEX].answer(request, 404, _ASK)
+        return self._pages[_NO_PAGE].answer(request, 404, _ASK)
+
+    def _index(self, read: Mapping[str, bytes], path: str) -> bytes:
+        """Return index.html for a page: it names all modules of the page, below the path with the hash."""
+        links = "".join(f'<link rel="modulepreload" href="/{name}">\n' for name in modules(read, path))
+        whole = read[INDEX].replace(b"</head>", links.encode() + b"</head>")
+        return _LINKS.sub(rb"\g<1>" + self.prefix.encode() + rb"\g<2>", whole)
 
 
 def _sent(name: str, content: bytes) -> bytes:

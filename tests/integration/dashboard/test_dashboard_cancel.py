@@ -41,7 +41,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def runs(store: Store, word: str) -> bool:
     """Return whether ClickHouse works on the question with this word; the one that asks so has it as a parameter."""
-    sql = "SELECT count() FROM system.processes WHERE query LIKE concat('SELECT count() FROM numbers%', {word:String}, '%')"
+    like = "concat('SELECT count() FROM numbers%', {word:String}, '%')"
+    sql = f"SELECT count() FROM system.processes WHERE query LIKE {like}"
     return await asyncio.to_thread(store.one, sql, word=word) != 0
 
 

@@ -51,7 +51,7 @@ def router(parts: Parts) -> APIRouter:
     async def curve(request: Request, asked: Annotated[OfCurve, Query()]) -> Response:
         """Answer with a curve: its points if they are few (`width` 0), else bins as wide as a power of two."""
         asking = Asking.of(parts, request, asked)
-        origin = await _origin(asking, asked.run) if asked.x == "relative" else 0
+        origin = await origin_of(asking, asked.run) if asked.x == "relative" else 0
         wanted = Curve(asked, asking.seam.of(Curve.topic_of(asked.y)), origin)
         question, width = wanted.drawn(await asking.table(wanted.extent()))
         return await asking.answer(question, width=width, origin=origin, x=asked.x, y=asked.y, by=asked.by)
@@ -75,7 +75,8 @@ def router(parts: Parts) -> APIRouter:
     return routes
 
 
-async def _origin(asking: Asking, run: str) -> int:
+async def origin_of(asking: Asking, run: str) -> int:
+    """Return what `relative` counts from in a run, microseconds since the epoch."""
     found = await asking.table(Question("run_origin", text("run_origin"), {"run": run}))
     return int(row(found)["origin"])
 

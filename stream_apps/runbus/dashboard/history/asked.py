@@ -55,12 +55,27 @@ class OfCurve(OfStreams):
     bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
 
 
+class OfMarks(OfRun):
+    """What happened to a run."""
+
+    x: Axis = Field("seq", description="as of its curves")
+
+
 class OfList(Asked):
     """A page of a long list."""
 
     after: Annotated[str, Field(max_length=4000)] = Field("", description="`next` of the page before")
     most: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="rows of a page")
     descending: bool = Field(True, description="the largest first")
+
+
+class OfRuns(OfList):
+    """A page of the list of runs."""
+
+    q: Annotated[str, Field(max_length=2000)] = Field("", description="filter: docs/dashboard-api.md")
+    sort: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        "started_at", description="a column, label.<name>, config.<path>, or the name of either"
+    )
 
 
 class OfEpisodes(OfStreams, OfList):
@@ -91,3 +106,42 @@ class OfSteps(OfEpisode):
     end: Step = Field(2**31 - 1, alias="to", description="last step")
     values: Literal["both", "action", "observation", "none"] = Field("both", description="which to send")
     most: Annotated[int, Field(ge=1, le=100_000)] = Field(512, description="steps at most")
+
+
+class OfCompare(Asked):
+    """Runs beside each other: those that are named, or those that a filter keeps, in arms."""
+
+    run: Annotated[list[Name], Field(max_length=500)] = Field([], description="run_id, again and again; or:")
+    q: Annotated[str, Field(max_length=2000)] = Field("", description="filter of runs: docs/dashboard-api.md")
+    group: Annotated[str, Field(max_length=255)] = Field(
+        "", description="what an arm has in common: label.<name>, config.<path>, or the name of either; empty = a run"
+    )
+    strata: Annotated[str, Field(max_length=255)] = Field("", description="likewise, what is resampled apart: the task")
+    replicates: Annotated[int, Field(ge=1, le=10_000)] = Field(2_000, description="of the bootstrap")
+
+
+class OfScores(OfCompare):
+    """The scores of arms."""
+
+    over: Annotated[int, Field(ge=0, le=2**40)] = Field(100, description="newest episodes of a run that count; 0 = all")
+
+
+class OfArmCurves(OfCompare):
+    """The curves of arms."""
+
+    x: Literal["seq", "episode"] = "seq"
+    bins: Annotated[int, Field(ge=1, le=256)] = Field(64, description="about how many")
+    replicates: Annotated[int, Field(ge=1, le=2_000)] = Field(500, description="of the bootstrap, in each bin")
+
+
+class OfGroups(OfRun, OfList):
+    """A page of the groups of a run: rollouts of one task, prompt or group."""
+
+    agent: MaybeName = Field("", description="agent_id; empty = all")
+    by: Name = Field("group", description="the label that a group has in common")
+    policy: Annotated[str, Field(max_length=255)] = Field("", description="label `policy`; empty = all")
+    success: Annotated[float, Field(allow_inf_nan=False)] = Field(1.0, description="a return from here on has passed")
+    k: Annotated[list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(max_length=16)] = Field(
+        [1, 2, 4, 8, 16], description="of pass@k"
+    )
+    sort: Literal["std", "mean", "n", "passed", "spread"] = "std"

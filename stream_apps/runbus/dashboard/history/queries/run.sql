@@ -1,4 +1,5 @@
--- The streams of a run: what the newest event of each says, and how many rows of it are stored.
+-- The streams of a run: what the newest event of each says, and how many rows of it are stored now. These come out of
+-- the projection by_episode.
 SELECT
     agent_id::String AS agent,
     attempt,
@@ -10,7 +11,6 @@ SELECT
     r.dropped AS dropped,
     r.episodes AS episodes,
     s.stored AS stored,
-    s.last_seq AS last_seq,
     s.first_ts AS first_ts,
     s.newest_ts AS newest_ts,
     r.config AS config,
@@ -59,7 +59,6 @@ FULL OUTER JOIN
         agent_id,
         attempt,
         count() AS stored,
-        max(seq) AS last_seq,
         toUnixTimestamp64Micro(min(ts)) AS first_ts,
         toUnixTimestamp64Micro(max(ts)) AS newest_ts
     FROM steps

@@ -5,6 +5,7 @@
  */
 import {mean, middle} from "./bins.js";
 import {look} from "./colour.js";
+import {moment} from "./format.js";
 
 /** @typedef {import("./stitch.js").History} History */
 /** @typedef {import("./axis.js").Kind} Kind */
@@ -105,7 +106,11 @@ export function viewOf({y, kind, by, origin, agent, from, to}) {
  */
 export function seriesOf({bins, points}, width, {run, kind, by, all}) {
   const units = unitsOf(kind);
-  const about = (/** @type {string} */ name) => ({key: name, label: by === "run" ? all : name, look: look(`${run}/${by === "stream" ? name.slice(0, name.lastIndexOf("/")) : name}`)});
+  const about = (/** @type {string} */ name) => {
+    const cut = by === "stream" ? name.lastIndexOf("/") : name.length, agent = name.slice(0, cut);
+    const label = by === "run" ? all : by === "agent" ? agent : `${agent} of ${moment(Number(name.slice(cut + 1)))}`;
+    return {key: name, label, look: look(`${run}/${agent}`)};
+  };
   const names = [...(width ? bins : points).keys()].sort((a, b) => (a < b ? -1 : 1));
   return names.map((name) => ({...about(name), ...(width ? ofBins(/** @type {any} */ (bins.get(name)), width, units) : ofPoints(points.get(name) ?? [], units))}));
 }

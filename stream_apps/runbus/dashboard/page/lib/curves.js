@@ -6,11 +6,13 @@ import {now as moment} from "./live.js";
 import {computed, effect, signal, untracked} from "./preact.js";
 import {readColumns} from "./columns.js";
 import {historyOf, positions, seriesOf, unitsOf, viewOf} from "./curve.js";
-import {absorb, forget, noHistory, noRows, stitch} from "./stitch.js";
+import {absorb, forget, noHistory, noRows, shorten, stitch} from "./stitch.js";
 
 /** Curves of finalised episodes come live too; others are asked for anew. */
 const LIVE = new Set(["return", "length"]);
 const SOON_MS = 40;
+/** So many episodes are kept while ClickHouse does not take them. */
+const MOST_ROWS = 20_000;
 /** History is asked again after so long if live rows are drawn over it: bins have their percentiles only from history. */
 const OFTEN_MS = 10_000;
 /** And a curve of steps after so long; at least so many times as long as the answer took. */
@@ -37,6 +39,7 @@ export class RecentEpisodes {
     const some = !whole && version === this.seen + 1;
     const known = some ? channel.changed.flatMap((key) => rows.get(key) ?? []) : rows.values();
     absorb(this.store, /** @type {Iterable<any>} */ (known), whole);
+    shorten(this.store, MOST_ROWS);
     this.snapshots = channel.snapshots;
     this.seen = version;
     untracked(() => (this.version.value += 1));

@@ -45,7 +45,7 @@ export class Live {
     this.closed = false;
     /** @type {EventSource | null} */
     this.source = null;
-    /** @type {number[][]} pairs: when a frame was sent and when it was painted, milliseconds since the epoch */
+    /** @type {number[][]} when a frame was sent, when it was painted, and its newest step: milliseconds since the epoch */
     this.paints = [];
     this.onSight = () => (document.hidden ? this.pause() : this.open());
     document.addEventListener("visibilitychange", this.onSight);
@@ -95,15 +95,15 @@ export class Live {
     this.sentAt.value = frame.t / 1000;
     this.state.value = "live";
     this.ready.value = true;
-    if (frame.up) this.stamp(frame.t / 1000);
+    if (frame.up) this.stamp(frame.t / 1000, newestOf(frame.up));
   }
 
-  /** Note when what a frame brought was painted. @param {number} sent */
-  stamp(sent) {
+  /** Note when what a frame brought was painted. @param {number} sent @param {number} newest */
+  stamp(sent, newest) {
     requestAnimationFrame(() => {
       const painted = new MessageChannel();
       painted.port1.onmessage = () => {
-        this.paints.push([sent, performance.timeOrigin + performance.now()]);
+        this.paints.push([sent, performance.timeOrigin + performance.now(), newest]);
         if (this.paints.length > PAINTS) this.paints.splice(0, PAINTS / 2);
       };
       painted.port2.postMessage(0);
@@ -132,6 +132,18 @@ export class Live {
     this.hide();
     if (current.value === this) current.value = null;
   }
+}
+
+/**
+ * Return the time of the newest step that a frame tells of, milliseconds since the epoch; 0 = it tells of none.
+ * @param {NonNullable<import("./channels.js").Frame["up"]>} up
+ */
+function newestOf(up) {
+  let newest = 0;
+  for (const channel of Object.values(up)) {
+    for (const row of Object.values(channel)) newest = Math.max(newest, row?.newest_ts ?? row?.ts ?? 0);
+  }
+  return newest / 1000;
 }
 
 /**

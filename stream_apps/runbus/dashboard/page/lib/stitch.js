@@ -72,6 +72,19 @@ export function forget(live, below) {
 }
 
 /**
+ * Forget the oldest of too many: history must have them before they can be drawn again.
+ * @param {Live} live is changed
+ * @param {number} most episodes
+ */
+export function shorten(live, most) {
+  for (const [key, rows] of live.rows) {
+    if (live.rows.size <= most) return;
+    live.rows.delete(key);
+    for (const {p, o} of rows) live.from[p] = Math.max(live.from[p] ?? 0, o + 1);
+  }
+}
+
+/**
  * Return a history that has nothing: live rows are all there is.
  * @param {Live} live
  * @returns {History}

@@ -68,7 +68,7 @@ function Header({run, streams, told}) {
   const ended = known.finished_at ?? null;
   const steps = streams.length ? sum("steps") : sum("stored");
   const agents = new Set([...streams, ...rows].map((row) => row.agent)).size, attempts = Math.max(streams.length, rows.length);
-  const failed = [...streams, ...rows].find((row) => row.error)?.error;
+  const failed = state === "failed" ? [...streams, ...rows].findLast((row) => row.error)?.error : "";
   return html`<header class="run-head">
     <div><h1>${run}</h1>${state && html`<${State} state=${state} />`}
       <span class="labels">${Object.entries(known.labels ?? {}).map(([name, value]) => html`<span class="label">${name}: ${value}</span>`)}

@@ -28,6 +28,8 @@ import {Later} from "./later.js";
 
 const SPOKEN_MS = 300;
 const MOST_SAID = 8;
+/** Of a line with more points than this no dash can be seen. */
+const MOST_DASHED = 300;
 const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 /** @type {Drawn} */
 const NOTHING = {series: [], xs: [], columns: [], at: []};
@@ -144,7 +146,7 @@ class Plot {
       series: [{}, ...lines.map((each) => each.series)],
       bands: lines.flatMap((each, i) => (each.fill ? [{series: /** @type {[number, number]} */ ([i + 1, i]), fill: each.fill}] : [])),
       axes: [
-        {stroke: muted, font: AXIS_FONT, grid: {stroke: line, width: 1}, ticks, size: 30, space: 64,
+        {stroke: muted, font: AXIS_FONT, grid: {stroke: line, width: 1}, ticks, size: time ? 44 : 30, space: 64,
           ...(time ? {} : {values: (_, splits) => splits.map((x) => (axis.kind === "relative" ? axis.text(x) : tick(count(x))))})},
         {stroke: muted, font: AXIS_FONT, grid: {stroke: line, width: 1}, ticks, size: 58, space: 34,
           values: (_, splits) => splits.map((y) => tick(number(y)))},
@@ -249,7 +251,7 @@ function laidOut(series, smooth) {
     if (smooth) place.smooth = add(smooth.kind === "ema" ? ema(one.x, one.y, smooth.size) : runningMedian(one.y, smooth.size));
     next += mine.length;
     at.push(place);
-    shape.push(JSON.stringify([one.key, one.look, mine.length, Boolean(one.p10)]));
+    shape.push(JSON.stringify([one.key, one.look, mine.length, Boolean(one.p10), one.x.length > MOST_DASHED]));
     return mine;
   });
   return {columns, at, shape: shape.join() + (smooth ? "~" : "")};
@@ -267,7 +269,7 @@ function linesOf(one, root, smoothed) {
   const edge = {series: {width: 0, stroke: "transparent", points: {show: false}}};
   const fill = (/** @type {number} */ alpha) => () => colour(root, property, alpha);
   const line = (/** @type {number} */ width, /** @type {number} */ alpha, /** @type {boolean} */ points) => ({series: {
-    stroke: fill(alpha), width, dash: alpha < 1 ? [] : dash, points: points ? {size: 4, fill: fill(alpha), stroke: fill(alpha)} : {show: false},
+    stroke: fill(alpha), width, dash: alpha < 1 || one.x.length > MOST_DASHED ? [] : dash, points: points ? {size: 4, fill: fill(alpha), stroke: fill(alpha)} : {show: false},
   }});
   return [
     ...(one.min ? [edge, {...edge, fill: fill(0.1)}] : []),
@@ -279,10 +281,10 @@ function linesOf(one, root, smoothed) {
 
 /**
  * @param {{name: string, label: string, unit?: string, axis: import("../lib/axis.js").Axis, series: Series[],
- *   smooth?: Smooth, plot?: {current: Plot | null}}} props
- * `label` says what y is; `plot` gets the plot, for its picture
+ *   smooth?: Smooth, plot?: {current: Plot | null}, empty?: string}} props
+ * `label` says what y is; `plot` gets the plot, for its picture; `empty` stands in place of lines
  */
-export function Chart({name, label, unit = "", axis, series, smooth = null, plot: out}) {
+export function Chart({name, label, unit = "", axis, series, smooth = null, plot: out, empty = ""}) {
   const root = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useMemo(() => new Plot(name, axis), [name, axis]);
   const spoken = useSignal("");
@@ -307,6 +309,7 @@ export function Chart({name, label, unit = "", axis, series, smooth = null, plot
     <div ref=${root} class="plot" tabindex="0" role="application" aria-roledescription="chart"
       aria-label=${`${label}${unit && `, ${unit}`}: ${series.length} series. Arrow keys move the cursor, plus and minus zoom, t shows a table.`}
       onFocus=${() => (axis.active.value = name)} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moved(event, plot)}></div>
+    ${series.length ? null : html`<p class="none">${empty}</p>`}
     <${Readout} plot=${plot} unit=${unit} smooth=${smooth} />
     <p class="hidden" aria-live="polite">${spoken.value}</p>
   </figure>`;

@@ -41,8 +41,7 @@ export function CurvePanel({y, title, unit, axis, recent, what, smooth, live}) {
     tools=${html`<span class="fresh">${why && curve.isLive && series.length ? html`<span class="stale-word">${why}</span>` : null}
       ${waits && history.value ? html`<span title="A later revision of an episode waits for ClickHouse"> 1 revision pending</span>` : null}
       ${late.value && curve.asking.value ? " asking …" : null}${smooth ? ` ${smooth.kind === "ema" ? `average, half life ${number(smooth.size)}` : `median of ${smooth.size}`}` : ""}</span>`}>
-    <${Chart} name=${y} label=${title} unit="" axis=${axis} series=${series} smooth=${smooth} plot=${plot} />
-    ${series.length ? null : html`<p class="none">${empty(curve, y)}</p>`}
+    <${Chart} name=${y} label=${title} unit="" axis=${axis} series=${series} smooth=${smooth} plot=${plot} empty=${series.length ? "" : empty(curve, y)} />
   </${Panel}>`;
 }
 

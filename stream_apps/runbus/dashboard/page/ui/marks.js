@@ -12,6 +12,7 @@ const KINDS = {
   drop: ["◆", "drops", (count) => `dropped ${exact(count)} steps by its queue's policy`],
   gap: ["▨", "gaps", (count) => `has a gap: up to ${exact(count)} steps are missing`],
   dead_letter: ["✕", "dead letters", (count) => `has ${exact(count)} records in the dead letters`],
+  lost: ["■", "lost", (count) => `${exact(count)} records of its partition went before they were stored: retention`],
 };
 const PLACES = 100;
 

@@ -4,7 +4,7 @@
  */
 import {html, useEffect} from "../lib/preact.js";
 import {positions, unitsOf} from "../lib/curve.js";
-import {count, exact} from "../lib/format.js";
+import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {Agents} from "./agents.js";
 import {freshOf, useAnswer} from "./answer.js";
@@ -57,11 +57,13 @@ function Reasons({run, streams, recent}) {
 function Actions({run, agent}) {
   const params = {run, agent: agent || undefined}, asked = useAnswer("/run/actions", params), answer = asked.answer.value;
   useEffect(() => expose("actions", () => answer));
-  const columns = answer?.columns ?? {action: [], count: []};
-  const rows = columns.action.map((/** @type {string} */ action, /** @type {number} */ i) => [action, columns.count[i]]);
-  const unit = answer ? `of the newest ${count(answer.counted)} steps` : "";
-  return html`<${Panel} title="Actions" unit=${unit} fresh=${freshOf(asked)} source=${{path: "/run/actions", params}}>
-    ${rows.length ? html`<${Bars} unit="steps" rows=${rows} />` : html`<p class="none">${answer ? "No action is stored yet, or they are not recorded as numbers or words." : "Asking …"}</p>`}
+  const {dimension, action, low, high, count: counts} = answer?.columns ?? {dimension: []};
+  const groups = [...new Set(/** @type {number[]} */ (dimension))];
+  const rows = (/** @type {number} */ group) => dimension.flatMap((/** @type {number} */ d, /** @type {number} */ i) => (
+    d === group ? [[d < 0 ? action[i] : `${number(low[i])} to ${number(high[i])}`, counts[i]]] : []));
+  return html`<${Panel} title="Actions" unit=${answer ? `newest ${count(answer.newest)} steps of each stream` : ""} fresh=${freshOf(asked)} source=${{path: "/run/actions", params}}>
+    ${groups.map((group) => html`${group >= 0 && groups.length > 1 ? html`<h3>number ${group + 1}</h3>` : null}<${Bars} unit="steps" rows=${rows(group)} />`)}
+    ${groups.length ? null : html`<p class="none">${answer ? "No action is stored yet, or none that is numbers or words." : "Asking …"}</p>`}
   </${Panel}>`;
 }
 

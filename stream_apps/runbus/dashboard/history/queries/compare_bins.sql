@@ -1,0 +1,16 @@
+    -- the mean of each run in each bin of x, over the episodes that ended by themselves
+    SELECT
+        run_id::String AS run,
+        x - positiveModulo(x, {width:Int64}) AS bin,
+        avg(e.`return`) AS y,
+        count() AS episodes
+    FROM
+    (
+        SELECT run_id, `return`, reason, toInt64($x) AS x
+        FROM episodes
+        WHERE run_id IN {runs:Array(String)} AND $below
+        ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
+        LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    ) AS e
+    WHERE reason IN ('terminated', 'truncated') AND isFinite(`return`)
+    GROUP BY run, bin

@@ -1,0 +1,21 @@
+-- What all groups of a run are together: how many, how many of them teach nothing because all their returns are the same.
+SELECT
+    count() AS groups,
+    countIf(low = high AND n > 1) AS zero_variance,
+    countIf(n > 1) AS comparable,
+    sum(n) AS rollouts
+FROM
+(
+    SELECT labels[{by:String}] AS `group`, count() AS n, min(`return`) AS low, max(`return`) AS high
+    FROM
+    (
+        SELECT `return`, labels
+        FROM episodes
+        WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String}) AND $below
+        ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
+        LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    )
+    WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String})
+        AND isFinite(`return`)
+    GROUP BY `group`
+)

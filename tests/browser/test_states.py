@@ -1,0 +1,88 @@
+"""Nothing there, something wrong: the page says what, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from runbus.kafka.admin import apply_topics
+from runbus.kafka.settings import KafkaSettings
+from runbus.local.apps import LOCAL_PARTITIONS, sources
+from runbus.local.stack import Endpoints
+from tests.browser.asked import episode_address
+from tests.browser.conftest import Opener
+from tests.browser.serving import Dashboard, live_agents
+
+#: Address -> what the page says there.
+SAID = {
+    "/nowhere": "There is no page at this address",
+    "/run?run=": "Which run?",
+    "/run?run=ppo-99": "ppo-0",  # a name that comes near
+    "/run?run=no-end": "No episode has ended yet",
+    "/run?run=only-resets": "No episode has ended yet",
+    "/episode?run=ppo-0": "This address names no episode",
+    "/?q=algo:sarsa": "No run has algo:sarsa",
+}
+
+
+@pytest.mark.parametrize("where", SAID)
+def test_the_page_says_what_is_not_there(stories: Endpoints, dashboard: Dashboard, tab: Opener, where: str) -> None:
+    """In words, with a way on; never an empty page or a spinner."""
+    visit = tab(dashboard, where)
+    visit.expected += ["404"]
+    visit.until_text(SAID[where])
+
+
+def test_an_unknown_episode_is_said(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """The run is there, the episode is not."""
+    visit = tab(dashboard, episode_address(stories, "ppo-0", episode=5000))
+    visit.expected += ["404"]
+    visit.until("it is said", lambda: visit.page.locator(".problem").count() == 1)
+
+
+def test_numbers_that_are_none_are_gaps_that_are_counted(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """NaN and infinities are not drawn, not zero, and the page says how many there are."""
+    visit = tab(dashboard, "/run?run=odd-numbers&x=episode")
+    chart = lambda: visit.inspect().get("charts", {}).get("return", {}).get("series", {}).get("agent-0")  # noqa: E731
+    visit.until("the chart is there", lambda: chart() is not None)
+    assert chart()["y"] == [1.0, None, None, None, 1e308, -1e-308, 0.0]
+    assert chart()["gaps"] == 3
+
+
+def test_observations_that_were_left_out_are_said(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """A box that names the recorder's option stands in their place."""
+    visit = tab(dashboard, episode_address(stories, "left-out", step=2))
+    visit.until_text("observations=")
+
+
+def test_without_clickhouse_what_is_live_is_shown(endpoints: Endpoints, own_dashboard: Dashboard, tab: Opener) -> None:
+    """Each panel that needs history says that it does not answer; the curve goes on."""
+    own_dashboard.settings["CLICKHOUSE_URL"] = "http://127.0.0.1:1"
+    own_dashboard.start()
+    with live_agents(endpoints, "no-history", "--agents", "1", "--rate", "20", "--length", "5"):
+        visit = tab(own_dashboard, "/run?run=no-history")
+        visit.expected += ["50[0-9]"]
+        visit.until_text("History does not answer")
+        visit.until("points come live", lambda: _points(visit.inspect()) > 2)
+
+
+def _points(said: dict[str, dict[str, dict[str, dict[str, dict[str, list[float]]]]]]) -> int:
+    series = said.get("charts", {}).get("return", {}).get("series", {})
+    return sum(len(one["x"]) for one in series.values())
+
+
+def test_the_first_run_of_an_empty_log_appears_without_a_reload(
+    endpoints: Endpoints, own_dashboard: Dashboard, tab: Opener
+) -> None:
+    """Before it the page shows the three lines that record one."""
+    prefix = "empty."
+    kafka = replace(KafkaSettings.load(sources(endpoints)), topic_prefix=prefix)
+    apply_topics(kafka, LOCAL_PARTITIONS)
+    own_dashboard.settings["KAFKA_TOPIC_PREFIX"] = prefix
+    own_dashboard.start()
+    visit = tab(own_dashboard, "/")
+    visit.until_text("No run is recorded yet")
+    assert "RecordSteps(" in visit.text()
+    with live_agents(endpoints, "the-first", "--agents", "1", prefix=prefix):
+        visit.until_text("the-first")
