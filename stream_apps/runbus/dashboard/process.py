@@ -11,6 +11,7 @@ from typing import Any
 from runbus.config.sources import Sources
 from runbus.dashboard.app import create_app
 from runbus.dashboard.history.clickhouse import ClickHouseHistory
+from runbus.dashboard.identity.watch import IdentityWatch
 from runbus.dashboard.live.live import Live
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.security.door import Door
@@ -69,7 +70,8 @@ class Dashboard:
         """Serve until stopped. Raises RunBusError if the port cannot be had, or a person has to act on Kafka."""
         live = self._live = Live(self._settings, self._codec, start.partitions)
         ended = asyncio.Event()
-        works = [asyncio.create_task(work) for work in (live.run(), _until(start.stop, live))]
+        identity = IdentityWatch(self._settings.kafka, start.partitions, live, self._history)
+        works = [asyncio.create_task(work) for work in (live.run(), identity.run(), _until(start.stop, live))]
         for work in works:
             work.add_done_callback(lambda _: ended.set())
         try:

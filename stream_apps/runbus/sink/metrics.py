@@ -55,6 +55,8 @@ class SinkMetrics:
         return {
             **{name: getattr(self, name) for name in names},
             "records": self.records,
+            "inserts": self.inserts.count,
+            "insert_seconds": round(self.inserts.total, 3),
             "retries": dict(self.retries),
             "paused": {str(position): reason for position, reason in self.paused.items()},
         }

@@ -6,10 +6,12 @@ how old it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from runbus.dashboard.live.rows import Row
+from runbus.dashboard.live.runs import StreamFacts
 from runbus.kafka.model import StreamId, TopicPartition
 from runbus.schemas.events import Heartbeat
 
@@ -67,6 +69,15 @@ class LiveLog(Protocol):
 
     def ends(self) -> Mapping[TopicPartition, int]:
         """Return how far each partition was read: the offset of the next record."""
+
+    def ended(self, since: int) -> Iterator[tuple[StreamId, StreamFacts]]:
+        """Yield the streams that said their end at `since` (microseconds since the epoch) or later."""
+
+    def watched(self, channel: str) -> bool:
+        """Return whether a client looks at a channel now."""
+
+    def tell(self, channel: str, rows: Mapping[str, Row]) -> None:
+        """Have these rows in a channel that is not read from the log, and no others: clients get what changed."""
 
     def follow(self, view: View, since: str) -> AsyncIterator[bytes]:
         """Yield frames for one client, as server-sent events, until the dashboard ends.

@@ -25,9 +25,10 @@ from runbus.dashboard.live.focus import Focus
 from runbus.dashboard.live.frames import RETRY, Frames
 from runbus.dashboard.live.hub import Hub
 from runbus.dashboard.live.rows import Row
+from runbus.dashboard.live.runs import StreamFacts
 from runbus.dashboard.live.ticks import Ticks
 from runbus.dashboard.settings import DashboardSettings
-from runbus.kafka.model import TopicPartition
+from runbus.kafka.model import StreamId, TopicPartition
 from runbus.kafka.topics import STEPS
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
@@ -37,6 +38,8 @@ _SLOW_S, _FAST_S = 0.25, 0.1
 _BEAT_S = 5.0
 #: What nobody looks at is remembered for so long: a page that comes back goes on where it was.
 _REMEMBERED_S = 60.0
+#: Channels of the page of health that others fill (identity/watch.py).
+TOLD = ("identity", "ends")
 
 
 class Live:
@@ -65,6 +68,7 @@ class Live:
         self._slow, self._fast = Ticks(self._advance, _SLOW_S), Ticks(self._advance, _FAST_S)
         self._watched: Counter[str] = Counter()
         self._left: dict[str, float] = {}
+        self._told: dict[str, dict[str, Row]] = {}
         self._closing = False
         #: Frames that clients took, and ticks that they missed meanwhile.
         self.frames_sent = 0
@@ -114,6 +118,26 @@ class Live:
     def ends(self) -> Mapping[TopicPartition, int]:
         """Return how far each partition was read."""
         return self._feed.positions
+
+    def ended(self, since: int) -> Iterator[tuple[StreamId, StreamFacts]]:
+        """Yield the streams that said their end since then; see api.LiveLog."""
+        for run in self._board.runs.values():
+            yield from ((stream, facts) for stream, facts in run.streams.items() if facts.finished_at >= since)
+
+    def watched(self, channel: str) -> bool:
+        """Return whether a client looks at a channel now."""
+        return self._watched[channel] > 0
+
+    def tell(self, channel: str, rows: Mapping[str, Row]) -> None:
+        """Have these rows in a channel, and no others; see api.LiveLog."""
+        told = self._told.get(channel, {})
+        self._told[channel] = dict(rows)
+        for key in told.keys() - rows.keys():
+            self._hub.drop(channel, key)
+        for key, row in rows.items():
+            if told.get(key) != row:
+                self._hub.touch(channel, key)
+        self._heard()
 
     @property
     def clients(self) -> int:
@@ -171,7 +195,7 @@ class Live:
 
     def _fill(self, channel: str) -> None:
         """Have the rows in the hub that were there before anybody looked."""
-        for key in self._board.keys(channel):
+        for key in self._told.get(channel) or self._board.keys(channel):
             self._hub.touch(channel, key)
 
     def _channels(self, view: View) -> tuple[str, ...]:
@@ -184,7 +208,7 @@ class Live:
                 assert view.place is not None
                 return (view.place.channel,)
             case "health":
-                return (TOTALS, COMPONENTS, WATCH)
+                return (TOTALS, COMPONENTS, WATCH, *TOLD)
 
     def _focused(self, view: View) -> AbstractContextManager[bool]:
         return nullcontext(True) if view.place is None else self._focus.on(view.place)
@@ -212,6 +236,8 @@ class Live:
         return self._frames.tick()
 
     def _row(self, channel: str, key: str) -> Row | None:
+        if channel in self._told:
+            return self._told[channel].get(key)
         if channel.startswith("steps/"):
             return self._focus.row(channel, key)
         return self._board.row(channel, key, time.monotonic())

@@ -24,6 +24,7 @@ export const PAGES = [
   {path: "/world", title: "World", nav: false, load: () => styled("episode.css", import("./pages/world.js"))},
   {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
   {path: "/run", title: "Run", nav: false, load: () => import("./pages/run.js")},
+  {path: "/health", title: "Health", nav: true, load: () => styled("health.css", import("./pages/health.js"))},
 ];
 
 /**
