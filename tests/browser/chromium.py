@@ -67,7 +67,7 @@ class Visit:
         page = self.page
         page.add_init_script(_WATCH)
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error.stack or error}"))
         page.on("dialog", self._on_dialog)
         page.on("request", self._on_request)
         page.on("crash", lambda _: self.problems.append("the tab crashed"))

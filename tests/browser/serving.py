@@ -47,7 +47,7 @@ def live_agents(endpoints: Endpoints, run: str, *options: str, prefix: str = "")
     argv = [sys.executable, "-m", "tests.browser.live_agents", run, *options]
     environment = {**stack_environment(os.environ), CONFIG_FILE_ENV: str(endpoints.config_file)}
     if prefix:
-        environment["KAFKA_TOPIC_PREFIX"] = prefix
+        environment["RUNBUS_TOPIC_PREFIX"] = prefix
     process = subprocess.Popen(argv, env=environment)
     try:
         yield process

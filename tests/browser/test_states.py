@@ -19,8 +19,6 @@ SAID = {
     "/nowhere": "There is no page at this address",
     "/run?run=": "Which run?",
     "/run?run=ppo-99": "ppo-0",  # a name that comes near
-    "/run?run=no-end": "No episode has ended yet",
-    "/run?run=only-resets": "No episode has ended yet",
     "/episode?run=ppo-0": "This address names no episode",
     "/?q=algo:sarsa": "No run has algo:sarsa",
 }
@@ -39,6 +37,15 @@ def test_an_unknown_episode_is_said(stories: Endpoints, dashboard: Dashboard, ta
     visit = tab(dashboard, episode_address(stories, "ppo-0", episode=5000))
     visit.expected += ["404"]
     visit.until("it is said", lambda: visit.page.locator(".problem").count() == 1)
+
+
+def test_a_run_whose_first_episode_goes_on_is_said(endpoints: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """There is no return to draw yet, and the steps are."""
+    with live_agents(endpoints, "first-episode", "--agents", "1", "--rate", "50", "--length", "1000000"):
+        visit = tab(dashboard, "/run?run=first-episode")
+        visit.until_text("No episode has ended yet")
+        chart = "steps_per_second"
+        visit.until("steps are drawn", lambda: visit.inspect().get("charts", {}).get(chart, {}).get("series"))
 
 
 def test_numbers_that_are_none_are_gaps_that_are_counted(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
@@ -79,7 +86,7 @@ def test_the_first_run_of_an_empty_log_appears_without_a_reload(
     prefix = "empty."
     kafka = replace(KafkaSettings.load(sources(endpoints)), topic_prefix=prefix)
     apply_topics(kafka, LOCAL_PARTITIONS)
-    own_dashboard.settings["KAFKA_TOPIC_PREFIX"] = prefix
+    own_dashboard.settings["RUNBUS_TOPIC_PREFIX"] = prefix
     own_dashboard.start()
     visit = tab(own_dashboard, "/")
     visit.until_text("No run is recorded yet")

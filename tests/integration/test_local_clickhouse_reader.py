@@ -1,6 +1,8 @@
 """What the read-only user of the local engine may do, and what not: the rights are the adapter's own."""
 
 from collections.abc import Iterator
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import clickhouse_connect
 import pytest
@@ -99,3 +101,12 @@ def test_words_that_only_look_forbidden_are_allowed(reader: Client) -> None:
 def test_owner_may_reach_files(owner: Client) -> None:
     """The owner of the machine's own stack keeps the engine's functions."""
     assert owner.query("SELECT count() > 0 FROM file('/etc/passwd', 'LineAsString')").first_row == (1,)
+
+
+@pytest.mark.parametrize(("asked", "found"), [("5", "5"), ("61", "60"), ("0", "60")])
+def test_a_reader_may_limit_itself_more(engine: ClickHouseOptions, asked: str, found: str) -> None:
+    """A limit that a client sets counts as long as it is no wider than its user's; 0 would be none."""
+    sql = "SELECT value FROM system.settings WHERE name = 'max_execution_time'"
+    fields = {"query": sql, "max_execution_time": asked, "user": READER, "password": engine.reader_password}
+    with urlopen(f"{engine.url}/?{urlencode(fields)}") as answer:
+        assert answer.read().decode().strip() == found

@@ -24,15 +24,15 @@ test("bins keep the server's figures, and a live value goes into them exactly", 
   const { bins } = historyOf({ rows: 1, width: 4, columns }, "agent", "episodes");
   const bin = bins.get("a")?.get(2);
   assert.deepEqual([bin?.count, bin?.gaps, bin?.min, bin?.max, bin?.sum, bin?.p90], [3, 1, -1, 5, 6, 4.4]);
-  const [series] = seriesOf({ bins, points: new Map() }, 4, { run: "r", kind: "seq", by: "agent", all: "" });
+  const [series] = seriesOf({ bins, points: new Map() }, 4, { run: "r", kind: "seq", by: "agent", all: "", agents: ["x"] });
   assert.deepEqual([series.label, series.x, series.y, series.min, series.max, series.p10, series.gaps], ["a", [9.5], [2], [-1], [5], [-0.4], 1]);
 });
 
 test("times are milliseconds for the chart, and a line keeps the colour of its agent", () => {
   assert.deepEqual(["seq", "time", "relative"].map((kind) => unitsOf(/** @type {any} */ (kind))), [1, 1000, 1000]);
   const bins = new Map([["x/7", binned([[2_000_000, 1], [2_000_001, NaN]], 1)]]);
-  const [series] = seriesOf({ bins, points: new Map() }, 1, { run: "r", kind: "time", by: "stream", all: "" });
-  const [agent] = seriesOf({ bins: new Map(), points: new Map([["x", [[1, 2]]]]) }, 0, { run: "r", kind: "seq", by: "agent", all: "" });
+  const [series] = seriesOf({ bins, points: new Map() }, 1, { run: "r", kind: "time", by: "stream", all: "", agents: ["x"] });
+  const [agent] = seriesOf({ bins: new Map(), points: new Map([["x", [[1, 2]]]]) }, 0, { run: "r", kind: "seq", by: "agent", all: "", agents: ["x"] });
   assert.deepEqual([series.x, series.y, series.gaps], [[2000, 2000.001], [1, null], 1]);
   assert.deepEqual(series.look, agent.look);
 });

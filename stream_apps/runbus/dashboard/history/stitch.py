@@ -1,8 +1,9 @@
 """Says where the past ends and the live part begins: at the offsets that the sink has committed.
 
-Of a partition, everything below its committed offset is stored, or a dead letter (docs/sink.md). So a question reads
-the rows below it, and the live part says what is at or above it: nothing twice, nothing missing. A partition that the
-sink has said nothing of yet is read to its end.
+Of a partition, everything below its committed offset is stored, or a dead letter (docs/sink.md;
+`tests/simulation` checks it at each commit). So a question reads the rows below it, and the live part
+says what is at or above it: nothing twice, nothing missing. A partition that the sink has said nothing of yet is read
+to its end.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ export const PAGES = [
   {path: "/episode", title: "Episode", nav: false, load: () => styled("episode.css", import("./pages/episode.js"))},
   {path: "/world", title: "World", nav: false, load: () => styled("episode.css", import("./pages/world.js"))},
   {path: "/", title: "Runs", nav: true, load: () => import("./pages/runs.js")},
-  {path: "/run", title: "Run", nav: false, load: () => import("./pages/run.js")},
+  {path: "/run", title: "Run", nav: false, load: () => styled("run.css", import("./pages/run.js"))},
+  {path: "/compare", title: "Compare", nav: true, load: () => styled("run.css", import("./pages/compare.js"))},
+  {path: "/groups", title: "Groups", nav: false, load: () => styled("run.css", import("./pages/groups.js"))},
   {path: "/health", title: "Health", nav: true, load: () => styled("health.css", import("./pages/health.js"))},
 ];
 

@@ -28,3 +28,20 @@ export function look(identity) {
   const found = hash(identity);
   return {colour: COLOURS[found % COLOURS.length], dash: DASHES[Math.floor(found / COLOURS.length) % DASHES.length]};
 }
+
+/**
+ * Return the looks of all identities of a page, each its own as long as there are enough: where two hash to the same,
+ * the later name takes the next colour. What is hidden has to be among them, so that hiding changes no look.
+ * @param {Iterable<string>} identities
+ */
+export function looks(identities) {
+  const taken = new Set(), found = /** @type {Map<string, ReturnType<typeof look>>} */ (new Map());
+  for (const identity of [...new Set(identities)].sort()) {
+    const start = hash(identity) % (COLOURS.length * DASHES.length);
+    let place = start;
+    for (let i = 0; taken.has(place) && i < COLOURS.length * DASHES.length; i += 1) place = (start + i) % (COLOURS.length * DASHES.length);
+    taken.add(place);
+    found.set(identity, {colour: COLOURS[place % COLOURS.length], dash: DASHES[Math.floor(place / COLOURS.length) % DASHES.length]});
+  }
+  return found;
+}

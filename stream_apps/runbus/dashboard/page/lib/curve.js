@@ -4,7 +4,7 @@
  * The server counts x in steps, episodes or microseconds. A chart has milliseconds for times, as browsers do.
  */
 import {mean, middle} from "./bins.js";
-import {look} from "./colour.js";
+import {look, looks} from "./colour.js";
 import {moment} from "./format.js";
 
 /** @typedef {import("./stitch.js").History} History */
@@ -101,15 +101,16 @@ export function viewOf({y, kind, by, origin, agent, from, to}) {
  * Return the series of a chart, in the order of their names.
  * @param {Pick<import("./stitch.js").Stitched, "bins" | "points">} stitched
  * @param {number} width of its bins
- * @param {{run: string, kind: Kind, by: By, all: string}} how `all` names the line of all
+ * @param {{run: string, kind: Kind, by: By, all: string, agents: string[]}} how `all` names the line of all;
+ *   `agents`: every agent of the run, as each has its own look
  * @returns {import("../ui/chart.js").Series[]}
  */
-export function seriesOf({bins, points}, width, {run, kind, by, all}) {
-  const units = unitsOf(kind);
+export function seriesOf({bins, points}, width, {run, kind, by, all, agents}) {
+  const units = unitsOf(kind), known = looks(agents.map((agent) => `${run}/${agent}`));
   const about = (/** @type {string} */ name) => {
     const cut = by === "stream" ? name.lastIndexOf("/") : name.length, agent = name.slice(0, cut);
     const label = by === "run" ? all : by === "agent" ? agent : `${agent} of ${moment(Number(name.slice(cut + 1)))}`;
-    return {key: name, label, look: look(`${run}/${agent}`)};
+    return {key: name, label, look: known.get(`${run}/${agent}`) ?? look(`${run}/${agent}`)};
   };
   const names = [...(width ? bins : points).keys()].sort((a, b) => (a < b ? -1 : 1));
   return names.map((name) => ({...about(name), ...(width ? ofBins(/** @type {any} */ (bins.get(name)), width, units) : ofPoints(points.get(name) ?? [], units))}));

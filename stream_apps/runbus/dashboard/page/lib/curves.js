@@ -17,6 +17,8 @@ const MOST_ROWS = 20_000;
 const OFTEN_MS = 10_000;
 /** And a curve of steps after so long; at least so many times as long as the answer took. */
 const STEPS_MS = 3000, TIMES = 10;
+/** What a run that has ended wrote at last is stored by then. */
+const SETTLED_MS = 30_000;
 
 /** The finalised episodes that came live, for all curves of a page. */
 export class RecentEpisodes {
@@ -59,8 +61,8 @@ export class RecentEpisodes {
 /**
  * What a curve shows.
  * @typedef {{run: string, y: string, kind: import("./axis.js").Kind, by: import("./curve.js").By, agent: string,
- *   from?: number, to?: number, until?: number, bins: number, all: string}} What
- * `from`, `to` and `until` are in the chart's units. `all` names the line of all agents
+ *   from?: number, to?: number, until?: number, bins: number, all: string, alive: boolean, agents: string[]}} What
+ * `from`, `to` and `until` are in the chart's units. `all` names the line of all `agents`; `alive`: more may come
  */
 
 /** One curve. Read `series`, `error`, `said`. */
@@ -84,6 +86,7 @@ export class Curve {
     this.abort = new AbortController();
     this.askedAt = 0;
     this.tookMs = 0;
+    this.aliveAt = -Infinity;
     this.timer = 0;
     recent.curves.add(this);
     this.stitched = computed(() => this.stitch());
@@ -145,11 +148,13 @@ export class Curve {
     if (this.asking.value || this.recent.live.state.value !== "live" || this.what.value.until !== undefined) return;
     const age = performance.now() - this.askedAt;
     if (this.error.value) return void (age > STEPS_MS && this.soon(this.what.peek()));
+    if (this.what.value.alive) this.aliveAt = performance.now();
     if (!history) return;
     const now = positions(below, this.isLive ? "episodes" : "steps");
     const moved = Object.entries(now).some(([p, offset]) => offset > (history.below[p] ?? -1));
     const wait = this.isLive ? this.stitched.value.wait : null;
-    const due = wait ? Object.entries(wait).every(([p, offset]) => (now[p] ?? -1) >= offset) : moved && age > (this.isLive ? OFTEN_MS : STEPS_MS);
+    const settled = performance.now() - this.aliveAt > SETTLED_MS;
+    const due = wait ? Object.entries(wait).every(([p, offset]) => (now[p] ?? -1) >= offset) : !settled && moved && age > (this.isLive ? OFTEN_MS : STEPS_MS);
     if (due && age > Math.min(1000, STEPS_MS) && age > TIMES * this.tookMs) this.soon(this.what.peek());
   }
 

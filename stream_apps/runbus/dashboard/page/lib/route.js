@@ -7,7 +7,10 @@
 import {signal} from "./preact.js";
 
 /** @typedef {{path: string, params: URLSearchParams}} Route */
-/** @typedef {Record<string, string | number | null | undefined>} Changes null or undefined takes a parameter away */
+/**
+ * null, undefined, "" or [] takes a parameter away; a list is the parameter again and again.
+ * @typedef {Record<string, string | number | string[] | null | undefined>} Changes
+ */
 
 /** @returns {Route} */
 function read() {
@@ -56,8 +59,9 @@ export function set(changes, {replace = false} = {}) {
 export function changed(params, changes) {
   const found = new URLSearchParams(params);
   for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") found.delete(name);
-    else found.set(name, String(value));
+    found.delete(name);
+    if (Array.isArray(value)) for (const one of value) found.append(name, one);
+    else if (value !== null && value !== undefined && value !== "") found.append(name, String(value));
   }
   return found;
 }

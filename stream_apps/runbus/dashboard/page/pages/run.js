@@ -21,9 +21,13 @@ import {Failed, Problem} from "../ui/states.js";
 
 /** @typedef {import("../lib/channels.js").Row} Row */
 
+/** What stands below the charts. */
+const parts = async () => (await import("../ui/run-parts.js")).Parts;
 const KEPT_MS = 5000;
 /** More agents than this are one line, with their spread, unless the address says otherwise. */
 const MOST_LINES = 8;
+/** There are no more colours and dashes than for so many. */
+const MOST_LOOKS = 32;
 
 /** Another run is another page: nothing of one is kept for the other. */
 export default function Run() {
@@ -140,7 +144,8 @@ function Body({run, live, recent, streams, told, away}) {
   const until = params.has("until") ? Number(params.get("until")) : undefined;
   const smooth = smoothOf(params.get("smooth"), axis);
   const shown = chosen(params.get("show"), names.value);
-  const what = {run, kind, by, agent: params.get("agent") ?? "", until, all: agents.length === 1 ? agents[0] : `all ${agents.length} agents`};
+  const alive = ["running", "stalled", "lost"].includes(stateOf(streams.value));
+  const what = {run, kind, alive, agents: agents.length > MOST_LOOKS ? [] : agents, by, agent: params.get("agent") ?? "", until, all: agents.length === 1 ? agents[0] : `all ${agents.length} agents`};
   const frozen = () => set({until: axis.shown.peek()[1], range: axis.shown.peek().join("..")});
   useChartKeys(axis);
   useKeys({follow: () => (until === undefined && !params.has("range") ? frozen() : set({until: null, range: null}))});
@@ -156,10 +161,8 @@ function Body({run, live, recent, streams, told, away}) {
       <${CurvePanel} ...${common} y="length" title="Length" unit="steps per episode" />
       <${CurvePanel} ...${common} y="steps_per_second" title="Steps per second" unit="steps/s" />
       ${shown.map((name) => html`<${CurvePanel} key=${name} ...${common} y=${name} title=${name} unit="logged" />`)}
-      <${Later} load=${() => import("../ui/run-parts.js")} part="Parts" props=${{
-        run, agent: what.agent, axis, recent, streams: streams.value, told: told.value ? rowsOf(told.value) : [],
-        onNames: (/** @type {string[]} */ found) => (names.value = found),
-      }} />
+      <${Later} load=${parts} run=${run} alive=${alive} agent=${what.agent} axis=${axis} recent=${recent} streams=${streams.value}
+        told=${told.value ? rowsOf(told.value) : []} onNames=${(/** @type {string[]} */ found) => (names.value = found)} />
     </div>`;
 }
 

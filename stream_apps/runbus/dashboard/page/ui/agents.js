@@ -5,7 +5,7 @@ import {html, useSignal} from "../lib/preact.js";
 import {ago, count, exact, moment, number} from "../lib/format.js";
 import {now} from "../lib/live.js";
 import {route, set} from "../lib/route.js";
-import {look} from "../lib/colour.js";
+import {look, looks} from "../lib/colour.js";
 import {Swatch} from "./chart.js";
 import {Panel} from "./panel.js";
 import {State} from "./state.js";
@@ -17,6 +17,7 @@ import {Table} from "./table.js";
  * Return a row a stream: what is live, beside what history says.
  * @param {Row[]} streams
  * @param {Row[]} told
+ * @returns {Row[]}
  */
 export function together(streams, told) {
   const key = (/** @type {Row} */ row) => `${row.agent}/${row.attempt}`;
@@ -33,8 +34,9 @@ export function together(streams, told) {
 export function Agents({run, streams, told}) {
   const sort = useSignal("agent"), descending = useSignal(false), chosen = route.value.params.get("agent");
   const rows = together(streams, told).sort((a, b) => order(a, b, sort.value, descending.value));
+  const known = looks(rows.map((row) => `${run}/${row.agent}`));
   const columns = [
-    {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${look(`${run}/${row.agent}`)} /> <button type="button" class="sort" aria-pressed=${chosen === row.agent}
+    {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${known.get(`${run}/${row.agent}`) ?? look("")} /> <button type="button" class="sort" aria-pressed=${chosen === row.agent}
       title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>`},
     {name: "Attempt", sort: "attempt", wide: true, cell: (/** @type {Row} */ row) => html`<span title=${row.attempt}>${moment(row.attempt)}</span>`},
     {name: "State", sort: "state", cell: (/** @type {Row} */ row) => row.state && html`<${State} state=${row.state} />`},

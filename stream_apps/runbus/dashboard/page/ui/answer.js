@@ -8,7 +8,7 @@ import {current, now} from "../lib/live.js";
 /**
  * @param {string} path
  * @param {import("../lib/route.js").Changes} params other ones ask at once
- * @param {number} [everyMs] while the page is live
+ * @param {number} [everyMs] while the page is live; Infinity: once
  */
 export function useAnswer(path, params, everyMs = 10_000) {
   const answer = useSignal(/** @type {any} */ (null)), error = useSignal(/** @type {Error | null} */ (null));

@@ -34,6 +34,8 @@ const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sa
 /** @type {Drawn} */
 const NOTHING = {series: [], xs: [], columns: [], at: []};
 
+const numbers = async () => (await import("./numbers.js")).Numbers;
+
 /** The charts that are there, by name. @type {Map<string, Plot>} */
 const plots = new Map();
 expose("charts", () => Object.fromEntries([...plots].map(([name, plot]) => [name, plot.said()])));
@@ -304,7 +306,7 @@ export function Chart({name, label, unit = "", axis, series, smooth = null, plot
   }, [plot]);
   useEffect(() => plot.show(series, smooth), [plot, series, smooth?.kind, smooth?.size]);
   useEffect(() => speaking(plot, spoken, unit), [plot]);
-  if (table) return html`<${Later} load=${() => import("./numbers.js")} part="Numbers" props=${{drawn: plot.drawn, axis, label}} />`;
+  if (table) return html`<${Later} load=${numbers} drawn=${plot.drawn} axis=${axis} label=${label} />`;
   return html`<figure class="chart">
     <div ref=${root} class="plot" tabindex="0" role="application" aria-roledescription="chart"
       aria-label=${`${label}${unit && `, ${unit}`}: ${series.length} series. Arrow keys move the cursor, plus and minus zoom, t shows a table.`}
@@ -389,7 +391,7 @@ function Readout({plot, unit, smooth}) {
   return html`<figcaption class="readout">
     <span class="at">${x === null ? "newest" : plot.axis.text(x)}</span>
     ${rows.slice(0, MOST_SAID).map(({one, y, smooth: even, min, max}) => html`<span class="value-of" key=${one.key}>
-      <${Swatch} look=${one.look} /><span class="who">${one.label}</span>
+      <${Swatch} look=${one.x.length > MOST_DASHED ? {...one.look, dash: []} : one.look} /><span class="who">${one.label}</span>
       <b>${number(y)}</b>${unit && html` <span class="unit">${unit}</span>`}
       ${min !== undefined && min !== max ? html`<span class="muted"> ${number(min)} to ${number(max)}</span>` : null}
       ${smooth && html`<span class="muted"> · ${smooth.kind === "ema" ? "average" : "median"} ${number(even)}</span>`}

@@ -14,7 +14,7 @@ const SLOW_MS = 300;
 
 /**
  * @param {{y: string, title: string, unit: string, axis: import("../lib/axis.js").Axis, recent: import("../lib/curves.js").RecentEpisodes,
- *   what: Pick<import("../lib/curves.js").What, "run" | "kind" | "by" | "agent" | "until" | "all">, smooth: import("./chart.js").Smooth,
+ *   what: Pick<import("../lib/curves.js").What, "run" | "kind" | "by" | "agent" | "until" | "all" | "alive" | "agents">, smooth: import("./chart.js").Smooth,
  *   live: import("../lib/live.js").Live, away: boolean}} props
  */
 export function CurvePanel({y, title, unit, axis, recent, what, smooth, live}) {

@@ -12,15 +12,17 @@ import {Episodes} from "./episodes.js";
 import {Marks} from "./marks.js";
 import {Panel} from "./panel.js";
 
+const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
+
 /**
- * @param {{run: string, agent: string, axis: import("../lib/axis.js").Axis, recent: import("../lib/curves.js").RecentEpisodes,
+ * @param {{run: string, alive: boolean, agent: string, axis: import("../lib/axis.js").Axis, recent: import("../lib/curves.js").RecentEpisodes,
  *   streams: import("../lib/channels.js").Row[], told: import("../lib/channels.js").Row[], onNames: (names: string[]) => void}} props
  */
-export function Parts({run, agent, axis, recent, streams, told, onNames}) {
+export function Parts({run, alive, agent, axis, recent, streams, told, onNames}) {
   return html`
-    <${Reasons} run=${run} streams=${streams} recent=${recent} />
-    <${Actions} run=${run} agent=${agent} />
-    <${MarksPanel} run=${run} axis=${axis} />
+    <${Reasons} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} streams=${streams} recent=${recent} />
+    <${Actions} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} agent=${agent} />
+    <${MarksPanel} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} axis=${axis} />
     <${Agents} run=${run} streams=${streams} told=${told} />
     <${Episodes} run=${run} agent=${agent} recent=${recent} onNames=${onNames} />`;
 }
@@ -33,9 +35,9 @@ function Bars({rows, unit}) {
     <span class="num" title=${`${exact(n)} ${unit}`}>${count(n)} <span class="unit">${((100 * n) / Math.max(1, all)).toFixed(1)} %</span></span></div>`)}</div>`;
 }
 
-/** @param {{run: string, streams: import("../lib/channels.js").Row[], recent: import("../lib/curves.js").RecentEpisodes}} props */
-function Reasons({run, streams, recent}) {
-  const asked = useAnswer("/run/reasons", {run}), answer = asked.answer.value;
+/** @param {{run: string, every: number, streams: import("../lib/channels.js").Row[], recent: import("../lib/curves.js").RecentEpisodes}} props */
+function Reasons({run, every, streams, recent}) {
+  const asked = useAnswer("/run/reasons", {run}, every), answer = asked.answer.value;
   void recent.version.value;
   const counts = new Map(/** @type {[string, number][]} */ ((answer?.columns.reason ?? []).map((/** @type {string} */ reason, /** @type {number} */ i) => [reason, answer.columns.count[i]])));
   const below = answer ? positions(answer.fresh.below, "episodes") : {};
@@ -53,9 +55,9 @@ function Reasons({run, streams, recent}) {
   </${Panel}>`;
 }
 
-/** @param {{run: string, agent: string}} props */
-function Actions({run, agent}) {
-  const params = {run, agent: agent || undefined}, asked = useAnswer("/run/actions", params), answer = asked.answer.value;
+/** @param {{run: string, every: number, agent: string}} props */
+function Actions({run, every, agent}) {
+  const params = {run, agent: agent || undefined}, asked = useAnswer("/run/actions", params, every), answer = asked.answer.value;
   useEffect(() => expose("actions", () => answer));
   const {dimension, action, low, high, count: counts} = answer?.columns ?? {dimension: []};
   const groups = [...new Set(/** @type {number[]} */ (dimension))];
@@ -67,9 +69,9 @@ function Actions({run, agent}) {
   </${Panel}>`;
 }
 
-/** @param {{run: string, axis: import("../lib/axis.js").Axis}} props */
-function MarksPanel({run, axis}) {
-  const params = {run, x: axis.kind}, asked = useAnswer("/run/marks", params), answer = asked.answer.value;
+/** @param {{run: string, every: number, axis: import("../lib/axis.js").Axis}} props */
+function MarksPanel({run, every, axis}) {
+  const params = {run, x: axis.kind}, asked = useAnswer("/run/marks", params, every), answer = asked.answer.value;
   const {columns, rows} = answer ?? {columns: {}, rows: 0}, units = unitsOf(axis.kind);
   const marks = Array.from({length: rows}, (_, i) => ({kind: columns.kind[i], x: columns.x[i] / units, agent: columns.agent[i], count: columns.count[i]}));
   useEffect(() => expose("marks", () => marks));
