@@ -39,7 +39,7 @@ def _is_well(document: Document) -> bool:
 def test_everything_runs_with_its_own_rights_only(
     installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
 ) -> None:
-    """Agent, sink, stream apps, watchdog, page and audit, each its own user: complete, and no secret is shown anywhere."""
+    """Agent, sink, apps, watchdog, page and audit, each its own user: complete, and no secret is shown anywhere."""
     users = (
         by_certificate(installation)
         if kind == "certificate"
