@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import math
 import os
 import statistics
 import sys
@@ -27,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what starts stack and Chro
 from playwright.sync_api import Browser, sync_playwright
 
 from runbus.local.stack import Endpoints
-from tests.browser import chromium
+from tests.browser import chromium, shown_episodes
 from tests.browser.chromium import Visit
 from tests.browser.many_runs import publish
 from tests.browser.serving import Dashboard, live_agents, start_stack
@@ -248,8 +250,67 @@ def memory(bench: Bench) -> Iterator[Figure]:
         yield Figure("memory of a tab, live run", measured / 1e6, "MB", 120)
 
 
+_SEEK = """(step) => new Promise((done) => {
+  const field = document.querySelector(".scrub-place input"), began = performance.now();
+  const painted = () => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => done(performance.now() - began);
+    channel.port2.postMessage(0);
+  });
+  const look = () => {
+    const {cursor, state} = window.runbus.inspect().episode;
+    if (cursor === step && state === "here") painted();
+    else setTimeout(look, 2);
+  };
+  field.value = step;
+  field.dispatchEvent(new Event("change", {bubbles: true}));
+  look();
+})"""
+_FRAMES = """() => { window.__frames = [];
+  const next = (now) => { window.__frames.push(now); requestAnimationFrame(next); };
+  requestAnimationFrame(next); }"""
+
+
+def scrub(bench: Bench) -> Iterator[Figure]:
+    """An episode of 100,000 steps: arrows, seeking to what is not loaded, dragging the thumb over all of it."""
+    shown_episodes.record(bench.endpoints, "long")
+    with bench.tab(shown_episodes.episode(bench.endpoints, "long", "walker", step=50_000)) as visit:
+        page = visit.page
+        visit.until(
+            "its steps are there", lambda: page.evaluate("() => window.runbus.inspect().episode?.state") == "here", 60
+        )
+        page.wait_for_timeout(1000)
+        page.evaluate(_EVENTS)
+        for _ in range(200):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+        yield Figure("arrow to paint, slowest of 200", max(page.evaluate("() => window.__slow"), default=16), "ms", 50)
+        sought = [float(page.evaluate(_SEEK, step)) for step in range(1_234, 100_000, 9_876)]
+        yield Figure("seek to a step that is not loaded, median of 10", statistics.median(sought), "ms", 200)
+        yield from _dragged(visit)
+
+
+def _dragged(visit: Visit) -> Iterator[Figure]:
+    page = visit.page
+    box = page.locator(".scrub-thumb").bounding_box()
+    assert box is not None
+    y, asked = box["y"] + box["height"] / 2, len([url for url in visit.requests if "/episode/steps" in url])
+    page.mouse.move(box["x"] + box["width"] * 0.9, y)
+    page.mouse.down()
+    page.evaluate(_FRAMES)
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < 5:
+        page.mouse.move(box["x"] + box["width"] * (0.5 + 0.4 * math.cos(2 * passed)), y)
+    frames = page.evaluate("() => window.__frames")
+    page.mouse.up()
+    asked = len([url for url in visit.requests if "/episode/steps" in url]) - asked
+    yield Figure("drag over 100,000 steps: requests a second", asked / passed, "1/s", 2)
+    between = [later - sooner for sooner, later in itertools.pairwise(frames)]
+    yield Figure("drag over 100,000 steps: between two frames, p95", quantile(between, 0.95), "ms", 33)
+
+
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    part.__name__: part for part in (ready, latency, streams, memory, clients, many)
+    part.__name__: part for part in (ready, latency, streams, memory, clients, many, scrub)
 }
 
 
