@@ -36,7 +36,7 @@ from tests.browser.stories import record
 _PAINTS = "() => window.runbus.inspect().live.paints"
 _FIRST = "() => window.runbus.inspect().live.paints[0][1] - performance.timeOrigin"
 _TRANSFER = """() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
-  .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.transferSize, 0)"""
+  .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.encodedBodySize, 0)"""
 _EVENTS = """() => { window.__slow = []; new PerformanceObserver((list) => window.__slow.push(...list.getEntries()
   .filter((one) => one.interactionId).map((one) => one.duration))).observe({type: "event", durationThreshold: 16}); }"""
 

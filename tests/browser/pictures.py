@@ -22,10 +22,11 @@ from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.local.env import stack_environment
 from runbus.local.stack import Endpoints, Stack
 from tests.browser import chromium
-from tests.browser.asked import address, episode_address, rows
+from tests.browser.asked import address, rows
 from tests.browser.chromium import Theme, Visit
 from tests.browser.serving import Dashboard, start_stack
 from tests.browser.stories import record
+from tests.browser.tour import NAMES, stop
 
 WIDTHS = (390, 1280, 1920)
 LEARNING = "cartpole"
@@ -34,24 +35,7 @@ _LEARN_S = 45
 
 def pages(endpoints: Endpoints) -> Mapping[str, str]:
     """Return name of a picture -> address."""
-    return {
-        "runs": "/",
-        "runs-grouped": address("/", {"q": "algo:ppo,dqn", "group": "algo", "base": "ppo-0", "pin": "ppo-3"}),
-        "runs-none": address("/", {"q": "algo:sarsa"}),
-        "run": address("/run", {"run": LEARNING}),
-        "run-odd": address("/run", {"run": "odd-numbers", "x": "episode"}),
-        "run-unknown": address("/run", {"run": "ppo-99"}),
-        "episode-vector": episode_address(endpoints, "ppo-0", step=3),
-        "episode-image": episode_address(endpoints, "images", step=9),
-        "episode-grid": episode_address(endpoints, "grid", step=5),
-        "episode-talk": episode_address(endpoints, "talk"),
-        "episode-tree": episode_address(endpoints, "talk", view="tree"),
-        "episode-left-out": episode_address(endpoints, "left-out", step=2),
-        "world": address("/world", {"run": "team", "env": 0, "episode": 0, "tick": 4}),
-        "compare": address("/compare", {"runs": "ppo-0/ppo-1/dqn-0/dqn-1"}),
-        "groups": address("/groups", {"run": "talk"}),
-        "health": "/health",
-    }
+    return {name: stop(endpoints, name).address for name in NAMES} | {"learning": address("/run", {"run": LEARNING})}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def test_from_the_list_to_a_run_and_back(stories: Endpoints, dashboard: Dashboar
     """Filter, choose, open, help, theme, back: no mouse."""
     visit = tab(dashboard, "/")
     keys = visit.page.keyboard
-    visit.until_text("ppo-0")
+    visit.until("the list is there", lambda: "window" in visit.inspect())
     keys.press("/")
     keys.type("algo:ppo")
     visit.until_text("4 of")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import { emptying, filter } from "../../stream_apps/runbus/dashboard/page/lib/filter.js";
+import { emptying, filter, oneOf } from "../../stream_apps/runbus/dashboard/page/lib/filter.js";
 
 const cases = JSON.parse(readFileSync(new URL("filter_cases.json", import.meta.url), "utf8"));
 
@@ -44,5 +44,17 @@ test("a quoted word finds every name that holds it", () => {
   fc.assert(fc.property(fc.string({ minLength: 1 }), fc.string(), (part, rest) => {
     const quoted = `"${part.replace(/["\\]/g, "\\$&")}"`;
     assert.ok(filter(quoted).keeps({ run: rest + part }));
+  }));
+});
+
+test("a filter for some runs keeps exactly them, whatever their names are", () => {
+  const names = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 60, selector: (name) => name.toLowerCase() });
+  fc.assert(fc.property(names, fc.string(), (runs, other) => {
+    const { q, count } = oneOf(runs);
+    assert.ok(q.length <= 2000 && count >= 1);
+    const { keeps, wrong } = filter(q);
+    assert.equal(wrong, null);
+    for (const [index, run] of runs.entries()) assert.equal(keeps({ run }), index < count, q);
+    if (!runs.some((run) => run.toLowerCase() === other.toLowerCase())) assert.equal(keeps({ run: other }), false);
   }));
 });

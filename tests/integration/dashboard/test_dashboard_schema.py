@@ -19,6 +19,7 @@ from schemathesis.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.core.result import Ok
 
 from runbus.clickhouse.tables import EPISODES
 from runbus.config.sources import Sources
@@ -79,7 +80,7 @@ def api(store: Store) -> Iterator[BaseSchema]:
         yield schemathesis.openapi.from_url(document).include(tag="history")
 
 
-def ask(case: Case) -> None:
+def ask(case: Case[Any]) -> None:
     """Ask once as it was made up, and once of what is there."""
     case.call_and_validate(checks=CHECKS)
     for name, value in KNOWN.items():
@@ -92,6 +93,7 @@ def ask_everything(api: BaseSchema, examples: int) -> int:
     """Make up so many questions of each path; return how many paths there are."""
     paths = 0
     for found in api.get_all_operations():
+        assert isinstance(found, Ok)
         made_up = given(found.ok().as_strategy())
         few = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         few(made_up(ask))()
@@ -100,8 +102,8 @@ def ask_everything(api: BaseSchema, examples: int) -> int:
 
 
 def test_every_answer_is_as_described(api: BaseSchema) -> None:
-    """A few made-up questions a path."""
-    assert ask_everything(api, 2) > 15
+    """Of each path a made-up question, and one of what is there."""
+    assert ask_everything(api, 1) > 15
 
 
 @pytest.mark.long

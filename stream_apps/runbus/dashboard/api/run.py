@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.answers import RESPONSES, Asking, HistoryRoute
 from runbus.dashboard.history.api import Question
-from runbus.dashboard.history.asked import OfCurve, OfEpisodes, OfRun
+from runbus.dashboard.history.asked import OfCurve, OfEpisodes, OfRun, OfTeams
 from runbus.dashboard.history.curves import Curve
 from runbus.dashboard.history.pages import Order, first, row, without
 from runbus.dashboard.history.statements import filled, text
 from runbus.dashboard.parts import Parts
 
 _STREAMS = 2_000
+_NAMES = 1_000
+_TEAMS = Order({"last_ts": "Int64", "env": "Int32", "episode": "Int64"})
 _SORTS: Mapping[str, str] = {
     "time": "toFloat64(toUnixTimestamp64Micro(e.last_ts))",
     "return": "if(isNaN(`return`), -inf, `return`)",
@@ -44,8 +46,8 @@ def router(parts: Parts) -> APIRouter:
         streams = await asking.table(question)
         if not streams.rows:
             raise await _unknown(asking, asked.run)
-        outcome = await asking.table(Question("run_outcome", text("run_outcome"), {"run": asked.run}))
-        return asking.given(question, streams, run=row(outcome) | {"run": asked.run})
+        whole = _said(row(await asking.table(_whole(asking, asked.run))), asked.run)
+        return asking.given(question, streams, run=whole, left_out=max(0, whole.get("attempts", 0) - streams.rows))
 
     @routes.get("/run/curve")
     async def curve(request: Request, asked: Annotated[OfCurve, Query()]) -> Response:
@@ -72,7 +74,41 @@ def router(parts: Parts) -> APIRouter:
         following = _EPISODES.cursor(page) if found.rows > asked.most else ""
         return asking.given(question, without(page, "key"), next=following)
 
+    @routes.get("/run/teams")
+    async def teams(request: Request, asked: Annotated[OfTeams, Query()]) -> Response:
+        """Answer with a page of the episodes of a world over its agents; `next` is the cursor of the page behind it."""
+        asking = Asking.of(parts, request, asked)
+        after, seen = _TEAMS.after(asked.after, descending=asked.descending)
+        sql = filled("run_teams", after=after, direction="DESC" if asked.descending else "ASC")
+        where = {**seen, "run": asked.run, "most": asked.most + 1, "below": asking.seam.of("episodes")}
+        question = Question("run_teams", sql, where)
+        if not asking.shows:
+            return await asking.answer(question)
+        found = await asking.table(question)
+        page = first(found, asked.most)
+        return asking.given(question, page, next=_TEAMS.cursor(page) if found.rows > asked.most else "")
+
+    @routes.get("/run/logged")
+    async def logged(request: Request, asked: Annotated[OfRun, Query()]) -> Response:
+        """Answer with the names of the numbers that were logged: each is a `y` of the curves."""
+        asking = Asking.of(parts, request, asked)
+        where = {"run": asked.run, "most": _NAMES, "below": asking.seam.of("episodes")}
+        return await asking.answer(Question("run_logged", text("run_logged"), where))
+
     return routes
+
+
+def _whole(asking: Asking, run: str) -> Question:
+    """Ask what the streams of a run are together."""
+    sql = filled("of_runs", which="run_id = {run:String}")
+    return Question("of_runs", sql, {"run": run, "below": asking.seam.of("runs")})
+
+
+def _said(whole: dict[str, Any], run: str) -> dict[str, Any]:
+    """Return what is said of a run, also of one whose events are not stored: `finished_at` None = it runs."""
+    said = {name: value for name, value in whole.items() if name not in ("state", "config")}
+    finished = said.get("finished_at") or None
+    return {**said, "run": run, "outcome": whole.get("state", ""), "finished_at": finished}
 
 
 async def origin_of(asking: Asking, run: str) -> int:

@@ -14,7 +14,7 @@ from runbus.dashboard.history.asked import OfRuns
 from runbus.dashboard.history.filter import NUMBERS, TEXTS, Filter, number, read, texts
 from runbus.dashboard.history.native import Table
 from runbus.dashboard.history.pages import Order, first, without
-from runbus.dashboard.history.statements import filled, text
+from runbus.dashboard.history.statements import filled
 from runbus.dashboard.history.values import Numbers
 from runbus.dashboard.parts import Parts
 from runbus.kafka.topics import CANARY_RUN
@@ -35,7 +35,13 @@ def router(parts: Parts) -> APIRouter:
         whole = not asking.shows or asked.sort == "mean_return" or kept.names("mean_return")
         after, seen = _RUNS.after(asked.after, descending=asked.descending)
         pieces = {"filter": kept.sql, "after": after, "direction": "DESC" if asked.descending else "ASC"}
-        sql = filled("runs", runs=text("of_runs"), **_returned(whole), **_key(kept, asked.sort), **pieces)
+        sql = filled(
+            "runs",
+            runs=filled("of_runs", which="run_id != {canary:String}"),
+            **_returned(whole),
+            **_key(kept, asked.sort),
+            **pieces,
+        )
         below = {"below": asking.seam.of("runs"), "below_episodes": asking.seam.of("episodes")}
         where = {**kept.parameters, **seen, **below, "canary": CANARY_RUN, "most": asked.most + 1}
         question = Question("runs", sql, where)

@@ -13,7 +13,7 @@ from runbus.dashboard.history.answers import Asking
 from runbus.dashboard.history.api import Question
 from runbus.dashboard.history.asked import OfCompare
 from runbus.dashboard.history.filter import NUMBERS, TEXTS, Filter, read, texts
-from runbus.dashboard.history.statements import filled, text
+from runbus.dashboard.history.statements import filled
 from runbus.kafka.topics import CANARY_RUN
 
 _MOST = 500
@@ -73,7 +73,13 @@ async def members_of(asking: Asking, asked: OfCompare) -> Members:
     if asked.run:
         wanted += " AND run IN {runs:Array(String)}"
         where["runs"] = list(asked.run)
-    sql = filled("compare_members", runs=text("of_runs"), arm=arm, stratum=stratum, filter=wanted)
+    sql = filled(
+        "compare_members",
+        runs=filled("of_runs", which="run_id != {canary:String}"),
+        arm=arm,
+        stratum=stratum,
+        filter=wanted,
+    )
     found = await asking.table(Question("compare_members", sql, {**where, **kept.parameters}))
     if not found.rows:
         raise ApiError(404, "no run is to be compared", "Name runs with run=, or take a filter that keeps some")

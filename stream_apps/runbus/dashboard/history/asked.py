@@ -47,7 +47,7 @@ class OfStreams(OfRun):
 class OfCurve(OfStreams):
     """A curve of a run."""
 
-    y: Name = Field("return", description="return, length, reward, steps_per_second, or the name of a logged number")
+    y: Name = Field("return", description="return, length, reward, team_return, steps_per_second, or a logged name")
     x: Axis = Field("seq", description="relative = microseconds since the run began")
     by: By = Field("run", description="whether each agent, or each stream, has bins of its own")
     start: Position = Field(-(2**62), alias="from", description="on x; widened to whole bins")
@@ -82,6 +82,10 @@ class OfEpisodes(OfStreams, OfList):
     """A page of the finalised episodes of a run."""
 
     sort: Literal["time", "return", "length", "episode", "missing"] = "time"
+
+
+class OfTeams(OfRun, OfList):
+    """A page of the episodes of a world."""
 
 
 class OfEpisode(OfRun):

@@ -142,7 +142,7 @@ async def _connect(settings: ClickHouseSettings, seconds: int) -> AsyncClient:
             database=settings.database or None,
             connect_timeout=_CONNECT_SECONDS,
             send_receive_timeout=seconds + 2 * _GRACE_SECONDS,
-            query_retries=0,
+            query_retries=1,
             autogenerate_session_id=False,
             **tls_arguments(settings),
         )

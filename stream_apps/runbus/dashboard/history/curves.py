@@ -17,8 +17,10 @@ MEASURES: Mapping[str, str] = {
     "length": "points_episodes",
     "reward": "points_reward",
     "steps_per_second": "points_speed",
+    "team_return": "points_teams",
 }
 _AXES: Mapping[str, Mapping[Axis, str]] = {
+    "points_teams": {"seq": "max(last_seq)", "episode": "episode", "time": "toUnixTimestamp64Micro(max(last_ts))"},
     "points_episodes": {"seq": "last_seq", "episode": "episode", "time": "toUnixTimestamp64Micro(last_ts)"},
     "points_speed": {
         "seq": "max(seq)",
@@ -28,11 +30,16 @@ _AXES: Mapping[str, Mapping[Axis, str]] = {
     "points_reward": {"seq": "seq", "episode": "episode", "time": "toUnixTimestamp64Micro(ts)"},
     "points_logged": {"seq": "seq", "episode": "episode", "time": "toUnixTimestamp64Micro(ts)"},
 }
+#: How a line is named, by what has one, and what its rows have in common.
 _SERIES: Mapping[By, str] = {
     "run": "'' AS agent, toInt64(-1) AS attempt",
-    "agent": "agent, toInt64(-1) AS attempt",
-    "stream": "agent, attempt",
+    "agent": "agent_id::String AS agent, toInt64(-1) AS attempt",
+    "stream": "agent_id::String AS agent, started AS attempt",
 }
+_LINES: Mapping[By, str] = {"run": "1", "agent": "agent_id", "stream": "(agent_id, started)"}
+#: Of a bin: which of its points is the first is a whole number.
+_PLACES = 1 << 62
+#: Of all lines together; with very many lines the bins are wider.
 MOST_POINTS = 200_000
 
 
@@ -53,11 +60,11 @@ class Curve:
     @staticmethod
     def topic_of(measure: str) -> str:
         """Return the topic whose rows are the points of a measure."""
-        return "episodes" if MEASURES.get(measure) == "points_episodes" else "steps"
+        return "episodes" if MEASURES.get(measure) in ("points_episodes", "points_teams") else "steps"
 
     def extent(self) -> Question:
         """Ask how far it reaches."""
-        return self._question("curve_extent", filled("curve_extent", points=self._points))
+        return self._question("curve_extent", filled("curve_extent", points=self._points, lines=_LINES[self.asked.by]))
 
     def drawn(self, extent: Table) -> tuple[Question, int]:
         """Ask for its points, or its bins if there are many points.
@@ -65,14 +72,17 @@ class Curve:
         Returns:
             The question, and the width of its bins: 0 = points as they are.
         """
-        points, start, end = (int(extent.columns[name].plain()[0]) for name in ("points", "first", "last"))
+        points, start, end, lines = (
+            int(extent.columns[name].plain()[0]) for name in ("points", "first", "last", "lines")
+        )
         if points <= RAW_PER_BIN * self.asked.bins:
             sql = filled("curve_points", points=self._points)
             return self._question("curve_points", sql, most=MOST_POINTS), 0
-        width = width_of(start, end, self.asked.bins)
+        width = width_of(start, end, max(1, min(self.asked.bins, MOST_POINTS // max(1, lines) - 1)))
         start, end = whole(start, end, width)
-        sql = filled("curve_bins", points=self._points, series=_SERIES[self.asked.by])
-        return self._question("curve_bins", sql, most=MOST_POINTS, width=width, **{"from": start, "to": end}), width
+        sql = filled("curve_bins", points=self._points, series=_SERIES[self.asked.by], lines=_LINES[self.asked.by])
+        reach = {"from": start, "to": end, "width": width, "ties": max(1, _PLACES // width)}
+        return self._question("curve_bins", sql, most=MOST_POINTS, **reach), width
 
     @property
     def _points(self) -> str:

@@ -1,5 +1,5 @@
 -- The points of a curve as they are: there are few in the range that is asked for.
-SELECT agent, attempt, x, y
+SELECT agent_id::String AS agent, started AS attempt, x, y
 FROM
 (
 $points

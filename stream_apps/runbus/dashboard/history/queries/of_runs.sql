@@ -41,7 +41,7 @@
                         (outcome, produced, dropped, episodes, config, labels, tags), (kind = 'FINISHED', sent_at)
                     ) AS newest
                 FROM runs AS r
-                WHERE run_id != {canary:String} AND $below
+                WHERE $which AND $below
                 GROUP BY run_id, agent_id, attempt
             ) AS t
         ) AS s
@@ -53,6 +53,7 @@
             (
                 SELECT run_id, agent_id, arrayJoin(arrayPopBack(arraySort(groupUniqArray(r.attempt))))
                 FROM runs AS r
+                WHERE $which
                 GROUP BY run_id, agent_id
             )
             GROUP BY run_id, agent_id, attempt

@@ -2,8 +2,8 @@
         $x AS x,
         if({measure:String} = 'length', toFloat64(length), `return`) AS y,
         cityHash64(agent_id, attempt, env, episode) AS tie,
-        agent_id::String AS agent,
-        attempt
+        agent_id,
+        attempt AS started
     FROM
     (
         SELECT agent_id, attempt, env, episode, `return`, length, last_seq, last_ts

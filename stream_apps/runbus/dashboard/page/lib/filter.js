@@ -24,6 +24,8 @@
 const TOKEN = /(-?)(?:\/((?:[^/\\]|\\.)+)\/(?=\s|$)|("(?:[^"\\]|\\.)*"|[^\s:=<>~"]+)(>=|<=|[:=<>~])("(?:[^"\\]|\\.)*"|\S*)|("(?:[^"\\]|\\.)*"|\S+))/y;
 const ALIASES = new Map(Object.entries({outcome: "state", name: "run", return: "mean_return", started: "started_at"}));
 const TIMES = ["started_at"];
+/** The server takes filters of 2,000 characters. */
+const MOST_TEXT = 1900;
 /** What the filter may name besides labels and configuration. */
 const FIELDS = ["run", "state", "agents", "steps", "sps", "epm", "mean_return", "dropped", "gaps", "started_at"];
 
@@ -59,6 +61,18 @@ export function filter(text) {
  */
 export function emptying(clauses, rows) {
   return clauses.find((clause) => !rows.some(tester(clause))) ?? null;
+}
+
+/**
+ * Return a filter that keeps the first of these runs, and how many of them it has room for.
+ * @param {string[]} names
+ */
+export function oneOf(names) {
+  const parts = names.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&").replace(/["\\]/g, "\\$&"));
+  let room = MOST_TEXT - 'name~"^()$"'.length;
+  const taken = parts.findIndex((part) => (room -= part.length + 1) < 0);
+  const fit = taken < 0 ? parts : parts.slice(0, Math.max(1, taken));
+  return {q: `name~"^(${fit.join("|")})$"`, count: fit.length};
 }
 
 /** @param {string} text */

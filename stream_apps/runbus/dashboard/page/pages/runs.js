@@ -6,6 +6,7 @@ import {ago, count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
 import {follow, now} from "../lib/live.js";
+import {Means} from "../lib/means.js";
 import {go, href, route, set} from "../lib/route.js";
 import {arrange, groupable, nextSort} from "../lib/runlist.js";
 import {clamp, showing, turned} from "../lib/window.js";
@@ -47,7 +48,10 @@ export default function Runs() {
   const live = useMemo(() => follow("runs"), []);
   useEffect(() => () => live.close(), []);
   const shut = useSignal(/** @type {Set<string>} */ (new Set()));
-  const rows = useOrderly(live.channel("runs"));
+  const means = useMemo(() => new Means(), []);
+  useEffect(() => () => means.close(), []);
+  const told = useOrderly(live.channel("runs"));
+  const rows = useComputed(() => means.filled(told.value));
   const view = useComputed(() => {
     const {params} = route.value;
     const text = (/** @type {string} */ name) => params.get(name) ?? "";
@@ -61,7 +65,7 @@ export default function Runs() {
     <h1 class="hidden">Runs</h1>
     <${Totals} channel=${live.channel("totals")} />
     <${Tools} rows=${rows.value} list=${list.value} />
-    <${List} live=${live} items=${list.value.items} shut=${shut} emptying=${list.value.emptying} />`;
+    <${List} live=${live} means=${means} items=${list.value.items} shut=${shut} />`;
 }
 
 /**
@@ -110,8 +114,8 @@ function saidOf({wrong, kept, emptying}, all) {
   return route.value.params.get("q") ? `${exact(kept)} of ${exact(all)} runs` : `${exact(all)} runs`;
 }
 
-/** @param {{live: import("../lib/live.js").Live, items: Item[], shut: import("../vendor/signals-core.js").Signal<Set<string>>, emptying: string}} props */
-function List({live, items, shut}) {
+/** @param {{live: import("../lib/live.js").Live, means: Means, items: Item[], shut: import("../vendor/signals-core.js").Signal<Set<string>>}} props */
+function List({live, means, items, shut}) {
   const at = useSignal(0);
   const top = useSignal(0);
   const chosen = useSignal(/** @type {string[]} */ ([]));
@@ -146,9 +150,14 @@ function List({live, items, shut}) {
     top.value = to;
   };
   const slide = (/** @type {number} */ to) => (top.value = to);
-  const rows = live.channel("runs").read();
-  const base = rows.get(route.value.params.get("base") ?? "");
+  const rows = live.channel("runs").read(), known = rows.get(route.value.params.get("base") ?? "");
+  const base = known && means.of(known);
   const shown = items.slice(first, first + size);
+  const sort = route.value.params.get("sort") ?? "";
+  useEffect(() => means.want([...(base ? [base] : []), ...shown.flatMap((item) => ("row" in item ? [item.row] : []))]));
+  useEffect(() => {
+    if (/^-?mean_return$/.test(sort)) void means.first(sort.startsWith("-"));
+  }, [sort]);
   useEffect(() => expose("window", () => ({first, size, at: here, chosen: chosen.value})));
   return html`
     ${chosen.value.length > 0 && html`<p class="chosen"><button type="button" onClick=${() => compare(chosen.value)}>Compare ${chosen.value.length} ${chosen.value.length === 1 ? "run" : "runs"}</button>
@@ -161,7 +170,7 @@ function List({live, items, shut}) {
           const place = {index: first + index, cursor: first + index === here};
           if ("group" in item) return html`<${GroupRow} key=${`group ${item.group}`} item=${item} shut=${shut} ...${place} />`;
           const {run} = item.row;
-          return html`<${RunRow} key=${run} row=${rows.get(run) ?? item.row} pinned=${item.pinned} base=${base} chosen=${chosen.value.includes(run)} onChoose=${toggle} ...${place} />`;
+          return html`<${RunRow} key=${run} row=${means.of(rows.get(run) ?? item.row)} pinned=${item.pinned} base=${base} chosen=${chosen.value.includes(run)} onChoose=${toggle} ...${place} />`;
         })}</tbody>
       </table></div>
       <${Thumb} top=${first} size=${size} count=${items.length} onMove=${slide} />
