@@ -87,6 +87,7 @@ function Header({run, streams, told}) {
       <div><dt>Started</dt><dd>${began ? moment(began) : "–"}</dd></div>
       <div><dt>${ended ? "Took" : "For"}</dt><dd>${began ? duration(((ended ?? now.value * 1000) - began) / 1000) : "–"}</dd></div>
       <div><dt>Newest step</dt><dd>${newest ? ago(now.value - newest / 1000) : "–"}</dd></div>
+      <${Audit} rows=${rows} />
     </dl>
     ${rows.length > 0 && html`<${About} rows=${rows} />`}
   </header>`;
@@ -100,6 +101,20 @@ function stateOf(streams) {
   const newest = new Map(streams.map((row) => [row.agent, row])); // in order of attempts
   const states = new Set([...newest.values()].map((row) => row.state));
   return FIRST.find((state) => states.has(state)) ?? "";
+}
+
+/**
+ * Whether every step is accounted for, once all streams have said how many they produced; while they run, Health says it
+ * moment by moment.
+ * @param {{rows: Row[]}} props
+ */
+function Audit({rows}) {
+  if (!rows.length || rows.some((row) => !row.outcome)) return html`<div><dt>Audit</dt><dd><a href="/health">live</a></dd></div>`;
+  const sum = (/** @type {string} */ name) => rows.reduce((all, row) => all + row[name], 0);
+  const left = sum("produced") - sum("stored") - sum("dropped");
+  const said = left === 0 ? "= every step is stored" : left > 0 ? `… ${exact(left)} steps are not stored` : `≠ ${exact(-left)} steps too many`;
+  return html`<div title=${`produced ${exact(sum("produced"))} = stored ${exact(sum("stored"))} + dropped ${exact(sum("dropped"))}${left ? ` + ${exact(left)}` : ""}`}>
+    <dt>Audit</dt><dd class=${left === 0 ? "ok" : left > 0 ? "warn" : "bad"}>${sum("dropped") && left === 0 ? "= every step is stored, or counted as dropped" : said}</dd></div>`;
 }
 
 /** Configuration and spaces of the newest stream; the others' where they differ. @param {{rows: Row[]}} props */
