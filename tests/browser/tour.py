@@ -31,6 +31,8 @@ NAMES = (
     "episode-left-out",
     "episodes-beside",
     "world",
+    "compare",
+    "groups",
     "health",
 )
 
@@ -57,6 +59,8 @@ def stop(endpoints: Endpoints, name: str) -> Stop:
         "run": Stop(address("/run", {"run": "ppo-0"}), "Return"),
         "run-odd": Stop(address("/run", {"run": "odd-numbers", "x": "episode"}), "Return"),
         "run-unknown": Stop(address("/run", {"run": "ppo-99"}), "ppo-0", ("404",)),
+        "compare": Stop(address("/compare", {"q": "algo:ppo,dqn", "group": "config.algo"}), "95 % interval", ("504",)),
+        "groups": Stop(address("/groups", {"run": "ppo-0", "by": "task"}), "pass@", ("504",)),
         "world": Stop(address("/world", {"run": "team", "env": 0, "episode": 0, "tick": 4}), "player-1"),
         "health": Stop("/health", "sink", ("504",)),  # what a busy ClickHouse does not answer in time is said
     }[name]
