@@ -70,7 +70,7 @@ class Dashboard:
         """Serve until stopped. Raises RunBusError if the port cannot be had, or a person has to act on Kafka."""
         live = self._live = Live(self._settings, self._codec, start.partitions)
         ended = asyncio.Event()
-        identity = IdentityWatch(self._settings.kafka, start.partitions, live, self._history)
+        identity = IdentityWatch(self._settings.kafka, self._codec, start.partitions, live, self._history)
         works = [asyncio.create_task(work) for work in (live.run(), identity.run(), _until(start.stop, live))]
         for work in works:
             work.add_done_callback(lambda _: ended.set())

@@ -8,7 +8,7 @@
  */
 import {Channels} from "./channels.js";
 import {signal} from "./preact.js";
-import {address} from "./api.js";
+import {address, get} from "./api.js";
 import {expose} from "./inspect.js";
 
 const LATE_MS = 7000;
@@ -75,6 +75,7 @@ export class Live {
   again() {
     this.source?.close();
     this.source = null;
+    get("/session").catch(() => {}); // a token that is not good any more leads to the login
     const wait = AGAIN_MS[Math.min(this.tries++, AGAIN_MS.length - 1)];
     setTimeout(() => document.hidden || this.open(), wait);
   }
