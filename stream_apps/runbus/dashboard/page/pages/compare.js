@@ -7,6 +7,7 @@ import {armsOf, curvesOf, differences, pairsOf, STATISTICS} from "../lib/arms.js
 import {Axis} from "../lib/axis.js";
 import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {joined, parted} from "../lib/names.js";
 import {href, route, set} from "../lib/route.js";
 import {freshOf, useAnswer} from "../ui/answer.js";
 import {Chart, Swatch, useChartKeys} from "../ui/chart.js";
@@ -41,7 +42,7 @@ function Compared({runs, q}) {
   const scores = useAnswer("/compare", scored, OFTEN_MS), curve = useAnswer("/compare/curve", curved, OFTEN_MS), better = useAnswer("/compare/better", scored, OFTEN_MS);
   const axis = useMemo(() => new Axis(kind), [kind]);
   useChartKeys(axis);
-  const hidden = new Set((params.get("hide") ?? "").split(BETWEEN).filter(Boolean).map(decodeURIComponent));
+  const hidden = new Set(parted(params.get("hide")));
   const answer = scores.answer.value, arms = answer ? armsOf(answer, statistic) : [], seen = arms.filter((arm) => !hidden.has(arm.arm));
   const lines = useMemo(() => (curve.answer.value ? curvesOf(curve.answer.value, statistic, hidden) : []), [curve.answer.value, statistic, params.get("hide")]);
   useEffect(() => expose("compare", () => ({arms, lines, better: better.answer.value, members: answer?.members, differs: answer?.differs})));
@@ -70,7 +71,7 @@ function Compared({runs, q}) {
 function hide(hidden, arm) {
   const next = new Set(hidden);
   if (!next.delete(arm)) next.add(arm);
-  set({hide: [...next].map(encodeURIComponent).join(BETWEEN)}, {replace: true});
+  set({hide: next.size ? joined(next) : null}, {replace: true});
 }
 
 /** @param {{kind: string, statistic: string, answer: any}} props */

@@ -9,6 +9,7 @@ import {ago, count, duration, exact, moment} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
 import {follow, now} from "../lib/live.js";
+import {joined, parted} from "../lib/names.js";
 import {href, route, set} from "../lib/route.js";
 import {nice} from "../lib/stats.js";
 import {useAnswer} from "../ui/answer.js";
@@ -192,7 +193,7 @@ function frozenLink(axis) {
  * @param {string | null} text
  * @param {string[]} names
  */
-const chosen = (text, names) => (text === null ? names.slice(0, 2) : text.split(",").filter(Boolean));
+const chosen = (text, names) => (text === null ? names.slice(0, 2) : parted(text));
 
 /**
  * Read how lines are smoothed: `ema:2000` (half life in x) or `median:21` (values).
@@ -215,7 +216,7 @@ function Tools({axis, by, until, agents, names, shown, freeze}) {
   const params = route.value.params, zoomed = axis.range.value !== null;
   const smooth = params.get("smooth")?.split(":")[0] ?? "";
   const choose = (/** @type {string} */ name) => (/** @type {any} */ event) => set({[name]: event.currentTarget.value});
-  const toggle = (/** @type {string} */ name) => set({show: shown.includes(name) ? shown.filter((one) => one !== name).join(",") || "," : [...shown, name].join(",")});
+  const toggle = (/** @type {string} */ name) => set({show: joined(shown.includes(name) ? shown.filter((one) => one !== name) : [...shown, name])});
   return html`<div class="tools" role="toolbar" aria-label="What the charts show">
     <label>x <select value=${axis.kind} onChange=${(/** @type {any} */ event) => set({x: event.currentTarget.value, range: null, until: null})}>
       ${Object.entries(KINDS).map(([kind, label]) => html`<option value=${kind}>${label}</option>`)}</select></label>
