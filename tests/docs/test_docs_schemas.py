@@ -28,7 +28,7 @@ def _snippets(name: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", _page(name), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["schemas.md", "streams.md", "topics.md"])
+@pytest.mark.parametrize("name", ["dashboard.md", "schemas.md", "streams.md", "topics.md"])
 def test_every_python_snippet_of_the_pages_runs(name: str) -> None:
     """A snippet of a page runs as it stands, asserts included."""
     found = _snippets(name, "python")

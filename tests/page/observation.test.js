@@ -26,7 +26,8 @@ const LOOKS = [
   ["<f4", [3, 64, 64], "image"],
 ];
 for (const [dtype, shape, look] of LOOKS) {
-  test(`${dtype || "nothing"} [${shape}] is shown as ${look}`, () => assert.equal(observation.lookOf({dtype, shape}), look));
+  test(`${dtype || "nothing"} [${shape}] is shown as ${look}`, () =>
+    assert.equal(observation.lookOf({dtype, shape}), look));
 }
 
 test("a layout is said in words", () => {
@@ -40,7 +41,11 @@ test("colours first or last, grey, or a stack of frames: each byte lands in its 
   assert.deepEqual([...(last?.data ?? [])], [10, 20, 30, 255, 40, 50, 60, 255]);
   const planes = Array.from({length: 3 * 16 * 16}, (_, i) => Math.floor(i / 256) * 10);
   assert.deepEqual([...(observation.pixels(planes, "|u1", [3, 16, 16])?.data.slice(0, 4) ?? [])], [0, 10, 20, 255]);
-  const stack = observation.pixels(Array.from({length: 4 * 256}, (_, i) => Math.floor(i / 256)), "|u1", [4, 16, 16]);
+  const stack = observation.pixels(
+    Array.from({length: 4 * 256}, (_, i) => Math.floor(i / 256)),
+    "|u1",
+    [4, 16, 16],
+  );
   assert.deepEqual([stack?.width, stack?.height, stack?.data[16 * 4], stack?.data[48 * 4]], [64, 16, 1, 3]);
   assert.equal(observation.pixels([1, 2], "|u1", [2, 2]), null, "numbers that do not fill the shape are no image");
 });
@@ -53,22 +58,28 @@ test("numbers that are no bytes are spread over black to white, and what is no n
 
 test("cells of the heat strip are shares of their own row, and no number is no cell", () => {
   const numbers = fc.option(fc.double({min: -1e6, max: 1e6, noNaN: true}), {nil: null});
-  fc.assert(fc.property(fc.array(fc.option(fc.array(numbers, {maxLength: 6}), {nil: null})), (columns) => {
-    const strip = observation.heat(columns);
-    columns.forEach((column, place) => {
-      for (let row = 0; row < strip.rows; row++) {
-        const [x, cell] = [column?.[row], strip.cells[row * columns.length + place]];
-        assert.equal(!isNumber(x), Number.isNaN(cell));
-        if (isNumber(x)) assert.ok(cell >= 0 && cell <= 1 && x >= strip.ranges[row].low && x <= strip.ranges[row].high);
-      }
-    });
-  }));
+  fc.assert(
+    fc.property(fc.array(fc.option(fc.array(numbers, {maxLength: 6}), {nil: null})), (columns) => {
+      const strip = observation.heat(columns);
+      columns.forEach((column, place) => {
+        for (let row = 0; row < strip.rows; row++) {
+          const [x, cell] = [column?.[row], strip.cells[row * columns.length + place]];
+          assert.equal(!isNumber(x), Number.isNaN(cell));
+          if (isNumber(x))
+            assert.ok(cell >= 0 && cell <= 1 && x >= strip.ranges[row].low && x <= strip.ranges[row].high);
+        }
+      });
+    }),
+  );
 });
 
 test("discrete actions lie in lanes with the names that the run gives them", () => {
   const action = (/** @type {number} */ number) => ({dtype: "<i8", shape: [], numbers: [number]});
   const names = observation.actionNames({action_names: ["left", "right", "jump"]});
-  assert.deepEqual(observation.actionLanes([action(1), null, action(0)], names), {labels: ["left", "right", "jump"], lane: [1, null, 0]});
+  assert.deepEqual(observation.actionLanes([action(1), null, action(0)], names), {
+    labels: ["left", "right", "jump"],
+    lane: [1, null, 0],
+  });
   assert.deepEqual(observation.actionLanes([action(7), action(3)], []), {labels: ["3", "7"], lane: [1, 0]});
   assert.equal(observation.actionLanes([{dtype: "<f4", shape: [2], numbers: [0, 1]}], []), null);
 });

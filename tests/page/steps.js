@@ -8,8 +8,20 @@
  * @returns {Step}
  */
 export const step = (number, rest = {}) => ({
-  seq: number, step: number, tick: -1, ts: 1_000_000 * number, reward: 1, terminated: false, truncated: false, kind: "",
-  status: "", parent: -1, extras: {}, info: "", stop: "", ...rest,
+  seq: number,
+  step: number,
+  tick: -1,
+  ts: 1_000_000 * number,
+  reward: 1,
+  terminated: false,
+  truncated: false,
+  kind: "",
+  status: "",
+  parent: -1,
+  extras: {},
+  info: "",
+  stop: "",
+  ...rest,
   action: {dtype: "<i8", shape: [], numbers: [number % 2], ...rest.action},
   observation: {dtype: "<f4", shape: [2], numbers: [number, 0.5], ...rest.observation},
 });

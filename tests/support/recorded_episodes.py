@@ -1,6 +1,7 @@
 """Records an episode of each kind that the page shows: `python -m tests.support.recorded_episodes` beside a stack.
 
-Each function takes a run's name, records, and returns when Kafka has everything. What comes is the same each time.
+Each function takes a run's name and what makes its recorders, and returns when Kafka has everything. What it records is
+the same each time.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import gymnasium
 import numpy as np
 
 from runbus.gymnasium import RecordSteps
-from runbus.kafka.settings import KafkaSettings
 from runbus.recorder import ABSENT, Recorder, RunBus
 from runbus.recorder.events import StepsRecorded
 
-Settings = KafkaSettings | None
+#: What makes a recorder: `Recorder`, or a partial of it with other settings or another bus.
+Make = Callable[..., Recorder]
 _FLUSH_S = 120.0
 
 
-def cartpole(run: str, settings: Settings = None, *, episodes: int = 3, seed: int = 7) -> None:
+def cartpole(run: str, make: Make = Recorder, *, episodes: int = 3, seed: int = 7) -> None:
     """Record CartPole with random actions: a vector to see, two actions with names."""
     env = gymnasium.make("CartPole-v1")
-    recorder = Recorder(run, "agent-0", settings=settings, config={"lr": 3e-4, "action_names": ["left", "right"]})
+    recorder = make(run, "agent-0", config={"lr": 3e-4, "action_names": ["left", "right"]})
     recorded = RecordSteps(env, recorder)
     actions = np.random.default_rng(seed)
     for episode in range(episodes):
@@ -38,12 +39,11 @@ def cartpole(run: str, settings: Settings = None, *, episodes: int = 3, seed: in
     _ended(recorder)
 
 
-def pictures(run: str, settings: Settings = None, *, steps: int = 120, size: int = 48) -> None:
+def pictures(run: str, make: Make = Recorder, *, steps: int = 120, size: int = 48) -> None:
     """Record a dot that walks over an image: colours, and a reward where it meets the corner's light."""
-    recorder = Recorder(
+    recorder = make(
         run,
         "painter",
-        settings=settings,
         observations="all",
         config={"action_names": ["stay", "right", "down", "left", "up"]},
     )
@@ -56,7 +56,7 @@ def pictures(run: str, settings: Settings = None, *, steps: int = 120, size: int
         recorder.step(action, float(step % 25 == 0), step == steps, False, _picture(x, y, size))
     recorder.reset(None)  # a stream whose images are left out: as the recorder does without `observations="all"`
     _ended(recorder)
-    plain = Recorder(run, "default", settings=settings)
+    plain = make(run, "default")
     plain.reset(_picture(0, 0, size))
     for step in range(1, 20):
         plain.step(step % 5, 0.0, step == 19, False, _picture(step, step, size))
@@ -70,9 +70,9 @@ def _picture(x: int, y: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return image
 
 
-def long_episode(run: str, settings: Settings = None, *, steps: int = 100_000) -> None:
+def long_episode(run: str, make: Make = Recorder, *, steps: int = 100_000) -> None:
     """Record one long episode: rare rewards, the largest in its middle, an action that holds for a while."""
-    recorder = Recorder(run, "walker", settings=settings, config={"action_names": ["left", "stay", "right"]})
+    recorder = make(run, "walker", config={"action_names": ["left", "stay", "right"]})
     recorder.reset(np.zeros(8, np.float32), seed=3)
     for step in range(1, steps + 1):
         phase = step / 500
@@ -86,9 +86,9 @@ def long_episode(run: str, settings: Settings = None, *, steps: int = 100_000) -
     _ended(recorder)
 
 
-def grid(run: str, settings: Settings = None, *, steps: int = 60) -> None:
+def grid(run: str, make: Make = Recorder, *, steps: int = 60) -> None:
     """Record a small board of numbers, with a NaN reward and an infinite extra among its steps."""
-    recorder = Recorder(run, "gridder", settings=settings)
+    recorder = make(run, "gridder")
     board = np.zeros((6, 7), np.int8)
     recorder.reset(board)
     for step in range(1, steps + 1):
@@ -99,10 +99,10 @@ def grid(run: str, settings: Settings = None, *, steps: int = 60) -> None:
     _ended(recorder)
 
 
-def lossy(run: str, settings: Settings = None, *, steps: int = 90) -> None:
+def lossy(run: str, make: Make = Recorder, *, steps: int = 90) -> None:
     """Record an episode of which steps 31 to 50 never reach Kafka, as when a queue was full."""
     bus = _Forgetful()
-    recorder = Recorder(run, "lossy", bus=bus, settings=settings)
+    recorder = make(run, "lossy", bus=bus)
     recorder.reset(np.zeros(3, np.float32))
     for step in range(1, steps + 1):
         if step in (31, 51):
@@ -126,11 +126,10 @@ class _Forgetful(RunBus):
         super().publish(event, events=events, nbytes=nbytes)
 
 
-def world(run: str, settings: Settings = None, *, agents: int = 3, ticks: int = 80) -> None:
+def world(run: str, make: Make = Recorder, *, agents: int = 3, ticks: int = 80) -> None:
     """Record a world of several agents on one tick; the last one leaves early and another joins late."""
     recorders = [
-        Recorder(run, f"agent-{i}", settings=settings, config={"action_names": ["north", "east", "south", "west"]})
-        for i in range(agents)
+        make(run, f"agent-{i}", config={"action_names": ["north", "east", "south", "west"]}) for i in range(agents)
     ]
     for i, recorder in enumerate(recorders):
         recorder.reset(np.full(4, i, np.float32), tick=0, labels={"world": "harbour"})
@@ -145,10 +144,10 @@ def world(run: str, settings: Settings = None, *, agents: int = 3, ticks: int = 
         _ended(recorder)
 
 
-def pair(run: str, settings: Settings = None, *, steps: int = 200, differ: int = 77) -> None:
+def pair(run: str, make: Make = Recorder, *, steps: int = 200, differ: int = 77) -> None:
     """Record two episodes, a stream each, that are the same up to the step `differ`."""
     for agent, other in (("left", 0), ("right", 1)):
-        recorder = Recorder(run, agent, settings=settings)
+        recorder = make(run, agent)
         recorder.reset(np.zeros(2, np.float32), seed=5)
         for step in range(1, steps + 1):
             action = step % 3 if step < differ else (step + other) % 3
@@ -157,9 +156,9 @@ def pair(run: str, settings: Settings = None, *, steps: int = 200, differ: int =
         _ended(recorder)
 
 
-def assistant(run: str, settings: Settings = None, *, turns: int = 12, hostile: bool = True) -> None:
+def assistant(run: str, make: Make = Recorder, *, turns: int = 12, hostile: bool = True) -> None:
     """Record an LLM agent: chat messages, tools with results, an error, a sub-agent, tokens, cost, latency."""
-    planner = Recorder(run, "planner", settings=settings, config={"model": "small-1"}, labels={"team": "travel"})
+    planner = make(run, "planner", config={"model": "small-1"}, labels={"team": "travel"})
     asked = planner.reset(
         [
             {"role": "system", "content": "You plan trips. Use the tools; be brief."},
@@ -188,7 +187,7 @@ def assistant(run: str, settings: Settings = None, *, turns: int = 12, hostile: 
         cause = planner.step(
             ABSENT, 0.0, False, False, result, kind="tool", status="error" if failed else "ok", parent=call
         )
-    _sub_agent(run, planner, cause, settings)
+    _sub_agent(run, planner, cause, make)
     planner.log(_cost(4_000, 210, 0.009, 1_900))
     answer = planner.step(
         {"role": "assistant", "content": "The 9:40 for 89 EUR, and the Harbour Inn for 120 EUR a night."},
@@ -217,10 +216,8 @@ def _result(turn: int, *, hostile: bool) -> str:
     )
 
 
-def _sub_agent(run: str, planner: Recorder, cause: SupportsInt | None, settings: Settings) -> None:
-    reader = Recorder(
-        run, "reader", settings=settings, parent=planner, parent_seq=None if cause is None else int(cause)
-    )
+def _sub_agent(run: str, planner: Recorder, cause: SupportsInt | None, make: Make) -> None:
+    reader = make(run, "reader", parent=planner, parent_seq=None if cause is None else int(cause))
     reader.reset("Read the page of the Harbour Inn.")
     reader.log(_cost(500, 40, 0.0002, 400))
     reader.step("It has rooms for 120 EUR.", 0.0, True, False, None, kind="model", status="ok")
@@ -234,9 +231,9 @@ def _cost(input_: int, output: int, cost: float, milliseconds: float) -> dict[st
     }  # fmt: skip
 
 
-def long_talk(run: str, settings: Settings = None, *, turns: int = 70_000) -> None:
+def long_talk(run: str, make: Make = Recorder, *, turns: int = 70_000) -> None:
     """Record a transcript of many short turns; a word comes in three of them."""
-    recorder = Recorder(run, "talker", settings=settings)
+    recorder = make(run, "talker")
     cause = recorder.reset("Count, and say what you see.")
     for turn in range(1, turns + 1):
         seen = "a needle in the hay" if turn in (turns // 10, turns // 2, turns - 1) else f"number {turn}"
@@ -255,9 +252,9 @@ def long_talk(run: str, settings: Settings = None, *, turns: int = 70_000) -> No
     _ended(recorder)
 
 
-def unfinished(run: str, settings: Settings = None, *, seconds: float = 3600.0, rate: float = 20.0) -> None:
+def unfinished(run: str, make: Make = Recorder, *, seconds: float = 3600.0, rate: float = 20.0) -> None:
     """Record one episode that goes on, `rate` steps a second, until the time is over; then it ends."""
-    recorder = Recorder(run, "live", settings=settings)
+    recorder = make(run, "live")
     recorder.reset(np.zeros(4, np.float32))
     ends, step = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
@@ -289,13 +286,18 @@ KINDS: dict[str, Callable[[str], None]] = {
 }
 
 
+def name_of(kind: str) -> str:
+    """Return the run that `main` records a kind as."""
+    return f"{kind}-episode"
+
+
 def main() -> None:
-    """Record the kinds that are named, all but `live` if none is, each as a run of its name."""
+    """Record the kinds that are named, all but `live` if none is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="what to record")
     for kind in parser.parse_args().kinds or [kind for kind in KINDS if kind != "live"]:
-        KINDS[kind](kind)
-        print(f"recorded {kind}")
+        KINDS[kind](name_of(kind))
+        print(f"recorded {name_of(kind)}")
 
 
 if __name__ == "__main__":

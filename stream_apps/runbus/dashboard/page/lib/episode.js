@@ -172,7 +172,11 @@ export function windowAround(before, cursor, room, {first, last}) {
   const width = Math.max(1, Math.min(room, last - first + 1));
   const keep = before && before.to - before.from + 1 === width && before.from >= first && before.to <= last;
   const margin = Math.floor(width / 8);
-  if (keep && cursor >= before.from + (before.from > first ? margin : 0) && cursor <= before.to - (before.to < last ? margin : 0)) {
+  if (
+    keep &&
+    cursor >= before.from + (before.from > first ? margin : 0) &&
+    cursor <= before.to - (before.to < last ? margin : 0)
+  ) {
     return before;
   }
   const from = Math.max(first, Math.min(last - width + 1, cursor - Math.floor(width / 2)));

@@ -9,8 +9,15 @@
  * @returns {EpisodeId | null} null = it names none
  */
 export function idOf(params) {
-  const number = (/** @type {string} */ name, /** @type {string} */ otherwise) => Number.parseInt(params.get(name) ?? otherwise, 10);
-  const id = {run: params.get("run") ?? "", agent: params.get("agent") ?? "", attempt: number("attempt", ""), env: number("env", "0"), episode: number("episode", "")};
+  const number = (/** @type {string} */ name, /** @type {string} */ otherwise) =>
+    Number.parseInt(params.get(name) ?? otherwise, 10);
+  const id = {
+    run: params.get("run") ?? "",
+    agent: params.get("agent") ?? "",
+    attempt: number("attempt", ""),
+    env: number("env", "0"),
+    episode: number("episode", ""),
+  };
   return id.run && id.agent && [id.attempt, id.env, id.episode].every((x) => x >= 0) ? id : null;
 }
 

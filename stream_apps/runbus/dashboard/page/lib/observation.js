@@ -66,16 +66,21 @@ export function pixels(numbers, dtype, shape) {
   if (!image || numbers.length !== shape.reduce((product, length) => product * length, 1)) return null;
   const {height, width, channels, first, panes} = image;
   const scale = dtype === "|u1" ? null : spread(numbers);
-  const byte = (/** @type {number | null | undefined} */ x) => (x === null || x === undefined ? NaN : scale ? (x - scale.low) * (255 / (scale.high - scale.low || 1)) : x);
+  const byte = (/** @type {number | null | undefined} */ x) =>
+    x === null || x === undefined ? NaN : scale ? (x - scale.low) * (255 / (scale.high - scale.low || 1)) : x;
   const data = new Uint8ClampedArray(width * panes * height * 4);
   const plane = width * height;
   for (let pane = 0; pane < panes; pane++) {
     for (let place = 0; place < plane; place++) {
       const at = ((Math.floor(place / width) * panes + pane) * width + (place % width)) * 4;
-      const of = (/** @type {number} */ channel) => byte(numbers[first ? (pane * channels + channel) * plane + place : place * channels + channel]);
+      const of = (/** @type {number} */ channel) =>
+        byte(numbers[first ? (pane * channels + channel) * plane + place : place * channels + channel]);
       const red = of(0);
       const [green, blue] = channels >= 3 ? [of(1), of(2)] : [red, red];
-      data.set(Number.isNaN(red + green + blue) ? [255, 0, 255, 255] : [red, green, blue, channels === 4 ? of(3) : 255], at);
+      data.set(
+        Number.isNaN(red + green + blue) ? [255, 0, 255, 255] : [red, green, blue, channels === 4 ? of(3) : 255],
+        at,
+      );
     }
   }
   return {width: width * panes, height, data};
@@ -113,12 +118,23 @@ export function heatColour(share) {
   if (Number.isNaN(share)) return [128, 128, 128];
   const place = Math.max(0, Math.min(1, share)) * (HEAT.length - 1);
   const [from, to] = [HEAT[Math.floor(place)], HEAT[Math.ceil(place)]];
-  const mix = (/** @type {number} */ channel) => Math.round(from[channel] + (to[channel] - from[channel]) * (place % 1));
+  const mix = (/** @type {number} */ channel) =>
+    Math.round(from[channel] + (to[channel] - from[channel]) * (place % 1));
   return [mix(0), mix(1), mix(2)];
 }
 
 /** @type {[number, number, number][]} cividis in nine steps (Nunez, Anderton, Renslow 2018) */
-const HEAT = [[0, 34, 78], [32, 56, 110], [67, 78, 108], [97, 100, 111], [124, 123, 120], [153, 147, 120], [185, 172, 112], [219, 199, 97], [254, 232, 56]];
+const HEAT = [
+  [0, 34, 78],
+  [32, 56, 110],
+  [67, 78, 108],
+  [97, 100, 111],
+  [124, 123, 120],
+  [153, 147, 120],
+  [185, 172, 112],
+  [219, 199, 97],
+  [254, 232, 56],
+];
 
 /**
  * Names of discrete actions, as the run says them: `action_names` (or `action_meanings`) of its configuration.
@@ -139,10 +155,16 @@ export function actionNames(config) {
  */
 export function actionLanes(actions, names, most = 24) {
   /** @type {(number | null)[]} */
-  const taken = actions.map((action) => (action && lookOf(action) === "scalar" && !/^.f/.test(action.dtype) ? (action.numbers?.[0] ?? null) : null));
+  const taken = actions.map((action) =>
+    action && lookOf(action) === "scalar" && !/^.f/.test(action.dtype) ? (action.numbers?.[0] ?? null) : null,
+  );
   const known = [...new Set(taken.filter((x) => x !== null))].sort((a, b) => a - b);
   if (!known.length || known.length > most) return null;
-  const all = names.length > known[known.length - 1] && names.length <= most && known[0] >= 0 ? names.map((_, i) => i) : known;
+  const all =
+    names.length > known[known.length - 1] && names.length <= most && known[0] >= 0 ? names.map((_, i) => i) : known;
   const place = new Map(all.map((action, i) => [action, i]));
-  return { labels: all.map((action) => names[action] ?? `${action}`), lane: taken.map((x) => (x === null ? null : (place.get(x) ?? null))) };
+  return {
+    labels: all.map((action) => names[action] ?? `${action}`),
+    lane: taken.map((x) => (x === null ? null : (place.get(x) ?? null))),
+  };
 }

@@ -14,7 +14,8 @@
 export function overviewOf({bin, count, min, max}, width, first, last) {
   /** @type {Overview} */
   const found = {from: [], to: [], min: [...min], max: [...max], holes: []};
-  const hole = (/** @type {number} */ from, /** @type {number} */ to) => from <= to && found.holes.push({from, to, state: "lost"});
+  const hole = (/** @type {number} */ from, /** @type {number} */ to) =>
+    from <= to && found.holes.push({from, to, state: "lost"});
   let next = first;
   bin.forEach((from, i) => {
     if (from > last) return; // it came while the question was asked

@@ -43,7 +43,8 @@ export class Pager {
   need(view, dragging) {
     [this.view, this.dragging] = [view, dragging];
     const useful = this.wanted(view);
-    if (this.running && useful.length && !this.running.pages.some((page) => useful.includes(page))) this.running.abort.abort();
+    if (this.running && useful.length && !this.running.pages.some((page) => useful.includes(page)))
+      this.running.abort.abort();
     this.next();
   }
 
@@ -71,7 +72,9 @@ export class Pager {
       this.failed.value = null;
     } catch (error) {
       if (abort.signal.aborted) for (const page of pages) this.askedAt.delete(page);
-      else this.failed.value = error instanceof ApiError ? error : new ApiError(0, {error: `The steps could not be read: ${error}`});
+      else
+        this.failed.value =
+          error instanceof ApiError ? error : new ApiError(0, {error: `The steps could not be read: ${error}`});
     }
     this.running = null;
     this.next();
@@ -91,7 +94,7 @@ export class Pager {
  */
 export function together(page, others) {
   const pages = [page];
-  for (let grown = true; grown && pages.length < MOST_PAGES; ) {
+  for (let grown = true; grown && pages.length < MOST_PAGES;) {
     const [low, high] = [pages[0], pages[pages.length - 1]];
     grown = others.includes(high + 1) || others.includes(low - 1);
     if (others.includes(high + 1)) pages.push(high + 1);

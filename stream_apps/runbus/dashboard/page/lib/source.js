@@ -19,7 +19,10 @@ export class Source {
   constructor(id, live) {
     this.id = id;
     this.cache = new StepCache();
-    this.pager = new Pager((view) => this.cache.wanted(view), (pages, abort) => this.load(pages, abort));
+    this.pager = new Pager(
+      (view) => this.cache.wanted(view),
+      (pages, abort) => this.load(pages, abort),
+    );
     /** What the server says of the episode: /api/v1/episode. */
     this.about = signal(/** @type {Record<string, any> | null} */ (null));
     this.failed = signal(/** @type {unknown} */ (null));
@@ -42,13 +45,19 @@ export class Source {
       const answer = await get("/episode", {...this.id});
       if (this.closed) return;
       this.failed.value = null;
-      this.learn({...answer, ...Object.fromEntries(Object.entries(answer.columns).map(([name, values]) => [name, /** @type {any[]} */ (values)[0]]))});
+      this.learn({
+        ...answer,
+        ...Object.fromEntries(
+          Object.entries(answer.columns).map(([name, values]) => [name, /** @type {any[]} */ (values)[0]]),
+        ),
+      });
     } catch (error) {
       if (this.closed) return;
       // an episode that has just begun is in no table yet: the live tail has it
       if (!this.about.peek()) this.failed.value = error;
     }
-    if (!this.over && (this.live || this.failed.peek())) this.again = window.setTimeout(() => this.look(), this.failed.peek() ? SOON_MS : LOOK_MS);
+    if (!this.over && (this.live || this.failed.peek()))
+      this.again = window.setTimeout(() => this.look(), this.failed.peek() ? SOON_MS : LOOK_MS);
   }
 
   /** @param {Record<string, any>} about */
@@ -61,12 +70,17 @@ export class Source {
 
   /** Take what the live channel has of this episode. */
   tail() {
-    const rows = [...(this.live?.channel("steps").rows.values() ?? [])].filter((row) => row.env === this.id.env && row.episode === this.id.episode);
+    const rows = [...(this.live?.channel("steps").rows.values() ?? [])].filter(
+      (row) => row.env === this.id.env && row.episode === this.id.episode,
+    );
     const steps = rows.filter((row) => !this.cache.get(row.step)).map(stepOf);
     if (!steps.length) return;
     this.cache.append(steps);
     this.version.value += 1;
     this.reach(Math.max(...steps.map((step) => step.step)));
+    if (!steps.some((step) => step.terminated || step.truncated)) return;
+    clearTimeout(this.again); // what it came to is said in a moment
+    this.again = window.setTimeout(() => this.look(), SOON_MS);
   }
 
   /** @param {number} step */
@@ -80,12 +94,19 @@ export class Source {
     // what the server has stored when it is asked is at least what it has said before
     const stored = this.over ? Infinity : (this.about.peek()?.last_step ?? -1);
     const [from, to] = [pages[0] * size, (pages[pages.length - 1] + 1) * size - 1];
-    const answer = readColumns(await bytes("/episode/steps", {...this.id, from, to, most: pages.length * size, as: "columns"}, abort));
+    const answer = readColumns(
+      await bytes("/episode/steps", {...this.id, from, to, most: pages.length * size, as: "columns"}, abort),
+    );
     const steps = stepsOf(/** @type {any} */ (answer));
     const until = answer.next >= 0 ? answer.next : Infinity;
     for (const page of pages) {
       const end = (page + 1) * size - 1;
-      if (page * size < until) this.cache.put(page, steps.filter((step) => this.cache.pageOf(step.step) === page), end <= stored && end < until);
+      if (page * size < until)
+        this.cache.put(
+          page,
+          steps.filter((step) => this.cache.pageOf(step.step) === page),
+          end <= stored && end < until,
+        );
     }
     if (this.pager.view) this.cache.trim(this.pager.view.cursor);
     if (steps.length) this.reach(steps[steps.length - 1].step);

@@ -20,10 +20,21 @@ export function stepsOf({rows, columns, layouts}) {
     return layout ? valueOf(layout, columns[name][i], name === "action" && columns.step[i] === 0) : NONE;
   };
   return Array.from({length: rows}, (_, i) => ({
-    seq: Number(columns.seq[i]), step: columns.step[i], tick: Number(columns.tick[i]), ts: Number(columns.ts[i]),
-    reward: finite(columns.reward[i]), terminated: Boolean(columns.terminated[i]), truncated: Boolean(columns.truncated[i]),
-    kind: columns.kind[i], status: columns.status[i], parent: Number(columns.parent[i]), extras: columns.extras[i] ?? {},
-    info: columns.info?.[i] ?? "", stop: columns.stop?.[i] ?? "", action: value("action", i), observation: value("observation", i),
+    seq: Number(columns.seq[i]),
+    step: columns.step[i],
+    tick: Number(columns.tick[i]),
+    ts: Number(columns.ts[i]),
+    reward: finite(columns.reward[i]),
+    terminated: Boolean(columns.terminated[i]),
+    truncated: Boolean(columns.truncated[i]),
+    kind: columns.kind[i],
+    status: columns.status[i],
+    parent: Number(columns.parent[i]),
+    extras: columns.extras[i] ?? {},
+    info: columns.info?.[i] ?? "",
+    stop: columns.stop?.[i] ?? "",
+    action: value("action", i),
+    observation: value("observation", i),
   }));
 }
 
@@ -46,9 +57,21 @@ function valueOf({dtype, shape}, bytes, reset) {
  */
 export function stepOf(row) {
   return {
-    seq: row.seq, step: row.step, tick: row.tick ?? -1, ts: row.ts, reward: row.reward, terminated: Boolean(row.terminated),
-    truncated: Boolean(row.truncated), kind: row.kind ?? "", status: row.status ?? "", parent: row.parent ?? -1,
-    extras: row.extras ?? {}, info: row.info ?? "", stop: row.stop ?? "", action: shown(row.action), observation: shown(row.observation),
+    seq: row.seq,
+    step: row.step,
+    tick: row.tick ?? -1,
+    ts: row.ts,
+    reward: row.reward,
+    terminated: Boolean(row.terminated),
+    truncated: Boolean(row.truncated),
+    kind: row.kind ?? "",
+    status: row.status ?? "",
+    parent: row.parent ?? -1,
+    extras: row.extras ?? {},
+    info: row.info ?? "",
+    stop: row.stop ?? "",
+    action: shown(row.action),
+    observation: shown(row.observation),
   };
 }
 
@@ -62,9 +85,12 @@ function shown(value, path = "") {
   if (!value) return NONE;
   const {dtype, shape = []} = value;
   if (value.parts) return {dtype: "struct:", shape: [], parts: leaves(value.parts, path)};
-  if (value.base64 !== undefined) return {dtype, shape, numbers: Uint8Array.from(atob(value.base64), (byte) => byte.charCodeAt(0))};
+  if (value.base64 !== undefined)
+    return {dtype, shape, numbers: Uint8Array.from(atob(value.base64), (byte) => byte.charCodeAt(0))};
   if (dtype === "text" || dtype === "json") return {dtype, shape, text: value.text ?? JSON.stringify(value.data)};
-  return value.data ? {dtype, shape, numbers: value.data.map((/** @type {any} */ x) => (x === null ? null : Number(x)))} : {dtype, shape};
+  return value.data
+    ? {dtype, shape, numbers: value.data.map((/** @type {any} */ x) => (x === null ? null : Number(x)))}
+    : {dtype, shape};
 }
 
 /**
@@ -73,7 +99,9 @@ function shown(value, path = "") {
  * @returns {{name: string, value: Value}[]}
  */
 function leaves(parts, path) {
-  const named = Array.isArray(parts) ? parts.map((part, i) => [`${path}[${i}]`, part]) : Object.entries(parts).map(([name, part]) => [path ? `${path}.${name}` : name, part]);
+  const named = Array.isArray(parts)
+    ? parts.map((part, i) => [`${path}[${i}]`, part])
+    : Object.entries(parts).map(([name, part]) => [path ? `${path}.${name}` : name, part]);
   return named.flatMap(([name, part]) => (part?.parts ? leaves(part.parts, name) : [{name, value: shown(part)}]));
 }
 

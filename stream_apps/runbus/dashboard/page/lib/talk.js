@@ -9,7 +9,13 @@ import {Outline} from "./transcript.js";
 /** @typedef {import("./transcript.js").Entry} Entry */
 
 const AGAIN_MS = 1500;
-const NUMBERS = {input: "llm.input_tokens", output: "llm.output_tokens", cached: "llm.cached_tokens", cost: "llm.cost_usd", duration: "duration_ms"};
+const NUMBERS = {
+  input: "llm.input_tokens",
+  output: "llm.output_tokens",
+  cached: "llm.cached_tokens",
+  cost: "llm.cost_usd",
+  duration: "duration_ms",
+};
 
 export class Talk {
   /** @param {import("./source.js").Source} source @param {string} word to look for */
@@ -46,7 +52,8 @@ export class Talk {
       this.outline.append(entriesOf(answer));
       this.leftOut.value = answer.left_out;
     } catch (error) {
-      if (!this.outline.entries.length && !(error instanceof ApiError && error.status === 404)) this.failed.value = error;
+      if (!this.outline.entries.length && !(error instanceof ApiError && error.status === 404))
+        this.failed.value = error;
     }
     this.loaded = performance.now();
     this.ready = true;
@@ -97,7 +104,9 @@ export class Talk {
     if (!answer) return;
     this.asked.value = word;
     const names = Object.keys(answer.columns);
-    this.everywhere.value = Array.from({length: answer.rows}, (_, i) => Object.fromEntries(names.map((name) => [name, answer.columns[name][i]])));
+    this.everywhere.value = Array.from({length: answer.rows}, (_, i) =>
+      Object.fromEntries(names.map((name) => [name, answer.columns[name][i]])),
+    );
   }
 
   close() {
@@ -108,8 +117,18 @@ export class Talk {
 /** @param {import("./columns.js").Answer} answer @returns {Entry[]} */
 function entriesOf({rows, columns}) {
   return Array.from({length: rows}, (_, i) => ({
-    seq: columns.seq[i], step: columns.step[i], ts: columns.ts[i], kind: columns.kind[i], status: columns.status[i], parent: columns.parent[i],
-    reward: columns.reward[i], input: columns.input[i], output: columns.output[i], cached: columns.cached[i], cost: columns.cost[i], duration: columns.duration[i],
+    seq: columns.seq[i],
+    step: columns.step[i],
+    ts: columns.ts[i],
+    kind: columns.kind[i],
+    status: columns.status[i],
+    parent: columns.parent[i],
+    reward: columns.reward[i],
+    input: columns.input[i],
+    output: columns.output[i],
+    cached: columns.cached[i],
+    cost: columns.cost[i],
+    duration: columns.duration[i],
   }));
 }
 

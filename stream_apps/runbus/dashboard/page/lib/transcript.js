@@ -2,7 +2,7 @@
  * A transcript: the turns of an episode of text or JSON, what belongs to each, and what they cost. Built from an outline
  * (one short entry a step, without its text), so 70,000 steps are cheap; text is read where it is shown. Pure.
  *
- * Conventions (docs/dashboard-episode.md): an observation holds the messages that are new since the step before, an action
+ * Conventions (docs/dashboard.md): an observation holds the messages that are new since the step before, an action
  * what the agent answered; `kind`, `status` and `parent` say who acted, how it went and what caused it; the extras
  * `llm.input_tokens`, `llm.output_tokens`, `llm.cached_tokens`, `llm.cost_usd`, `llm.ttft_ms` and `duration_ms` what it cost.
  */
@@ -30,7 +30,17 @@ import {isError} from "./jump.js";
 /** @typedef {{head: number, entries: number[], totals: Totals}} Turn places in the outline; the head is one of them */
 
 /** @returns {Totals} */
-export const noTotals = () => ({steps: 0, tools: 0, errors: 0, input: 0, output: 0, cached: 0, cost: 0, duration: 0, reward: 0});
+export const noTotals = () => ({
+  steps: 0,
+  tools: 0,
+  errors: 0,
+  input: 0,
+  output: 0,
+  cached: 0,
+  cost: 0,
+  duration: 0,
+  reward: 0,
+});
 
 /**
  * Adds a step, or the totals of several, to totals.
@@ -147,7 +157,8 @@ export function treeOf(entries, places) {
   const above = [];
   causes.forEach((cause, place) => {
     const from = cause < 0 ? -1 : owner(cause);
-    above[place] = cause < 0 ? -1 : entries[place].kind === "tool" ? cause : (caused.get(from) ?? 0) > 1 ? from : above[from];
+    above[place] =
+      cause < 0 ? -1 : entries[place].kind === "tool" ? cause : (caused.get(from) ?? 0) > 1 ? from : above[from];
     (above[place] < 0 ? roots : children[above[place]]).push(place);
     depth[place] = above[place] < 0 ? 0 : depth[above[place]] + 1;
   });
@@ -197,7 +208,14 @@ export function spans(entries) {
  * @property {string[]} other what it holds besides, in words (an image, a file)
  */
 
-const message = (/** @type {Partial<Message>} */ part) => ({role: "", text: "", reasoning: "", calls: [], other: [], ...part});
+const message = (/** @type {Partial<Message>} */ part) => ({
+  role: "",
+  text: "",
+  reasoning: "",
+  calls: [],
+  other: [],
+  ...part,
+});
 
 /**
  * The messages in an action or observation: text; a chat message or a list of them (content as text or parts, tool calls
@@ -214,22 +232,29 @@ export function messages({dtype, text}) {
   } catch {
     return [message({text})];
   }
-  return (Array.isArray(data) && data.every((item) => isObject(item) && "role" in item) ? data : [data]).map(oneMessage);
+  return (Array.isArray(data) && data.every((item) => isObject(item) && "role" in item) ? data : [data]).map(
+    oneMessage,
+  );
 }
 
 /** @param {unknown} data @returns {data is Record<string, any>} */
 const isObject = (data) => typeof data === "object" && data !== null && !Array.isArray(data);
 
 /** @param {unknown} data */
-const asText = (data) => (data === undefined || data === null ? "" : typeof data === "string" ? data : JSON.stringify(data, null, 1));
+const asText = (data) =>
+  data === undefined || data === null ? "" : typeof data === "string" ? data : JSON.stringify(data, null, 1);
 
 /** @param {any} data @returns {Message} */
 function oneMessage(data) {
   if (!isObject(data)) return message({text: asText(data)});
   const alone = callOf(data);
-  if (alone && !("content" in data)) return message({role: asText(data["role"]), text: asText(data["thought"]), calls: [alone]});
+  if (alone && !("content" in data))
+    return message({role: asText(data["role"]), text: asText(data["thought"]), calls: [alone]});
   if (!("content" in data) && !("text" in data) && !("tool_calls" in data)) return message({text: asText(data)});
-  const found = message({role: asText(data["role"]), reasoning: asText(data["reasoning"] ?? data["reasoning_content"])});
+  const found = message({
+    role: asText(data["role"]),
+    reasoning: asText(data["reasoning"] ?? data["reasoning_content"]),
+  });
   const content = data["content"] ?? data["text"];
   for (const part of Array.isArray(content) ? content : [content]) addPart(found, part);
   for (const call of Array.isArray(data["tool_calls"]) ? data["tool_calls"] : []) {
@@ -242,8 +267,10 @@ function oneMessage(data) {
 /** @param {Message} found @param {any} part */
 function addPart(found, part) {
   if (!isObject(part)) found.text += asText(part);
-  else if (part["type"] === "thinking" || part["type"] === "reasoning") found.reasoning += asText(part["thinking"] ?? part["text"]);
-  else if (part["type"] === "tool_use") found.calls.push({ ...(callOf(part) ?? {name: "", input: ""}), id: asText(part["id"]) });
+  else if (part["type"] === "thinking" || part["type"] === "reasoning")
+    found.reasoning += asText(part["thinking"] ?? part["text"]);
+  else if (part["type"] === "tool_use")
+    found.calls.push({...(callOf(part) ?? {name: "", input: ""}), id: asText(part["id"])});
   else if ("text" in part) found.text += asText(part["text"]);
   else if (part["type"] === "tool_result") found.text += asText(part["content"]);
   else found.other.push(asText(part["type"]) || asText(part));
@@ -256,7 +283,16 @@ function addPart(found, part) {
 function callOf(data) {
   const name = data["tool"] ?? data["name"] ?? data["tool_name"];
   if (typeof name !== "string") return null;
-  const {tool: _tool, name: _name, tool_name: _toolName, role: _role, thought: _thought, type: _type, id, ...rest} = data;
+  const {
+    tool: _tool,
+    name: _name,
+    tool_name: _toolName,
+    role: _role,
+    thought: _thought,
+    type: _type,
+    id,
+    ...rest
+  } = data;
   const input = data["arguments"] ?? data["input"] ?? data["args"] ?? data["parameters"] ?? rest;
   return {name, input: asText(isObject(input) && !Object.keys(input).length ? "" : input), id: asText(id)};
 }

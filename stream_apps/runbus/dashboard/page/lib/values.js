@@ -63,7 +63,8 @@ function partsOf(dtype, bytes) {
   const take = (/** @type {number} */ count) => bytes.subarray(at, (at += count));
   const walk = (/** @type {any[]} */ [kind, inner], /** @type {string} */ path) => {
     if (kind === "dict") for (const [key, part] of inner) walk(part, path ? `${path}.${key}` : `${key}`);
-    else if (kind === "tuple") inner.forEach((/** @type {any[]} */ part, /** @type {number} */ i) => walk(part, `${path}[${i}]`));
+    else if (kind === "tuple")
+      inner.forEach((/** @type {any[]} */ part, /** @type {number} */ i) => walk(part, `${path}[${i}]`));
     else found.push({name: path, value: leaf(kind, inner, take)});
   };
   walk(JSON.parse(dtype.slice("struct:".length)), "");
@@ -82,4 +83,5 @@ function leaf(dtype, shape, take) {
 }
 
 /** @param {Uint8Array} bytes */
-const lengthIn = (bytes) => (bytes.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : 0);
+const lengthIn = (bytes) =>
+  bytes.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : 0;

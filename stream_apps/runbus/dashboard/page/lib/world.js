@@ -29,7 +29,10 @@ export class World {
     this.last = signal(-1);
     /** Steps of each agent, by tick. @type {Map<string, StepCache>} */
     this.caches = new Map();
-    this.pager = new Pager((view) => this.wanted(view), (pages, abort) => this.load(pages, abort));
+    this.pager = new Pager(
+      (view) => this.wanted(view),
+      (pages, abort) => this.load(pages, abort),
+    );
     this.again = 0;
     this.closed = false;
     this.look();
@@ -48,7 +51,10 @@ export class World {
       const answer = await get("/world", {...this.id});
       if (this.closed) return;
       const names = Object.keys(answer.columns);
-      this.members.value = Array.from({length: answer.rows}, (_, i) => /** @type {Member} */ (Object.fromEntries(names.map((name) => [name, answer.columns[name][i]]))));
+      this.members.value = Array.from(
+        {length: answer.rows},
+        (_, i) => /** @type {Member} */ (Object.fromEntries(names.map((name) => [name, answer.columns[name][i]]))),
+      );
       this.first.value = Math.min(...this.members.value.map((member) => member.first_tick));
       this.last.value = Math.max(-1, ...this.members.value.map((member) => member.last_tick));
       this.fresh.value = answer.fresh.asked_at;
@@ -66,7 +72,9 @@ export class World {
 
   /** Pages of ticks that some agent lacks; one that has left lacks nothing behind its last tick. @param {import("./pager.js").View} view */
   wanted(view) {
-    const pages = this.members.peek().flatMap(({agent, last_tick}) => this.cache(agent).wanted({...view, last: Math.min(view.last, last_tick)}));
+    const pages = this.members
+      .peek()
+      .flatMap(({agent, last_tick}) => this.cache(agent).wanted({...view, last: Math.min(view.last, last_tick)}));
     return [...new Set(pages)];
   }
 
@@ -85,7 +93,11 @@ export class World {
       const cache = this.cache(agent);
       for (const page of pages) {
         const whole = (terminated || truncated || (page + 1) * TICKS - 1 <= last_tick) && answer.left_out === 0;
-        cache.put(page, (found.get(agent) ?? []).filter((step) => cache.pageOf(step.step) === page), whole);
+        cache.put(
+          page,
+          (found.get(agent) ?? []).filter((step) => cache.pageOf(step.step) === page),
+          whole,
+        );
       }
       if (this.pager.view) cache.trim(this.pager.view.cursor);
     }

@@ -24,6 +24,7 @@ import {Failed, Problem} from "../ui/states.js";
 
 /** What stands below the charts. */
 const parts = async () => (await import("../ui/run-parts.js")).Parts;
+const about = async () => (await import("../ui/run-about.js")).About;
 const KEPT_MS = 5000;
 /** More agents than this are one line, with their spread, unless the address says otherwise. */
 const MOST_LINES = 8;
@@ -34,6 +35,8 @@ const MOST_LOOKS = 32;
 export default function Run() {
   const run = route.value.params.get("run") ?? "";
   if (!run) return html`<${Problem} title="Which run?" todo="Open one from the list."><a href="/">All runs</a></${Problem}>`;
+  const speed = Number(route.value.params.get("replay"));
+  if (speed > 0) return html`<${Later} key=${`replay of ${run}`} load=${() => import("../ui/replayed.js").then((module) => module.Replayed)} run=${run} />`;
   return html`<${Known} key=${run} run=${run} />`;
 }
 
@@ -90,7 +93,7 @@ function Header({run, streams, told}) {
       <div><dt>Newest step</dt><dd>${newest ? ago(now.value - newest / 1000) : "–"}</dd></div>
       <${Audit} rows=${rows} />
     </dl>
-    ${rows.length > 0 && html`<${About} rows=${rows} />`}
+    ${rows.length > 0 && html`<${Later} load=${about} rows=${rows} />`}
   </header>`;
 }
 
@@ -116,26 +119,6 @@ function Audit({rows}) {
   const said = left === 0 ? "= every step is stored" : left > 0 ? `… ${exact(left)} steps are not stored` : `≠ ${exact(-left)} steps too many`;
   return html`<div title=${`produced ${exact(sum("produced"))} = stored ${exact(sum("stored"))} + dropped ${exact(sum("dropped"))}${left ? ` + ${exact(left)}` : ""}`}>
     <dt>Audit</dt><dd class=${left === 0 ? "ok" : left > 0 ? "warn" : "bad"}>${sum("dropped") && left === 0 ? "= every step is stored, or counted as dropped" : said}</dd></div>`;
-}
-
-/** Configuration and spaces of the newest stream; the others' where they differ. @param {{rows: Row[]}} props */
-function About({rows}) {
-  const newest = rows[rows.length - 1];
-  const parts = [["Configuration", pretty(newest.config)], ["Observation space", newest.observation_space], ["Action space", newest.action_space], ["Summary", pretty(newest.summary)]];
-  const others = rows.filter((row) => row.config !== newest.config).length;
-  return html`<details class="fold"><summary>Configuration, spaces, host${others ? `: of ${newest.agent}; ${others} streams have another configuration` : ""}</summary><div>
-    ${parts.filter(([, text]) => text && text !== "{}").map(([name, text]) => html`<section><h3>${name}</h3><pre>${text}</pre></section>`)}
-    <section><h3>Recorded by</h3><pre>${`${newest.host || "unknown host"}, process ${newest.pid}, RunBus ${newest.version}`}</pre></section>
-  </div></details>`;
-}
-
-/** @param {string} text */
-function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 1);
-  } catch {
-    return text;
-  }
 }
 
 /** @param {any} answer @returns {Row[]} its rows */
@@ -229,6 +212,7 @@ function Tools({axis, by, until, agents, names, shown, freeze}) {
     ${names.length > 0 && html`<details class="take"><summary>logged ${shown.length} of ${names.length}</summary><div class="menu">
       ${names.map((name) => html`<label><input type="checkbox" checked=${shown.includes(name)} onChange=${() => toggle(name)} /> ${name}</label>`)}</div></details>`}
     <span class="grow"></span>
+    <button type="button" onClick=${() => set({replay: 10, until: null, range: null})} title="Play the run again, from its beginning">Replay</button>
     <span><button type="button" onClick=${() => axis.scale(0.5)} aria-label="Zoom in">+</button>
       <button type="button" onClick=${() => axis.scale(2)} disabled=${!zoomed} aria-label="Zoom out">−</button>
       <button type="button" onClick=${() => axis.undo()} disabled=${!zoomed} title="u">Undo zoom</button></span>

@@ -35,9 +35,14 @@ export function Recorded({value, ranges, names = []}) {
     case "grid":
       return html`<${Grid} value=${value} />`;
     case "other":
-      return parts.map(({name, value: part}) => html`<section class="part" key=${name}><h3>${name} <span class="unit">${layoutText(part)}</span></h3><${Recorded} value=${part} /></section>`);
+      return parts.map(
+        ({name, value: part}) =>
+          html`<section class="part" key=${name}><h3>${name} <span class="unit">${layoutText(part)}</span></h3>
+            <${Recorded} value=${part} /></section>`,
+      );
     case "scalar":
-      return html`<p class="scalar">${names[numbers[0] ?? -1] ?? number(numbers[0])} ${names[numbers[0] ?? -1] ? html`<span class="unit">${numbers[0]}</span>` : null}</p>`;
+      return html`<p class="scalar">${names[numbers[0] ?? -1] ?? number(numbers[0])} ${names[numbers[0] ?? -1] ? html`<span
+        class="unit">${numbers[0]}</span>` : null}</p>`;
     default:
       return html`<${Bars} numbers=${numbers} ranges=${ranges} />`;
   }
@@ -68,7 +73,8 @@ function Picture({value}) {
     at.getContext("2d")?.putImageData(new ImageData(found.data, found.width, found.height), 0, 0);
   }, [found]);
   if (!found) return html`<${Grey} title="No image" text=${`The bytes do not fill ${layoutText(value)}.`} />`;
-  return html`<canvas class="picture" ref=${canvas} role="img" aria-label=${`Image of ${found.width} by ${found.height} pixels`}></canvas>`;
+  return html`<canvas class="picture" ref=${canvas} role="img" aria-label=${`Image of ${found.width} by ${found.height} pixels`}>
+    </canvas>`;
 }
 
 /** A small board of numbers. @param {{value: Value}} props */
@@ -77,7 +83,10 @@ function Grid({value}) {
   const numbers = value.numbers ?? [];
   const {low, high} = spread(numbers);
   const tall = Math.max(6, Math.min(34, Math.floor(340 / rows)));
-  return html`<${Canvas} class="board" height=${tall * rows} deps=${[value]} draw=${(/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width) => {
+  return html`<${Canvas} class="board" height=${tall * rows} deps=${[value]} draw=${(
+    /** @type {CanvasRenderingContext2D} */ pen,
+    /** @type {number} */ width,
+  ) => {
     const wide = Math.min(tall * 1.6, width / columns);
     pen.font = `${Math.min(13, tall * 0.5)}px system-ui`;
     [pen.textAlign, pen.textBaseline] = ["center", "middle"];
@@ -106,7 +115,8 @@ function Bars({numbers, ranges}) {
       const x = numbers[i];
       const share = !isNumber(x) ? 0 : Math.max(0, Math.min(1, (x - low) / (high - low || 1)));
       return html`<tr key=${i}><th scope="row">${i}</th><td class="num">${number(x)}</td>
-        <td class="bar-cell" title=${`${number(low)} to ${number(high)} in this window`}><i style=${{left: `${share * 100}%`}}></i></td></tr>`;
+        <td class="bar-cell" title=${`${number(low)} to ${number(high)} in this window`}><i style=${{left: `${share * 100}%`}}></i>
+          </td></tr>`;
     })}</tbody></table>
     ${numbers.length > MOST_BARS && html`<p class="muted">${numbers.length - MOST_BARS} more numbers: see the raw step (r)</p>`}`;
 }

@@ -56,9 +56,22 @@ export class Desk {
     this.written = asked;
     this.writing = 0;
     this.ends = [
-      effect(() => this.player.reaches({first: this.first.value, last: Math.max(this.last.value, this.main.about.value || this.main.last.value >= 0 ? 0 : this.player.cursor.peek())})),
+      effect(() =>
+        this.player.reaches({
+          first: this.first.value,
+          last: Math.max(
+            this.last.value,
+            this.main.about.value || this.main.last.value >= 0 ? 0 : this.player.cursor.peek(),
+          ),
+        }),
+      ),
       effect(() => {
-        this.window.value = windowAround(this.window.peek(), this.player.cursor.value, this.room.value, this.player.extent.value);
+        this.window.value = windowAround(
+          this.window.peek(),
+          this.player.cursor.value,
+          this.room.value,
+          this.player.extent.value,
+        );
       }),
       effect(() => this.need()),
       effect(() => this.write(this.player.cursor.value)),
@@ -66,22 +79,28 @@ export class Desk {
     ];
     if (asked === null && params.get("live") !== "0") this.begin();
     if (beside) this.ends.push(effect(() => void this.compare()));
-    this.describe();
     let seen = -1;
-    this.ends.push(effect(() => {
-      // again when the episode has grown by a tenth; the lanes show what is new meanwhile
-      const last = this.main.about.value?.last_step ?? -1;
-      if (last < 0 || (last <= seen * 1.1 && !this.main.over) || last === seen) return;
-      seen = last;
-      this.survey(last);
-    }));
+    let described = false;
+    this.ends.push(
+      effect(() => {
+        // again when the episode has grown by a tenth; the lanes show what is new meanwhile
+        const last = this.main.about.value?.last_step ?? -1;
+        if (last < 0 || (last <= seen * 1.1 && !this.main.over) || last === seen) return;
+        seen = last;
+        if (!described) this.describe();
+        described = true;
+        this.survey(last);
+      }),
+    );
   }
 
   /** The configuration of the stream has names for what is numbers in the steps. */
   async describe() {
     const {run, agent, attempt} = this.main.id;
     const answer = await get("/run", {run}).catch(() => null);
-    const at = answer?.columns.agent.findIndex((/** @type {string} */ name, /** @type {number} */ i) => name === agent && answer.columns.attempt[i] === attempt);
+    const at = answer?.columns.agent.findIndex(
+      (/** @type {string} */ name, /** @type {number} */ i) => name === agent && answer.columns.attempt[i] === attempt,
+    );
     if (at >= 0) this.config.value = parsed(answer.columns.config[at]);
   }
 
@@ -106,22 +125,39 @@ export class Desk {
   /** Without a step in the address, an episode that runs is shown at its newest step. */
   begin() {
     let decided = false;
-    this.ends.push(effect(() => {
-      const about = this.main.about.value;
-      if (decided || (!about && this.main.last.value < 0)) return;
-      decided = true;
-      if (!about || !(about.finalised || about.terminated || about.truncated)) this.player.follow();
-    }));
+    this.ends.push(
+      effect(() => {
+        const about = this.main.about.value;
+        if (decided || (!about && this.main.last.value < 0)) return;
+        decided = true;
+        if (!about || !(about.finalised || about.terminated || about.truncated)) this.player.follow();
+      }),
+    );
   }
 
   need() {
-    const [cursor, {from, to}, dragging] = [this.player.cursor.value, this.visible.value ?? this.window.value, this.player.dragging.value];
+    const [cursor, {from, to}, dragging] = [
+      this.player.cursor.value,
+      this.visible.value ?? this.window.value,
+      this.player.dragging.value,
+    ];
     const {speed, since} = this.player.state.value;
     for (const source of this.sources) {
       const last = source.last.value;
       if (last < 0) continue;
       const ahead = since === null ? 1 : Math.min(4, 1 + Math.ceil((speed * 2) / source.cache.size));
-      source.pager.need({cursor: Math.min(cursor, last), from: Math.min(from, last), to: Math.min(to, last), direction: this.player.direction, ahead, first: 0, last}, dragging);
+      source.pager.need(
+        {
+          cursor: Math.min(cursor, last),
+          from: Math.min(from, last),
+          to: Math.min(to, last),
+          direction: this.player.direction,
+          ahead,
+          first: 0,
+          last,
+        },
+        dragging,
+      );
     }
   }
 
@@ -150,8 +186,12 @@ export class Desk {
    */
   async jump(wanted, by) {
     const found = find(this.main.cache, this.player.cursor.peek(), by, wanted, this.player.extent.peek());
-    const step = found && "ask" in found ? await this.ask(by > 0 ? `next_${wanted}` : `previous_${wanted}`, found.ask) : found?.step;
-    if (step === undefined) say(`No ${WORDS[wanted]} ${by > 0 ? "behind" : "before"} step ${this.player.cursor.peek()}`);
+    const step =
+      found && "ask" in found
+        ? await this.ask(by > 0 ? `next_${wanted}` : `previous_${wanted}`, found.ask)
+        : found?.step;
+    if (step === undefined)
+      say(`No ${WORDS[wanted]} ${by > 0 ? "behind" : "before"} step ${this.player.cursor.peek()}`);
     else if (step !== null) this.player.seek(step);
   }
 
@@ -168,7 +208,9 @@ export class Desk {
    */
   async ask(kind, from) {
     try {
-      return /** @type {number | undefined} */ ((await get("/episode/jump", {...this.main.id, kind, from})).columns.step[0]);
+      return /** @type {number | undefined} */ (
+        (await get("/episode/jump", {...this.main.id, kind, from})).columns.step[0]
+      );
     } catch (error) {
       say(error instanceof Error ? error.message : String(error));
       return null;
@@ -185,7 +227,8 @@ export class Desk {
     if (!answer) return;
     const {columns} = answer;
     const fields = ["action", "observation", "reward", "terminated", "truncated"].filter((name) => columns[name][0]);
-    if (answer.rows) this.differs.value = {step: columns.step[0], fields: columns.alone[0] ? ["only one has it"] : fields};
+    if (answer.rows)
+      this.differs.value = {step: columns.step[0], fields: columns.alone[0] ? ["only one has it"] : fields};
     else if (a.over && b.over) this.differs.value = null;
   }
 
@@ -193,7 +236,8 @@ export class Desk {
   episode(by, more = {}) {
     const about = this.main.about.peek();
     const next = by > 0 ? about?.next : about?.previous;
-    if (next === undefined || next === null || next < 0) say(by > 0 ? "There is no later episode of this env" : "There is no earlier episode of this env");
+    if (next === undefined || next === null || next < 0)
+      say(by > 0 ? "There is no later episode of this env" : "There is no earlier episode of this env");
     else set({episode: next, step: null, ...more});
   }
 
@@ -201,13 +245,36 @@ export class Desk {
   keys() {
     const {player} = this;
     return {
-      play: () => player.toggle(), step: () => player.move(1), back: () => player.move(-1), "step-10": () => player.move(10), "back-10": () => player.move(-10),
-      "next-episode": () => this.episode(1), "last-episode": () => this.episode(-1),
-      first: () => player.seek(0), end: () => player.seek(this.player.extent.peek().last), faster: () => player.faster(1), slower: () => player.faster(-1),
-      "next-reward": () => this.jump("reward", 1), "last-reward": () => this.jump("reward", -1), largest: () => this.largest(),
-      "next-error": () => this.jump("error", 1), "next-action": () => this.jump("action", 1),
-      follow: () => player.follow(), raw: () => (this.raw.value = !this.raw.value), table: () => (this.table.value = !this.table.value), "undo-zoom": () => (this.scale.value = PIXELS),
+      play: () => player.toggle(),
+      step: () => player.move(1),
+      back: () => player.move(-1),
+      "step-10": () => player.move(10),
+      "back-10": () => player.move(-10),
+      "next-episode": () => this.episode(1),
+      "last-episode": () => this.episode(-1),
+      first: () => player.seek(0),
+      end: () => player.seek(this.player.extent.peek().last),
+      faster: () => player.faster(1),
+      slower: () => player.faster(-1),
+      "next-reward": () => this.jump("reward", 1),
+      "last-reward": () => this.jump("reward", -1),
+      largest: () => this.largest(),
+      "next-error": () => this.jump("error", 1),
+      "next-action": () => this.jump("action", 1),
+      follow: () => player.follow(),
+      raw: () => (this.raw.value = !this.raw.value),
+      table: () => (this.table.value = !this.table.value),
+      "undo-zoom": () => (this.scale.value = PIXELS),
     };
+  }
+
+  /** How fresh what is seen is: of an episode that runs, when its newest step was; grey while nothing is heard. */
+  fresh() {
+    const {about, live, last, cache} = this.main;
+    if (about.value?.finalised) return {askedAt: about.value.fresh.asked_at};
+    void this.main.version.value;
+    const heard = !live || ["live", "opening"].includes(live.state.value);
+    return {newest: cache.get(last.value)?.ts ?? about.value?.last_ts, askedAt: about.value?.fresh.asked_at, stale: !heard, why: heard ? undefined : "no connection"};
   }
 
   /** The step under the cursor in a few words. */

@@ -11,7 +11,10 @@ import {Problem} from "./states.js";
 export function Later({load, ...props}) {
   const drawn = useSignal(/** @type {{draw: any} | null} */ (null));
   useEffect(() => {
-    load().then((draw) => (drawn.value = {draw}), () => (drawn.value = {draw: Unloaded}));
+    load().then(
+      (draw) => (drawn.value = {draw}),
+      () => (drawn.value = {draw: Unloaded}),
+    );
   }, []);
   return drawn.value ? html`<${drawn.value.draw} ...${props} />` : html`<p class="note">Loading …</p>`;
 }

@@ -58,7 +58,7 @@ export function Freshness({askedAt, newest, stale, why, leftOut}) {
 }
 
 /** Ways to take the data of a panel along. @param {{source: Source, title: string, png?: () => HTMLCanvasElement | null}} props */
-function Take({source, title, png}) {
+export function Take({source, title, png}) {
   const open = useSignal(false);
   const sql = useSignal("");
   const link = (/** @type {string} */ as) => address(source.path, {...source.params, as});

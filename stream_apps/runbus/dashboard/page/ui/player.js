@@ -39,7 +39,8 @@ export class Player {
     this.cursor.value = step;
     cancelAnimationFrame(this.frame);
     if (this.state.peek().since === null) return;
-    if (playback.moving(this.state.peek(), now, this.extent.peek())) this.frame = requestAnimationFrame(() => this.update());
+    if (playback.moving(this.state.peek(), now, this.extent.peek()))
+      this.frame = requestAnimationFrame(() => this.update());
     else this.state.value = playback.pause(this.state.peek(), now, this.extent.peek());
   }
 

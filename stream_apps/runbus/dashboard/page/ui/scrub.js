@@ -23,19 +23,25 @@ export function Scrub({player, unit = "step", overview, window, running, said, j
   const {speed, loop} = player.state.value;
   return html`<section class="scrub" aria-label="Scrubber">
     <div class="transport">
-      <button type="button" aria-label="Episode before" title="Episode before (Alt+←)" disabled=${!before} onClick=${before}>|◂</button>
-      <button type="button" aria-label=${`Back one ${unit}`} title=${`Back one ${unit} (←)`} onClick=${() => player.move(-1)}>◂</button>
-      <button type="button" class="play" title="Play or pause (Space)" aria-label=${player.playing.value ? "Pause" : "Play"} onClick=${() => player.toggle()}>${player.playing.value ? "❚❚" : "▶"}</button>
+      <button type="button" aria-label="Episode before" title="Episode before (Alt+←)" disabled=${!before}
+        onClick=${before}>|◂</button>
+      <button type="button" aria-label=${`Back one ${unit}`} title=${`Back one ${unit} (←)`}
+        onClick=${() => player.move(-1)}>◂</button>
+      <button type="button" class="play" title="Play or pause (Space)" aria-label=${player.playing.value ? "Pause" : "Play"}
+        onClick=${() => player.toggle()}>${player.playing.value ? "❚❚" : "▶"}</button>
       <button type="button" aria-label=${`On one ${unit}`} title=${`On one ${unit} (→)`} onClick=${() => player.move(1)}>▸</button>
       <button type="button" aria-label="Next episode" title="Next episode (Alt+→)" disabled=${!after} onClick=${after}>▸|</button>
       <span class="speed"><button type="button" title="Slower (-)" aria-label="Slower" onClick=${() => player.faster(-1)}>−</button>
         <span title=${`${unit}s a second`}>${exact(speed)} ${unit}s/s</span>
         <button type="button" title="Faster (+)" aria-label="Faster" onClick=${() => player.faster(1)}>+</button></span>
-      <button type="button" aria-pressed=${loop} title="Begin again behind the last ${unit}" onClick=${() => player.loop()}>Loop</button>
-      ${running && html`<button type="button" aria-pressed=${player.follows.value} title="Stay at the newest ${unit} (.)" onClick=${() => player.follow()}>Follow</button>`}
+      <button type="button" aria-pressed=${loop} title="Begin again behind the last ${unit}"
+        onClick=${() => player.loop()}>Loop</button>
+      ${running && html`<button type="button" aria-pressed=${player.follows.value} title="Stay at the newest ${unit} (.)"
+        onClick=${() => player.follow()}>Follow</button>`}
       <${Place} player=${player} unit=${unit} />
       <span class="grow"></span>
-      <span class="jumps">${jumps.map(({name, key, go}) => html`<button type="button" key=${name} title=${`${name} (${key})`} onClick=${go}>${name} <kbd>${key}</kbd></button>`)}</span>
+      <span class="jumps">${jumps.map(({name, key, go}) => html`<button type="button" key=${name} title=${`${name} (${key})`}
+        onClick=${go}>${name} <kbd>${key}</kbd></button>`)}</span>
     </div>
     <div class="scrub-track">
       ${overview && says(overview) && html`<${Overall} overview=${overview} extent=${player.extent.value} window=${window} />`}
@@ -47,7 +53,8 @@ export function Scrub({player, unit = "step", overview, window, running, said, j
 /** @param {{player: Player, first: number, last: number, unit: string, said?: () => string}} props */
 function Thumb({player, first, last, unit, said}) {
   const drag = (/** @type {boolean} */ on) => () => (player.dragging.value = on);
-  return html`<input type="range" class="scrub-thumb" aria-label=${`Cursor, in ${unit}s`} min=${first} max=${last} step="1" value=${player.cursor.value}
+  return html`<input type="range" class="scrub-thumb" aria-label=${`Cursor, in ${unit}s`} min=${first} max=${last} step="1"
+    value=${player.cursor.value}
     aria-valuetext=${`${unit} ${player.cursor.value} of ${last}${said ? `, ${said()}` : ""}`}
     onInput=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)}
     onPointerDown=${drag(true)} onPointerUp=${drag(false)} onPointerCancel=${drag(false)} />`;
@@ -55,8 +62,10 @@ function Thumb({player, first, last, unit, said}) {
 
 /** @param {{player: Player, unit: string}} props */
 function Place({player, unit}) {
-  return html`<span class="scrub-place"><label>${unit} <input type="number" class="place-step" min=${player.extent.value.first} max=${player.extent.value.last} value=${player.cursor.value}
-    onChange=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)} /></label> of ${exact(player.extent.value.last)}</span>`;
+  return html`<span class="scrub-place"><label>${unit} <input type="number" class="place-step" min=${player.extent.value.first}
+    max=${player.extent.value.last} value=${player.cursor.value}
+    onChange=${(/** @type {any} */ event) => player.seek(+event.currentTarget.value)} />
+      </label> of ${exact(player.extent.value.last)}</span>`;
 }
 
 /** Whether there is anything to see in it. @param {Overview} overview */
@@ -65,7 +74,11 @@ const says = ({min, max, holes}) => holes.length > 0 || [...min, ...max].some((r
 /** The rewards of the whole episode, what is lost, and which part the lanes below show. @param {{overview: Overview, extent: import("../lib/playback.js").Extent, window?: {from: number, to: number} | null}} props */
 function Overall({overview, extent, window}) {
   const whole = {from: extent.first, to: extent.last};
-  const draw = (/** @type {CanvasRenderingContext2D} */ pen, /** @type {number} */ width, /** @type {number} */ height) => {
+  const draw = (
+    /** @type {CanvasRenderingContext2D} */ pen,
+    /** @type {number} */ width,
+    /** @type {number} */ height,
+  ) => {
     const {low, high} = rangeOf([...overview.min, ...overview.max], true);
     const y = (/** @type {number} */ value) => height - 2 - ((value - low) / (high - low)) * (height - 4);
     pen.fillStyle = ink("--c0");

@@ -4,11 +4,13 @@
 import {html, useEffect, useLayoutEffect, useMemo, useRef, useSignal} from "../lib/preact.js";
 import {exact} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {useKeys} from "../lib/keys.js";
 import {href, route} from "../lib/route.js";
 import {Talk} from "../lib/talk.js";
 import {firstLine} from "../lib/transcript.js";
 import {Later} from "./later.js";
 import {Failed} from "./states.js";
+import {Take} from "./panel.js";
 import {Thumb} from "./rows.js";
 import {Cost, TurnView} from "./turn.js";
 
@@ -23,10 +25,14 @@ const times = () => import("./timeline.js").then((module) => module.Times);
 /** @param {{desk: Desk, view: string}} props */
 export function TranscriptView({desk, view}) {
   const talk = useMemo(() => new Talk(desk.main, route.peek().params.get("q") ?? ""), []);
-  useEffect(() => () => {
-    desk.shows(null);
-    talk.close();
-  }, []);
+  useEffect(
+    () => () => {
+      desk.shows(null);
+      talk.close();
+    },
+    [],
+  );
+  useKeys(useMemo(() => ({filter: () => document.getElementById("filter")?.focus()}), []));
   useEffect(() => expose("talk", () => said(talk)), []);
   void talk.version.value;
   if (talk.failed.value) return html`<${Failed} error=${talk.failed.value} />`;
@@ -34,12 +40,16 @@ export function TranscriptView({desk, view}) {
   const word = talk.word.value;
   return html`
     <div class="talk-bar">
-      <span class="totals-line"><b>${exact(talk.outline.turns.length)}</b> turns · <${Cost} totals=${talk.outline.totals} />${talk.leftOut.value > 0 && html` <span class="warn">${exact(talk.leftOut.value)} later steps are left out</span>`}</span>
+      <span class="totals-line"><b>${exact(talk.outline.turns.length)}</b> turns · <${Cost}
+        totals=${talk.outline.totals} />${talk.leftOut.value > 0 && html` <span
+          class="warn">${exact(talk.leftOut.value)} later steps are left out</span>`}</span>
       <span class="grow"></span>
       <${Search} desk=${desk} talk=${talk} />
+      <${Take} title="Transcript" source=${{path: "/episode/steps", params: {...desk.main.id, most: 100_000}}} />
     </div>
     ${talk.everywhere.value && html`<${Everywhere} desk=${desk} talk=${talk} />`}
-    ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk} talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
+    ${view === "tree" || view === "time" ? html`<${Later} key=${view} load=${view === "tree" ? tree : times} desk=${desk}
+      talk=${talk} />` : html`<${Chat} desk=${desk} talk=${talk} word=${word} />`}`;
 }
 
 /** @param {{desk: Desk, talk: Talk}} props */
@@ -48,27 +58,46 @@ function Search({desk, talk}) {
   const cursor = desk.player.cursor.value;
   const next = (/** @type {number} */ by) => {
     if (!hits?.length) return;
-    const found = by > 0 ? hits.find((step) => step > cursor) ?? hits[0] : hits.findLast((step) => step < cursor) ?? hits[hits.length - 1];
+    const found =
+      by > 0
+        ? (hits.find((step) => step > cursor) ?? hits[0])
+        : (hits.findLast((step) => step < cursor) ?? hits[hits.length - 1]);
     desk.player.seek(found);
   };
   return html`<form class="talk-search" role="search" onSubmit=${(/** @type {Event} */ event) => {
-      event.preventDefault();
-      if (talk.asked.value === talk.word.value && hits) next(1);
-      else talk.search();
-    }}>
-    <input type="search" id="filter" placeholder="Search this transcript (/)" aria-label="Search this transcript" value=${talk.word.value} onInput=${(/** @type {any} */ event) => talk.say(event.currentTarget.value)} />
-    ${hits && html`<span class=${hits.length ? "muted" : "warn"} role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : "not found"}</span>
-      <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button><button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`}
-    <button type="button" title="Search in all transcripts of this run" disabled=${!talk.word.value} onClick=${() => talk.searchAll()}>In all</button></form>`;
+    event.preventDefault();
+    if (talk.asked.value === talk.word.value && hits) next(1);
+    else talk.search();
+  }}>
+    <input type="search" id="filter" placeholder="Search this transcript (/)" aria-label="Search this transcript"
+      value=${talk.word.value} onInput=${(/** @type {any} */ event) => talk.say(event.currentTarget.value)} />
+    ${
+      hits &&
+      html`<span class=${hits.length ? "muted" : "warn"}
+        role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : "not found"}</span>
+      <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button>
+        <button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`
+    }
+    <button type="button" title="Search in all transcripts of this run" disabled=${!talk.word.value}
+      onClick=${() => talk.searchAll()}>In all</button></form>`;
 }
 
 /** Hits in all transcripts of the run. @param {{desk: Desk, talk: Talk}} props */
 function Everywhere({desk, talk}) {
   const rows = talk.everywhere.value ?? [];
-  return html`<section class="panel everywhere" aria-label="Hits in all transcripts"><header><h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits</span></h2><span class="grow"></span>
+  return html`<section class="panel everywhere" aria-label="Hits in all transcripts"><header>
+    <h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits</span></h2>
+      <span class="grow"></span>
       <button type="button" onClick=${() => (talk.everywhere.value = null)}>Close</button></header>
-    <div class="body">${rows.length === 0 ? html`<p class="muted">Nothing was found.</p>` : html`<ul>${rows.map((row) => html`<li key=${`${row.agent}/${row.attempt}/${row.env}/${row.episode}/${row.step}`}>
-      <a href=${href("/episode", {run: desk.main.id.run, agent: row.agent, attempt: row.attempt, env: row.env, episode: row.episode, step: row.step, q: talk.asked.value})}>${row.agent} · episode ${row.episode} · #${row.step}</a> <span class="muted">${firstLine(row.text, 140)}</span></li>`)}</ul>`}</div></section>`;
+    <div class="body">${
+      rows.length === 0
+        ? html`<p class="muted">Nothing was found.</p>`
+        : html`<ul>${rows.map(
+            (row) => html`<li key=${`${row.agent}/${row.attempt}/${row.env}/${row.episode}/${row.step}`}>
+      <a href=${href("/episode", {run: desk.main.id.run, agent: row.agent, attempt: row.attempt, env: row.env, episode: row.episode, step: row.step, q: talk.asked.value})}>${row.agent} · episode ${row.episode} · #${row.step}</a> <span
+        class="muted">${firstLine(row.text, 140)}</span></li>`,
+          )}</ul>`
+    }</div></section>`;
 }
 
 /**
@@ -97,11 +126,11 @@ function Chat({desk, talk, word}) {
     if (at.scrollTop + at.clientHeight > at.scrollHeight - NEAR && to < turns) shift(MORE);
     else if (at.scrollTop < NEAR && first > 0) shift(-MORE);
   };
-  // what stays in the page stays where it was seen
+  // what stays in the page stays where it was seen; another place of the list begins at its top
   useLayoutEffect(() => {
     const held = anchor.current;
     const kept = held && root.current?.querySelector(`[data-turn="${held.turn}"]`);
-    if (root.current && held && kept instanceof HTMLElement) root.current.scrollTop += kept.offsetTop - held.top;
+    if (root.current) root.current.scrollTop = kept instanceof HTMLElement ? root.current.scrollTop + kept.offsetTop - (held?.top ?? 0) : 0;
     anchor.current = null;
   }, [first]);
   useLayoutEffect(() => {
@@ -114,27 +143,45 @@ function Chat({desk, talk, word}) {
   useEffect(() => desk.shows(stepsOf(talk, first, to)), [first, to]);
   void desk.main.version.value;
   const cursor = desk.player.cursor.value;
-  return html`<div class="chat"><div class="chat-body" ref=${root} onScroll=${scrolled} tabindex="0" role="feed" aria-label="Turns" aria-busy="false">
-      ${outline.turns.slice(first, to).map((turn, i) => html`<${TurnView} key=${first + i} index=${first + i} turn=${turn} entries=${outline.entries} stepOf=${(/** @type {number} */ step) => desk.main.cache.get(step)}
-        cursor=${first + i === cursorTurn ? cursor : -1} word=${talk.asked.value ? word : ""} raw=${desk.raw.value} go=${(/** @type {number} */ step) => desk.player.seek(step)} />`)}
-      ${to === turns && desk.main.about.value && !desk.main.about.value.finalised && html`<p class="note">This episode goes on: what comes is put behind.</p>`}
+  return html`<div class="chat"><div class="chat-body" ref=${root} onScroll=${scrolled} tabindex="0" role="feed" aria-label="Turns"
+    aria-busy="false">
+      ${outline.turns.slice(first, to).map(
+        (
+          turn,
+          i,
+        ) => html`<${TurnView} key=${first + i} index=${first + i} turn=${turn} entries=${outline.entries}
+          stepOf=${(/** @type {number} */ step) => desk.main.cache.get(step)}
+        cursor=${first + i === cursorTurn ? cursor : -1} word=${talk.asked.value ? word : ""} raw=${desk.raw.value}
+          go=${(/** @type {number} */ step) => desk.player.seek(step)} />`,
+      )}
+      ${to === turns && desk.main.about.value && !desk.main.about.value.finalised && html`<p
+        class="note">This episode goes on: what comes is put behind.</p>`}
     </div>
     ${turns > MOST_TURNS && html`<${Thumb} most=${turns - MOST_TURNS} top=${from} label="the turns" />`}</div>`;
 }
 
 /** Scroll so that a turn is seen, with something above it. @param {HTMLElement} root @param {HTMLElement} turn */
 function show(root, turn) {
-  const top = turn.offsetTop - root.offsetTop;
-  if (top < root.scrollTop || top + Math.min(turn.offsetHeight, root.clientHeight) > root.scrollTop + root.clientHeight) root.scrollTop = Math.max(0, top - 60);
+  const top = turn.offsetTop;
+  if (top < root.scrollTop || top + Math.min(turn.offsetHeight, root.clientHeight) > root.scrollTop + root.clientHeight)
+    root.scrollTop = Math.max(0, top - 60);
 }
 
 /** The steps of some turns. @param {Talk} talk @param {number} from @param {number} to */
 function stepsOf({outline}, from, to) {
-  const steps = outline.turns.slice(from, to).flatMap((turn) => turn.entries.map((place) => outline.entries[place].step));
+  const steps = outline.turns
+    .slice(from, to)
+    .flatMap((turn) => turn.entries.map((place) => outline.entries[place].step));
   return steps.length ? {from: Math.min(...steps), to: Math.max(...steps)} : null;
 }
 
 /** What tests read. @param {Talk} talk */
 function said({outline, hits, everywhere}) {
-  return {turns: outline.turns.length, entries: outline.entries.length, totals: outline.totals, hits: hits.peek(), everywhere: everywhere.peek()};
+  return {
+    turns: outline.turns.length,
+    entries: outline.entries.length,
+    totals: outline.totals,
+    hits: hits.peek(),
+    everywhere: everywhere.peek(),
+  };
 }

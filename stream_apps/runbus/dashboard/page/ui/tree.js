@@ -32,16 +32,28 @@ export function Tree({desk, talk}) {
     const step = desk.main.cache.get(entry.step);
     const below = tree.children[place].length;
     const deep = Math.min(tree.depth[place], 24);
-    return html`<div key=${place} class=${`tree-row ${entry.step === cursor ? "here" : ""} ${isError(entry.status) ? "error" : ""}`} role="row" aria-level=${tree.depth[place] + 1} aria-rowindex=${index + 1} aria-expanded=${below ? String(!folded.value.has(place)) : null} onClick=${() => desk.player.seek(entry.step)}>
-      <span role="gridcell" class="tree-name" style=${{paddingLeft: `${deep * 14}px`}}>${below ? html`<button type="button" class="quiet fold" aria-label=${folded.value.has(place) ? "Unfold" : "Fold"} onClick=${(/** @type {Event} */ event) => {
-        event.stopPropagation();
-        fold(place);
-      }}>${folded.value.has(place) ? "▸" : "▾"}</button>` : html`<span class="fold"></span>`}
-        <span class="badge">${entry.kind || (entry.step === 0 ? "start" : "step")}</span> <span class="muted">#${entry.step}</span> ${step ? firstLine(labelOf(step), 120) : "…"}</span>
-      <span role="gridcell" class="tree-cost">${isError(entry.status) && html`<b class="bad">${entry.status}</b> `}<${Cost} totals=${tree.totals[place]} /></span></div>`;
+    return html`<div key=${place} class=${`tree-row ${entry.step === cursor ? "here" : ""} ${isError(entry.status) ? "error" : ""}`}
+      role="row" aria-level=${tree.depth[place] + 1} aria-rowindex=${index + 1}
+        aria-expanded=${below ? String(!folded.value.has(place)) : null} onClick=${() => desk.player.seek(entry.step)}>
+      <span role="gridcell" class="tree-name" style=${{paddingLeft: `${deep * 14}px`}}>${
+        below
+          ? html`<button type="button" class="quiet fold" aria-label=${folded.value.has(place) ? "Unfold" : "Fold"} onClick=${(
+              /** @type {Event} */ event,
+            ) => {
+              event.stopPropagation();
+              fold(place);
+            }}>${folded.value.has(place) ? "▸" : "▾"}</button>`
+          : html`<span class="fold"></span>`
+      }
+        <span class="badge">${entry.kind || (entry.step === 0 ? "start" : "step")}</span> <span
+          class="muted">#${entry.step}</span> ${step ? firstLine(labelOf(step), 120) : "…"}</span>
+      <span role="gridcell" class="tree-cost">${isError(entry.status) && html`<b class="bad">${entry.status}</b> `}<${Cost}
+        totals=${tree.totals[place]} /></span></div>`;
   };
-  return html`<section class="panel tree" aria-label="Tree of causes"><${Rows} count=${order.length} height=${ROW} top=${top} row=${row} label="the tree" role="treegrid"
-    seen=${(/** @type {number} */ a, /** @type {number} */ b) => desk.shows(spanOf(order.slice(a, b + 1).map((place) => entries[place].step)))} /></section>`;
+  return html`<section class="panel tree" aria-label="Tree of causes">
+    <${Rows} count=${order.length} height=${ROW} top=${top} row=${row} label="the tree" role="treegrid"
+    seen=${(/** @type {number} */ a, /** @type {number} */ b) => desk.shows(spanOf(order.slice(a, b + 1).map((place) => entries[place].step)))} />
+      </section>`;
 }
 
 /** @param {number[]} steps */

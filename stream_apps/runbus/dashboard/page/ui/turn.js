@@ -25,11 +25,17 @@ export function TurnView({index, turn, entries, stepOf, cursor, word, raw, go}) 
   const tools = turn.entries.filter((place) => place !== turn.head).map((place) => entries[place]);
   const said = step ? spoken(step) : [];
   const role = head.step === 0 ? "start" : (WHO[head.kind] ?? (said[0]?.role || "agent"));
-  return html`<article class=${`turn ${role} ${isError(head.status) ? "error" : ""} ${cursor >= 0 ? "here" : ""}`} data-turn=${index} aria-label=${`Turn ${index}, ${role}`}>
-    <header onClick=${() => go(head.step)}><b class="who">${role}</b><a class="muted" role="button" tabindex="0" title=${`seq ${head.seq}, ${moment(head.ts)}`} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && go(head.step)}>#${exact(head.step)}</a>
-      ${head.status && head.status !== "ok" && html`<span class=${`badge ${isError(head.status) ? "bad" : "warn"}`}>${head.status}</span>`}
+  return html`<article class=${`turn ${role} ${isError(head.status) ? "error" : ""} ${cursor >= 0 ? "here" : ""}`}
+    data-turn=${index} aria-label=${`Turn ${index}, ${role}`}>
+    <header onClick=${() => go(head.step)}><b class="who">${role}</b>
+      <a class="muted" role="button" tabindex="0" title=${`seq ${head.seq}, ${moment(head.ts)}`}
+        onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && go(head.step)}>#${exact(head.step)}</a>
+      ${head.status && head.status !== "ok" && html`<span
+        class=${`badge ${isError(head.status) ? "bad" : "warn"}`}>${head.status}</span>`}
       <span class="grow"></span><${Cost} totals=${turn.totals} /></header>
-    ${!step ? html`<p class="muted">Loading …</p>` : raw ? html`<pre class="value-text raw">${JSON.stringify(step, null, 1)}</pre>` : html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
+    ${!step && html`<p class="muted">Loading …</p>`}
+    ${step && raw && [head, ...tools].map((entry) => html`<pre key=${entry.seq} class="value-text raw">${JSON.stringify(stepOf(entry.step) ?? entry, null, 1)}</pre>`)}
+    ${step && !raw && html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
   </article>`;
 }
 
@@ -46,23 +52,43 @@ function Said({step, said, tools, stepOf, word, go}) {
   // a step that is a call and its result in one, as in a loop without kinds
   const own = calls.length > 0 && !tools.length && back.length > 0;
   return html`
-    ${said.map((message, i) => html`<${MessageView} key=${i} message=${message} word=${word} role=${said.length > 1 || step.step === 0} />`)}
-    ${calls.map((call, i) => html`<${Call} key=${i} name=${call.name} input=${call.input} word=${word} go=${go}
-      result=${own && i === calls.length - 1 ? {status: step.status, text: textOf(back)} : resultOf(results[i])} at=${results[i]?.entry.step} />`)}
-    ${results.slice(calls.length).map(({entry, step: one}) => html`<${Call} key=${`t${entry.seq}`} name=${one ? (messages(one.action)[0]?.calls[0]?.name ?? "tool") : "tool"} input=${one ? textOf(messages(one.action)) : ""}
-      result=${resultOf({entry, step: one})} word=${word} go=${go} at=${entry.step} />`)}
-    ${!own && back.map((message, i) => html`<${MessageView} key=${`b${i}`} message=${message} word=${word} role=${true} back=${said.length > 0} />`)}
+    ${said.map((message, i) => html`<${MessageView} key=${i} message=${message} word=${word}
+      role=${said.length > 1 || step.step === 0} />`)}
+    ${calls.map(
+      (call, i) => html`<${Call} key=${i} name=${call.name} input=${call.input} word=${word} go=${go}
+      result=${own && i === calls.length - 1 ? {status: step.status, text: textOf(back)} : resultOf(results[i])}
+        at=${results[i]?.entry.step} />`,
+    )}
+    ${results.slice(calls.length).map(
+      ({
+        entry,
+        step: one,
+      }) => html`<${Call} key=${`t${entry.seq}`} name=${one ? (messages(one.action)[0]?.calls[0]?.name ?? "tool") : "tool"}
+        input=${one ? textOf(messages(one.action)) : ""}
+      result=${resultOf({entry, step: one})} word=${word} go=${go} at=${entry.step} />`,
+    )}
+    ${!own && back.map((message, i) => html`<${MessageView} key=${`b${i}`} message=${message} word=${word} role=${true}
+      back=${said.length > 0} />`)}
     ${step.reward ? html`<p class="reward">reward <b>${number(step.reward)}</b></p>` : null}
     ${step.stop && html`<p class="muted">stopped: ${step.stop}</p>`}`;
 }
 
 /** @param {Message[]} all */
-const textOf = (all) => all.map((message) => [message.text, ...message.calls.map((call) => `${call.name} ${call.input}`)].filter(Boolean).join("\n")).join("\n");
+const textOf = (all) =>
+  all
+    .map((message) =>
+      [message.text, ...message.calls.map((call) => `${call.name} ${call.input}`)].filter(Boolean).join("\n"),
+    )
+    .join("\n");
 
 /** @param {{entry: import("../lib/transcript.js").Entry, step: Step | undefined} | undefined} found */
 function resultOf(found) {
   if (!found) return undefined;
-  return {status: found.entry.status, text: found.step ? textOf(messages(found.step.observation)) : "…", duration: found.entry.duration};
+  return {
+    status: found.entry.status,
+    text: found.step ? textOf(messages(found.step.observation)) : "…",
+    duration: found.entry.duration,
+  };
 }
 
 /** @param {{message: Message, word: string, role: boolean, back?: boolean}} props */
@@ -70,7 +96,9 @@ function MessageView({message, word, role, back}) {
   if (!message.text && !message.reasoning && !message.other.length) return null;
   return html`<div class=${`said-part ${back ? "back" : ""}`}>
     ${role && message.role && html`<span class="role">${message.role}</span>`}
-    ${message.reasoning && html`<details class="reasoning"><summary>Reasoning <span class="muted">${firstLine(message.reasoning, 80)}</span></summary><${Text} text=${message.reasoning} word=${word} /></details>`}
+    ${message.reasoning && html`<details class="reasoning">
+      <summary>Reasoning <span class="muted">${firstLine(message.reasoning, 80)}</span></summary>
+        <${Text} text=${message.reasoning} word=${word} /></details>`}
     ${message.text && html`<${Text} text=${message.text} word=${word} />`}
     ${message.other.map((part) => html`<span class="badge">${part}: not shown</span>`)}</div>`;
 }
@@ -82,8 +110,10 @@ function Text({text, word}) {
   // what was looked for is shown, also far down in a long text
   const at = long && word ? Math.max(0, text.toLowerCase().indexOf(word.toLowerCase()) - LONG / 2) : 0;
   const shown = long ? text.slice(at, at + LONG) : text;
-  return html`<div class="said-text">${at > 0 && "… "}${cut(shown, word).map((part, i) => (part.found ? html`<mark key=${i}>${part.text}</mark>` : part.text))}${long && " …"}</div>
-    ${long && html`<button type="button" class="quiet" onClick=${() => (whole.value = true)}>Show all ${exact(text.length)} characters</button>`}`;
+  return html`<div class="said-text">${at > 0 && "… "}${cut(shown, word).map((part, i) => (part.found ? html`<mark
+    key=${i}>${part.text}</mark>` : part.text))}${long && " …"}</div>
+    ${long && html`<button type="button" class="quiet"
+      onClick=${() => (whole.value = true)}>Show all ${exact(text.length)} characters</button>`}`;
 }
 
 /** @param {{name: string, input: string, result?: {status: string, text: string, duration?: number}, word: string, at?: number, go: (step: number) => void}} props */
@@ -91,7 +121,9 @@ function Call({name, input, result, word, at, go}) {
   const bad = result && isError(result.status);
   const hit = Boolean(word) && `${input}\n${result?.text ?? ""}`.toLowerCase().includes(word.toLowerCase());
   return html`<details class=${`call ${bad ? "error" : ""}`} open=${hit || bad} onClick=${() => at !== undefined && go(at)}>
-    <summary><b>${name}</b> <code>${firstLine(input, 70)}</code> ${result ? html`<span class="arrow">→</span> <span class="result">${bad && html`<b class="bad">${result.status}</b> `}${firstLine(result.text, 90)}</span>` : html`<span class="muted">no result</span>`}
+    <summary><b>${name}</b> <code>${firstLine(input, 70)}</code> ${result ? html`<span class="arrow">→</span> <span
+      class="result">${bad && html`<b class="bad">${result.status}</b> `}${firstLine(result.text, 90)}</span>` : html`<span
+        class="muted">no result</span>`}
       ${result?.duration ? html`<span class="muted"> ${duration(result.duration)}</span>` : null}</summary>
     ${input && html`<h4>Input</h4><${Text} text=${input} word=${word} />`}
     ${result && html`<h4>Result</h4><${Text} text=${result.text} word=${word} />`}
