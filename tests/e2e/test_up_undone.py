@@ -16,7 +16,7 @@ from tests.e2e.command import Command, processes_of, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-ALL = {"kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog"}
+ALL = {"kafka", "clickhouse", "sink", "episodes", "live-metrics", "watchdog", "dashboard"}
 
 
 def _alive(home: Path) -> set[str]:

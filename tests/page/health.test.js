@@ -7,27 +7,44 @@ import {balances, components, cursors, drops, endedStreams, sign, standing} from
 /** @param {Record<string, any>} more */
 const row = (more) => ({component: "sink-a-1", kind: "sink", silent_s: 0.4, dropped: 0, detail: {}, ...more});
 /** @type {Set<string>} */
-const NONE = new Set();
+const NOBODY = new Set();
+const NONE = {findings: [], groups: [], ended: NOBODY};
+/** @param {Record<string, any>} some */
+const known = (some) => ({...NONE, ...some});
 const finding = (/** @type {string} */ subject, /** @type {string} */ state) => ({subject, state, text: `is ${state}`, todo: ""});
 
 test("a component stands as the watchdog says, the worst first", () => {
-  assert.deepEqual(standing(row({}), [], NONE), {stands: "ok", why: []});
-  const found = standing(row({}), [finding("sink-a-1", "WARN"), finding("sink-a-1", "STOP"), finding("other", "REWIND")], NONE);
+  assert.deepEqual(standing(row({}), NONE), {stands: "ok", why: []});
+  const found = standing(row({}), known({findings: [finding("sink-a-1", "WARN"), finding("sink-a-1", "STOP"), finding("other", "REWIND")]}));
   assert.deepEqual(found, {stands: "stop", why: ["is WARN", "is STOP"]});
 });
 
 test("silence is an end if the end was said, and else a stop, also before the watchdog says it", () => {
-  assert.equal(standing(row({silent_s: 3}), [], NONE).stands, "stop");
-  assert.equal(standing(row({silent_s: 3, detail: {stopping: true}}), [], NONE).stands, "ended");
+  assert.equal(standing(row({silent_s: 3}), NONE).stands, "stop");
+  assert.equal(standing(row({silent_s: 3, detail: {stopping: true}}), NONE).stands, "ended");
   const recorder = {component: "recorder-a-2", kind: "recorder", silent_s: 3};
-  assert.equal(standing(row({...recorder, detail: {streams: {}}}), [], NONE).stands, "ended");
+  assert.equal(standing(row({...recorder, detail: {streams: {}}}), NONE).stands, "ended");
   const writing = row({...recorder, detail: {streams: {"r/a/1": {}}}});
-  assert.equal(standing(writing, [], NONE).stands, "stop");
-  assert.equal(standing(writing, [], endedStreams([["r/a/1", {ended: true}], ["r/a/2", {ended: false}]])).stands, "ended");
+  assert.equal(standing(writing, NONE).stands, "stop");
+  assert.equal(standing(writing, known({ended: endedStreams([["r/a/1", {ended: true}], ["r/a/2", {ended: false}]])})).stands, "ended");
+});
+
+test("what is wrong with a group is wrong with its processes", () => {
+  const groups = [{group: "runbus.sink", kind: "sink"}];
+  const found = standing(row({}), known({findings: [finding("group runbus.sink", "STALL")], groups}));
+  assert.deepEqual(found, {stands: "stall", why: ["is STALL"]});
+  assert.equal(standing(row({kind: "episodes"}), known({findings: [finding("group runbus.sink", "STALL")], groups})).stands, "ok");
+});
+
+test("a process that another one of its kind replaced is not missed", () => {
+  const killed = row({component: "sink-a-1", silent_s: 9, sent_at: 100, started_at: 1});
+  const next = row({component: "sink-a-2", sent_at: 300, started_at: 200});
+  assert.deepEqual(components([killed, next], NONE).map(({row: {component}, stands}) => [component, stands]), [["sink-a-2", "ok"], ["sink-a-1", "ended"]]);
+  assert.deepEqual(components([killed, {...next, started_at: 50}], NONE).map(({stands}) => stands), ["stop", "ok"]);
 });
 
 test("a partition that is paused is a warning with its reason", () => {
-  assert.deepEqual(standing(row({detail: {paused: {"runbus.steps:1": "refused: no table"}}}), [], NONE),
+  assert.deepEqual(standing(row({detail: {paused: {"runbus.steps:1": "refused: no table"}}}), NONE),
     {stands: "warn", why: ["runbus.steps:1 is paused: refused: no table"]});
 });
 
@@ -41,7 +58,7 @@ test("processes come first, in the order of the way of a step, and what is histo
     row({component: "sink-lost", silent_s: 700}),
     row({component: "never", silent_s: null}),
   ];
-  assert.deepEqual(components(rows, [], NONE).map(({row: {component}}) => component), ["sink-a-1", "watchdog-1", "mine-1", "recorder-a-9"]);
+  assert.deepEqual(components(rows, NONE).map(({row: {component}}) => component), ["sink-a-1", "watchdog-1", "mine-1", "recorder-a-9"]);
 });
 
 test("each consumer is behind the end of the log by what it has not read", () => {
@@ -92,7 +109,7 @@ test("the sign says what it means", () => {
 test("nothing that a heartbeat may say breaks the page", () => {
   const any = fc.record({component: fc.string(), kind: fc.string(), silent_s: fc.option(fc.double({noNaN: true})), dropped: fc.nat(), detail: fc.object(), next: fc.dictionary(fc.string(), fc.nat())});
   fc.assert(fc.property(fc.array(any), (rows) => {
-    assert.ok(components(rows, [], NONE).length <= rows.length);
+    assert.ok(components(rows, NONE).length <= rows.length);
     assert.ok(drops(rows).every(({count}) => count > 0));
     cursors(new Map([["t:0", {end: 3, below: 1}]]), rows);
   }));

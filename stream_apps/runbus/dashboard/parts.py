@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from runbus.dashboard.history.api import History
 from runbus.dashboard.live.api import LiveLog
@@ -17,8 +18,10 @@ class Parts:
         settings: of the process.
         live: the log as it is now (live/api.py).
         history: what ClickHouse has (history/api.py).
+        topic_ids: Kafka's own id of each topic, by full name.
     """
 
     settings: DashboardSettings
     live: LiveLog
     history: History
+    topic_ids: Mapping[str, str] = field(default_factory=dict)

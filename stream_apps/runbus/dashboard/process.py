@@ -70,14 +70,14 @@ class Dashboard:
         """Serve until stopped. Raises RunBusError if the port cannot be had, or a person has to act on Kafka."""
         live = self._live = Live(self._settings, self._codec, start.partitions)
         ended = asyncio.Event()
-        identity = IdentityWatch(self._settings.kafka, start.partitions, live, self._history)
+        identity = IdentityWatch(self._settings.kafka, self._codec, start.partitions, live, self._history)
         works = [asyncio.create_task(work) for work in (live.run(), identity.run(), _until(start.stop, live))]
         for work in works:
             work.add_done_callback(lambda _: ended.set())
         try:
             await _either(live.ready(), ended.wait(), _CATCHES_UP_S)
             if not ended.is_set():
-                await self._serve(live, ended)
+                await self._serve(Parts(self._settings, live, self._history, start.topic_ids), ended)
             for work in works:
                 if work.done():
                     work.result()
@@ -86,14 +86,14 @@ class Dashboard:
                 work.cancel()
             await asyncio.gather(*works, return_exceptions=True)
 
-    async def _serve(self, live: Live, ended: asyncio.Event) -> None:
+    async def _serve(self, parts: Parts, ended: asyncio.Event) -> None:
         # The port is there once answers are: a browser gives up for good on a stream that was refused once.
         listener = listen(*self._settings.listens_at)
         host, port = listener.getsockname()[:2]
         log.info("dashboard.listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         self._serves = True
         try:
-            await serve(create_app(Parts(self._settings, live, self._history)), listener, ended, self._door)
+            await serve(create_app(parts), listener, ended, self._door)
         finally:
             await self._history.close()
 

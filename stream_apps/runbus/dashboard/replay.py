@@ -72,7 +72,7 @@ class Replay:
             if not ahead:
                 ahead.extend(_rows(await self._after(cursor)))
                 cursor = _cursor(ahead[-1]) if ahead else cursor
-            due = [] if not ahead else list(_due(ahead, pace.now(ahead[0]["last_ts"])))
+            due = list(_due(ahead, pace.now(ahead[0]["last_ts"], ahead[-1]["last_ts"]))) if ahead else []
             over = not ahead and pace.at >= last
             if due or whole or over:
                 at = last if over else pace.at
@@ -133,11 +133,16 @@ class _Pace:
         self._clock = clock
         self._looked = clock()
 
-    def now(self, following: int) -> int:
-        """Return where it is now, if the next thing is at `following`; a long silence before that is cut short."""
+    def now(self, following: int, last: int) -> int:
+        """Return where it is now, if the next thing is at `following`; a long silence before that is cut short.
+
+        Args:
+            following: microseconds since the epoch.
+            last: of what is at hand; the fastest replay is there at once.
+        """
         now = self._clock()
         if self._speed == MAX_SPEED:
-            self.at = max(self.at, following)
+            self.at = max(self.at, last)
         else:
             self.at += int((now - self._looked) * self._speed * 1e6)
             self.at = max(self.at, following - int(_SILENCE_S * self._speed * 1e6))

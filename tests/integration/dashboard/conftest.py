@@ -22,7 +22,7 @@ from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.settings import DashboardSettings
-from tests.integration.clickhouse.conftest import Store
+from tests.integration.clickhouse.conftest import TOPIC_ID, Store
 
 HOST = "http://127.0.0.1:8600"
 
@@ -34,12 +34,20 @@ class Page:
         runner: of the event loop that all questions share.
         client: of HTTP.
         below: topic -> partition -> what the sink has committed; a test may change it.
+        topic_ids: Kafka's id of each topic, by full name; likewise.
     """
 
-    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, below: dict[str, dict[int, int]]) -> None:
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        client: httpx.AsyncClient,
+        below: dict[str, dict[int, int]],
+        topic_ids: dict[str, str],
+    ) -> None:
         self.runner = runner
         self._client = client
         self.below = below
+        self.topic_ids = topic_ids
 
     def get(self, path: str, **parameters: object) -> Any:
         """Return the JSON of an answer that must be one."""
@@ -71,10 +79,11 @@ def page(store: Store) -> Iterator[Page]:
     below: dict[str, dict[int, int]] = {}
     history = ClickHouseHistory(store.settings)
     live = SimpleNamespace(below=lambda topic: below.get(topic, {}))
-    app = create_app(Parts(settings, cast("LiveLog", live), history))
+    topic_ids = {f"{settings.kafka.topic_prefix}{topic}": TOPIC_ID for topic in ("steps", "episodes", "runs")}
+    app = create_app(Parts(settings, cast("LiveLog", live), history, topic_ids))
     with asyncio.Runner() as runner:
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HOST)
-        yield Page(runner, client, below)
+        yield Page(runner, client, below, topic_ids)
         runner.run(client.aclose())
         runner.run(history.close())
 

@@ -69,3 +69,15 @@ def test_the_answer_says_where_it_ends_in_every_form(page: Page, committed: dict
     committed |= {"episodes": {0: 4}}
     assert len(page.raw("/run/curve", as_="csv", **RUN).text.splitlines()) == 1 + 4
     assert "map(0, 4)" in page.raw("/run/curve", as_="sql", **RUN).text
+
+
+def test_rows_of_a_topic_that_was_created_again_are_all_there(
+    page: Page, committed: dict[str, dict[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their offsets are of another log: what the sink has committed of the new one says nothing of them."""
+    committed |= {"episodes": {0: 2}, "steps": {0: 2}}
+    assert page.get("/run/curve", **RUN)["rows"] == 2
+    for topic in ("episodes", "steps"):
+        monkeypatch.setitem(page.topic_ids, f"runbus.{topic}", "topic-2")
+    assert page.get("/run/curve", **RUN)["rows"] == 10
+    assert page.get("/episode", episode=4, **AGENT)["columns"]["rows"] == [10]

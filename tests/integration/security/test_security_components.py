@@ -39,7 +39,7 @@ def _is_well(document: Document) -> bool:
 def test_everything_runs_with_its_own_rights_only(
     installation: Installation, migrated: ClickHouseSettings, processes: Processes, tmp_path: Path, kind: str
 ) -> None:
-    """Agent, sink, stream apps, watchdog and audit, each its own user: complete, and no secret is shown anywhere."""
+    """Agent, sink, apps, watchdog, page and audit, each its own user: complete, and no secret is shown anywhere."""
     users = (
         by_certificate(installation)
         if kind == "certificate"
@@ -51,6 +51,10 @@ def test_everything_runs_with_its_own_rights_only(
         processes.start(role, ["-m", module], env)
     env = environment(users["watchdog"], tmp_path, "watchdog") | store | {"RUNBUS_WATCHDOG_CANARY_SECONDS": "1"}
     processes.start("watchdog", ["-m", "runbus.watchdog"], env)
+    page = {"RUNBUS_DASHBOARD_ADDRESS": "127.0.0.1:0"}
+    processes.start(
+        "dashboard", ["-m", "runbus.dashboard"], environment(users["dashboard"], tmp_path, "dashboard") | page
+    )
     env = environment(users["recorder"], tmp_path, "recorder")
     agent = processes.start("recorder", ["-c", AGENT, run, str(STEPS), "60"], env)
     client = connect(migrated)
@@ -64,14 +68,15 @@ def test_everything_runs_with_its_own_rights_only(
         until("steps and episodes are stored", lambda: client.query(count).result_rows == wanted)
         with reports(users["reader"]) as said_by_watchdog:
             said_by_watchdog.until("it sees everything, and its canary comes back", _is_well)
+        until("the page is served", lambda: "dashboard.listening" in processes.log("dashboard"))
     except pytest.fail.Exception as failure:
-        for name in (*MODULES, "recorder", "watchdog"):
+        for name in (*MODULES, "recorder", "watchdog", "dashboard"):
             failure.add_note(f"{name}: {processes.log(name)[-1500:]}")
         raise
     finally:
         client.close()
     assert agent.wait(60) == 0
-    assert [processes.stop(role) for role in ("watchdog", *MODULES)] == [0, 0, 0, 0]
+    assert [processes.stop(role) for role in ("dashboard", "watchdog", *MODULES)] == [0, 0, 0, 0, 0]
     env = environment(users["reader"], tmp_path, "reader") | store
     audit = processes.start("audit", ["-m", "runbus.cli", "audit", "--run", run, "--json"], env)
     assert audit.wait(60) == 0, processes.log("audit")

@@ -14,7 +14,7 @@ from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.budget import Budget
 from runbus.dashboard.history.pages import Order
 from runbus.dashboard.history.statements import bound, written_out
-from runbus.dashboard.history.stitch import Seam
+from runbus.dashboard.history.stitch import Below, Seam
 
 FILES = {file.name: file.read_text() for file in (resources.files("runbus.dashboard.history") / "queries").iterdir()}
 #: About what a run is, not about its points: the newest that is stored; the audit has positions of its own.
@@ -28,8 +28,9 @@ def test_values_are_written_as_sql() -> None:
     assert written_out(sql, values) == (
         r"'it\'s \\' -3 CAST(['x\''] AS Array(String)) CAST(map(0, 5) AS Map(Int32, Int64)) true 0.1"
     )
-    assert bound({0: 5, 3: 7}) == "{0:5,3:7}"
-    assert bound("text") == "text"
+    below = Below({0: 5, 3: 7}, "id")
+    assert bound({"below": below, "a": "text"}) == {"below": "{0:5,3:7}", "below_topic": "id", "a": "text"}
+    assert written_out("{below_topic:String}", {"below": below}) == "'id'"
 
 
 @given(st.text())
@@ -45,18 +46,19 @@ def test_each_file_says_what_it_is_for_and_where_the_past_ends(name: str) -> Non
     sql = FILES[name]
     reads = re.search(r"FROM (steps|episodes|runs)\b", sql)
     if reads and name not in NEWEST:
-        assert "$below" in sql or "$episode" in sql or "{below_episodes:" in sql
+        assert "$below" in sql or "$episode" in sql or "$below_episodes" in sql
     assert "%s" not in sql
 
 
 def test_a_seam_stays_where_it_was() -> None:
     """All questions of one answer end alike, also if the sink goes on meanwhile; the answer says where."""
     position = 5
-    seam = Seam(lambda topic: {0: position} if topic == "steps" else {}, "lab.")
+    seam = Seam(lambda topic: {0: position} if topic == "steps" else {}, "lab.", {"lab.steps": "id"})
     assert seam.of("steps") == {0: 5}
     position = 9
     assert seam.of("steps") == {0: 5}
     assert seam.of("episodes") == {}
+    assert (seam.of("steps").topic_id, seam.of("episodes").topic_id) == ("id", "")
     assert seam.said == {"lab.steps:0": 5}
 
 

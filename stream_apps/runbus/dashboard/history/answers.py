@@ -128,7 +128,7 @@ class Asking:
     def of(cls, parts: Parts, request: Request, asked: Asked) -> Asking:
         """Return a request to the history of a dashboard."""
         asker = request.client.host if request.client else ""
-        seam = Seam(parts.live.below, parts.settings.kafka.topic_prefix)
+        seam = Seam(parts.live.below, parts.settings.kafka.topic_prefix, parts.topic_ids)
         return cls(parts.history, asker, asked.form, seam)
 
     @property

@@ -93,7 +93,7 @@ class ClickHouseHistory:
                 504, f"ClickHouse did not answer in {self._seconds} s", "Ask for less: a shorter range, one agent"
             ) from None
         except StoreError as error:
-            raise refusal(error) from error
+            raise refusal(error, self._settings.url) from error
 
     async def _empty(self, question: Question, asker: str) -> Table:
         """Return an answer without rows: it comes without its columns, so ask which there are, once a statement."""
@@ -115,7 +115,7 @@ class ClickHouseHistory:
         with asking():
             return await client.raw_query(
                 question.sql,
-                parameters={name: bound(value) for name, value in question.parameters.items()},
+                parameters=bound(question.parameters),
                 settings=self._changes,
                 transport_settings={"X-ClickHouse-Format": format_},
             )
@@ -161,10 +161,10 @@ def _changes(client: AsyncClient, seconds: int) -> dict[str, object]:
     return changes
 
 
-def refusal(error: StoreError) -> ApiError:
-    """Return what the page says of a refusal."""
+def refusal(error: StoreError, url: str = "") -> ApiError:
+    """Return what the page says of a refusal, or that nobody answers at `url`."""
     status = STATUSES.get(error.code, 503) if error.code is not None else 503
     said = error.text.rstrip(".")
     if isinstance(error, Ambiguous) and error.code is None:
-        said = f"History is not there: {said[:1].lower() + said[1:] if not said.startswith('ClickHouse') else said}"
+        said = "History is not there: " + said.replace("ClickHouse did not", f"ClickHouse at {url} did not", 1)
     return ApiError(status, said, error.advice)

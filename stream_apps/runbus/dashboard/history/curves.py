@@ -10,6 +10,7 @@ from runbus.dashboard.history.asked import Axis, By, OfCurve
 from runbus.dashboard.history.bins import RAW_PER_BIN, whole, width_of
 from runbus.dashboard.history.native import Table
 from runbus.dashboard.history.statements import filled
+from runbus.dashboard.history.stitch import Below
 
 #: Measures that are no logged number, and the file that has their points.
 MEASURES: Mapping[str, str] = {
@@ -54,7 +55,7 @@ class Curve:
     """
 
     asked: OfCurve
-    below: Mapping[int, int]
+    below: Below
     origin: int = 0
 
     @staticmethod
@@ -93,5 +94,5 @@ class Curve:
 
     def _question(self, name: str, sql: str, **more: object) -> Question:
         reach = {"from": self.asked.start, "to": self.asked.end}
-        about = {"measure": self.asked.y, "below": dict(self.below), "origin": self.origin}
+        about = {"measure": self.asked.y, "below": self.below, "origin": self.origin}
         return Question(name, sql, {**self.asked.where, **reach, **about, **more})

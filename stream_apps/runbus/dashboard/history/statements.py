@@ -12,22 +12,28 @@ from functools import cache
 from importlib import resources
 from string import Template
 
+from runbus.dashboard.history.stitch import Below
+
 _PLACE = re.compile(r"\{(\w+):([^{}]+)\}")
 #: What is below the offsets that the sink has committed: all of it is stored (stitch.py).
-BELOW = """kafka_offset < transform(
-        kafka_partition,
-        mapKeys({below:Map(Int32, Int64)}),
-        mapValues({below:Map(Int32, Int64)}),
-        toInt64(9223372036854775807)
+_BELOW = """(
+        {$name_topic:String} NOT IN ('', kafka_topic_id) OR kafka_offset < transform(
+            kafka_partition,
+            mapKeys({$name:Map(Int32, Int64)}),
+            mapValues({$name:Map(Int32, Int64)}),
+            toInt64(9223372036854775807)
+        )
     )"""
+#: The same of steps, runs or episodes, and of episodes where a statement is about steps too.
+BELOW = _BELOW.replace("$name", "below")
+BELOW_EPISODES = _BELOW.replace("$name", "below_episodes")
 
 
 @cache
 def text(name: str) -> str:
-    """Return the SQL of a file, its `$below` filled in."""
-    return Template(_file(name)).safe_substitute(
-        below=BELOW, episode=Template(_file("of_episode")).substitute(below=BELOW)
-    )
+    """Return the SQL of a file, with where the past ends and what the rows of an episode are filled in."""
+    episode = Template(_file("of_episode")).substitute(below=BELOW)
+    return Template(_file(name)).safe_substitute(below=BELOW, below_episodes=BELOW_EPISODES, episode=episode)
 
 
 def _file(name: str) -> str:
@@ -39,16 +45,25 @@ def filled(name: str, **pieces: str) -> str:
     return Template(text(name)).substitute(pieces)
 
 
-def bound(value: object) -> object:
-    """Return a parameter as the client takes it: it would write a map as JSON, whose keys are no numbers."""
-    if not isinstance(value, Mapping):
-        return value
+def bound(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters as the client takes them: it would write a map as JSON, whose keys are no numbers."""
+    return {name: _map(value) if isinstance(value, Mapping) else value for name, value in _whole(parameters).items()}
+
+
+def _map(value: Mapping[object, object]) -> str:
     return "{" + ",".join(f"{key}:{item}" for key, item in value.items()) + "}"
+
+
+def _whole(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters with the topic id beside each place where the past ends."""
+    ids = {f"{name}_topic": value.topic_id for name, value in parameters.items() if isinstance(value, Below)}
+    return {**parameters, **ids}
 
 
 def written_out(sql: str, parameters: Mapping[str, object]) -> str:
     """Return a statement with its values in it: what a person pastes into `runbus query`."""
-    return _PLACE.sub(lambda place: _literal(parameters[place[1]], place[2]), sql)
+    whole = _whole(parameters)
+    return _PLACE.sub(lambda place: _literal(whole[place[1]], place[2]), sql)
 
 
 def _literal(value: object, kind: str) -> str:

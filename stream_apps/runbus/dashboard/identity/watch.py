@@ -14,6 +14,7 @@ from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.api import History, Question
 from runbus.dashboard.history.statements import text
 from runbus.dashboard.identity.balance import Counted, Said, StreamBalance
+from runbus.dashboard.identity.letters import Letters
 from runbus.dashboard.live.api import LiveLog
 from runbus.kafka.clients import new_bounds_reader
 from runbus.kafka.model import LogUnavailable, StreamId, TopicPartition
@@ -21,6 +22,7 @@ from runbus.kafka.offsets import LogBounds
 from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS
+from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _CLOSE_S = 2.0
 _MOST = 200
 #: Streams of one question.
 _TOGETHER = 100
+#: Letters that are read at once, and kept in mind.
+_MOST_LETTERS = 1000
 #: An ended stream is shown for so long.
 _ENDED_S = 600
 #: A sink stores a record within 1 to 3 s; a moment that takes longer than this is one to wait for.
@@ -45,18 +49,22 @@ class IdentityWatch:
 
     Args:
         settings: of the broker.
+        codec: of the installation.
         partitions: of each topic, by full name.
         live: what recorders say, up to where ClickHouse has the log, and who is told.
         history: counts.
     """
 
-    def __init__(self, settings: KafkaSettings, partitions: Mapping[str, int], live: LiveLog, history: History) -> None:
+    def __init__(
+        self, settings: KafkaSettings, codec: Codec, partitions: Mapping[str, int], live: LiveLog, history: History
+    ) -> None:
         self._settings = settings
         self._steps = settings.topic_prefix + STEPS.name
         self._letters = settings.topic_prefix + DEAD_LETTERS.name
         self._partitions = partitions
         self._live = live
         self._history = history
+        self._dead = Letters(codec)
         self._balances: dict[StreamId, StreamBalance] = {}
         self._not_before = 0.0
         self._trouble = ""
@@ -147,13 +155,31 @@ class IdentityWatch:
 
     async def _count(self, balances: Sequence[StreamBalance]) -> None:
         try:
-            table = await self._history.table(question(balances, self._steps), "identity")
+            table = await self._history.table(question(balances), "identity")
+            await self._read_letters(balances)
         except ApiError as error:
             self._trouble = error.error
             return
-        columns = [table.columns[name].plain() for name in ("n", "stored", "steps", "dead")]
-        for number, rows, steps, dead in zip(*columns, strict=True):
-            balances[int(number) - 1].decide(Counted(int(rows), int(steps), int(dead or 0)))
+        columns = [table.columns[name].plain() for name in ("n", "stored", "steps")]
+        for number, rows, steps in zip(*columns, strict=True):
+            balance = balances[int(number) - 1]
+            assert balance.said is not None
+            dead = self._dead.count(balance.stream, balance.first, balance.said.produced)
+            balance.decide(Counted(int(rows), int(steps), dead))
+
+    async def _read_letters(self, balances: Sequence[StreamBalance]) -> None:
+        """Read those that are new. Asked after the rows: what became a letter since is no loss, and not the reverse."""
+        parameters = {
+            "topic": self._steps,
+            "runs": [balance.stream.run_id for balance in balances],
+            "agents": [balance.stream.agent_id for balance in balances],
+            "known": sorted(self._dead.known),
+            "most": _MOST_LETTERS,
+        }
+        asked = Question("identity_letters", text("identity_letters"), parameters)
+        table = await self._history.table(asked, "identity")
+        keys, heads = (table.columns[name].plain() for name in ("key", "head"))
+        self._dead.add({str(key): bytes.fromhex(str(head)) for key, head in zip(keys, heads, strict=True)})
 
     def _below(self) -> dict[TopicPartition, int]:
         return {
@@ -213,11 +239,10 @@ def stream_of(name: str) -> StreamId:
     return StreamId(run, agent, int(attempt))
 
 
-def question(balances: Sequence[StreamBalance], topic: str) -> Question:
+def question(balances: Sequence[StreamBalance]) -> Question:
     """Return the question about several streams: `n` is the place of each in their order, from 1."""
     said = [balance.said for balance in balances if balance.said is not None]
     parameters = {
-        "topic": topic,
         "runs": [balance.stream.run_id for balance in balances],
         "agents": [balance.stream.agent_id for balance in balances],
         "attempts": [balance.stream.attempt for balance in balances],

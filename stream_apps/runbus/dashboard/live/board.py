@@ -75,7 +75,7 @@ class Board:
         self.episodes = RecentEpisodes()
         self.below = Below()
         self.silence = Silence()
-        self._metrics: Newest[Mapping[str, Any]] = Newest(lambda value: self._values.fields(value, "LiveMetrics"))
+        self._metrics: Newest[Mapping[str, Any]] = Newest(self._values.figures)
         self._beats: Newest[Heartbeat] = Newest(lambda value: Heartbeat(**self._values.fields(value, "Heartbeat")))
         self._steps: dict[StreamId, _Steps] = {}
         self._states: dict[StreamId, State] = {}
@@ -278,7 +278,9 @@ class Board:
         facts = self.runs[run].streams.get(stream) if run in self.runs else None
         if facts is None:
             return None
-        return rows.stream_row(stream, facts, self._state(stream, facts, now), self._metrics.get(str(stream)))
+        value = self._metrics.value(str(stream)) if self._metrics.get(str(stream)) is not None else b""
+        metrics = self._values.fields(value, "LiveMetrics") if value else None
+        return rows.stream_row(stream, facts, self._state(stream, facts, now), metrics)
 
     def _run_row(self, run: str, now: float) -> Row:
         facts = self.runs[run]

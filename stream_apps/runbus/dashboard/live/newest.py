@@ -51,6 +51,11 @@ class Newest(Generic[T]):
                 entry.value = b""
         return entry.decoded
 
+    def value(self, key: str) -> bytes:
+        """Return the bytes of the newest record of a key, empty if there is none that can be read."""
+        entry = self._entries.get(key)
+        return b"" if entry is None else entry.value
+
     def arrived(self, key: str) -> float:
         """Return when the newest record of a key came; -inf = none did."""
         entry = self._entries.get(key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
-from runbus.schemas.avsc import schema
+from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec, framing
-from runbus.schemas.record import read_record
+from runbus.schemas.record import read_prefix, read_record
 
 Fields = dict[str, Any]
 
@@ -27,6 +28,20 @@ class Values:
         """Return the fields of a record `name`. Raises RunBusError if the value is none."""
         writer, body = self._codec.open(value, name)
         return read_record(body, writer, schema(name))
+
+    def figures(self, value: bytes) -> Fields:
+        """Return the fields of a LiveMetrics without its windows, which are most of it and are seldom shown.
+
+        Raises RunBusError if the value is none.
+        """
+        writer, body = self._codec.open(value, "LiveMetrics")
+        head = _without_windows(writer)
+        return read_prefix(body, head, _without_windows(schema("LiveMetrics")))
+
+
+@lru_cache(maxsize=64)
+def _without_windows(writer: AvroSchema) -> AvroSchema:
+    return writer.cut_before("windows")
 
 
 def stream_of(value: bytes) -> StreamId:

@@ -59,10 +59,5 @@ CROSS JOIN
         argMax(x.stop, (x.revision, kafka_offset)) AS stop
     FROM episodes AS x
     WHERE run_id = {run:String} AND agent_id = {agent:String} AND attempt = {attempt:Int64} AND env = {env:Int32}
-        AND episode = {episode:Int64} AND kafka_offset < transform(
-            kafka_partition,
-            mapKeys({below_episodes:Map(Int32, Int64)}),
-            mapValues({below_episodes:Map(Int32, Int64)}),
-            toInt64(9223372036854775807)
-        )
+        AND episode = {episode:Int64} AND $below_episodes
 ) AS e

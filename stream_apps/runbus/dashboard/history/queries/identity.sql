@@ -1,4 +1,4 @@
--- What ClickHouse has of some streams' steps, each in [first, produced): rows, different steps, steps in dead letters.
+-- What ClickHouse has of some streams' steps, each in [first, produced): rows, and different steps.
 WITH wanted AS
 (
     SELECT one.1 AS n, one.2 AS run, one.3 AS agent, one.4 AS attempt, one.5 AS first, one.6 AS produced
@@ -10,7 +10,7 @@ WITH wanted AS
         )) AS one
     )
 )
-SELECT w.n AS n, rows.stored AS stored, rows.steps AS steps, letters.dead AS dead
+SELECT w.n AS n, rows.stored AS stored, rows.steps AS steps
 FROM wanted AS w
 LEFT JOIN
 (
@@ -21,17 +21,4 @@ LEFT JOIN
         AND s.seq >= k.first AND s.seq < k.produced
     GROUP BY k.n
 ) AS rows ON rows.n = w.n
-LEFT JOIN
-(
-    SELECT one.n AS n, sum(one.steps) AS dead
-    FROM
-    (
-        SELECT k.n AS n, d.partition AS partition, d.offset AS offset, max(d.count) AS steps
-        FROM dead_letters AS d
-        INNER JOIN wanted AS k ON d.run_id = k.run AND d.agent_id = k.agent AND d.attempt = k.attempt
-        WHERE d.topic = {topic:String} AND d.component = 'sink' AND d.seq >= k.first AND d.seq < k.produced
-        GROUP BY k.n, d.partition, d.offset
-    ) AS one
-    GROUP BY one.n
-) AS letters ON letters.n = w.n
 ORDER BY n

@@ -3,12 +3,7 @@
     (
         SELECT run_id, `return`
         FROM episodes
-        WHERE $which AND kafka_offset < transform(
-            kafka_partition,
-            mapKeys({below_episodes:Map(Int32, Int64)}),
-            mapValues({below_episodes:Map(Int32, Int64)}),
-            toInt64(9223372036854775807)
-        )
+        WHERE $which AND $below_episodes
         ORDER BY run_id, last_ts DESC
         LIMIT 256 BY run_id
     ) AS e

@@ -9,7 +9,8 @@ import {signal} from "./preact.js";
 /**
  * One push of the server. `t`: when it was sent, microseconds since the epoch. `whole`: forget what is not in it.
  * `up`: channel -> key -> row, null = the row is gone. `below`: what history has, by `topic:partition`.
- * @typedef {{t: number, whole?: boolean, below?: Record<string, number>, up?: Record<string, Record<string, Row | null>>, skip?: number}} Frame
+ * @typedef {{t: number, whole?: boolean, below?: Record<string, number>, up?: Record<string, Record<string, Row | null>>, skip?: number,
+ *   replay?: import("./replay.js").Progress}} Frame
  */
 
 /** Rows of one kind. Read `version` to hear of changes; `changed` names the keys that the last frame touched. */

@@ -40,8 +40,9 @@ export class RecentEpisodes {
     const whole = channel.snapshots === this.snapshots ? undefined : positions(this.live.channels.below.peek(), "episodes");
     const some = !whole && version === this.seen + 1;
     const known = some ? channel.changed.flatMap((key) => rows.get(key) ?? []) : rows.values();
-    absorb(this.store, /** @type {Iterable<any>} */ (known), whole);
-    shorten(this.store, MOST_ROWS);
+    if (this.live.isReplay && whole) this.store = noRows(); // it begins elsewhere
+    absorb(this.store, /** @type {Iterable<any>} */ (known), this.live.isReplay ? undefined : whole);
+    if (!this.live.isReplay) shorten(this.store, MOST_ROWS);
     this.snapshots = channel.snapshots;
     this.seen = version;
     untracked(() => (this.version.value += 1));
@@ -119,6 +120,7 @@ export class Curve {
   }
 
   async ask() {
+    if (this.recent.live.isReplay) return; // all of it comes as it came
     this.abort.abort();
     const abort = (this.abort = new AbortController()), what = this.what.peek(), {path, params} = this.source;
     const begun = (this.askedAt = performance.now());

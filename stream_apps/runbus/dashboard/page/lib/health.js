@@ -14,16 +14,26 @@ const KINDS = ["sink", "episodes", "live-metrics", "watchdog", "dashboard"];
 /** @typedef {"ok" | "warn" | "stall" | "stop" | "rewind" | "ended"} Stands the words of docs/watch.md, and `ended` */
 
 /**
+ * What is known beside a component's own heartbeat.
+ * @typedef {object} Known
+ * @property {Row[]} findings of the watchdog
+ * @property {Row[]} groups of the watchdog: whose are the findings about a group
+ * @property {Set<string>} ended streams that said their end: a recorder that fell silent behind that is not missed
+ * @property {Row[]} [others] all components: who was replaced by a later one of its kind is not missed either
+ */
+
+/**
  * One component as it stands.
  * @param {Row} row of the channel `components`
- * @param {Row[]} findings of the watchdog
- * @param {Set<string>} ended streams that said their end: a recorder that fell silent behind that is not missed
+ * @param {Known} known
  * @returns {{stands: Stands, why: string[]}}
  */
-export function standing(row, findings, ended) {
-  const found = findings.filter((finding) => finding.subject === row.component);
+export function standing(row, {findings, groups, ended, others = []}) {
+  const own = new Set([row.component, ...groups.filter((group) => group.kind === row.kind).map((group) => `group ${group.group}`)]);
+  const found = findings.filter((finding) => own.has(finding.subject));
   const silent = row.silent_s !== null && row.silent_s >= SILENT_S;
-  const over = row.detail?.stopping || (row.kind === "recorder" && Object.keys(row.detail?.streams ?? {}).every((name) => ended.has(name)));
+  const over = row.detail?.stopping || (row.kind === "recorder" && Object.keys(row.detail?.streams ?? {}).every((name) => ended.has(name)))
+    || (row.kind !== "recorder" && others.some((other) => other.kind === row.kind && other.started_at > row.sent_at));
   if (silent && over) return {stands: "ended", why: []};
   const worst = found.map((finding) => String(finding.state).toLowerCase()).sort(byWeight)[0];
   const why = found.map((finding) => String(finding.text));
@@ -33,19 +43,18 @@ export function standing(row, findings, ended) {
   return {stands: /** @type {Stands} */ (stands), why};
 }
 
-const WEIGHTS = ["rewind", "stop", "stall", "warn", "ok"];
+const WEIGHTS = ["rewind", "stop", "stall", "warn", "ok", "ended"];
 /** @param {string} a @param {string} b */
 const byWeight = (a, b) => WEIGHTS.indexOf(a) - WEIGHTS.indexOf(b);
 
 /**
  * The components to show, processes first, and the worst of each kind first.
  * @param {Iterable<Row>} rows
- * @param {Row[]} findings
- * @param {Set<string>} ended
+ * @param {Known} known
  */
-export function components(rows, findings, ended) {
-  const known = [...rows].map((row) => ({row, ...standing(row, findings, ended)}));
-  const kept = known.filter(({row, stands}) => (row.silent_s ?? Infinity) < (stands === "ended" ? ENDED_S : FORGET_S));
+export function components(rows, known) {
+  const others = [...rows];
+  const kept = others.map((row) => ({row, ...standing(row, {...known, others})})).filter(({row, stands}) => (row.silent_s ?? Infinity) < (stands === "ended" ? ENDED_S : FORGET_S));
   // ours in their order, then stream apps of users, then recorders
   const order = (/** @type {Row} */ row) => (row.kind === "recorder" ? KINDS.length + 1 : KINDS.includes(row.kind) ? KINDS.indexOf(row.kind) : KINDS.length);
   return kept.sort((a, b) => order(a.row) - order(b.row) || byWeight(a.stands, b.stands) || compare(a.row.component, b.row.component));

@@ -8,7 +8,7 @@
  */
 import {Channels} from "./channels.js";
 import {signal} from "./preact.js";
-import {address} from "./api.js";
+import {address, get} from "./api.js";
 import {expose} from "./inspect.js";
 
 const LATE_MS = 7000;
@@ -39,6 +39,8 @@ export class Live {
     this.sentAt = signal(0);
     /** Whether a first snapshot is there: before it, an empty channel means nothing. */
     this.ready = signal(false);
+    /** Whether it is the past that comes; see lib/replay.js. */
+    this.isReplay = false;
     this.since = "";
     this.tries = 0;
     this.heard = Date.now();
@@ -72,9 +74,18 @@ export class Live {
     });
   }
 
+  /** Open another connection, from `since` on. @param {import("./route.js").Changes} [changes] of what is followed */
+  reopen(changes = {}) {
+    this.params = {...this.params, ...changes};
+    this.source?.close();
+    this.source = null;
+    this.open();
+  }
+
   again() {
     this.source?.close();
     this.source = null;
+    get("/session").catch(() => {}); // a token that is not good any more leads to the login
     const wait = AGAIN_MS[Math.min(this.tries++, AGAIN_MS.length - 1)];
     setTimeout(() => document.hidden || this.open(), wait);
   }
@@ -95,7 +106,13 @@ export class Live {
     this.sentAt.value = frame.t / 1000;
     this.state.value = "live";
     this.ready.value = true;
+    this.took(frame);
     if (frame.up) this.stamp(frame.t / 1000, newestOf(frame.up));
+  }
+
+  /** What more a frame means; a replay has more. @param {import("./channels.js").Frame} frame */
+  took(frame) {
+    void frame;
   }
 
   /** Note when what a frame brought was painted. @param {number} sent @param {number} newest */

@@ -140,7 +140,7 @@ function freshRows(history, live) {
     const above = rows.filter((row) => !isBelow(row, history.below));
     if (!above.length) continue;
     const row = above.reduce(newer);
-    found.push({row, alone: above.some((other) => other.revision === 1)});
+    found.push({row, alone: above.some((other) => other.revision === 1) || history.below[row.p] === 0});
   }
   return found;
 }

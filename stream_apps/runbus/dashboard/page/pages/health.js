@@ -114,7 +114,8 @@ function Balance({row}) {
 
 /** @param {{live: Live}} props */
 function Components({live}) {
-  const known = components(live.channel("components").read().values(), findingsOf(live), endedStreams(live.channel("identity").read()));
+  const groups = watchOf(live)?.groups ?? [];
+  const known = components(live.channel("components").read().values(), {findings: findingsOf(live), groups, ended: endedStreams(live.channel("identity").read())});
   useEffect(() => expose("components", () => known.map(({row, stands, why}) => ({component: row.component, kind: row.kind, stands, why}))));
   return html`<${Panel} title="Who lives" class="wide" fresh=${pushed(live)}>
     <div class="scroll-x"><table class="cards" aria-label="Processes and recorders">

@@ -33,6 +33,8 @@ const MOST_LOOKS = 32;
 export default function Run() {
   const run = route.value.params.get("run") ?? "";
   if (!run) return html`<${Problem} title="Which run?" todo="Open one from the list."><a href="/">All runs</a></${Problem}>`;
+  const speed = Number(route.value.params.get("replay"));
+  if (speed > 0) return html`<${Later} key=${`replay of ${run}`} load=${() => import("../ui/replayed.js").then((module) => module.Replayed)} run=${run} />`;
   return html`<${Known} key=${run} run=${run} />`;
 }
 
@@ -213,6 +215,7 @@ function Tools({axis, by, until, agents, names, shown, freeze}) {
     ${names.length > 0 && html`<details class="take"><summary>logged ${shown.length} of ${names.length}</summary><div class="menu">
       ${names.map((name) => html`<label><input type="checkbox" checked=${shown.includes(name)} onChange=${() => toggle(name)} /> ${name}</label>`)}</div></details>`}
     <span class="grow"></span>
+    <button type="button" onClick=${() => set({replay: 10, until: null, range: null})} title="Play the run again, from its beginning">Replay</button>
     <span><button type="button" onClick=${() => axis.scale(0.5)} aria-label="Zoom in">+</button>
       <button type="button" onClick=${() => axis.scale(2)} disabled=${!zoomed} aria-label="Zoom out">−</button>
       <button type="button" onClick=${() => axis.undo()} disabled=${!zoomed} title="u">Undo zoom</button></span>

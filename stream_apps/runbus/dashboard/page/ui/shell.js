@@ -8,6 +8,7 @@ import {go, route} from "../lib/route.js";
 import {nextTheme, theme} from "../lib/theme.js";
 import {duration} from "../lib/format.js";
 import {pageOf, PAGES} from "../pages.js";
+import {Later} from "./later.js";
 import {Problem} from "./states.js";
 
 /** One line at the bottom, said to screen readers too; it goes after 4 s. */
@@ -29,9 +30,10 @@ export function say(text) {
 }
 
 export function Shell() {
-  const help = useSignal(false);
+  const help = useSignal(false), find = useSignal(false), found = useSignal(false);
   useKeys({
     help: () => (help.value = !help.value),
+    find: () => (find.value = found.value = true),
     "go-runs": () => go("/"),
     "go-compare": () => go("/compare"),
     "go-health": () => go("/health"),
@@ -58,6 +60,7 @@ export function Shell() {
     </header>
     <main id="page" tabindex="-1"><${Current} /></main>
     <${Help} open=${help} />
+    ${found.value && html`<${Later} load=${() => import("./find.js").then((module) => module.Find)} open=${find} />`}
     <div class="said" role="status">${said.value}</div>`;
 }
 
