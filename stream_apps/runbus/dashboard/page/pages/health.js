@@ -90,7 +90,7 @@ function Identity({live}) {
     ${streams.length === 0 ? html`<p class="muted">${trouble || "Nothing was recorded within the last ten minutes."}</p>` : html`
     <p class=${of.false ? "bad" : of.moving ? "warn" : "ok"} role="status">${said}${trouble && html` <span class="warn">· ${trouble}</span>`}</p>
     <div class="scroll-x"><table class="cards balance" aria-label="Produced is stored, dropped, in flight and dead letters">
-      <thead><tr><th>Stream</th><th class="num">Produced</th><th></th><th class="num">Stored</th><th class="num">+ Dropped</th>
+      <thead><tr><th>Stream</th><th class="num">Produced</th><th><span class="hidden">Sign</span></th><th class="num">Stored</th><th class="num">+ Dropped</th>
         <th class="num">+ In flight</th><th class="num">+ Dead letters</th><th>True at</th></tr></thead>
       <tbody>${shown.map((row) => html`<${Balance} key=${`${row.run}/${row.agent}/${row.attempt}`} row=${row} />`)}</tbody>
     </table></div>
@@ -234,16 +234,16 @@ function Inserts() {
     const all = c.inserts?.reduce((sum, n) => sum + n, 0) ?? 0;
     const took = c.seconds?.reduce((sum, n) => sum + n, 0) ?? 0;
     return html`<p>${exact(all)} inserts, ${all ? duration((took / all) * 1000) : "–"} each</p>
-      <table aria-label="Inserts by minute"><thead><tr><th>Minute</th><th class="num">Inserts</th><th class="num">One took</th><th class="num">Lag</th></tr></thead>
+      <div class="scroll-x"><table aria-label="Inserts by minute"><thead><tr><th>Minute</th><th class="num">Inserts</th><th class="num">One took</th><th class="num">Lag</th></tr></thead>
       <tbody>${newest.map((at) => html`<tr key=${c.minute?.[at]}><td>${moment(c.minute?.[at])}</td><td class="num">${exact(c.inserts?.[at])}</td>
-        <td class="num">${duration(c.mean?.[at] * 1000)}</td><td class="num">${duration(c.lag_ms?.[at])}</td></tr>`)}</tbody></table>`;
+        <td class="num">${duration(c.mean?.[at] * 1000)}</td><td class="num">${duration(c.lag_ms?.[at])}</td></tr>`)}</tbody></table></div>`;
   }} />`;
 }
 
 function Parts() {
   return html`<${Asked} title="Parts in ClickHouse" path="/health/parts" empty="ClickHouse shows this user no parts: GRANT SELECT ON system.parts to it." draw=${(/** @type {Record<string, any[]>} */ c, /** @type {number} */ rows) => html`
-    <table aria-label="Parts of each table"><thead><tr><th>Table</th><th class="num">Parts</th><th class="num">Most in a partition</th><th class="num">Rows</th><th class="num">MB</th></tr></thead>
+    <div class="scroll-x"><table aria-label="Parts of each table"><thead><tr><th>Table</th><th class="num">Parts</th><th class="num">Most in a partition</th><th class="num">Rows</th><th class="num">MB</th></tr></thead>
       <tbody>${Array.from({length: rows}, (_, at) => html`<tr key=${c.table?.[at]}><td>${c.table?.[at]}</td><td class="num">${exact(c.parts?.[at])}</td>
         <td class=${`num ${c.most_in_partition?.[at] > 300 ? "warn" : ""}`}>${exact(c.most_in_partition?.[at])}</td><td class="num">${count(c.rows?.[at])}</td>
-        <td class="num">${count(c.bytes?.[at] / 1e6)}</td></tr>`)}</tbody></table>`} />`;
+        <td class="num">${count(c.bytes?.[at] / 1e6)}</td></tr>`)}</tbody></table></div>`} />`;
 }
