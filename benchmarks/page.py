@@ -4,7 +4,8 @@ Method: a local stack, a dashboard, and Debian's Chromium, headless, all on this
 step, the page notes when the frame that told of it was painted (requestAnimationFrame, then a MessageChannel), on the
 same clock. Each part uses a tab with a profile of its own. Beside each figure stands its target and the machine's load.
 
-`--only ready,latency,...` chooses; parts: ready, latency, streams, many, clients, scrub, memory.
+`--only ready,latency,...` chooses; parts: ready, latency, streams, memory, clients, scrub,
+million, many.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import json
 import math
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +31,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what starts stack and Chro
 
 from playwright.sync_api import Browser, sync_playwright
 
+from runbus.config.catalogue import CONFIG_FILE_ENV
+from runbus.local.env import stack_environment
 from runbus.local.stack import Endpoints
 from tests.browser import chromium, shown_episodes
+from tests.browser.asked import rows
 from tests.browser.chromium import Visit
 from tests.browser.many_runs import publish
 from tests.browser.serving import Dashboard, live_agents, start_stack
@@ -172,7 +178,7 @@ def clients(bench: Bench) -> Iterator[Figure]:
     own.start()
     assert own.process is not None
     with live_agents(bench.endpoints, "bench-clients", "--agents", "4", "--rate", "20"):
-        alone, _ = asyncio.run(_followed(own, 20, 0, bench.seconds, lambda: None))
+        alone, _ = _apart(_followed(own, 20, 0, bench.seconds, lambda: None))
         before = _resident_mb(own.process.pid)
         grown: list[float] = []
         took: list[float] = []
@@ -183,7 +189,7 @@ def clients(bench: Bench) -> Iterator[Figure]:
             own.stop()
             took.append(time.monotonic() - began)
 
-        crowd, many_ = asyncio.run(_followed(own, 500, 2, bench.seconds, end))
+        crowd, many_ = _apart(_followed(own, 500, 2, bench.seconds, end))
     yield Figure(f"{many_} clients: frame to reader, p50", quantile(crowd, 0.5), "ms", 100)
     yield Figure(
         f"{many_} clients: frame to reader, p99 (20 clients: {quantile(alone, 0.99):.0f})",
@@ -193,6 +199,12 @@ def clients(bench: Bench) -> Iterator[Figure]:
     )
     yield Figure("500 clients and two that do not read: memory more", grown[0], "MiB", 64)
     yield Figure("SIGTERM with 500 open streams to the exit", took[0] * 1000, "ms", 3000)
+
+
+def _apart(work: Coroutine[None, None, tuple[list[float], int]]) -> tuple[list[float], int]:
+    """Run it on a loop of its own: this thread's is playwright's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _followed(
@@ -309,8 +321,78 @@ def _dragged(visit: Visit) -> Iterator[Figure]:
     yield Figure("drag over 100,000 steps: between two frames, p95", quantile(between, 0.95), "ms", 33)
 
 
+def million(bench: Bench) -> Iterator[Figure]:
+    """A run of a million steps and 10,000 episodes: zooms, and the pointer over its charts."""
+    _recorded(bench, "bench-million", episodes=10_000, steps=100)
+    with bench.tab("/run?run=bench-million") as visit:
+        page = visit.page
+        visit.until("the curve is there", lambda: page.evaluate(_WIDTH))
+        page.evaluate(_EVENTS)
+        box = page.locator(".plot").first.bounding_box()
+        assert box is not None
+        for at in range(80):
+            page.mouse.move(box["x"] + 20 + at * (box["width"] - 40) / 80, box["y"] + box["height"] / 2)
+        zooms = []
+        for _ in range(5):
+            zooms.append(_zoomed(visit, "Zoom in"))
+            zooms.append(_zoomed(visit, "Zoom out"))
+        events = page.evaluate("() => window.__slow")
+        yield Figure("a million steps: interactions, p98", quantile(events or [16.0], 0.98), "ms", 100)
+        yield Figure("a million steps: zoom to fresh data, median of 10", statistics.median(zooms), "ms", 300)
+
+
+_WIDTH = "() => window.runbus?.inspect()['curve return']?.width ?? 0"
+
+
+def _zoomed(visit: Visit, name: str) -> float:
+    """Press a zoom button; return the milliseconds until the curve is what was asked for."""
+    return float(
+        visit.page.evaluate(
+            """(name) => new Promise((done) => {
+              const said = () => window.runbus.inspect()["curve return"], before = JSON.stringify(said().asked);
+              const began = performance.now();
+              document.querySelector(`button[aria-label="${name}"]`).click();
+              const look = () => {
+                if (JSON.stringify(said().asked) !== before) done(performance.now() - began);
+                else if (performance.now() - began > 30000) done(NaN);
+                else requestAnimationFrame(look);
+              };
+              requestAnimationFrame(look);
+            })""",
+            name,
+        )
+    )
+
+
+def _recorded(bench: Bench, run: str, *, episodes: int, steps: int) -> str:
+    """Record a run in a process of its own; return its stream as parameters of an address once it is stored."""
+    environment = {**stack_environment(os.environ), CONFIG_FILE_ENV: str(bench.endpoints.config_file)}
+    argv = [sys.executable, "-c", _RECORD, run, str(episodes), str(steps)]
+    done = subprocess.run(argv, env=environment, check=True, capture_output=True, text=True)
+    sql = "SELECT count() FROM episodes_latest WHERE run_id = {run:String}"
+    while rows(bench.endpoints, sql, run=run)[0][0] < episodes:
+        time.sleep(0.2)
+    return f"run={run}&agent=agent-0&attempt={done.stdout.strip()}"
+
+
+_RECORD = """
+import random, sys, numpy
+from runbus.recorder import Recorder
+run, episodes, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with Recorder(run=run) as recorder:
+    for episode in range(episodes):
+        recorder.reset(numpy.zeros(4, "f4"))
+        for step in range(steps):
+            seen = numpy.array([step, episode, 0, 1], "f4")
+            recorder.step(step % 4, random.random(), step == steps - 1, False, seen)
+            if step % 1000 == 999 or (step == steps - 1 and episode % 10 == 0):
+                recorder.flush(60)
+print(recorder.attempt)
+"""
+
+
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    part.__name__: part for part in (ready, latency, streams, memory, clients, many, scrub)
+    part.__name__: part for part in (ready, latency, streams, memory, clients, scrub, million, many)
 }
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,6 +32,9 @@ from tests.browser.tour import NAMES, stop
 WIDTHS = (390, 1280, 1920)
 LEARNING = "cartpole"
 _LEARN_S = 45
+_ANSWERED_S = 30
+#: What a page says while it waits for an answer.
+_WAITS = ("asking", "loading …", "looking for")
 
 
 def pages(endpoints: Endpoints) -> Mapping[str, str]:
@@ -58,6 +62,9 @@ def take(visit: Visit, where: str, file: Path) -> None:
     """Open an address and take it once nothing is asked for any more."""
     visit.open(where)
     visit.page.wait_for_timeout(2500)
+    deadline = time.monotonic() + _ANSWERED_S
+    while any(word in visit.text().lower() for word in _WAITS) and time.monotonic() < deadline:
+        visit.page.wait_for_timeout(100)
     visit.page.screenshot(path=file)
     for problem in visit.unexpected():
         print(f"{file.name}: {problem}")
@@ -88,7 +95,7 @@ def main() -> None:
         _, visit = chromium.visit(browser, dashboard.origin)
         visit.page.wait_for_timeout(_LEARN_S * 1000)
         if options.readme:
-            take(visit, address("/run", {"run": LEARNING}), options.readme)
+            take(visit, address("/run", {"run": LEARNING, "smooth": "ema"}), options.readme)
         chosen = options.only.split(",") if options.only else list(pages(endpoints))
         for theme in get_args(Theme):
             for width in WIDTHS:

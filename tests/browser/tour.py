@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from runbus.local.stack import Endpoints
 from tests.browser.asked import address, episode_address
+from tests.browser.stories import SEEDS
 
 
 class Stop(NamedTuple):
@@ -16,6 +17,7 @@ class Stop(NamedTuple):
     expected: tuple[str, ...] = ()
 
 
+_LEARNED = [f"{algorithm}-{seed}" for algorithm in ("ppo", "dqn") for seed in range(SEEDS)]
 NAMES = (
     "runs",
     "runs-grouped",
@@ -31,6 +33,9 @@ NAMES = (
     "episode-left-out",
     "episodes-beside",
     "world",
+    "compare",
+    "compare-none",
+    "groups",
     "health",
 )
 
@@ -58,7 +63,12 @@ def stop(endpoints: Endpoints, name: str) -> Stop:
         "run-odd": Stop(address("/run", {"run": "odd-numbers", "x": "episode"}), "Return"),
         "run-unknown": Stop(address("/run", {"run": "ppo-99"}), "ppo-0", ("404",)),
         "world": Stop(address("/world", {"run": "team", "env": 0, "episode": 0, "tick": 4}), "player-1"),
-        "health": Stop("/health", "sink", ("504",)),  # what a busy ClickHouse does not answer in time is said
+        "compare": Stop(
+            address("/compare", {"runs": "/".join(_LEARNED), "group": "config.algo", "x": "episode"}), "Which is better"
+        ),
+        "compare-none": Stop("/compare", "Nothing is chosen to compare"),
+        "groups": Stop(address("/groups", {"run": "talk", "by": "task"}), "trip-0"),
+        "health": Stop("/health", "sink"),
     }[name]
 
 

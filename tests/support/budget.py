@@ -32,6 +32,7 @@ BUDGET = {
     "tests/integration/sink": 240,
     "tests/integration/streams": 100,
     "tests/e2e": 150,
+    "tests/browser": 120,
 }
 _COST = "processor_seconds"
 _started = pytest.StashKey[float]()
