@@ -41,7 +41,7 @@ def test_turns_have_their_tools_their_errors_and_their_cost(
     visit = tab(dashboard, episode(stored, "assistant", "planner", step=0))
     visit.until("the turns are there", lambda: talk(visit).get("turns") == 15)
     page = visit.page
-    assert "Find the cheapest flight to Oslo" in visit.text()
+    visit.until_text("Find the cheapest flight to Oslo")
     calls = page.locator("details.call")
     visit.until("the calls are there", lambda: calls.count() == 12)
     assert calls.nth(0).evaluate("call => call.open") is False

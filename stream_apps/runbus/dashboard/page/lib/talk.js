@@ -1,7 +1,7 @@
 /**
  * Brings the outline of a transcript and finds words in it; what the live tail has is put behind it.
  */
-import {ApiError, bytes, get} from "./api.js";
+import {bytes, get} from "./api.js";
 import {readColumns} from "./columns.js";
 import {effect, signal} from "./preact.js";
 import {Outline} from "./transcript.js";
@@ -33,6 +33,10 @@ export class Talk {
     this.more = signal(false);
     /** Hits in all transcripts of the run. */
     this.everywhere = signal(/** @type {Record<string, any>[] | null} */ (null));
+    /** Why the last search found nothing at all. */
+    this.trouble = signal("");
+    this.timer = 0;
+    this.closed = false;
     this.ready = false;
     this.gap = false;
     this.loaded = 0;
@@ -51,9 +55,10 @@ export class Talk {
       const answer = readColumns(await bytes("/episode/outline", {...this.source.id, from, as: "columns"}));
       this.outline.append(entriesOf(answer));
       this.leftOut.value = answer.left_out;
+      this.failed.value = null;
     } catch (error) {
-      if (!this.outline.entries.length && !(error instanceof ApiError && error.status === 404))
-        this.failed.value = error;
+      if (!this.outline.entries.length) this.failed.value = error;
+      if (!this.closed) this.timer = window.setTimeout(() => this.load(), AGAIN_MS);
     }
     this.loaded = performance.now();
     this.ready = true;
@@ -87,20 +92,27 @@ export class Talk {
   async search() {
     const word = this.word.peek();
     if (!word) return;
-    const answer = await get("/search", {...this.source.id, q: word}).catch((error) => {
-      this.failed.value = error;
-    });
+    const answer = await this.find({...this.source.id, q: word});
     if (!answer || this.word.peek() !== word) return;
     this.asked.value = word;
     this.hits.value = answer.columns.step;
     this.more.value = answer.left_out > 0;
   }
 
+  /** The hits, or null; then `trouble` says why. @param {import("./route.js").Changes} where */
+  async find(where) {
+    this.trouble.value = "";
+    try {
+      return await get("/search", where);
+    } catch (error) {
+      this.trouble.value = error instanceof Error ? error.message : String(error);
+      return null;
+    }
+  }
+
   async searchAll() {
     const word = this.word.peek();
-    const answer = await get("/search", {run: this.source.id.run, q: word}).catch((error) => {
-      this.failed.value = error;
-    });
+    const answer = await this.find({run: this.source.id.run, q: word});
     if (!answer) return;
     this.asked.value = word;
     const names = Object.keys(answer.columns);
@@ -110,6 +122,8 @@ export class Talk {
   }
 
   close() {
+    this.closed = true;
+    clearTimeout(this.timer);
     this.end();
   }
 }

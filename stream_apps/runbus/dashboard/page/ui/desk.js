@@ -18,6 +18,8 @@ import {say} from "./shell.js";
 const ADDRESS_MS = 300;
 const BINS = 1000;
 const PIXELS = 5;
+const WORDS = {reward: "reward", error: "error", action: "change of the action"};
+
 /** @param {string} text @returns {Record<string, unknown>} */
 function parsed(text) {
   try {
@@ -26,8 +28,6 @@ function parsed(text) {
     return {};
   }
 }
-
-const WORDS = {reward: "reward", error: "error", action: "change of the action"};
 
 export class Desk {
   /** @param {EpisodeId} id @param {EpisodeId | null} beside */
@@ -55,43 +55,39 @@ export class Desk {
     this.last = computed(() => Math.max(0, ...this.sources.map((source) => source.last.value)));
     this.written = asked;
     this.writing = 0;
-    this.ends = [
-      effect(() =>
-        this.player.reaches({
-          first: this.first.value,
-          last: Math.max(
-            this.last.value,
-            this.main.about.value || this.main.last.value >= 0 ? 0 : this.player.cursor.peek(),
-          ),
-        }),
-      ),
+    this.surveyed = -1;
+    this.ends = this.effects();
+    if (asked === null && params.get("live") !== "0") this.begin();
+    if (beside) this.ends.push(effect(() => void this.compare()));
+  }
+
+  /** What follows from what; each returned function ends one. */
+  effects() {
+    return [
+      effect(() => this.player.reaches({first: this.first.value, last: this.reach()})),
       effect(() => {
-        this.window.value = windowAround(
-          this.window.peek(),
-          this.player.cursor.value,
-          this.room.value,
-          this.player.extent.value,
-        );
+        const [cursor, room, extent] = [this.player.cursor.value, this.room.value, this.player.extent.value];
+        this.window.value = windowAround(this.window.peek(), cursor, room, extent);
       }),
       effect(() => this.need()),
       effect(() => this.write(this.player.cursor.value)),
       effect(() => this.read(route.value.params.get("step"))),
+      effect(() => this.learn(this.main.about.value?.last_step ?? -1)),
     ];
-    if (asked === null && params.get("live") !== "0") this.begin();
-    if (beside) this.ends.push(effect(() => void this.compare()));
-    let seen = -1;
-    let described = false;
-    this.ends.push(
-      effect(() => {
-        // again when the episode has grown by a tenth; the lanes show what is new meanwhile
-        const last = this.main.about.value?.last_step ?? -1;
-        if (last < 0 || (last <= seen * 1.1 && !this.main.over) || last === seen) return;
-        seen = last;
-        if (!described) this.describe();
-        described = true;
-        this.survey(last);
-      }),
-    );
+  }
+
+  /** The last step that the cursor may go to; before any is known it stays where the address says. */
+  reach() {
+    const known = this.main.about.value || this.main.last.value >= 0;
+    return known ? this.last.value : Math.max(this.last.value, this.player.cursor.peek());
+  }
+
+  /** Ask for what is drawn of the whole episode, again when it has grown by a tenth or has ended. @param {number} last */
+  learn(last) {
+    if (last < 0 || last === this.surveyed || (last <= this.surveyed * 1.1 && !this.main.over)) return;
+    if (this.surveyed < 0) this.describe();
+    this.surveyed = last;
+    this.survey(last);
   }
 
   /** The configuration of the stream has names for what is numbers in the steps. */

@@ -78,6 +78,7 @@ function Search({desk, talk}) {
       <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button>
         <button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`
     }
+    ${talk.trouble.value && html`<span class="warn" role="status">${talk.trouble.value}</span>`}
     <button type="button" title="Search in all transcripts of this run" disabled=${!talk.word.value}
       onClick=${() => talk.searchAll()}>In all</button></form>`;
 }
