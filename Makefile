@@ -149,7 +149,7 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.txt pyproject.toml
 # What checks the page; the page itself needs none of it.
 tests/page/node_modules/.installed: tests/page/package.json tests/page/package-lock.json
 	@command -v npm >/dev/null 2>&1 || { echo "The page's tests need Node.js 20 or newer with npm: install it, and run this again"; exit 1; }
-	cd tests/page && npm ci --silent
+	cd tests/page && npm ci --loglevel=error
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt

@@ -19,6 +19,7 @@ OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # containers give it 64 MB
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { historyOf, lineOf, positions, seriesOf, unitsOf, viewOf } from "../../stream_apps/runbus/dashboard/page/lib/curve.js";
-import { binned } from "../../stream_apps/runbus/dashboard/page/lib/bins.js";
+import { binned } from "./reference.js";
 
 const FRESH = { below: { "runbus.episodes:0": 7, "runbus.episodes:12": 3, "runbus.steps:0": 99 } };
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { binned } from "../../stream_apps/runbus/dashboard/page/lib/bins.js";
+import { binned } from "./reference.js";
 import { absorb, forget, keyOf, noHistory, noRows, shorten, stitch } from "../../stream_apps/runbus/dashboard/page/lib/stitch.js";
 
 /** @typedef {import("../../stream_apps/runbus/dashboard/page/lib/stitch.js").Row} Row */

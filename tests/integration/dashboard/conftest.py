@@ -61,9 +61,9 @@ class Page:
         return self.runner.run(self._client.get(f"/api/v1{path}", params=named))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store(clickhouse: ClickHouseSettings) -> Iterator[Store]:
-    """Yield a migrated database that the tests of one module share; each test takes its own run."""
+    """Yield a migrated database that all tests of this folder share; each takes runs of its own."""
     settings = dataclasses.replace(clickhouse, database=f"t{uuid.uuid4().hex[:10]}")
     migrate(settings)
     client = connect(settings)
@@ -72,7 +72,7 @@ def store(clickhouse: ClickHouseSettings) -> Iterator[Store]:
     client.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(store: Store) -> Iterator[Page]:
     """Yield the API over that database."""
     settings = dataclasses.replace(DashboardSettings.load(Sources({}, {})), clickhouse=store.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,10 +31,10 @@ def stored(store: Store) -> None:
 
 
 @pytest.fixture
-def committed(page: Page) -> dict[str, dict[int, int]]:
-    """Return what the sink has committed, for the test to say."""
+def committed(page: Page) -> Iterator[dict[str, dict[int, int]]]:
+    """Yield what the sink has committed, for the test to say."""
+    yield page.below
     page.below.clear()
-    return page.below
 
 
 @pytest.mark.parametrize("offset", [0, 4, 10, 11, 10_000])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runbus.dashboard.history.api import Question
 from runbus.dashboard.history.native import Table
-from runbus.dashboard.history.values import Column, Numbers, Objects
+from runbus.dashboard.history.values import Column, Made, Numbers
 from runbus.dashboard.replay import MAX_SPEED, Replay
 
 START = 1_700_000_000_000_000
@@ -43,7 +43,7 @@ class Stored:
         after, most = tuple(question.parameters[f"after_{name}"] for name in ORDER), question.parameters["most"]
         assert isinstance(most, int)
         rows = sorted((e for e in self.episodes if key(e) > after), key=key)[:most]
-        columns: dict[str, Column] = {name: Objects([row[name] for row in rows]) for name in episode(0, 0)}
+        columns: dict[str, Column] = {name: Made(len(rows), [row[name] for row in rows].copy) for name in episode(0, 0)}
         return Table(columns, len(rows))
 
 

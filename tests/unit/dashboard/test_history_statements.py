@@ -31,6 +31,7 @@ def test_values_are_written_as_sql() -> None:
     below = Below({0: 5, 3: 7}, "id")
     assert bound({"below": below, "a": "text"}) == {"below": "{0:5,3:7}", "below_topic": "id", "a": "text"}
     assert written_out("{below_topic:String}", {"below": below}) == "'id'"
+    assert written_out("{below_topic:String}", {"below": {0: 5}}) == "''"
 
 
 @given(st.text())

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 
+from runbus.dashboard.history.stitch import Seam
 from runbus.dashboard.live.api import Place, View, ViewName
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.replay import MAX_SPEED, Replay
@@ -65,4 +66,5 @@ def _frames(parts: Parts, request: Request, followed: Followed) -> AsyncIterator
         return parts.live.follow(followed.seen, since)
     speed = MAX_SPEED if followed.replay >= _AT_ONCE else followed.replay
     asker = request.client.host if request.client else ""
-    return Replay(parts.history, asker, followed.run, speed, parts.live.below(EPISODES.name)).follow(since)
+    seam = Seam(parts.live.below, parts.settings.kafka.topic_prefix, parts.topic_ids)
+    return Replay(parts.history, asker, followed.run, speed, seam.of(EPISODES.name)).follow(since)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
+from starlette.types import Receive, Scope, Send
 
 from runbus.dashboard.history import columns
 from runbus.dashboard.history.api import History, Question
@@ -22,7 +24,6 @@ from runbus.dashboard.history.stitch import Seam
 from runbus.dashboard.history.values import said
 from runbus.dashboard.parts import Parts
 
-T = TypeVar("T")
 _FORMATS = {
     "csv": ("CSVWithNames", "text/csv; charset=utf-8"),
     "arrow": ("ArrowStream", "application/vnd.apache.arrow.stream"),
@@ -93,7 +94,7 @@ async def _while_there(request: Request, answer: Awaitable[Response]) -> Respons
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             working.cancel()
-            await asyncio.wait((working,))
+            await asyncio.gather(working, return_exceptions=True)
             return Response(status_code=499)  # nobody reads it
         return working.result()
     finally:
@@ -172,12 +173,36 @@ class Asking:
         fresh = {"asked_at": self.asked_at, "below": self.seam.said}
         about = {"fresh": fresh, "left_out": 0, "query": question.name, **beside}
         if self.form == "columns":
-            return Response(columns.pack(table, about, frozenset(raw)), media_type=columns.MEDIA_TYPE)
-        shown = {name: said(column) for name, column in table.columns.items()}
-        content = {
-            "columns": {name: values for name, (values, _) in shown.items()},
-            "rows": table.rows,
-            "not_finite": sum(count for _, count in shown.values()),
-            **about,
-        }
-        return Response(json.dumps(content, separators=(",", ":"), ensure_ascii=False), media_type="application/json")
+            return Written(partial(columns.pack, table, about, frozenset(raw)), columns.MEDIA_TYPE)
+        return Written(partial(_in_json, table, about), "application/json")
+
+
+def _in_json(table: Table, about: Mapping[str, Any]) -> bytes:
+    shown = {name: said(column) for name, column in table.columns.items()}
+    content = {
+        "columns": {name: values for name, (values, _) in shown.items()},
+        "rows": table.rows,
+        "not_finite": sum(count for _, count in shown.values()),
+        **about,
+    }
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+
+
+class Written(Response):
+    """An answer that is written in a thread: megabytes of numbers must not hold up who follows the live part.
+
+    Args:
+        write: returns its bytes.
+        media_type: of them.
+    """
+
+    def __init__(self, write: Callable[[], bytes], media_type: str) -> None:
+        self._write = write
+        super().__init__(media_type=media_type)
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write and send it; see ASGI."""
+        self.body = await asyncio.to_thread(self._write)
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)

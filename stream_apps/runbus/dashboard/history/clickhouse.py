@@ -61,7 +61,7 @@ class ClickHouseHistory:
 
     async def table(self, question: Question, asker: str) -> Table:
         """Return the answer as columns; see api.History."""
-        found = parse(await self.formatted(question, "Native", asker))
+        found = await asyncio.to_thread(parse, await self.formatted(question, "Native", asker))
         return found if found.columns else await self._empty(question, asker)
 
     async def formatted(self, question: Question, format_: str, asker: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.native import Table
-from runbus.dashboard.history.values import Column, Lists, Maps, Maybe, Numbers, Objects, Texts, Tuples
+from runbus.dashboard.history.values import Column, Lists, Made, Maps, Maybe, Numbers, Texts, Tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +116,4 @@ def _cut(column: Column, count: int) -> Column:
         return Tuples(tuple(_cut(part, count) for part in column.parts), count)
     if isinstance(column, Maybe):
         return Maybe(column.missing[:count], _cut(column.values, count))
-    return Objects(column.values[:count])
+    return Made(count, lambda: column.make()[:count])

@@ -56,7 +56,8 @@ def _map(value: Mapping[object, object]) -> str:
 
 def _whole(parameters: Mapping[str, object]) -> dict[str, object]:
     """Return parameters with the topic id beside each place where the past ends."""
-    ids = {f"{name}_topic": value.topic_id for name, value in parameters.items() if isinstance(value, Below)}
+    maps = {name: value for name, value in parameters.items() if isinstance(value, Mapping)}
+    ids = {f"{name}_topic": value.topic_id if isinstance(value, Below) else "" for name, value in maps.items()}
     return {**parameters, **ids}
 
 

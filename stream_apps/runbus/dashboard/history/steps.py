@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from runbus.dashboard.history.native import Table
 from runbus.dashboard.history.recorded import shown
-from runbus.dashboard.history.values import Column, Numbers, Objects, Texts
+from runbus.dashboard.history.values import Column, Made, Numbers, Texts
 
 VALUES = ("action", "observation")
 
@@ -17,9 +18,14 @@ def decoded(table: Table) -> Table:
     """Return the rows with each action and observation as JSON says it (recorded.py)."""
     columns: dict[str, Column] = dict(table.columns)
     for name in VALUES:
-        dtypes, shapes, raws = _layout_columns(columns, name)
-        columns[name] = Objects([shown(*value) for value in zip(dtypes, shapes, raws, strict=True)])
+        dtypes, shapes, raws = (columns.pop(part) for part in (f"{name}_dtype", f"{name}_shape", name))
+        columns[name] = Made(table.rows, partial(_shown, dtypes, shapes, raws))
     return Table(columns, table.rows)
+
+
+def _shown(dtypes: Column, shapes: Column, raws: Column) -> list[Any]:
+    values = raws.raw() if isinstance(raws, Texts) else []
+    return [shown(*value) for value in zip(dtypes.plain(), shapes.plain(), values, strict=True)]
 
 
 def numbered(table: Table) -> tuple[Table, dict[str, list[dict[str, Any]]]]:

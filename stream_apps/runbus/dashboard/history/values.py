@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -120,20 +120,26 @@ class Maybe:
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
-    """Values of any kind that JSON can say, made by the server out of other columns."""
+class Made:
+    """Values of any kind that JSON can say; they are made out of other columns once they are asked for.
 
-    values: list[Any]
+    Attributes:
+        count: of rows.
+        make: returns them; it may take long.
+    """
+
+    count: int
+    make: Callable[[], list[Any]]
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self.count
 
     def plain(self) -> list[Any]:
         """Return them."""
-        return self.values
+        return self.make()
 
 
-Column = Numbers | Texts | Lists | Maps | Tuples | Maybe | Objects
+Column = Numbers | Texts | Lists | Maps | Tuples | Maybe | Made
 
 
 def finite(value: object) -> tuple[Any, int]:

@@ -2,7 +2,7 @@
  * The x axis that all charts of a page share: what is shown of it, and where the cursor is. The zoom is in the address
  * (`range=a..b`), so a link shows the same part again.
  */
-import {batch, computed, signal} from "./preact.js";
+import {computed, signal} from "./preact.js";
 import {duration, exact, moment} from "./format.js";
 import {route, set} from "./route.js";
 
@@ -79,7 +79,8 @@ export class Axis {
 
   /** @param {[number, number] | null} range */
   put(range) {
-    batch(() => set({range: range && range.map((x) => (this.kind === "time" || this.kind === "relative" ? Math.round(x) : Number(x.toFixed(2)))).join("..")}));
+    const rounded = (/** @type {number} */ x) => (this.kind === "time" || this.kind === "relative" ? Math.round(x) : Number(x.toFixed(2)));
+    set({range: range && range.map(rounded).join("..")});
   }
 
   /**

@@ -10,20 +10,6 @@
  */
 /** @typedef {Map<number, Bin>} Bins by index: floor(x / width) */
 
-/** The greatest x of which all integers up to it are exact; also the widest bin. */
-const MOST = 2 ** 53;
-
-/**
- * Return the smallest width that shows `range` in at most `columns` bins: a power of two, at least 1.
- * @param {number} range
- * @param {number} columns
- */
-export function widthFor(range, columns) {
-  let width = 1;
-  while (width < MOST && width * columns < range) width *= 2;
-  return width;
-}
-
 /**
  * Return the index of the bin that x is in.
  * @param {number} x
@@ -81,32 +67,6 @@ const later = (a, b) => a.lastX > b.lastX || (a.lastX === b.lastX && a.last > b.
 export function put(bins, index, bin) {
   const there = bins.get(index);
   bins.set(index, there ? merged(there, bin) : bin);
-}
-
-/**
- * Return the bins of some points.
- * @param {Iterable<[number, number | null]>} points x and y, in any order
- * @param {number} width
- * @returns {Bins}
- */
-export function binned(points, width) {
-  /** @type {Bins} */
-  const bins = new Map();
-  for (const [x, y] of points) put(bins, indexOf(x, width), binOf(x, y));
-  return bins;
-}
-
-/**
- * Return the same values in bins that are `factor` times as wide.
- * @param {Bins} bins
- * @param {number} factor a power of two
- * @returns {Bins}
- */
-export function coarser(bins, factor) {
-  /** @type {Bins} */
-  const wide = new Map();
-  for (const [index, bin] of bins) put(wide, Math.floor(index / factor), bin);
-  return wide;
 }
 
 /**

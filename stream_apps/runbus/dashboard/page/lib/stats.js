@@ -58,17 +58,6 @@ export function place(sorted, value) {
 }
 
 /**
- * Return the quantile of increasing values, between two of them by straight line (as numpy's default).
- * @param {ArrayLike<number>} sorted
- * @param {number} q from 0 to 1
- * @returns {number} NaN without a value
- */
-export function quantile(sorted, q) {
-  const at = q * (sorted.length - 1), low = Math.floor(at);
-  return sorted.length ? sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]) : NaN;
-}
-
-/**
  * Return the number of 1, 2 or 5 times a power of ten that is nearest above `value`.
  * @param {number} value above 0
  */

@@ -7,6 +7,7 @@ import {armsOf, curvesOf, differences, pairsOf, STATISTICS} from "../lib/arms.js
 import {Axis} from "../lib/axis.js";
 import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {joined, parted} from "../lib/names.js";
 import {href, route, set} from "../lib/route.js";
 import {freshOf, useAnswer} from "../ui/answer.js";
 import {Chart, Swatch, useChartKeys} from "../ui/chart.js";
@@ -41,7 +42,7 @@ function Compared({runs, q}) {
   const scores = useAnswer("/compare", scored, OFTEN_MS), curve = useAnswer("/compare/curve", curved, OFTEN_MS), better = useAnswer("/compare/better", scored, OFTEN_MS);
   const axis = useMemo(() => new Axis(kind), [kind]);
   useChartKeys(axis);
-  const hidden = new Set((params.get("hide") ?? "").split(BETWEEN).filter(Boolean).map(decodeURIComponent));
+  const hidden = new Set(parted(params.get("hide")));
   const answer = scores.answer.value, arms = answer ? armsOf(answer, statistic) : [], seen = arms.filter((arm) => !hidden.has(arm.arm));
   const lines = useMemo(() => (curve.answer.value ? curvesOf(curve.answer.value, statistic, hidden) : []), [curve.answer.value, statistic, params.get("hide")]);
   useEffect(() => expose("compare", () => ({arms, lines, better: better.answer.value, members: answer?.members, differs: answer?.differs})));
@@ -70,7 +71,7 @@ function Compared({runs, q}) {
 function hide(hidden, arm) {
   const next = new Set(hidden);
   if (!next.delete(arm)) next.add(arm);
-  set({hide: [...next].map(encodeURIComponent).join(BETWEEN)}, {replace: true});
+  set({hide: next.size ? joined(next) : null}, {replace: true});
 }
 
 /** @param {{kind: string, statistic: string, answer: any}} props */
@@ -93,7 +94,7 @@ function Tools({kind, statistic, answer}) {
 function Scores({arms, statistic}) {
   const scale = ends(arms.flatMap((arm) => [...arm.scores, arm.low, arm.high]));
   if (!arms.length) return html`<p class="none">No run has an episode that ended by itself.</p>`;
-  return html`<div class="scroll-x" tabindex="0"><table aria-label="Scores of the arms"><thead><tr><th scope="col">Arm</th><th scope="col" class="num">Runs</th><th scope="col" class="num">Episodes</th>
+  return html`<div class="scroll-x" tabindex="0" role="region" aria-label="Scores"><table aria-label="Scores of the arms"><thead><tr><th scope="col">Arm</th><th scope="col" class="num">Runs</th><th scope="col" class="num">Episodes</th>
       <th scope="col">${number(scale[0])} to ${number(scale[1])}</th><th scope="col" class="num">${statistic}</th><th scope="col" class="num">95 % interval</th></tr></thead>
     <tbody>${arms.map((arm) => html`<tr key=${arm.arm}><th scope="row"><${Swatch} look=${arm.look} /> ${arm.runs.length === 1 ? html`<a href=${href("/run", {run: arm.runs[0]})}>${arm.arm}</a>` : arm.arm || "(not set)"}</th>
       <td class="num">${exact(arm.runs.length)}${arm.strata > 1 ? html` <span class="unit">in ${arm.strata} strata</span>` : null}</td><td class="num">${count(arm.episodes)}</td>
@@ -106,7 +107,7 @@ function Better({answer, error, hidden}) {
   if (!answer) return html`<p class="none">${error instanceof ApiError ? error.message : "Asking …"}</p>`;
   const pairs = pairsOf(answer, hidden);
   if (!pairs.length) return html`<p class="none">It takes two arms.</p>`;
-  return html`<div class="scroll-x" tabindex="0"><table aria-label="Probability of improvement"><tbody>${pairs.map(({arm, other, p, low, high}) => html`<tr key=${`${arm} ${other}`}>
+  return html`<div class="scroll-x" tabindex="0" role="region" aria-label="Which is better"><table aria-label="Probability of improvement"><tbody>${pairs.map(({arm, other, p, low, high}) => html`<tr key=${`${arm} ${other}`}>
     <th scope="row">${arm} <span class="muted">over</span> ${other}</th><td><${Spread} values=${[]} scale=${[0, 1]} half=${0.5} at=${p} low=${low} high=${high} label=${`${(100 * p).toFixed(0)} %`} /></td>
     <td class="num">${(100 * p).toFixed(1)} %</td><td class="num">${low === null || high === null ? html`<span class="muted">too few runs</span>` : html`<span class="muted">${(100 * low).toFixed(0)} to ${(100 * high).toFixed(0)} %</span>`}</td></tr>`)}</tbody></table></div>`;
 }
@@ -115,7 +116,7 @@ function Better({answer, error, hidden}) {
 function Differs({answer}) {
   const runs = answer.members.map((/** @type {{run: string}} */ one) => one.run), shown = runs.slice(0, MOST_RUNS), rows = differences(answer.differs, shown);
   if (!rows.length) return html`<p class="none">Their configurations are the same.</p>`;
-  return html`<div class="scroll-x" tabindex="0"><table class="differs" aria-label="Settings that differ"><thead><tr><th scope="col">Setting</th>${shown.map((/** @type {string} */ run) => html`<th scope="col"><a href=${href("/run", {run})}>${run}</a></th>`)}</tr></thead>
+  return html`<div class="scroll-x" tabindex="0" role="region" aria-label="Differences"><table class="differs" aria-label="Settings that differ"><thead><tr><th scope="col">Setting</th>${shown.map((/** @type {string} */ run) => html`<th scope="col"><a href=${href("/run", {run})}>${run}</a></th>`)}</tr></thead>
     <tbody>${rows.map(({setting, cells}) => html`<tr key=${setting}><th scope="row">${setting}</th>${cells.map((cell) => html`<td class=${cell.other ? "other" : ""} title=${cell.text}>${cell.text}</td>`)}</tr>`)}</tbody></table></div>
     ${runs.length > MOST_RUNS ? html`<p class="muted">${exact(runs.length - MOST_RUNS)} more runs are in the CSV.</p>` : null}`;
 }

@@ -20,7 +20,7 @@ export default function Groups() {
   if (!run) return html`<${Problem} title="Of which run?" todo="Open one, and its groups from there."><a href="/">All runs</a></${Problem}>`;
   const asked = {run, by: params.get("by") || "group", policy: params.get("policy") || undefined, success: params.get("success") || undefined,
     sort: params.get("sort") || undefined, descending: params.get("dir") === "up" ? "false" : "true"};
-  return html`<h1>Groups of <a href=${href("/run", {run})}>${run}</a></h1><${Tools} by=${asked.by} /><${Known} key=${JSON.stringify(asked)} asked=${asked} />`;
+  return html`<header class="run-head"><div><h1>Groups of ${run}</h1><a href=${href("/run", {run})}>The run</a></div></header><${Tools} by=${asked.by} /><${Known} key=${JSON.stringify(asked)} asked=${asked} />`;
 }
 
 /** @param {{by: string}} props */

@@ -9,6 +9,7 @@ import {ago, count, duration, exact, moment} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
 import {follow, now} from "../lib/live.js";
+import {joined, parted} from "../lib/names.js";
 import {href, route, set} from "../lib/route.js";
 import {nice} from "../lib/stats.js";
 import {useAnswer} from "../ui/answer.js";
@@ -23,6 +24,7 @@ import {Failed, Problem} from "../ui/states.js";
 
 /** What stands below the charts. */
 const parts = async () => (await import("../ui/run-parts.js")).Parts;
+const about = async () => (await import("../ui/run-about.js")).About;
 const KEPT_MS = 5000;
 /** More agents than this are one line, with their spread, unless the address says otherwise. */
 const MOST_LINES = 8;
@@ -89,8 +91,9 @@ function Header({run, streams, told}) {
       <div><dt>Started</dt><dd>${began ? moment(began) : "–"}</dd></div>
       <div><dt>${ended ? "Took" : "For"}</dt><dd>${began ? duration(((ended ?? now.value * 1000) - began) / 1000) : "–"}</dd></div>
       <div><dt>Newest step</dt><dd>${newest ? ago(now.value - newest / 1000) : "–"}</dd></div>
+      <${Audit} rows=${rows} />
     </dl>
-    ${rows.length > 0 && html`<${About} rows=${rows} />`}
+    ${rows.length > 0 && html`<${Later} load=${about} rows=${rows} />`}
   </header>`;
 }
 
@@ -104,24 +107,18 @@ function stateOf(streams) {
   return FIRST.find((state) => states.has(state)) ?? "";
 }
 
-/** Configuration and spaces of the newest stream; the others' where they differ. @param {{rows: Row[]}} props */
-function About({rows}) {
-  const newest = rows[rows.length - 1];
-  const parts = [["Configuration", pretty(newest.config)], ["Observation space", newest.observation_space], ["Action space", newest.action_space], ["Summary", pretty(newest.summary)]];
-  const others = rows.filter((row) => row.config !== newest.config).length;
-  return html`<details class="fold"><summary>Configuration, spaces, host${others ? `: of ${newest.agent}; ${others} streams have another configuration` : ""}</summary><div>
-    ${parts.filter(([, text]) => text && text !== "{}").map(([name, text]) => html`<section><h3>${name}</h3><pre>${text}</pre></section>`)}
-    <section><h3>Recorded by</h3><pre>${`${newest.host || "unknown host"}, process ${newest.pid}, RunBus ${newest.version}`}</pre></section>
-  </div></details>`;
-}
-
-/** @param {string} text */
-function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 1);
-  } catch {
-    return text;
-  }
+/**
+ * Whether every step is accounted for, once all streams have said how many they produced; while they run, Health says it
+ * moment by moment.
+ * @param {{rows: Row[]}} props
+ */
+function Audit({rows}) {
+  if (!rows.length || rows.some((row) => !row.outcome)) return html`<div><dt>Audit</dt><dd><a href="/health">live</a></dd></div>`;
+  const sum = (/** @type {string} */ name) => rows.reduce((all, row) => all + row[name], 0);
+  const left = sum("produced") - sum("stored") - sum("dropped");
+  const said = left === 0 ? "= every step is stored" : left > 0 ? `… ${exact(left)} steps are not stored` : `≠ ${exact(-left)} steps too many`;
+  return html`<div title=${`produced ${exact(sum("produced"))} = stored ${exact(sum("stored"))} + dropped ${exact(sum("dropped"))}${left ? ` + ${exact(left)}` : ""}`}>
+    <dt>Audit</dt><dd class=${left === 0 ? "ok" : left > 0 ? "warn" : "bad"}>${sum("dropped") && left === 0 ? "= every step is stored, or counted as dropped" : said}</dd></div>`;
 }
 
 /** @param {any} answer @returns {Row[]} its rows */
@@ -179,7 +176,7 @@ function frozenLink(axis) {
  * @param {string | null} text
  * @param {string[]} names
  */
-const chosen = (text, names) => (text === null ? names.slice(0, 2) : text.split(",").filter(Boolean));
+const chosen = (text, names) => (text === null ? names.slice(0, 2) : parted(text));
 
 /**
  * Read how lines are smoothed: `ema:2000` (half life in x) or `median:21` (values).
@@ -202,7 +199,7 @@ function Tools({axis, by, until, agents, names, shown, freeze}) {
   const params = route.value.params, zoomed = axis.range.value !== null;
   const smooth = params.get("smooth")?.split(":")[0] ?? "";
   const choose = (/** @type {string} */ name) => (/** @type {any} */ event) => set({[name]: event.currentTarget.value});
-  const toggle = (/** @type {string} */ name) => set({show: shown.includes(name) ? shown.filter((one) => one !== name).join(",") || "," : [...shown, name].join(",")});
+  const toggle = (/** @type {string} */ name) => set({show: joined(shown.includes(name) ? shown.filter((one) => one !== name) : [...shown, name])});
   return html`<div class="tools" role="toolbar" aria-label="What the charts show">
     <label>x <select value=${axis.kind} onChange=${(/** @type {any} */ event) => set({x: event.currentTarget.value, range: null, until: null})}>
       ${Object.entries(KINDS).map(([kind, label]) => html`<option value=${kind}>${label}</option>`)}</select></label>

@@ -1,26 +1,33 @@
 /**
  * Asks history something, and again from time to time, for a component.
  */
-import {useComputed, useEffect, useSignal} from "../lib/preact.js";
+import {useEffect, useSignal} from "../lib/preact.js";
 import {get} from "../lib/api.js";
-import {current, now} from "../lib/live.js";
+import {current} from "../lib/live.js";
+
+/** A question that failed is asked again so soon. */
+const AGAIN_MS = 3000;
 
 /**
  * @param {string} path
  * @param {import("../lib/route.js").Changes} params other ones ask at once
- * @param {number} [everyMs] while the page is live; Infinity: once
+ * @param {number} [everyMs] while the page is seen, and live if it is one that follows
  */
 export function useAnswer(path, params, everyMs = 10_000) {
   const answer = useSignal(/** @type {any} */ (null)), error = useSignal(/** @type {Error | null} */ (null));
-  const turn = useComputed(() => Math.floor(now.value / everyMs));
-  const asked = JSON.stringify([path, params]), before = useSignal(asked);
+  const asked = JSON.stringify([path, params]), turn = useSignal(0);
   useEffect(() => {
-    if (before.value === asked && answer.peek() && current.peek()?.state.peek() !== "live") return undefined;
-    before.value = asked;
     const abort = new AbortController();
     void ask(abort);
     return () => abort.abort();
   }, [asked, turn.value]);
+  useEffect(() => {
+    const timer = setInterval(() => {
+      const follows = current.peek();
+      if (!document.hidden && (!answer.peek() || !follows || follows.state.peek() === "live")) turn.value += 1;
+    }, error.value ? AGAIN_MS : everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, Boolean(error.value)]);
 
   /** @param {AbortController} abort */
   async function ask(abort) {

@@ -34,7 +34,7 @@ export function CurvePanel({y, title, unit, axis, recent, what, smooth, live}) {
     return () => clearTimeout(timer);
   }, [curve.asking.value]);
   const series = curve.series.value, {error, said, history} = curve, waits = curve.stitched.value.wait;
-  const why = error.value ? (curve.isLive ? "live only: ClickHouse does not answer" : "ClickHouse does not answer") : live.state.value === "away" ? "no connection" : "";
+  const why = error.value ? (curve.isLive ? "live only: ClickHouse does not answer" : "ClickHouse does not answer") : {away: "no connection", late: "late"}[/** @type {string} */ (live.state.value)] ?? "";
   const newest = live.state.value === "live" && what.until === undefined ? undefined : said.value.fresh?.asked_at;
   return html`<${Panel} title=${title} unit=${unit} source=${curve.source} png=${() => /** @type {any} */ (plot.current)?.picture() ?? null}
     fresh=${{askedAt: said.value.fresh?.asked_at, newest, stale: Boolean(why) && !(curve.isLive && series.length), why, leftOut: said.value.left_out}}

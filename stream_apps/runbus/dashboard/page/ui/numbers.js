@@ -20,7 +20,7 @@ export function Numbers({drawn, axis, label}) {
   const rows = [];
   for (let i = past - 1 - shown * PAGE; i >= Math.max(first, past - (shown + 1) * PAGE); i -= 1) rows.push(i);
   const names = series.slice(0, MOST);
-  return html`<div class="numbers scroll-x">
+  return html`<div class="numbers scroll-x" tabindex="0" role="region" aria-label=${label}>
     <table aria-label=${`${label} as a table`}>
       <thead><tr><th scope="col">${axis.label}</th>${names.map((one) => html`<th scope="col" class="num">${one.label}</th>`)}</tr></thead>
       <tbody>${rows.map((i) => html`<tr key=${i}><th scope="row">${axis.text(xs[i])}</th>

@@ -30,7 +30,7 @@ export function Parts({run, alive, agent, axis, recent, streams, told, onNames})
 /** @param {{rows: [string, number][], unit: string}} props */
 function Bars({rows, unit}) {
   const all = rows.reduce((sum, [, n]) => sum + n, 0), most = Math.max(1, ...rows.map(([, n]) => n));
-  return html`<div class="bars" role="list">${rows.map(([name, n]) => html`<div role="listitem" key=${name}><span>${name}</span>
+  return html`<div class="bars" role="list" tabindex="0" aria-label=${unit}>${rows.map(([name, n]) => html`<div role="listitem" key=${name}><span>${name}</span>
     <span class="track" aria-hidden="true"><i style=${{width: `${(100 * n) / most}%`}}></i></span>
     <span class="num" title=${`${exact(n)} ${unit}`}>${count(n)} <span class="unit">${((100 * n) / Math.max(1, all)).toFixed(1)} %</span></span></div>`)}</div>`;
 }

@@ -53,7 +53,7 @@ export function Table({label, columns, rows, keyOf, sort, descending, onSort, on
     slide(to);
   };
   return html`<div class="list" onWheel=${wheel}>
-    <div class="scroll-x">
+    <div class="scroll-x" tabindex="0" role="region" aria-label=${label}>
       <table class="cards" aria-label=${label} aria-rowcount=${ended ? rows.length + 1 : -1}>
         <thead><tr aria-rowindex="1">${columns.map((column) => html`<${Head} column=${column} sort=${sort} descending=${descending} onSort=${onSort} />`)}</tr></thead>
         <tbody>${shown.map((row, i) => html`<tr key=${keyOf(row)} aria-rowindex=${first + i + 2} class=${first + i === at.value ? "cursor" : ""}
