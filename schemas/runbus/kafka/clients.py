@@ -174,8 +174,10 @@ def new_reader(
     return Consumer(config)
 
 
-def new_feed_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]) -> Consumer:
+def new_feed_reader(kafka: KafkaSettings, group: str, on_error: Callable[[KafkaError], None]) -> Consumer:
     """Return the dashboard's consumer: it joins no group, and what the log has lost is no error of a page.
+
+    `group` is one that its user may describe: the client looks for its coordinator all the same.
 
     `on_error` hears, while it polls, what is wrong with its connections.
     """
@@ -183,7 +185,7 @@ def new_feed_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], None]
         {
             **kafka.client_config(),
             "client.id": "runbus-dashboard",
-            "group.id": "runbus-dashboard",  # it never joins; a name is needed to make a consumer
+            "group.id": group,  # it never joins; a name is needed to make a consumer
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

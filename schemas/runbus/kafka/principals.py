@@ -177,6 +177,7 @@ DASHBOARD = Principal(
     (
         *_topics("Read", "to show", *_SHOWN),
         *_SHOWN_GROUPS,
+        Right("Group", READERS, "Describe", "its client looks for their coordinator; it joins none", prefixed=True),
         *_topics("Write", "what it says of itself", HEARTBEATS),
     ),
 )

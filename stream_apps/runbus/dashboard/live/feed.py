@@ -98,7 +98,7 @@ class Feed:
 
     async def _read(self, ends: Mapping[TopicPartition, int]) -> None:
         thread = OneThread("runbus-dashboard-feed")
-        consumer = new_feed_reader(self._settings, lambda error: self._reasons.append(error.str()))
+        consumer = new_feed_reader(self._settings, self._sink_group, lambda error: self._reasons.append(error.str()))
         try:
             starts = [ClientPartition(*at, offset) for at, offset in self.positions.items()]
             await thread.call(lambda: consumer.assign(starts))

@@ -89,8 +89,8 @@ function Identity({live}) {
   return html`<${Panel} title="Every step" class="wide" fresh=${pushed(live)}>
     ${streams.length === 0 ? html`<p class="muted">${trouble || "Nothing was recorded within the last ten minutes."}</p>` : html`
     <p class=${of.false ? "bad" : of.moving ? "warn" : "ok"} role="status">${said}${trouble && html` <span class="warn">· ${trouble}</span>`}</p>
-    <div class="scroll-x"><table class="cards balance" aria-label="Produced is stored, dropped, in flight and dead letters">
-      <thead><tr><th>Stream</th><th class="num">Produced</th><th></th><th class="num">Stored</th><th class="num">+ Dropped</th>
+    <div class="scroll-x" tabindex="0"><table class="cards balance" aria-label="Produced is stored, dropped, in flight and dead letters">
+      <thead><tr><th>Stream</th><th class="num">Produced</th><th><span class="hidden">Sign</span></th><th class="num">Stored</th><th class="num">+ Dropped</th>
         <th class="num">+ In flight</th><th class="num">+ Dead letters</th><th>True at</th></tr></thead>
       <tbody>${shown.map((row) => html`<${Balance} key=${`${row.run}/${row.agent}/${row.attempt}`} row=${row} />`)}</tbody>
     </table></div>
@@ -118,7 +118,7 @@ function Components({live}) {
   const known = components(live.channel("components").read().values(), {findings: findingsOf(live), groups, ended: endedStreams(live.channel("identity").read())});
   useEffect(() => expose("components", () => known.map(({row, stands, why}) => ({component: row.component, kind: row.kind, stands, why}))));
   return html`<${Panel} title="Who lives" class="wide" fresh=${pushed(live)}>
-    <div class="scroll-x"><table class="cards" aria-label="Processes and recorders">
+    <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Processes and recorders">
       <thead><tr><th>Component</th><th>State</th><th class="num">Behind</th><th class="num">Lag</th><th class="num">Events</th><th class="num">Dropped</th><th class="num">Heard</th><th>Says</th></tr></thead>
       <tbody>${known.map(({row, stands, why}) => html`<tr key=${row.component}>
         <td class="name">${row.component} <small class="muted">${row.component.startsWith(row.kind) ? "" : row.kind}</small></td>
@@ -146,7 +146,7 @@ function Cursors({live}) {
   const behind = (/** @type {number | undefined} */ n) => (n === undefined ? "" : exact(n));
   return html`<${Panel} title="Where everybody is" unit="records behind" class="wide" fresh=${pushed(live)}>
     ${rows.length === 0 ? html`<p class="muted">Kafka does not say where the log ends.</p>` : html`
-    <div class="scroll-x"><table class="cards" aria-label="Position of each consumer in each partition">
+    <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Position of each consumer in each partition">
       <thead><tr><th>Partition</th><th class="num">End</th><th class="num">Stored up to</th><th class="num">sink</th><th class="num">episodes</th><th class="num">live-metrics</th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.place}>
         <td class="name">${row.place}</td>
@@ -217,7 +217,7 @@ function Asked({title, unit, path, empty, draw, ...rest}) {
 
 function DeadLetters() {
   return html`<${Asked} title="Dead letters" path="/health/dead_letters" empty="There are none." class="wide" draw=${(/** @type {Record<string, any[]>} */ c, /** @type {number} */ rows) => html`
-    <div class="scroll-x"><table class="cards" aria-label="Dead letters by kind">
+    <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Dead letters by kind">
       <thead><tr><th>About</th><th>From</th><th class="num">Records</th><th class="num">Steps</th><th class="num">Newest</th><th>The newest says</th></tr></thead>
       <tbody>${Array.from({length: rows}, (_, at) => html`<tr key=${`${c.topic?.[at]}${c.component?.[at]}${c.kind?.[at]}`}>
         <td class="name">${c.topic?.[at]}</td><td data-name="From">${c.component?.[at]}</td>
@@ -234,16 +234,16 @@ function Inserts() {
     const all = c.inserts?.reduce((sum, n) => sum + n, 0) ?? 0;
     const took = c.seconds?.reduce((sum, n) => sum + n, 0) ?? 0;
     return html`<p>${exact(all)} inserts, ${all ? duration((took / all) * 1000) : "–"} each</p>
-      <table aria-label="Inserts by minute"><thead><tr><th>Minute</th><th class="num">Inserts</th><th class="num">One took</th><th class="num">Lag</th></tr></thead>
+      <div class="scroll-x" tabindex="0"><table aria-label="Inserts by minute"><thead><tr><th>Minute</th><th class="num">Inserts</th><th class="num">One took</th><th class="num">Lag</th></tr></thead>
       <tbody>${newest.map((at) => html`<tr key=${c.minute?.[at]}><td>${moment(c.minute?.[at])}</td><td class="num">${exact(c.inserts?.[at])}</td>
-        <td class="num">${duration(c.mean?.[at] * 1000)}</td><td class="num">${duration(c.lag_ms?.[at])}</td></tr>`)}</tbody></table>`;
+        <td class="num">${duration(c.mean?.[at] * 1000)}</td><td class="num">${duration(c.lag_ms?.[at])}</td></tr>`)}</tbody></table></div>`;
   }} />`;
 }
 
 function Parts() {
   return html`<${Asked} title="Parts in ClickHouse" path="/health/parts" empty="ClickHouse shows this user no parts: GRANT SELECT ON system.parts to it." draw=${(/** @type {Record<string, any[]>} */ c, /** @type {number} */ rows) => html`
-    <table aria-label="Parts of each table"><thead><tr><th>Table</th><th class="num">Parts</th><th class="num">Most in a partition</th><th class="num">Rows</th><th class="num">MB</th></tr></thead>
+    <div class="scroll-x" tabindex="0"><table aria-label="Parts of each table"><thead><tr><th>Table</th><th class="num">Parts</th><th class="num">Most in a partition</th><th class="num">Rows</th><th class="num">MB</th></tr></thead>
       <tbody>${Array.from({length: rows}, (_, at) => html`<tr key=${c.table?.[at]}><td>${c.table?.[at]}</td><td class="num">${exact(c.parts?.[at])}</td>
         <td class=${`num ${c.most_in_partition?.[at] > 300 ? "warn" : ""}`}>${exact(c.most_in_partition?.[at])}</td><td class="num">${count(c.rows?.[at])}</td>
-        <td class="num">${count(c.bytes?.[at] / 1e6)}</td></tr>`)}</tbody></table>`} />`;
+        <td class="num">${count(c.bytes?.[at] / 1e6)}</td></tr>`)}</tbody></table></div>`} />`;
 }

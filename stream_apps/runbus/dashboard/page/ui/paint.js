@@ -2,7 +2,7 @@
  * Paints on canvases: as sharp as the screen, in the colours of the theme, with holes where steps are missing.
  */
 import {html, useLayoutEffect, useRef, useSignal} from "../lib/preact.js";
-import {dark} from "./ink.js";
+import {dark, ink} from "./ink.js";
 
 /** @typedef {{from: number, to: number}} Window steps that are drawn, both included */
 /** @typedef {{from: number, to: number, state: string}} Hole */
@@ -54,7 +54,7 @@ export function drawHoles(pen, window, width, height, holes, colour) {
     pen.beginPath();
     pen.rect(left, 0, Math.max(1, right - left), height);
     pen.clip();
-    pen.strokeStyle = pen.fillStyle = colour;
+    pen.strokeStyle = pen.fillStyle = hole.state === "lost" ? colour : ink("--muted");
     pen.globalAlpha = hole.state === "lost" ? 0.75 : 0.12;
     if (hole.state !== "lost") pen.fillRect(left, 0, right - left + 1, height);
     else {
