@@ -212,7 +212,7 @@ function Seen({step, names, ranges}) {
     ${extras.length > 0 && html`<h3>Logged</h3>
       <dl class="step-facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt>
         <dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
-    ${step.info && html`<h3>Info</h3><pre class="value-text">${step.info}</pre>`}`;
+    ${step.info && html`<h3>Info</h3><pre tabindex="0" class="value-text">${step.info}</pre>`}`;
 }
 
 /** @param {{state: string, cursor: number}} props */
