@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from tests.browser.chromium import Visit
 from tests.browser.conftest import Opener
 from tests.browser.serving import Dashboard, live_agents
 
+#: An episode takes 1.5 s: however slow the machine, there are fewer than the chart has bins, so it has each as a point.
+_LENGTH = "30"
 _PAINTED = "() => window.runbus?.inspect().charts?.return?.series ?? {}"
 Points = dict[str, dict[float, float]]
 
@@ -39,9 +42,9 @@ def test_the_painted_series_is_what_is_stored_whenever_the_server_died(
     endpoints: Endpoints, own_dashboard: Dashboard, tab: Opener, kills: int
 ) -> None:
     """SIGKILL after SIGKILL while agents record: no point is missing, doubled or another, at no moment."""
-    run, moments, seen = f"killed-{kills}", random.Random(kills), list[Points]()
+    run, moments, seen = f"killed-{uuid.uuid4().hex[:6]}", random.Random(kills), list[Points]()
     own_dashboard.start()
-    with live_agents(endpoints, run, "--agents", "2", "--rate", "20", "--length", "10"):
+    with live_agents(endpoints, run, "--agents", "2", "--rate", "20", "--length", _LENGTH):
         visit = tab(own_dashboard, f"/run?run={run}&x=episode&by=agent")
         visit.expected += ["Failed to load resource", "ERR_"]
         for _ in range(kills):
