@@ -182,7 +182,7 @@ export function Now({desk, source, letter}) {
       <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)"
         onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
     <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre
-      class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
+      tabindex="0" class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
   </section>`;
 }
 
