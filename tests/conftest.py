@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import clickhouse_connect
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -29,6 +30,10 @@ pytest_plugins = ["tests.support.budget", "tests.support.spreading"]
 # tests send it to their own processes, so it must mean what it means in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How fast an example is says what else runs on the machine. What the tests look for is a wrong result.
+hypothesis.settings.register_profile("runbus", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("runbus")
 
 Address = Callable[[str], engines.Address]
 

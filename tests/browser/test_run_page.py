@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 from runbus.clickhouse.client import connect
-from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.local.apps import sources
 from runbus.local.stack import Endpoints
 from tests.browser.chromium import Visit
 from tests.browser.conftest import Opener
-from tests.browser.serving import Dashboard
+from tests.browser.serving import Dashboard, live_agents
 
 Points = set[tuple[str, float, float]]
-
-
-@contextmanager
-def agents(endpoints: Endpoints, run: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run agents that walk until the end of the block."""
-    environment = {**os.environ, CONFIG_FILE_ENV: str(endpoints.config_file)}
-    argv = [sys.executable, "-m", "tests.browser.live_agents", run, *arguments]
-    with subprocess.Popen(argv, env=environment) as process:
-        yield process
-        process.terminate()
 
 
 def stored(endpoints: Endpoints, run: str) -> Points:
@@ -70,7 +55,7 @@ def test_a_live_curve_is_what_clickhouse_has(stories: Endpoints, own_dashboard: 
     """Point for point, none twice, while agents walk and the dashboard is killed under the page."""
     run = "curve-live"
     own_dashboard.start()
-    with agents(stories, run, "--agents", "2", "--rate", "50", "--length", "5") as walking:
+    with live_agents(stories, run, "--agents", "2", "--rate", "50", "--length", "5") as walking:
         visit = tab(own_dashboard, f"/run?run={run}")
         visit.expected += ["net::ERR", "404"]  # it is dead, and does not know the run at first
         for _ in range(2):
@@ -180,7 +165,7 @@ def test_without_clickhouse_the_page_is_live(stories: Endpoints, own_dashboard: 
     run = "live-only"
     visit = tab(own_dashboard, f"/run?run={run}")
     visit.expected += ["503", "404"]
-    with agents(stories, run, "--agents", "1", "--rate", "50", "--length", "5"):
+    with live_agents(stories, run, "--agents", "1", "--rate", "50", "--length", "5"):
         visit.until("live returns are drawn", lambda: len(drawn(visit)) > 5)
         visit.until_text("live only")
         visit.until_text("History does not answer")
