@@ -30,7 +30,7 @@ from tests.browser.stories import record
 from tests.browser.tour import NAMES, stop
 
 WIDTHS = (390, 1280, 1920)
-LEARNING = "cartpole"
+LEARNING = "cartpole-cem"
 _LEARN_S = 45
 _ANSWERED_S = 30
 #: What a page says while it waits for an answer.

@@ -27,9 +27,9 @@ export function Recorded({value, ranges, names = []}) {
       return html`<${Grey} title=${`Not recorded: ${layoutText({dtype: dtype.slice(8), shape})}`}
         text="Images and large arrays are left out unless you ask for them." code=${'Recorder(..., observations="all")'} />`;
     case "text":
-      return html`<pre class="value-text">${text}</pre>`;
+      return html`<pre tabindex="0" class="value-text">${text}</pre>`;
     case "json":
-      return html`<pre class="value-text">${pretty(text)}</pre>`;
+      return html`<pre tabindex="0" class="value-text">${pretty(text)}</pre>`;
     case "image":
       return html`<${Picture} value=${value} />`;
     case "grid":

@@ -182,7 +182,7 @@ export function Now({desk, source, letter}) {
       <button type="button" class="quiet" aria-pressed=${desk.raw.value} title="Raw values (r)"
         onClick=${() => (desk.raw.value = !desk.raw.value)}>Raw</button></header>
     <div class="body">${!step ? html`<${Missing} state=${state} cursor=${cursor} />` : desk.raw.value ? html`<pre
-      class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
+      tabindex="0" class="value-text raw">${rawOf(step)}</pre>` : html`<${Seen} step=${step} names=${namesOf(desk)} ranges=${ranges} />`}</div>
   </section>`;
 }
 
@@ -212,7 +212,7 @@ function Seen({step, names, ranges}) {
     ${extras.length > 0 && html`<h3>Logged</h3>
       <dl class="step-facts">${extras.map(([name, value]) => html`<div key=${name}><dt>${name}</dt>
         <dd>${value === null ? "not finite" : number(value)}</dd></div>`)}</dl>`}
-    ${step.info && html`<h3>Info</h3><pre class="value-text">${step.info}</pre>`}`;
+    ${step.info && html`<h3>Info</h3><pre tabindex="0" class="value-text">${step.info}</pre>`}`;
 }
 
 /** @param {{state: string, cursor: number}} props */

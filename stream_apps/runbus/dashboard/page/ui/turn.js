@@ -34,7 +34,7 @@ export function TurnView({index, turn, entries, stepOf, cursor, word, raw, go}) 
         class=${`badge ${isError(head.status) ? "bad" : "warn"}`}>${head.status}</span>`}
       <span class="grow"></span><${Cost} totals=${turn.totals} /></header>
     ${!step && html`<p class="muted">Loading …</p>`}
-    ${step && raw && [head, ...tools].map((entry) => html`<pre key=${entry.seq} class="value-text raw">${JSON.stringify(stepOf(entry.step) ?? entry, null, 1)}</pre>`)}
+    ${step && raw && [head, ...tools].map((entry) => html`<pre key=${entry.seq} tabindex="0" class="value-text raw">${JSON.stringify(stepOf(entry.step) ?? entry, null, 1)}</pre>`)}
     ${step && !raw && html`<${Said} step=${step} said=${said} tools=${tools} stepOf=${stepOf} word=${word} go=${go} />`}
   </article>`;
 }
