@@ -4,19 +4,24 @@ A **round** is the life of one component, in this order: credential files are re
 are served, Kafka is waited for (an answer, the topics, the rights), heartbeats begin, the component runs. Clients read
 certificates and passwords when they are made, so new credentials mean another round: everything is given up in order,
 as at SIGTERM, and made again. That loses nothing, like any restart.
+
+A component that **hangs**, as `/live` has it, ends the process: whoever supervises it starts it again, and all is in
+the log. Nothing is closed in order then: what hangs is a call of a library that may never return (a commit of
+librdkafka 2.16 whose group was lost under a busy broker never did).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 from runbus.config.rotation import CredentialFiles
-from runbus.probes import Health, Limits, Probe, serving
+from runbus.probes import Health, Limits, Probe, serving, stuck
 from runbus.service.background import error_of
 from runbus.service.broker import HostBroker, KafkaBroker
 from runbus.service.component import Component, ProcessSpec
@@ -25,17 +30,37 @@ from runbus.service.identity import component_id
 
 log = logging.getLogger(__name__)
 
+#: A process that was stopped (SIGSTOP) and goes on looks as if it hung, until its loop has turned: so it is looked at
+#: again.
+HANG_LOOK_S = 5.0
+_HANG_LOOKS = 3
+
+
+def _die() -> None:
+    """End the process here and now."""
+    os._exit(1)
+
 
 async def serve(
-    process: ProcessSpec, asked: asyncio.Event, new_broker: Callable[[ProcessSpec], HostBroker] = KafkaBroker
+    process: ProcessSpec,
+    asked: asyncio.Event,
+    new_broker: Callable[[ProcessSpec], HostBroker] = KafkaBroker,
+    die: Callable[[], None] = _die,
 ) -> None:
-    """Run a process until it is asked to end. Raises RunBusError if a person has to act."""
+    """Run a process until it is asked to end. Raises RunBusError if a person has to act.
+
+    Args:
+        process: what to run.
+        asked: is set when it has to end.
+        new_broker: makes what is waited for.
+        die: ends a process that hangs.
+    """
     name = component_id(process.kind, process.settings.instance_id)
     builder = HeartbeatBuilder(process.kind, name, time.time_ns() // 1000)
     again = True
     while again:
         files = CredentialFiles(process.credential_files)  # first: a change while clients are made counts
-        round_ = _Round(process, process.new_component(name), new_broker(process), builder)
+        round_ = _Round(process, process.new_component(name), new_broker(process), builder, die)
         again = await round_.run(files, asked)
 
 
@@ -47,15 +72,22 @@ class _Round:
         component: of the process.
         broker: to be waited for.
         builder: of its heartbeats.
+        die: ends the process.
     """
 
     def __init__(
-        self, process: ProcessSpec, component: Component, broker: HostBroker, builder: HeartbeatBuilder
+        self,
+        process: ProcessSpec,
+        component: Component,
+        broker: HostBroker,
+        builder: HeartbeatBuilder,
+        die: Callable[[], None],
     ) -> None:
         self._process = process
         self._component = component
         self._broker = broker
         self._builder = builder
+        self._die = die
         self._stop = asyncio.Event()
         self._waits_for = "Kafka"
 
@@ -65,11 +97,12 @@ class _Round:
         limits = Limits(lag_seconds=settings.ready_lag_seconds)
         probe = Probe(self._process.kind, self._health, self._component.metrics, limits)
         ending, rotation = asyncio.create_task(self._stop_after(asked)), asyncio.create_task(self._rotated(files))
+        hanging = asyncio.create_task(self._end_if_it_hangs(limits))
         try:
             async with serving(settings.probes_address, probe):
                 await self._work()
         finally:
-            await _end([ending, rotation])
+            await _end([ending, rotation, hanging])
         return not (rotation.cancelled() or asked.is_set())
 
     async def _work(self) -> None:
@@ -93,6 +126,15 @@ class _Round:
     async def _stop_after(self, asked: asyncio.Event) -> None:
         await asked.wait()
         self._stop.set()
+
+    async def _end_if_it_hangs(self, limits: Limits) -> None:
+        looks = 0
+        while looks < _HANG_LOOKS:
+            await asyncio.sleep(HANG_LOOK_S)
+            reason = stuck(self._health(), limits)
+            looks = looks + 1 if reason else 0
+        log.critical("service.hangs %s: the process ends, to be started again", reason)
+        self._die()
 
     async def _rotated(self, files: CredentialFiles) -> None:
         """Set `stop` once the content of a file has changed."""

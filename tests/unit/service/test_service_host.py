@@ -16,7 +16,8 @@ import pytest
 
 from runbus.config import rotation
 from runbus.config.errors import RunBusError
-from runbus.service import heartbeat
+from runbus.probes import Health
+from runbus.service import heartbeat, host
 from runbus.service.host import serve
 from runbus.service.topic_watch import TopicReplaced
 from tests.support.waiting import until_holds
@@ -46,6 +47,43 @@ async def runs(made: Made, rounds: int = 1) -> ToyComponent:
     """Return the component of a round once it runs."""
     await until_holds(lambda: len(made.components) == rounds and made.components[-1].running.is_set())
     return made.components[-1]
+
+
+def test_a_component_that_hangs_ends_the_process_and_one_that_was_late_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call of a library may never return: nothing is closed in order then. Twice late and well again is no hang."""
+    monkeypatch.setattr(host, "HANG_LOOK_S", 0.01)
+
+    async def scene() -> None:
+        made, dead, asked = Made(), asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(serve(made.spec(), asked, made.new_broker, dead.set))
+        component = await runs(made)
+        late = Late(component.shown, 2)
+        monkeypatch.setattr(component, "health", late.now)
+        await until_holds(lambda: late.asked > 20)
+        assert not dead.is_set()
+        late.left = 1_000_000
+        await until_holds(dead.is_set)
+        asked.set()
+        await asyncio.gather(task)
+
+    asyncio.run(scene())
+
+
+class Late:
+    """The health of a loop that has not turned for two minutes, so many times; then it turns."""
+
+    def __init__(self, well: Health, left: int) -> None:
+        self._well = well
+        self.left = left
+        self.asked = 0
+
+    def now(self) -> Health:
+        """Return it."""
+        self.asked += 1
+        self.left -= 1
+        return replace(self._well, silent_seconds=130.0) if self.left >= 0 else self._well
 
 
 def test_a_component_runs_until_it_is_asked_to_end() -> None:
