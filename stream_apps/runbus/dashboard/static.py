@@ -36,7 +36,9 @@ _TYPES: Mapping[str, str] = {
 _COMPRESSED = (".css", ".html", ".js", ".json", ".svg", ".txt")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK = "no-cache"
-#: What a reader of the source needs and a browser does not: "/** ... */", and lines of "//".
+#: What a reader of the source needs and a browser does not: "/** ... */", lines of "//", and indentation, which htm drops
+#: in its templates too.
+_INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(rb"/\*\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
 _LINKS = re.compile(rb'(\b(?:src|href)=")/([^"/][^"]*")')
 
@@ -104,7 +106,7 @@ class PageFiles:
 def _sent(name: str, content: bytes) -> bytes:
     if not name.endswith(".js") or name.startswith("vendor/"):
         return content
-    return _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)
+    return _INDENTATION.sub(b"", _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content))
 
 
 def _page_file(name: str, content: bytes) -> PageFile:

@@ -76,11 +76,11 @@ def test_only_files_of_the_page_are_served(tmp_path: Path) -> None:
     assert b"<script" in bytes(ask(files, "/nobody").body)
 
 
-def test_comments_are_not_sent_and_lines_stay(tmp_path: Path) -> None:
+def test_comments_and_indentation_are_not_sent_and_lines_stay(tmp_path: Path) -> None:
     """A stack trace in the browser names a line of the file; what is vendored is sent as it was pinned."""
     source = (
         '/**\n * What for.\n */\nexport const a = /** @type {any} */ ("http://b"); // in passing\n'
-        "  // alone\nexport const c = 1 / 2;\n"
+        "  // alone\n\t  export const c = 1 / 2;\n"
     )
     root = folder(tmp_path / "page", source)
     (root / "vendor").mkdir()

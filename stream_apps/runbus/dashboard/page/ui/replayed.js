@@ -32,7 +32,7 @@ export function Replayed({run}) {
   useKeys({play: () => (replay.plays.value ? replay.stop() : replay.play())});
   const streams = useComputed(() => [...replay.channel("streams").read().values()]);
   const agents = new Set(streams.value.map((row) => row.agent)), by = /** @type {import("../lib/curve.js").By} */ (agents.size > MOST_LINES ? "run" : "agent");
-  const what = {run, kind: axis.kind, by, agent: "", all: agents.size === 1 ? [...agents][0] : `all ${agents.size} agents`};
+  const what = {run, kind: axis.kind, by, agent: "", all: agents.size === 1 ? [...agents][0] : `all ${agents.size} agents`, agents: [...agents]};
   const common = {axis, recent, what, smooth: null, live: replay, away: false};
   const progress = replay.progress.value;
   if (progress && !progress.episodes) {

@@ -72,10 +72,12 @@ function Current() {
   useEffect(() => {
     document.title = page ? `${page.title} · RunBus` : "Not found · RunBus";
     failed.value = "";
+    let wanted = true; // a page that comes late is none any more
     page?.load().then(
-      (module) => (drawn.value = {path: page.path, draw: module.default}),
-      () => (failed.value = page.path),
+      (module) => wanted && (drawn.value = {path: page.path, draw: module.default}),
+      () => wanted && (failed.value = page.path),
     );
+    return () => void (wanted = false);
   }, [page?.path]);
   if (!page) {
     return html`<${Problem} title="There is no page at this address" text=${route.value.path}>
