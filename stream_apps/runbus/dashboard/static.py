@@ -36,8 +36,8 @@ _TYPES: Mapping[str, str] = {
 _COMPRESSED = (".css", ".html", ".js", ".json", ".svg", ".txt")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK = "no-cache"
-#: What a reader of the source needs and a browser does not: "/** ... */", lines of "//", and indentation, which htm drops
-#: in its templates too.
+#: What a reader of the source needs and a browser does not: "/** ... */", lines of "//", and indentation, which
+#: htm drops in its templates too.
 _INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(rb"/\*\*.*?\*/|^[ \t]*//[^\n]*", re.DOTALL | re.MULTILINE)
 _LINKS = re.compile(rb'(\b(?:src|href)=")/([^"/][^"]*")')
