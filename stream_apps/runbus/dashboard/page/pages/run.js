@@ -79,6 +79,7 @@ function Header({run, streams, told}) {
   const failed = state === "failed" ? [...streams, ...rows].findLast((row) => row.error)?.error : "";
   return html`<header class="run-head">
     <div><h1>${run}</h1>${state && html`<${State} state=${state} />`}
+      <a class="button" href=${href("/run", {run, replay: 10})} title="Play the run again, from its beginning">Replay</a>
       <span class="labels">${Object.entries(known.labels ?? {}).map(([name, value]) => html`<span class="label">${name}: ${value}</span>`)}
         ${(known.tags ?? []).map((/** @type {string} */ tag) => html`<span class="label">${tag}</span>`)}</span></div>
     ${failed && html`<p class="bad">${failed}</p>`}
@@ -212,7 +213,6 @@ function Tools({axis, by, until, agents, names, shown, freeze}) {
     ${names.length > 0 && html`<details class="take"><summary>logged ${shown.length} of ${names.length}</summary><div class="menu">
       ${names.map((name) => html`<label><input type="checkbox" checked=${shown.includes(name)} onChange=${() => toggle(name)} /> ${name}</label>`)}</div></details>`}
     <span class="grow"></span>
-    <button type="button" onClick=${() => set({replay: 10, until: null, range: null})} title="Play the run again, from its beginning">Replay</button>
     <span><button type="button" onClick=${() => axis.scale(0.5)} aria-label="Zoom in">+</button>
       <button type="button" onClick=${() => axis.scale(2)} disabled=${!zoomed} aria-label="Zoom out">−</button>
       <button type="button" onClick=${() => axis.undo()} disabled=${!zoomed} title="u">Undo zoom</button></span>
