@@ -146,7 +146,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         ),
         (
             "[kafak]\nbootstrap_servers = 'a:1'\n",
-            r"unknown section kafak; there are: clickhouse, episodes, kafka.*mean kafka\?",
+            r"unknown section kafak; there are: clickhouse, dashboard, episodes, kafka.*mean kafka\?",
         ),
         ("[sink]\ntopic_prefix = 'a.'\n", r"unknown key sink.topic_prefix; .*did you mean kafka.topic_prefix\?"),
         ("bootstrap_servers = 'a:1'\n", "unknown section bootstrap_servers"),

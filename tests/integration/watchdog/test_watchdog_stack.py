@@ -42,7 +42,7 @@ def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
         "episodes",
         "sink",
     }
-    assert document["processes"] == {"episodes": 1, "live-metrics": 1, "recorder": 1, "sink": 1}
+    assert document["processes"] == {"dashboard": 1, "episodes": 1, "live-metrics": 1, "recorder": 1, "sink": 1}
     until("so says the table", lambda: running.command.run("watch").stdout.startswith("OK, 0 alarms"))
     until(
         "what it says is stored",
