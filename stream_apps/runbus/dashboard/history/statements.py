@@ -28,12 +28,19 @@ _BELOW = """(
 BELOW = _BELOW.replace("$name", "below")
 BELOW_EPISODES = _BELOW.replace("$name", "below_episodes")
 
+#: Of each episode the newest revision, as the view episodes_latest has it; the view cannot be asked for the rows below
+#: an offset.
+NEWEST = """ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
+    LIMIT 1 BY run_id, agent_id, attempt, env, episode"""
+
 
 @cache
 def text(name: str) -> str:
     """Return the SQL of a file, with where the past ends and what the rows of an episode are filled in."""
     episode = Template(_file("of_episode")).substitute(below=BELOW)
-    return Template(_file(name)).safe_substitute(below=BELOW, below_episodes=BELOW_EPISODES, episode=episode)
+    return Template(_file(name)).safe_substitute(
+        below=BELOW, below_episodes=BELOW_EPISODES, newest=NEWEST, episode=episode
+    )
 
 
 def _file(name: str) -> str:

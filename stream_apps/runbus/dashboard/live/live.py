@@ -57,14 +57,7 @@ class Live:
         self._board = Board(codec, self._prefix, self._hub)
         self._frames = Frames(self._hub, self._row, self._below_now, secrets.token_hex(4))
         self._feed = Feed(settings.kafka, settings.names.sink_group, partitions, self._take)
-        self._focus = Focus(
-            settings.kafka,
-            codec,
-            partitions,
-            lambda number: self.below(STEPS.name).get(number, 0),
-            self._hub,
-            self._heard,
-        )
+        self._focus = Focus(settings.kafka, codec, partitions, self._stored_steps, self._hub, self._heard)
         self._slow, self._fast = Ticks(self._advance, _SLOW_S), Ticks(self._advance, _FAST_S)
         self._watched: Counter[str] = Counter()
         self._left: dict[str, float] = {}

@@ -9,8 +9,7 @@
         SELECT run_id, `return`, reason, toInt64($x) AS x
         FROM episodes
         WHERE run_id IN {runs:Array(String)} AND $below
-        ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-        LIMIT 1 BY run_id, agent_id, attempt, env, episode
+        $newest
     ) AS e
     WHERE reason IN ('terminated', 'truncated') AND isFinite(`return`)
     GROUP BY run, bin

@@ -12,8 +12,7 @@
             SELECT run_id, `return`, last_ts, reason
             FROM episodes
             WHERE run_id IN {runs:Array(String)} AND $below
-            ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-            LIMIT 1 BY run_id, agent_id, attempt, env, episode
+            $newest
         )
         WHERE reason IN ('terminated', 'truncated') AND isFinite(`return`)
         ORDER BY run_id, last_ts DESC

@@ -25,8 +25,7 @@ FROM
     SELECT *, `return` AS r
     FROM episodes
     WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String}) AND $below
-    ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-    LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    $newest
 ) AS e
 WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String}) AND isFinite(`return`)
 GROUP BY `group`

@@ -12,8 +12,7 @@ FROM
         SELECT `return`, labels
         FROM episodes
         WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String}) AND $below
-        ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-        LIMIT 1 BY run_id, agent_id, attempt, env, episode
+        $newest
     )
     WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String})
         AND isFinite(`return`)

@@ -23,8 +23,7 @@ FROM
     SELECT *
     FROM episodes
     WHERE run_id = {run:String} AND $below
-    ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-    LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    $newest
 ) AS e
 WHERE (last_ts, agent, attempt, env, episode)
     > ({after_last_ts:Int64}, {after_agent:String}, {after_attempt:Int64}, {after_env:Int32}, {after_episode:Int64})

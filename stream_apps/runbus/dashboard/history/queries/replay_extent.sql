@@ -8,6 +8,5 @@ FROM
     SELECT last_ts
     FROM episodes
     WHERE run_id = {run:String} AND $below
-    ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-    LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    $newest
 )

@@ -52,8 +52,7 @@ FROM
         SELECT agent_id, attempt, env, episode, missing, last_seq, last_ts
         FROM episodes
         WHERE run_id = {run:String} AND $below
-        ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-        LIMIT 1 BY run_id, agent_id, attempt, env, episode
+        $newest
     )
     WHERE notEmpty(missing)
     UNION ALL

@@ -7,8 +7,7 @@ FROM
     WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String})
         AND ({attempt:Int64} < 0 OR attempt = {attempt:Int64}) AND ({env:Int32} < 0 OR env = {env:Int32})
         AND $below
-    ORDER BY run_id, agent_id, attempt, env, episode, revision DESC, kafka_offset DESC
-    LIMIT 1 BY run_id, agent_id, attempt, env, episode
+    $newest
 )
 GROUP BY reason
 ORDER BY count DESC, reason

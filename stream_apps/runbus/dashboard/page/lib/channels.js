@@ -61,8 +61,6 @@ export class Channels {
     this.below = signal(/** @type {Record<string, number>} */ ({}));
     /** Ticks of the server that this page missed because it was slow. */
     this.skipped = signal(0);
-    /** How often everything was forgotten and sent again. Past the first time, history has to be asked again too. */
-    this.wholes = signal(0);
   }
 
   /**
@@ -82,6 +80,5 @@ export class Channels {
     if (frame.skip) this.skipped.value += frame.skip;
     const names = frame.whole ? new Set([...this.known.keys(), ...Object.keys(up)]) : Object.keys(up);
     for (const name of names) this.of(name).take(up[name] ?? {}, frame.whole ?? false);
-    if (frame.whole) this.wholes.value += 1;
   }
 }
