@@ -16,6 +16,8 @@ from tests.browser.serving import Dashboard, live_agents
 
 Points = set[tuple[str, float, float]]
 
+CHARTS = ("return", "length", "steps_per_second", "loss")  # of the run ppo-0
+
 
 def stored(endpoints: Endpoints, run: str) -> Points:
     """Return agent, last seq and return of every finalised episode, as ClickHouse has them."""
@@ -75,8 +77,10 @@ def test_one_zoom_and_one_cursor_for_all_charts(stories: Endpoints, dashboard: D
     del stories
     visit = opened(tab, dashboard, "/run?run=ppo-0", 60)
     page, plot = visit.page, visit.page.locator(".plot").first
-    visit.until("lengths are drawn", lambda: chart(visit, "length").get("xs"))
-    whole = chart(visit, "return")["scale"]
+    # Every chart widens the axis once it has its points; the logged number has the first and the last step.
+    visit.until("logged numbers are drawn", lambda: all(chart(visit, y).get("xs") for y in CHARTS))
+    whole = chart(visit, "loss")["scale"]
+    assert whole == [1, 891]
     box = plot.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 150, box["y"] + 60)
