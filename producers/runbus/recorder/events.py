@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,28 @@ from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
 
 
+class Kept(Protocol):
+    """The journal of a stream, as the courier uses it: see journal/journal.py."""
+
+    def delivered(self, first: int, count: int, partition: int, offset: int) -> None:
+        """Note that Kafka has rows."""
+
+    def given_up(self, first: int, count: int) -> None:
+        """Note that rows were dropped."""
+
+    def read(self, counts: StreamCounts, first: int) -> Iterator[StepsRecorded]:
+        """Yield the batches from row `first` on."""
+
+    def sync(self) -> None:
+        """Ask the disk to have what was written, if it is time."""
+
+    def remove(self) -> None:
+        """Delete it: Kafka has all of the stream."""
+
+    def stats(self) -> dict[str, int]:
+        """Return its counts."""
+
+
 class StreamCounts:
     """Counts the rows of a stream, steps mostly: produced, delivered, dropped.
 
@@ -33,6 +55,7 @@ class StreamCounts:
         self._dropped = 0
         self._delivered = 0
         self._left_out: dict[str, int] = {}
+        self.journal: Kept | None = None
         self._lock = threading.Lock()
 
     def drop(self, count: int) -> None:
@@ -97,6 +120,7 @@ class StepsRecorded:
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
         settled: its steps were written to the log or counted as dropped.
+        journal: has all of its rows; None = memory alone has them.
     """
 
     TOPIC: ClassVar[Topic] = STEPS
@@ -117,6 +141,7 @@ class StepsRecorded:
     nbytes: int = 0
     closed_at: float = 0.0
     settled: bool = False
+    journal: Kept | None = None
 
     def note(self, first: int, notes: BlockNotes) -> None:
         """Take what is said about the rows of a block that begins at row `first`."""

@@ -18,6 +18,8 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.command_feed import CommandFeed
 from runbus.recorder.courier import Courier
 from runbus.recorder.identity import Attempts, now_us
+from runbus.recorder.journal import journal as journals
+from runbus.recorder.journal.room import ROOMS
 from runbus.recorder.outcome import exit_outcome
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.sigterm import Sigterm
@@ -185,6 +187,7 @@ class Process:
         buses = [bus for bus, _ in list(self._couriers.values())] + [member.bus for member in self.members()]
         for bus in {id(bus): bus for bus in buses}.values():
             bus.block_until(deadline)
+        ROOMS.end_waits(deadline is not None)
 
     def _deliver(self, deadline: Deadline) -> None:
         for _, courier in list(self._couriers.values()):
@@ -227,6 +230,7 @@ class Process:
         self.attempts.after_fork()
         self._members, self._ticker = {}, None
         self._ending = False
+        journals.after_fork()
         self._worker_hooked = False  # at the first step: multiprocessing clears its list after this
         for bus in {id(b): b for b in [*self._default.values(), *(bus for bus, _ in couriers)]}.values():
             bus.after_fork()

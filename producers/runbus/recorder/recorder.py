@@ -14,6 +14,7 @@ from typing import Any, Self, SupportsFloat, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from runbus.config.catalogue import JournalMode
 from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
@@ -25,6 +26,7 @@ from runbus.recorder.commands import Answers, Command, Inbox, as_command
 from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.identity import host, now_us, version
+from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
@@ -68,9 +70,12 @@ class Recorder:
         parent: the recorder whose agent began this one (a sub-agent, a hand-off), or its `stream_id`.
         parent_seq: seq of the step of `parent` that did.
         control: take the commands of `runbus control`: see `commands`.
+        journal: folder that keeps what Kafka does not have yet; what was kept there when the process was killed is
+            delivered later. Default: RUNBUS_RECORDER_JOURNAL. See docs/journal.md.
+        journal_mode: `batch` (SIGKILL loses the open batch) or `step` (nothing).
 
     Raises:
-        ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` without Kafka.
+        ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` or `journal` without Kafka.
     """
 
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
@@ -90,9 +95,13 @@ class Recorder:
         parent: Recorder | str | None = None,
         parent_seq: int | None = None,
         control: bool = False,
+        journal: str | os.PathLike[str] | None = None,
+        journal_mode: JournalMode | None = None,
     ) -> None:
         if control and not kafka:
             raise ConfigError("commands come from Kafka: leave out kafka=False, or control=True")
+        if (journal or journal_mode) and not kafka:
+            raise ConfigError("a journal keeps what goes to Kafka: leave out kafka=False, or the journal")
         for name, value in (("run", run), ("agent", agent)):
             try:
                 check_id(name, value)
@@ -113,6 +122,7 @@ class Recorder:
                 kafka=kafka,
                 control=control,
                 origin=origin_of(labels, tags, begun_by, parent_seq),
+                journal=JournalSettings.load(read_sources(), journal, journal_mode) if kafka else JournalSettings(),
             ),
             bus,
         )
@@ -379,8 +389,10 @@ class Recorder:
             counts = {"produced": produced, "delivered": delivered, "dropped": dropped, "in_flight": in_flight}
             counts["episodes"] = stream.positions.episodes
         counts["after_close"] = self._after_close
+        journal = None if self._recording is None else self._recording.journal
+        of_journal = {} if journal is None else {"journal": journal.stats()}
         found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self.attempt}
-        return {**found, **counts, "complaints": self._complaints.counts()}
+        return {**found, **counts, **of_journal, "complaints": self._complaints.counts()}
 
     @property
     def attempt(self) -> int:
@@ -449,6 +461,7 @@ class Recorder:
                     courier,
                     self._complaints,
                     left_behind=lambda: _leave(owner),
+                    journal=None if self._given.journal.path is None else self._given.journal,
                 )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
                 for other in PROCESS.members():
@@ -530,6 +543,7 @@ class _Given:
     kafka: bool
     control: bool
     origin: Origin
+    journal: JournalSettings
 
     def started(self, attempt: int) -> RunEvent:
         """Return the event that begins a stream of this process."""

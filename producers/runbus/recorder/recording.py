@@ -14,6 +14,9 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
+from runbus.recorder.journal.opening import begin_journal, stream_class
+from runbus.recorder.journal.settings import JournalSettings
+from runbus.recorder.journal.stream import JournaledStream
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
 from runbus.recorder.stream import RecordedStream
@@ -35,6 +38,7 @@ class Recording:
         courier: that delivers the bus; None = nobody.
         complaints: are told what could not be kept.
         left_behind: called in a forked child, where this stream is the parent's.
+        journal: where rows are kept until they are delivered; None = nowhere.
 
     Attributes:
         bus: where it is published.
@@ -53,11 +57,15 @@ class Recording:
         courier: Courier | None,
         complaints: StreamComplaints,
         left_behind: Callable[[], None],
+        journal: JournalSettings | None = None,
     ) -> None:
         self.bus = bus
         self.courier = courier
         id_ = StreamId(started.run_id, started.agent_id, started.attempt)
-        self.stream = RecordedStream(
+        self._started = run_event_within(started)
+        self.journal = None if journal is None else begin_journal(self._started, journal, complaints)
+        kind = RecordedStream if journal is None or self.journal is None else stream_class(journal)
+        self.stream = kind(
             id_,
             observations,
             self._publish,
@@ -65,10 +73,11 @@ class Recording:
             remark=complaints.left_out,
             spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
         )
+        if isinstance(self.stream, JournaledStream) and self.journal is not None:
+            self.stream.journal = self.stream.counts.journal = self.journal
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
-        self._started = run_event_within(started)
         self._left_behind = left_behind
         self._over = False
         if courier is not None:
@@ -96,7 +105,10 @@ class Recording:
                 return False
             self._over = True
             self.stream.end()
-            self.bus.publish(self._finished(outcome, error), events=0)
+            finished = self._finished(outcome, error)
+            if self.journal is not None:
+                self.journal.finish(finished)
+            self.bus.publish(finished, events=0)
         return True
 
     def beside(self, other: StreamId, /) -> None:
@@ -110,6 +122,8 @@ class Recording:
         """Publish the start again with what the stream was told and answered, JSON; the end will repeat it."""
         with self.stream.lock:
             self._started = replace(self._started, commands=commands)
+            if self.journal is not None:
+                self.journal.say(self._started)
             if not self._over:
                 self.bus.publish(StreamStarted(self.stream.counts, replace(self._started, sent_at=now_us())), events=0)
 
