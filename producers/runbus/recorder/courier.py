@@ -126,6 +126,15 @@ class Courier:
                 self._thread = threading.Thread(target=self._run, name="runbus-courier", daemon=True)
                 self._thread.start()
 
+    def publish(self, event: RecorderEvent, *, events: int, nbytes: int) -> None:
+        """Publish an event on the bus that it delivers: for whoever has no recorder."""
+        self._bus.publish(event, events=events, nbytes=nbytes)
+
+    @property
+    def unfinished(self) -> int:
+        """Pieces of work that are not done."""
+        return self._subscription.unfinished
+
     def drop_outside(self, count: int) -> None:
         """Count rows that belong to no stream, as they came after its end: the heartbeats show them as dropped."""
         with self._lock:

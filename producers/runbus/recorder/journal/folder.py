@@ -123,9 +123,7 @@ def remove(journal: Path) -> None:
     for path in segments(journal):
         with suppress(OSError):
             path.unlink()
-    kept = (journal / DAMAGED).exists()
     with suppress(OSError):
         (journal / LOCK).unlink()
-    if not kept:
-        with suppress(OSError):
-            journal.rmdir()
+    with suppress(OSError):  # not if there is something else in it
+        journal.rmdir()

@@ -106,6 +106,13 @@ class Journal:
             raise
         return journal
 
+    def resume(self) -> None:
+        """Begin a segment for the acks of a journal that was taken over; without one, less is known the next time."""
+        try:
+            self._segments.roll()
+        except OSError as error:
+            self._failed(error)
+
     def _header(self, number: int) -> Header:
         return Header(self._stream, host(), folders.boot(), os.getpid(), number, self._settings.mode)
 

@@ -152,6 +152,15 @@ def _logged(batch: StepsRecorded, start: int) -> list[tuple[int, str, float]]:
     return found[::-1]
 
 
+def part_of(batch: StepsRecorded, start: int, stop: int) -> StepsRecorded:
+    """Return the rows [start, stop) of a batch as one of their own; the batch itself if these are all."""
+    if (start, stop) == (0, batch.count):
+        return batch
+    part = StepsRecorded(batch.counts, batch.first_seq + start, batch.observation, batch.action)
+    _Rows(rows_since(batch, 0)).add_to(part, start, stop)
+    return part
+
+
 class Batches:
     """Makes the batches of one stream of its ROWS records.
 
@@ -266,20 +275,17 @@ class _Rows:
             return sum(int(np.count_nonzero(np.frombuffer(block.step, "<i4") == 0)) for block in self.blocks)
         return sum(step == 0 for _, _, step, *_ in FACTS.iter_unpack(self._facts))
 
-    def add_to(self, batch: StepsRecorded, skip: int) -> None:
-        """Append the rows from index `skip` on to a batch."""
-        first = batch.count - skip
+    def add_to(self, batch: StepsRecorded, start: int, stop: int | None = None) -> None:
+        """Append the rows from index `start` up to `stop` to a batch."""
+        stop = self.count if stop is None else stop
+        first = batch.count - start
         if self.blocks:
-            blocks = self.blocks
-            while skip and blocks and blocks[0].size <= skip:
-                skip -= blocks[0].size
-                blocks = blocks[1:]
-            batch.blocks += [blocks[0].slice(skip, blocks[0].size), *blocks[1:]] if skip else blocks
+            batch.blocks += _cut(self.blocks, start, stop)
         else:
-            batch.rows.facts += self._facts[skip * _FACTS :]
-            batch.rows.actions += self._values[skip : self.count]
-            batch.rows.observations += self._values[self.count + skip :]
-        kept = range(batch.count, first + self.count)
+            batch.rows.facts += self._facts[start * _FACTS : stop * _FACTS]
+            batch.rows.actions += self._values[start:stop]
+            batch.rows.observations += self._values[self.count + start : self.count + stop]
+        kept = range(batch.count, first + stop)
         batch.count = kept.stop
         batch.nbytes += len(self._data)
         batch.closed_at = time.monotonic()
@@ -307,9 +313,20 @@ class _Rows:
         batch.logged += [(first + row, name, value) for row, name, value in notes.get("logged", []) if first + row in kept]
         for name, parts in notes.get("columns", {}).items():
             for row, numbers in parts:
-                if first + row >= kept.start:
-                    column = np.array(numbers, np.float64)
-                    batch.extra_columns.setdefault(name, []).append((first + row, column))
+                begin = first + row
+                column = np.array(numbers, np.float64)[max(0, kept.start - begin) : max(0, kept.stop - begin)]
+                if column.size:
+                    batch.extra_columns.setdefault(name, []).append((max(begin, kept.start), column))
+
+
+def _cut(blocks: list[Block], start: int, stop: int) -> list[Block]:
+    """Return the rows [start, stop) of blocks."""
+    found = []
+    for block, begin in zip(blocks, accumulate((block.size for block in blocks), initial=0), strict=False):
+        low, high = max(start - begin, 0), min(stop - begin, block.size)
+        if low < high:
+            found.append(block if high - low == block.size else block.slice(low, high))
+    return found
 
 
 def rows_of(data: bytes) -> int:
