@@ -181,9 +181,13 @@ class Courier:
         while self._link.connecting and not deadline.passed(time.monotonic()):
             time.sleep(0.002)
 
+    def abandon(self) -> None:
+        """Leave the client to the parent (called in a forked child)."""
+        self._link.after_fork()
+
     def after_fork(self) -> None:
         """Begin anew in a forked child: what waited here is the parent's to deliver."""
-        self._link.after_fork()
+        self.abandon()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
@@ -509,6 +513,8 @@ class Courier:
             "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
             "complaints": {**self._complaints.counts(), **self._left_out_counts()},
         }
+        if self._journals:
+            detail["journal"] = _sums([journal.stats() for journal in list(self._journals.values())])
         return Heartbeat(
             component_id=self._component,
             kind=KIND,
@@ -540,6 +546,15 @@ class Courier:
             e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, RowsRecorded)
         ]
         return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
+
+
+def _sums(journals: list[dict[str, int]]) -> dict[str, int]:
+    """Return the counts of all journals; of orphans, which they share a folder with, the highest."""
+    found: dict[str, int] = {}
+    for counts in journals:
+        for name, count in counts.items():
+            found[name] = max(found.get(name, 0), count) if name == "orphans" else found.get(name, 0) + count
+    return found
 
 
 def _count_drop(event: object) -> bool:

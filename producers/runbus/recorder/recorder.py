@@ -469,6 +469,8 @@ class Recorder:
                 PROCESS.join(recording)
                 if self._given.control:
                     self._follow_commands()
+                if recording.journal is not None and settings is not None:
+                    recording.journal.orphans = PROCESS.adopt(recording.journal.path.parent, settings).orphans
                 self._vector = VectorRows(recording.stream, self._complaints.refused)
                 self._recording, self._stream = recording, recording.stream
             return self._recording.stream

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -41,6 +42,7 @@ class Lock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _HELD.add(self)
 
     @classmethod
     def take(cls, folder: Path, *, create: bool = False) -> Lock | None:
@@ -70,6 +72,15 @@ class Lock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+_HELD: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def drop_locks() -> None:
+    """Close every lock (called in a forked child): they stay the parent's, and end with it."""
+    for lock in list(_HELD):
+        lock.drop()
 
 
 def journals(root: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Journal:
         batch, rows, action: the open batch, how many rows of it are written, and the layout of its actions if that is.
         plain_at: the count of the open batch with whose last row alone a short record can go to `descriptor`; -1 = none.
         kept, unkept: rows that are, and are not, in the journal; in batches that were closed.
+        orphans: returns how many journals of dead processes lie beside it.
     """
 
     def __init__(  # noqa: PLR0913 - made in two places: a recorder's begin, and a recovery
@@ -61,6 +62,7 @@ class Journal:
         self.path = path
         self.kept = 0
         self.unkept = 0
+        self.orphans: Callable[[], int] = lambda: 0
         self._lock = lock
         self._stream = stream
         self._started = started
@@ -288,14 +290,14 @@ class Journal:
             self._lock.drop()
 
     def after_fork(self) -> None:
-        """Leave it to the parent (called in a forked child): its lock stays the parent's."""
+        """Leave it to the parent (called in a forked child)."""
         self._closed = True
         self._segments.after_fork()
-        self._lock.drop()
 
     def stats(self) -> dict[str, int]:
-        """Return rows that are and are not kept, and what has gone wrong, by count."""
-        return {"kept": self.kept, "unkept": self.unkept, **self._complaints.counts()}
+        """Return rows that are and are not kept, bytes of this process's journals, orphans, and what went wrong."""
+        counts = {"kept": self.kept, "unkept": self.unkept, "bytes": self._room.used, "orphans": self.orphans()}
+        return {**counts, **self._complaints.counts()}
 
 
 #: the journals that this process owns
@@ -308,3 +310,4 @@ def after_fork() -> None:
     for journal in list(OPEN):
         journal.after_fork()
     OPEN.clear()
+    folders.drop_locks()

@@ -8,10 +8,11 @@ its seq (docs/journal.md).
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runbus.kafka.errors import RightMissing
@@ -67,20 +68,34 @@ class Delivery:
     why: str = ""
 
 
-def deliver(
-    path: Path, settings: CourierSettings, *, patience: float = 30.0, unlooked: bool = True
-) -> Delivery:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a journal is delivered.
+
+    Attributes:
+        patience: seconds without any progress after which it is left for the next time.
+        unlooked: send without a look into the log if this user may not read it; else leave the journal.
+        stop: set = leave it at once.
+        on_courier: is shown the courier before it begins.
+    """
+
+    patience: float = 30.0
+    unlooked: bool = True
+    stop: threading.Event = field(default_factory=threading.Event)
+    on_courier: Callable[[Courier], None] = lambda _: None
+
+
+def deliver(path: Path, settings: CourierSettings, manner: Manner = Manner()) -> Delivery:  # noqa: B008 - frozen
     """Deliver one journal.
 
     Args:
         path: its folder.
         settings: of the broker.
-        patience: seconds without any progress after which it is left for the next time.
-        unlooked: send without a look into the log if this user may not read it; else leave the journal.
+        manner: how.
 
     Raises:
         BrokerUnavailable, TopicMissing: the log cannot be read.
-        RightMissing: likewise, and `unlooked` is not set.
+        RightMissing: likewise, and nothing may be sent unlooked.
         OSError: the folder cannot be read.
     """
     lock = Lock.take(path)
@@ -97,7 +112,7 @@ def deliver(
                 return Delivery(path, done=True)
             return Delivery(path, damaged=_set_aside(said), why="no segment says whose rows these are")
         damaged = _set_aside(said)
-        return replace(_Delivering(path, lock, said, started, settings, patience).run(unlooked), damaged=damaged)
+        return replace(_Delivering(path, lock, said, started, settings, manner).run(), damaged=damaged)
     finally:
         lock.drop()
 
@@ -136,21 +151,21 @@ class _Delivering:
     """Delivers one journal whose lock is held."""
 
     def __init__(
-        self, path: Path, lock: Lock, said: Survey, started: RunEvent, settings: CourierSettings, patience: float
+        self, path: Path, lock: Lock, said: Survey, started: RunEvent, settings: CourierSettings, manner: Manner
     ) -> None:
         self._path = path
         self._lock = lock
         self._said = said
         self._started = started
         self._settings = settings
-        self._patience = patience
+        self._manner = manner
         self._stream = StreamId(started.run_id, started.agent_id, started.attempt)
         self._counts = StreamCounts(self._stream)
         self._in_log = InLog()
         self._found = 0
         self._sent = 0
 
-    def run(self, unlooked: bool) -> Delivery:
+    def run(self) -> Delivery:
         """Deliver it. Raises like `deliver`."""
         ack = self._said.ack or Ack(NO_PARTITION, -1, 0, 0)
         first = folders.segments(self._path)[:1]
@@ -160,11 +175,12 @@ class _Delivering:
         try:
             self._in_log = rows_in_log(self._settings.kafka, self._settings.make_codec(), self._stream, self._said.ack)
         except RightMissing:
-            if not unlooked:
+            if not self._manner.unlooked:
                 raise
             looked = False
         journal = self._take_over(ack)
         courier = Courier(RunBus(), self._settings, () if looked else ((RESENT, b"1"),))
+        self._manner.on_courier(courier)
         courier.follow(self._counts)
         try:
             self._send(courier, ack)
@@ -242,7 +258,7 @@ class _Delivering:
             0,
         )
 
-    def _batches(self, reading: Reading):
+    def _batches(self, reading: Reading) -> Iterator[StepsRecorded]:
         for path in folders.segments(self._path):
             yield from reading.batches(path)
         yield from reading.rest()
@@ -270,22 +286,12 @@ class _Delivering:
         """Wait until at most `most` pieces are on their way; return False if nothing moves for too long."""
         moved, left = time.monotonic(), courier.unfinished
         while left > most:
-            time.sleep(_LOOK_S)
+            if self._manner.stop.wait(_LOOK_S):
+                return False
             now = courier.unfinished
             if now < left:
                 moved = time.monotonic()
-            elif time.monotonic() - moved > self._patience:
+            elif time.monotonic() - moved > self._manner.patience:
                 return False
             left = now
         return True
-
-
-def deliver_all(
-    root: Path, settings: CourierSettings, on_delivery: Callable[[Delivery], None], *, patience: float = 30.0
-) -> None:
-    """Deliver every journal of a folder whose process is dead. Raises like `deliver`."""
-    for path in list(folders.orphans(root)):
-        on_delivery(deliver(path, settings, patience=patience))
-
-
-_ = StepsRecorded
