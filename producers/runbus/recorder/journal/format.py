@@ -2,7 +2,7 @@
 
 | part | bytes |
 |---|---|
-| header | `RBJOURNL`, u16 version, u32 length, u32 crc32 of the text; then a JSON text: whose stream it is |
+| header | `RBJOURNL`, u16 version, u32 length of the text, u32 crc32 of version and text; a JSON text: whose stream it is |
 | record | `B5 52 42 4A`, u32 length of the data, u8 kind, u64 seq; the data; u32 crc32 of all before it |
 
 Little-endian. A record's mark lets a reader find the next one behind damage. A version changes only if an old reader
@@ -75,7 +75,7 @@ class Header:
                 "mode": self.mode,
             }
         ).encode()
-        return _FILE.pack(MAGIC, VERSION, len(text), crc32(text)) + text
+        return _FILE.pack(MAGIC, VERSION, len(text), _header_crc(VERSION, text)) + text
 
 
 class Record(NamedTuple):
@@ -138,9 +138,10 @@ def read_header(data: bytes) -> tuple[Header, int]:
     magic, version, length, crc = _FILE.unpack_from(data)
     end = _FILE.size + length
     text = data[_FILE.size : end]
-    if magic == MAGIC and version > VERSION:
+    whole = magic == MAGIC and len(text) == length and _header_crc(version, text) == crc
+    if whole and version > VERSION:
         raise NewerSegment(f"a newer RunBus wrote this segment (format {version}, known: {VERSION}): update runbus")
-    if magic != MAGIC or version != VERSION or len(text) < length or crc32(text) != crc:
+    if not whole or version != VERSION:
         raise NotASegment("no header of a journal, or a damaged one")
     try:
         said = json.loads(text)
@@ -156,6 +157,10 @@ def read_header(data: bytes) -> tuple[Header, int]:
     except (ValueError, KeyError, TypeError) as error:
         raise NotASegment(f"the header of a journal says nothing useful: {error!r}") from error
     return header, end
+
+
+def _header_crc(version: int, text: bytes) -> int:
+    return crc32(text, version)
 
 
 def read_records(data: bytes, at: int) -> Iterator[Record | Damage]:
