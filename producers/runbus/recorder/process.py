@@ -238,9 +238,9 @@ class Process:
             courier.before_fork(_SETTLE_S)
         for feed in list(self._feeds.values()):
             feed.before_fork(_SETTLE_S)
-        for courier in [adoption.courier for adoption in list(self._adoptions.values())]:
-            if courier is not None:
-                courier.before_fork(_SETTLE_S)
+        for adopter in [adoption.courier for adoption in list(self._adoptions.values())]:
+            if adopter is not None:
+                adopter.before_fork(_SETTLE_S)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""

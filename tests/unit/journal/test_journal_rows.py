@@ -39,7 +39,7 @@ def recorded() -> list[StepsRecorded]:
         values = np.full((4, 2), n, float)
         ends = np.array([False, n == 1, False, False])
         vector.step(
-            VectorStep(np.arange(4), np.ones(4) * n, ends, ~ends & False, values, infos=[{"r": 1}, None, None, None],
+            VectorStep(np.arange(4), np.ones(4) * n, ends, ~ends & False, values, infos=[{"r": 1}, {}, {}, {}],
                        extras={"q": np.arange(4.0)})  # fmt: skip
         )
     for n in range(5):

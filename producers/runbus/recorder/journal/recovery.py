@@ -20,7 +20,7 @@ from runbus.kafka.headers import RESENT
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
 from runbus.recorder.journal import folder as folders
 from runbus.recorder.journal.folder import Lock
 from runbus.recorder.journal.format import NO_PARTITION, Ack
@@ -276,7 +276,7 @@ class _Delivering:
                 self._counts.drop(high - low)
                 journal.given_up(low, high - low)
 
-    def _publish(self, courier: Courier, event: object, events: int, nbytes: int) -> bool:
+    def _publish(self, courier: Courier, event: RecorderEvent, events: int, nbytes: int) -> bool:
         if not self._wait(courier, _AT_ONCE):
             return False
         courier.publish(event, events=events, nbytes=nbytes)
