@@ -31,6 +31,15 @@ STREAM = StreamId("run", "agent", 1)
             id="lost and on the way",
         ),
         pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), StreamSums(100, 101, duplicates=1), id="twice"),
+        pytest.param(
+            Logged(100, 0, 0, resent=7), Stored(107, 100, 100), StreamSums(100, 107, resent=7), id="twice, as a journal said"
+        ),
+        pytest.param(
+            Logged(100, 0, 0, resent=7),
+            Stored(109, 100, 100),
+            StreamSums(100, 109, resent=7, duplicates=2),
+            id="what was resent excuses no other",
+        ),
         pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), StreamSums(100, missing=100), id="nothing stored"),
         pytest.param(
             Logged(100, 0, 0, dead_letters=10),

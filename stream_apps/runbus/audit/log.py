@@ -12,11 +12,12 @@ from runbus.audit.interval_set import IntervalSet
 from runbus.audit.reconciliation import Logged
 from runbus.config.errors import InvalidValue
 from runbus.config.progress import OnProgress, unseen
+from runbus.kafka.headers import RESENT
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import OffsetByPartition, open_topic, record_position
+from runbus.kafka.topic_log import OffsetByPartition, headers_of, open_topic, record_position
 from runbus.kafka.topics import RUNS, STEPS, Topic
-from runbus.schemas.batch import decode_header
+from runbus.schemas.batch import BatchHeader, decode_header
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 from runbus.schemas.events import RunEvent
@@ -90,6 +91,7 @@ class _Streams:
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
         self._dead: dict[StreamId, IntervalSet] = {}
+        self._seqs: dict[StreamId, IntervalSet] = {}
 
     def logged(self) -> dict[StreamId, Logged]:
         """Return the sums so far."""
@@ -113,7 +115,19 @@ class _Streams:
             produced=max(before.produced, header.next_seq),
             dropped=max(before.dropped, header.dropped),
             pending=before.pending + (header.count if waits else 0),
+            resent=before.resent + self._resent(message, stream, header),
         )
+
+    def _resent(self, message: Message, stream: StreamId, header: BatchHeader) -> int:
+        """Return how many steps of a batch the log had before, if whoever sent it did not know that."""
+        seqs = self._seqs.get(stream)
+        if seqs is None:
+            seqs = self._seqs[stream] = IntervalSet()
+            if header.first_seq:  # retention may have taken them from the log, not from ClickHouse
+                seqs.add(0, header.first_seq - 1)
+        twice = seqs.overlap(header.first_seq, header.next_seq - 1) if RESENT in headers_of(message) else 0
+        seqs.add(header.first_seq, header.next_seq - 1)
+        return twice
 
     def add_event(self, message: Message) -> None:
         """Take a record of the runs topic. Raises InvalidValue, UnknownSchema."""

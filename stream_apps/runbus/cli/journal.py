@@ -9,12 +9,14 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from runbus.cli.context import Settings, settings
+from runbus.cli.option import option
 from runbus.cli.output import Count, Json, complain, print_json, print_table, say
 from runbus.config.catalogue import RECORDER_JOURNAL
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.options import JOURNAL_RESEND
 from runbus.recorder.journal.folder import is_owned, journals
 from runbus.recorder.journal.reading import Survey, survey
-from runbus.recorder.journal.recovery import Delivery, deliver
+from runbus.recorder.journal.recovery import Delivery, Manner, deliver
 from runbus.recorder.settings import CourierSettings
 
 group = typer.Typer(
@@ -25,6 +27,8 @@ T = TypeVar("T")
 Folder = Annotated[
     Path | None, typer.Argument(metavar="[PATH]", help="Folder of the journals; default: RUNBUS_RECORDER_JOURNAL.")
 ]
+
+Resend = Annotated[bool, option(JOURNAL_RESEND)]
 
 
 def register(app: typer.Typer) -> None:
@@ -80,13 +84,14 @@ def check(context: typer.Context, path: Folder = None, as_json: Json = False) ->
 
 
 @group.command("flush")
-def flush(context: typer.Context, path: Folder = None, as_json: Json = False) -> None:
+def flush(context: typer.Context, path: Folder = None, resend: Resend = False, as_json: Json = False) -> None:
     """Deliver the journals of dead processes: what the log lacks, then their ends; exit code 1 if one is left."""
     root, current = _root(context, path), settings(context)
     courier = CourierSettings.load(current.sources, current.kafka)
+    manner = Manner(resend=resend)
     found: list[Delivery] = []
     for journal in _read(lambda: [path for path in journals(root) if not is_owned(path)], root):
-        delivery = _read(lambda journal=journal: deliver(journal, courier), root)  # type: ignore[misc]
+        delivery = _read(lambda journal=journal: deliver(journal, courier, manner), root)  # type: ignore[misc]
         found.append(delivery)
         if not as_json:
             _say(delivery)
@@ -162,7 +167,7 @@ def _delivered(delivery: Delivery) -> dict[str, Any]:
         "sent": delivery.sent,
         "in_log": delivery.in_log,
         "lost": delivery.lost,
-        "unlooked": delivery.unlooked,
+        "resent": delivery.resent,
         "damaged": delivery.damaged,
         "done": delivery.done,
         "why": delivery.why,
@@ -175,7 +180,7 @@ def _say(delivery: Delivery) -> None:
         complain(f"{name}: left: {delivery.why}")
         return
     say(f"{name}: {delivery.sent:,} steps sent, {delivery.in_log:,} were in the log, {delivery.lost:,} are lost")
-    if delivery.unlooked:
+    if delivery.resent:
         complain(
             f"{name}: this user may not read the log, so all that was not acknowledged was sent; `runbus audit` shows "
             "what is there twice as RESENT"

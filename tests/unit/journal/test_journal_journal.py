@@ -16,7 +16,7 @@ from runbus.recorder.journal import segments as segments_module
 from runbus.recorder.journal.folder import Lock, is_owned, journals, orphans, segments
 from runbus.recorder.journal.format import HEAD, MARK, read_header
 from runbus.recorder.journal.reading import survey
-from tests.unit.journal.streams import read_back, seqs, step, stream_in
+from tests.support.journals import read_back, seqs, step, stream_in
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from runbus.recorder.link import ProducerRecord
 from runbus.recorder.settings import CourierSettings
 from runbus.schemas.batch import decode
 from runbus.schemas.codec import Codec
-from tests.unit.journal.streams import seqs, step, stream_in
+from tests.support.journals import seqs, step, stream_in
 
 
 class Broker:

@@ -37,7 +37,7 @@ class Adoption:
         self._root = root
         self._settings = settings
         self._stop = threading.Event()
-        self._manner = Manner(unlooked=False, stop=self._stop, on_courier=self._use)
+        self._manner = Manner(stop=self._stop, on_courier=self._use)
         self.courier: Courier | None = None
         self._orphans = 0
         self._looked_at = 0.0

@@ -51,7 +51,7 @@ class Delivery:
         sent: rows that were sent and acknowledged.
         in_log: rows that the log had already.
         lost: rows that are neither in the journal nor in the log, and those that no record can hold.
-        unlooked: whether rows were sent without a look into the log, as this user may not read it.
+        resent: whether rows were sent that the log may have had, as this user may not read it.
         damaged: parts that were set aside.
         done: whether everything is delivered, and the journal removed.
         why: if it is not done.
@@ -62,7 +62,7 @@ class Delivery:
     sent: int = 0
     in_log: int = 0
     lost: int = 0
-    unlooked: bool = False
+    resent: bool = False
     damaged: int = 0
     done: bool = False
     why: str = ""
@@ -74,13 +74,13 @@ class Manner:
 
     Attributes:
         patience: seconds without any progress after which it is left for the next time.
-        unlooked: send without a look into the log if this user may not read it; else leave the journal.
+        resend: if this user may not read the log, send also what it may have already; else leave the journal.
         stop: set = leave it at once.
         on_courier: is shown the courier before it begins.
     """
 
     patience: float = 30.0
-    unlooked: bool = True
+    resend: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     on_courier: Callable[[Courier], None] = lambda _: None
 
@@ -95,7 +95,7 @@ def deliver(path: Path, settings: CourierSettings, manner: Manner = Manner()) ->
 
     Raises:
         BrokerUnavailable, TopicMissing: the log cannot be read.
-        RightMissing: likewise, and nothing may be sent unlooked.
+        RightMissing: likewise, and nothing may be sent twice.
         OSError: the folder cannot be read.
     """
     lock = Lock.take(path)
@@ -175,7 +175,7 @@ class _Delivering:
         try:
             self._in_log = rows_in_log(self._settings.kafka, self._settings.make_codec(), self._stream, self._said.ack)
         except RightMissing:
-            if not self._manner.unlooked:
+            if not self._manner.resend:
                 raise
             looked = False
         journal = self._take_over(ack)
@@ -196,7 +196,7 @@ class _Delivering:
             sent=delivered - (ack.next_seq - ack.dropped) - self._found,
             in_log=self._found,
             lost=dropped - ack.dropped,
-            unlooked=not looked,
+            resent=not looked,
             done=done,
             why="" if done else f"Kafka at {courier.address} did not take it",
         )
