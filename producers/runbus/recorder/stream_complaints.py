@@ -69,8 +69,8 @@ class StreamComplaints:
         """The journal cannot begin."""
         self._complaints.say(
             "no journal",
-            "%s has no journal: %s. The agent goes on; steps that Kafka does not have are lost if it is killed. Give it "
-            "a folder on a local disk that it may write (RUNBUS_RECORDER_JOURNAL)",
+            "%s has no journal: %s. The agent goes on; if it is killed, what Kafka does not have is lost. Give it a "
+            "folder on a local disk that it may write (RUNBUS_RECORDER_JOURNAL)",
             self._name,
             error,
         )

@@ -74,7 +74,17 @@ def _audit_streams(installation: Installation, run: str | None, as_json: bool) -
 
 def print_audit(result: Audit) -> None:
     """Print the table that also ends the demo."""
-    columns = ("STREAM", "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES", "RESENT")
+    columns = (
+        "STREAM",
+        "PRODUCED",
+        "STORED",
+        "DROPPED",
+        "IN FLIGHT",
+        "DEAD LETTERS",
+        "MISSING",
+        "DUPLICATES",
+        "RESENT",
+    )
     rows: list[tuple[object, ...]] = [
         (f"{run}/{agent}/{attempt}", *map(Count, sums.as_dict().values()))
         for (run, agent, attempt), sums in sorted(result.streams.items())

@@ -59,7 +59,10 @@ def ls(context: typer.Context, path: Folder = None, as_json: Json = False) -> No
         ],
     )
     orphans = sum(not owned for _, owned in found)
-    say(f"{len(found):,} journals, {orphans:,} of them of dead processes" + (": runbus journal flush" if orphans else ""))
+    say(
+        f"{len(found):,} journals, {orphans:,} of them of dead processes"
+        + (": runbus journal flush" if orphans else "")
+    )
 
 
 @group.command("check")

@@ -50,7 +50,11 @@ def runbus() -> Callable[..., subprocess.CompletedProcess[str]]:
             "RUNBUS_TOPIC_PREFIX": settings.topic_prefix,
         }
         return subprocess.run(
-            [sys.executable, "-m", "runbus.cli", *arguments], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "runbus.cli", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run

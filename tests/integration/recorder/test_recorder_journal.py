@@ -49,7 +49,9 @@ while True:
 class Killed:
     """An agent that runs until it is killed."""
 
-    def __init__(self, agent: Callable[..., Popen[str]], settings: KafkaSettings, folder: Path, name: str, mode: str):
+    def __init__(
+        self, agent: Callable[..., Popen[str]], settings: KafkaSettings, folder: Path, name: str, mode: str
+    ) -> None:
         self.name = name
         self._ledger = folder.parent / f"{folder.name}-{name}.ledger"
         env = {"RUNBUS_RECORDER_JOURNAL": str(folder), "RUNBUS_RECORDER_JOURNAL_MODE": mode} if mode else {}
@@ -72,7 +74,9 @@ def kill_in_turn(
     """Kill agents at random moments, deliver their journals; return how many recorded steps each lost, by mode."""
     moments = random.Random(7)
     agents = [
-        Killed(agent, settings, folder / mode, f"{mode}-{n}", mode) for mode, count in kills.items() for n in range(count)
+        Killed(agent, settings, folder / mode, f"{mode}-{n}", mode)
+        for mode, count in kills.items()
+        for n in range(count)
     ]
     for one in agents:
         until("steps are recorded", lambda one=one: one.recorded > 50)
@@ -154,13 +158,18 @@ def test_a_recorder_delivers_what_dead_ones_of_its_folder_left(
         recorder = Recorder("run-1", "next", bus=RunBus(), settings=settings, journal=tmp_path / "j")
         recorder.step(0, 1.0, False, False, 0.5)
         until("it says what was left", lambda: "was left by a process that died" in caplog.text)
-    assert {path.name.split("-")[-2] for path in journals(tmp_path / "j")} == {str(living._process.pid), str(os.getpid())}
+    assert {path.name.split("-")[-2] for path in journals(tmp_path / "j")} == {
+        str(living._process.pid),
+        str(os.getpid()),
+    }
     journal = recorder.stats()["journal"]
     assert isinstance(journal, dict)
     assert journal["orphans"] == 0
     recorder.close()
     assert recorder.flush(30)
-    assert len(topic_log.seqs()["run-1", "dead", next(a for _, n, a in topic_log.seqs() if n == "dead")]) >= dead.recorded
+    assert (
+        len(topic_log.seqs()["run-1", "dead", next(a for _, n, a in topic_log.seqs() if n == "dead")]) >= dead.recorded
+    )
     living.kill()
 
 

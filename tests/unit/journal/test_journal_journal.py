@@ -14,7 +14,7 @@ from runbus.recorder.journal import folder as folders
 from runbus.recorder.journal import journal as journal_module
 from runbus.recorder.journal import segments as segments_module
 from runbus.recorder.journal.folder import Lock, is_owned, journals, orphans, segments
-from runbus.recorder.journal.format import HEAD, MARK, read_header
+from runbus.recorder.journal.format import MARK, record
 from runbus.recorder.journal.reading import survey
 from tests.support.journals import read_back, seqs, step, stream_in
 
@@ -152,7 +152,7 @@ def test_a_clock_that_is_set_back_costs_no_journal(tmp_path: Path) -> None:
 def test_an_error_of_the_disk_is_counted_and_the_loop_goes_on(
     tmp_path: Path, mode: str, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Rows are published, not kept, said once; with space again the next batch is kept, and nothing that was is lost."""
+    """Rows are published, not kept, said once; with space the next batch is kept, and nothing that was is lost."""
     stream, published = stream_in(tmp_path, mode)
     for n in range(300):
         step(stream, n)
@@ -264,8 +264,6 @@ def test_any_changed_byte_costs_at_most_a_batch(tmp_path: Path) -> None:
 
 def test_a_kind_that_is_not_known_is_skipped_and_said(tmp_path: Path) -> None:
     """A newer version may write more: the rows are read, and the rest is named."""
-    from runbus.recorder.journal.format import record
-
     stream, _ = stream_in(tmp_path)
     step(stream)
     (path,) = segments(stream.journal.path)
@@ -288,11 +286,3 @@ def test_a_header_that_is_damaged_is_made_up_for_by_the_start(tmp_path: Path) ->
     assert said.started == stream.journal._started
     assert said.rows == 1
     assert data.count(MARK) >= 3
-    assert HEAD.size < read_header_end(path)
-
-
-def read_header_end(path: Path) -> int:
-    """Return where the records of a segment begin that has its header."""
-    data = bytearray(path.read_bytes())
-    data[0] ^= 1
-    return read_header(bytes(data))[1]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runbus.kafka.model import StreamId
 from runbus.recorder import ABSENT
+from runbus.recorder.annotations import StepWords
 from runbus.recorder.events import StepsRecorded, StreamCounts
 from runbus.recorder.journal.rows import BadRows, Batches, part_of, rows_since
 from runbus.recorder.stream import RecordedStream
@@ -28,20 +29,19 @@ def recorded() -> list[StepsRecorded]:
     for n in range(20):
         if n % 3 == 0:
             stream.log({"loss": n / 3, "nan": float("nan")})
-        stream.step(
-            n, n * 0.1, n == 10, n == 11, {"a": np.arange(3) + n, "b": "x" * n}, {"n": n} if n % 4 == 0 else None,
-            n % 2, n if n > 5 else None, {"kind": "tool", "status": "error", "parent": 3, "stop": "s"} if n == 7 else {},
-        )  # fmt: skip
+        words: StepWords = {"kind": "tool", "status": "error", "parent": 3, "stop": "s"} if n == 7 else {}
+        info = {"n": n} if n % 4 == 0 else None
+        seen = {"a": np.arange(3) + n, "b": "x" * n}
+        stream.step(n, n * 0.1, n == 10, n == 11, seen, info, n % 2, n if n > 5 else None, words)
     stream.step(ABSENT, object(), False, False, {"a": np.arange(3), "b": "no action, no reward"}, None, 0, None)
     vector = VectorRows(stream, lambda _: None)
     vector.reset(VectorReset(np.zeros((4, 2)), [1, None, 3, 2**70], labels={"group": "g"}))
     for n in range(3):
         values = np.full((4, 2), n, float)
         ends = np.array([False, n == 1, False, False])
-        vector.step(
-            VectorStep(np.arange(4), np.ones(4) * n, ends, ~ends & False, values, infos=[{"r": 1}, {}, {}, {}],
-                       extras={"q": np.arange(4.0)})  # fmt: skip
-        )
+        infos = [{"r": 1}, {}, {}, {}]
+        extras = {"q": np.arange(4.0)}
+        vector.step(VectorStep(np.arange(4), np.full(4, n), ends, ends & False, values, infos=infos, extras=extras))
     for n in range(5):
         stream.step([1] * n, 0.0, False, False, np.ones(n), None, 0, None)
     stream.close()
@@ -80,7 +80,7 @@ def pieces(batch: StepsRecorded, rows_at_once: int) -> list[tuple[int, bytes]]:
     starts = begins[:-1] if batch.blocks else list(range(0, batch.count, rows_at_once))
     for start, stop in zip(starts, [*starts[1:], batch.count], strict=True):
         part = part_of(batch, 0, stop) if stop < batch.count else batch
-        said = start > 0 and any(part_of(batch, 0, start).rows.actions) or bool(batch.blocks and start)
+        said = start > 0 and (bool(batch.blocks) or any(part_of(batch, 0, start).rows.actions))
         found.append((batch.first_seq + start, rows_since(part, start, action_said=said)))
     return found
 
@@ -126,7 +126,9 @@ def test_rows_written_again_or_missing_cost_nothing_else(starts: list[int], want
     reader = Batches(StreamCounts(ID), wanted)
     records = [(0, rows_since(part_of(batch, 0, 1), 0))]
     for start in sorted(starts):
-        records += [(n, rows_since(part_of(batch, 0, n + 1), n, action_said=True)) for n in range(start, start + 10) if n]
+        records += [
+            (n, rows_since(part_of(batch, 0, n + 1), n, action_said=True)) for n in range(start, start + 10) if n
+        ]
     written = {n for seq, data in records for n in [seq] if n >= wanted}
     back: list[StepsRecorded] = []
     for seq, data in records:

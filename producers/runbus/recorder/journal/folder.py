@@ -57,7 +57,7 @@ class Lock:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
                 return cls(descriptor)
         except (BlockingIOError, FileNotFoundError):  # FileNotFoundError: its owner finished with it just now
             pass

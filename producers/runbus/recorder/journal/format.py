@@ -2,7 +2,7 @@
 
 | part | bytes |
 |---|---|
-| header | `RBJOURNL`, u16 version, u32 length of the text, u32 crc32 of version and text; a JSON text: whose stream it is |
+| header | `RBJOURNL`, u16 version, u32 length and u32 crc32 (with the version) of a JSON text: whose rows these are |
 | record | `B5 52 42 4A`, u32 length of the data, u8 kind, u64 seq; the data; u32 crc32 of all before it |
 
 Little-endian. A record's mark lets a reader find the next one behind damage. A version changes only if an old reader

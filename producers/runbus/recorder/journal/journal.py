@@ -42,12 +42,12 @@ class Journal:
     Attributes:
         path: its folder.
         batch, rows, action: the open batch, how many rows of it are written, and the layout of its actions if that is.
-        plain_at: the count of the open batch with whose last row alone a short record can go to `descriptor`; -1 = none.
+        plain_at: count of the open batch whose last row can go to `descriptor` as a record of its own; -1 = it cannot.
         kept, unkept: rows that are, and are not, in the journal; in batches that were closed.
         orphans: returns how many journals of dead processes lie beside it.
     """
 
-    def __init__(  # noqa: PLR0913 - made in two places: a recorder's begin, and a recovery
+    def __init__(
         self,
         path: Path,
         lock: Lock,

@@ -85,7 +85,7 @@ class Manner:
     on_courier: Callable[[Courier], None] = lambda _: None
 
 
-def deliver(path: Path, settings: CourierSettings, manner: Manner = Manner()) -> Delivery:  # noqa: B008 - frozen
+def deliver(path: Path, settings: CourierSettings, manner: Manner = Manner()) -> Delivery:
     """Deliver one journal.
 
     Args:

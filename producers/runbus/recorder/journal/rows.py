@@ -6,7 +6,8 @@ are those that the process closed, with the rows of its open one.
 
 | part | bytes |
 |---|---|
-| head | u8 what follows (1 observation's layout, so a new batch; 2 action's layout; 4 blocks, else single rows; 8 notes), u32 index of the first row in its batch, u32 rows |
+| head | u8 what follows (1 layout of observations, so a new batch; 2 of actions; 4 blocks, else single rows; 8 notes) |
+| | u32 index of the first row in its batch, u32 rows |
 | layouts | u32 length, JSON: `{"observation": [dtype, shape, width], "action": ..., "episodes": begun so far}` |
 | rows | u32 length of each action, of each observation; FACTS (columns.py) of each row; the actions, the observations |
 | blocks | u32 number; of each: u32 rows, i64 time, i64 tick, 8 u32 lengths; its columns in the order of Block |
@@ -310,7 +311,9 @@ class _Rows:
             )
         for name, rows in notes.get("extras", {}).items():
             batch.extras.setdefault(name, {}).update(of(rows))
-        batch.logged += [(first + row, name, value) for row, name, value in notes.get("logged", []) if first + row in kept]
+        batch.logged += [
+            (first + row, name, value) for row, name, value in notes.get("logged", []) if first + row in kept
+        ]
         for name, parts in notes.get("columns", {}).items():
             for row, numbers in parts:
                 begin = first + row

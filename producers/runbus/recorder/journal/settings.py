@@ -32,7 +32,9 @@ class JournalSettings:
     full: c.JournalFull = of(c.RECORDER_JOURNAL_FULL)
 
     @classmethod
-    def load(cls, sources: Sources, path: str | os.PathLike[str] | None = None, mode: str | None = None) -> JournalSettings:
+    def load(
+        cls, sources: Sources, path: str | os.PathLike[str] | None = None, mode: str | None = None
+    ) -> JournalSettings:
         """Read and check the settings; what is given wins over the sources. Raises ConfigError."""
         found = load(cls, sources)
         if path is not None:

@@ -116,7 +116,7 @@ class Spilled:
             try:
                 batch = next(stretch.reader, None)
             except OSError as error:
-                log.error("the journal of %s cannot be read: %s", stretch.counts.id, error)
+                log.warning("the journal of %s cannot be read: %s", stretch.counts.id, error)
                 batch = None
             if batch is not None and batch.first_seq < self._end(stretch):
                 return batch
