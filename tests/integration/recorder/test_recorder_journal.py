@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -62,6 +63,10 @@ class Killed:
         """Steps whose call has returned."""
         return self._ledger.stat().st_size if self._ledger.exists() else 0
 
+    def has_recorded(self, steps: int) -> bool:
+        """Return whether it has recorded more than so many."""
+        return self.recorded > steps
+
     def kill(self) -> None:
         """Kill it, by SIGKILL."""
         self._process.kill()
@@ -79,7 +84,7 @@ def kill_in_turn(
         for n in range(count)
     ]
     for one in agents:
-        until("steps are recorded", lambda one=one: one.recorded > 50)
+        until("steps are recorded", partial(one.has_recorded, 50))
         time.sleep(moments.random() * 0.5)  # a random moment to die at, not a wait for something
         one.kill()
     for mode in filter(None, kills):
@@ -152,7 +157,7 @@ def test_a_recorder_delivers_what_dead_ones_of_its_folder_left(
 ) -> None:
     """Beside its own stream; the journal of a living process is left alone, and so is that of another machine."""
     dead, living = (Killed(agent, settings, tmp_path / "j", name, "step") for name in ("dead", "living"))
-    until("both record", lambda: dead.recorded > 50 and living.recorded > 50)
+    until("both record", lambda: dead.has_recorded(50) and living.has_recorded(50))
     dead.kill()
     with caplog.at_level(logging.WARNING):
         recorder = Recorder("run-1", "next", bus=RunBus(), settings=settings, journal=tmp_path / "j")
@@ -179,7 +184,7 @@ def test_the_command_lists_checks_and_flushes(
     """Beside a running owner ls and check read, and flush leaves it; once it is dead, flush delivers it."""
     folder = str(tmp_path / "j")
     one = Killed(agent, settings, tmp_path / "j", "a", "step")
-    until("it records", lambda: one.recorded > 50)
+    until("it records", partial(one.has_recorded, 50))
     (said,) = json.loads(runbus(settings, "journal", "ls", folder, "--json").stdout)
     assert (said["owned"], said["finished"], said["stream"]["agent_id"]) == (True, False, "a")
     assert runbus(settings, "journal", "check", folder).returncode == 0

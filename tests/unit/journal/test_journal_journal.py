@@ -269,7 +269,7 @@ def test_a_kind_that_is_not_known_is_skipped_and_said(tmp_path: Path) -> None:
     (path,) = segments(stream.journal.path)
     path.write_bytes(path.read_bytes() + record(77, 0, b"what is this"))
     said = survey(stream.journal.path)
-    assert ["kind 77: a newer RunBus wrote it"] == [flaw.why for flaw in said.flaws]
+    assert [flaw.why for flaw in said.flaws] == ["kind 77: a newer RunBus wrote it"]
     assert seqs(read_back(stream.journal.path)) == [0]
 
 

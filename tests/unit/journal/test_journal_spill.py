@@ -29,7 +29,7 @@ class Broker:
     connecting = False
 
     def __init__(self) -> None:
-        self.up = False
+        self.up: bool = False
         self.taken: list[ProducerRecord] = []
         self._waiting: list[ProducerRecord] = []
         self._offsets = itertools.count()
@@ -83,7 +83,7 @@ def test_an_outage_longer_than_the_queue_loses_nothing(tmp_path: Path, policy: A
     assert not published
     assert not courier.idle
     broker.up = True
-    while not courier.idle:
+    while courier._subscription.unfinished:
         courier._turn()
         assert len(courier._out) <= 2 * 64
         if stream.produced < 20_000:  # what comes while the journal is read
