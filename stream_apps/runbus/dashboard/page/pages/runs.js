@@ -5,7 +5,7 @@ import {html, useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffec
 import {ago, count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
-import {follow, now} from "../lib/live.js";
+import {follow, now, UNHEARD} from "../lib/live.js";
 import {Means} from "../lib/means.js";
 import {go, href, route, set} from "../lib/route.js";
 import {arrange, groupable, nextSort} from "../lib/runlist.js";
@@ -162,7 +162,7 @@ function List({live, means, items, shut}) {
   return html`
     ${chosen.value.length > 0 && html`<p class="chosen"><button type="button" onClick=${() => compare(chosen.value)}>Compare ${chosen.value.length} ${chosen.value.length === 1 ? "run" : "runs"}</button>
       <button type="button" class="quiet" onClick=${() => (chosen.value = [])}>Select none</button></p>`}
-    <section class=${`panel ${live.state.value === "away" || live.state.value === "late" ? "stale" : ""}`} aria-label="Runs"><div class="body list" onWheel=${wheel}>
+    <section class=${`panel ${live.state.value in UNHEARD ? "stale" : ""}`} aria-label="Runs"><div class="body list" onWheel=${wheel}>
       <div class="scroll-x">
       <table class="runs cards" aria-label="Runs" aria-rowcount=${items.length + 1}>
         <thead><tr aria-rowindex="1"><th class="pick"><span class="hidden">Select, pin, baseline</span></th>${COLUMNS.map((column) => html`<${Head} ...${column} />`)}</tr></thead>

@@ -3,7 +3,7 @@
  */
 import {html, signal, useEffect, useRef, useSignal} from "../lib/preact.js";
 import {KEYS, useKeys} from "../lib/keys.js";
-import {current, now} from "../lib/live.js";
+import {current, now, UNHEARD} from "../lib/live.js";
 import {go, route} from "../lib/route.js";
 import {nextTheme, theme} from "../lib/theme.js";
 import {duration} from "../lib/format.js";
@@ -90,7 +90,8 @@ function Current() {
   return drawn.value?.path === page.path ? html`<${drawn.value.draw} key=${page.path} />` : html`<p class="note">Loading ${page.title} …</p>`;
 }
 
-const WORDS = {opening: "connecting", live: "live", late: "late", away: "no connection", paused: "paused"};
+/** @type {Record<string, string>} */
+const WORDS = {opening: "connecting", live: "live", paused: "paused", ...UNHEARD};
 
 /** Whether the page hears the server, and how old the newest is that it heard. */
 function LiveState() {
@@ -98,8 +99,9 @@ function LiveState() {
   if (!live) return null;
   const state = live.state.value;
   const age = live.sentAt.value ? now.value - live.sentAt.value : 0;
-  const old = state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
-  return html`<span class="live ${state}" role="status" title=${`Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
+  const silence = state === "silent" ? live.silence : undefined;
+  const old = silence ? ` · ${duration(now.value - silence.since / 1000)}` : state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
+  return html`<span class="live ${state}" role="status" title=${silence?.why ?? `Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
     <span class="dot" aria-hidden="true"></span>${WORDS[state]}${old}</span>`;
 }
 
