@@ -43,8 +43,8 @@ _REMEMBERED_S = 60.0
 _SILENT_S = 5.0
 #: Of every page: a row if the log does not reach the dashboard, so that none looks live while nothing can come.
 LOG = "log"
-#: Channels of the page of health that others fill (identity/watch.py).
-TOLD = ("identity", "ends")
+#: Channels that others fill (identity/watch.py): of the page of health, and of the list of runs.
+TOLD, LIGHT = ("identity", "ends"), "light"
 
 
 class Live:
@@ -201,7 +201,7 @@ class Live:
     def _channels(self, view: View) -> tuple[str, ...]:
         match view.name:
             case "runs":
-                return (TOTALS, RUNS_CHANNEL)
+                return (TOTALS, RUNS_CHANNEL, LIGHT)
             case "run":
                 return (streams_channel(view.run), episodes_channel(view.run))
             case "episode":

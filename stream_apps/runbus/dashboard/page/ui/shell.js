@@ -2,6 +2,7 @@
  * Draws what is around every page: name, ways to the pages, whether what is seen is live, help, messages.
  */
 import {html, signal, useEffect, useRef, useSignal} from "../lib/preact.js";
+import {get} from "../lib/api.js";
 import {KEYS, useKeys} from "../lib/keys.js";
 import {current, now, UNHEARD} from "../lib/live.js";
 import {go, route} from "../lib/route.js";
@@ -30,7 +31,8 @@ export function say(text) {
 }
 
 export function Shell() {
-  const help = useSignal(false), find = useSignal(false), found = useSignal(false);
+  const help = useSignal(false), find = useSignal(false), found = useSignal(false), loggedIn = useSignal(false);
+  useEffect(() => void get("/session").then((session) => (loggedIn.value = session.token), () => {}), []);
   useKeys({
     help: () => (help.value = !help.value),
     find: () => (find.value = found.value = true),
@@ -57,6 +59,7 @@ export function Shell() {
       <button class="quiet" type="button" onClick=${copyLink} title="Copy the link to this view (s)">Link</button>
       <button class="quiet" type="button" onClick=${nextTheme} title="Dark, light, as the system (d)">${{system: "Auto", dark: "Dark", light: "Light"}[theme.value]}</button>
       <button class="quiet" type="button" onClick=${() => (help.value = true)} title="Keys (?)" aria-label="Keys">?</button>
+      ${loggedIn.value && html`<form method="post" action="/logout"><button class="quiet">Log out</button></form>`}
     </header>
     <main id="page" tabindex="-1"><${Current} /></main>
     <${Help} open=${help} />
