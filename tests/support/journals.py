@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from runbus.kafka.model import StreamId
-from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.events import StepsRecorded
 from runbus.recorder.journal.folder import segments
 from runbus.recorder.journal.journal import Journal
 from runbus.recorder.journal.opening import stream_class

@@ -12,11 +12,12 @@ from dataclasses import replace
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.events import RowsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
 from runbus.recorder.journal.opening import begin_journal, stream_class
 from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.journal.stream import JournaledStream
+from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
 from runbus.recorder.stream import RecordedStream
@@ -43,6 +44,7 @@ class Recording:
     Attributes:
         bus: where it is published.
         stream: takes the rows.
+        metrics: takes metrics and scores; None = there was none so far.
         summary: the last value of each name that was logged.
         forgotten: nothing refers to the recorder any more. Set wherever garbage is collected, so it only is a flag; the
             next tick ends the stream.
@@ -75,10 +77,12 @@ class Recording:
         )
         if isinstance(self.stream, JournaledStream) and self.journal is not None:
             self.stream.journal = self.stream.counts.journal = self.journal
+        self.metrics: MetricStream | None = None
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
         self._left_behind = left_behind
+        self._metrics_left_out = complaints.metrics_left_out
         self._over = False
         if courier is not None:
             courier.follow(self.stream.counts)
@@ -90,11 +94,27 @@ class Recording:
             self.end("interrupted", FORGOTTEN)
         else:
             self.stream.close_if_old()
+            if self.metrics is not None:
+                self.metrics.close_if_old()
         return not self._over
 
     def close_batch(self) -> None:
         """Publish what is recorded so far."""
         self.stream.close()
+        if self.metrics is not None:
+            self.metrics.close()
+
+    def begin_metrics(self) -> MetricStream:
+        """Return what takes metrics; begins it at the first call."""
+        with self.stream.lock:
+            if self.metrics is None:
+                metrics = MetricStream(self.stream.counts.id, self._publish, self._metrics_left_out)
+                if self.courier is not None:
+                    self.courier.follow(metrics.counts)
+                if self._over:
+                    metrics.end()
+                self.metrics = metrics
+            return self.metrics
 
     def end(self, outcome: Outcome, error: str) -> bool:
         """Publish what is open, then the end; return False if that was done before."""
@@ -105,6 +125,8 @@ class Recording:
                 return False
             self._over = True
             self.stream.end()
+            if self.metrics is not None:
+                self.metrics.end()
             finished = self._finished(outcome, error)
             if self.journal is not None:
                 self.journal.finish(finished)
@@ -131,8 +153,8 @@ class Recording:
         """Leave this stream to the parent (called in a forked child)."""
         self._left_behind()
 
-    def _publish(self, steps: StepsRecorded) -> None:
-        self.bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+    def _publish(self, rows: RowsRecorded) -> None:
+        self.bus.publish(rows, events=rows.count, nbytes=rows.nbytes)
 
     def _finished(self, outcome: Outcome, error: str) -> StreamFinished:
         return StreamFinished(
@@ -144,4 +166,5 @@ class Recording:
             summary=json_text(self.summary),
             produced=self.stream.counts.produced,
             logged=self.stream.take_pending(),
+            metrics=self.metrics.counts if self.metrics is not None else None,
         )

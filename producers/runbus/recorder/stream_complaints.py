@@ -50,6 +50,12 @@ class StreamComplaints:
             part,
         )
 
+    def metrics_left_out(self, part: str, why: str) -> None:
+        """A value of metrics is not recorded, or not as it was given."""
+        self._complaints.say(
+            f"left out {part}", "%s: something of its %s is left out: %s", self._name, part, first_line(why)
+        )
+
     def unannounced(self, env: int) -> None:
         """A step came behind the end of its episode, without a reset."""
         self._complaints.say(
@@ -73,6 +79,12 @@ class StreamComplaints:
             "folder on a local disk that it may write (RUNBUS_RECORDER_JOURNAL)",
             self._name,
             error,
+        )
+
+    def metrics_ignored(self, error: Exception) -> None:
+        """A call of metrics cannot be read."""
+        self._complaints.say(
+            "metrics", "metrics(...) of %s was ignored: %s; pass a dict of names and numbers", self._name, error
         )
 
     def closed(self) -> None:

@@ -54,6 +54,7 @@ class Killed:
         self, agent: Callable[..., Popen[str]], settings: KafkaSettings, folder: Path, name: str, mode: str
     ) -> None:
         self.name = name
+        folder.parent.mkdir(parents=True, exist_ok=True)
         self._ledger = folder.parent / f"{folder.name}-{name}.ledger"
         env = {"RUNBUS_RECORDER_JOURNAL": str(folder), "RUNBUS_RECORDER_JOURNAL_MODE": mode} if mode else {}
         self._process = agent(settings, AGENT, str(self._ledger), name, **env)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from runbus.kafka.model import StreamId
 from runbus.recorder.complaints import Complaints
-from runbus.recorder.events import StepsRecorded, StreamCounts, StreamFinished
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.events import StepsRecorded, StreamFinished
 from runbus.recorder.identity import host
 from runbus.recorder.journal import folder as folders
 from runbus.recorder.journal.folder import Lock

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.events import StepsRecorded
 from runbus.recorder.journal.folder import segments
 from runbus.recorder.journal.format import (
     ACK,

@@ -19,8 +19,9 @@ from runbus.kafka.errors import RightMissing
 from runbus.kafka.headers import RESENT
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
+from runbus.recorder.counts import StreamCounts
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.journal import folder as folders
 from runbus.recorder.journal.folder import Lock
 from runbus.recorder.journal.format import NO_PARTITION, Ack

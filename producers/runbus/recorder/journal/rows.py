@@ -29,7 +29,8 @@ import numpy as np
 from runbus.config.errors import InvalidValue
 from runbus.recorder.annotations import Annotation
 from runbus.recorder.columns import FACTS, Block
-from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.events import StepsRecorded
 from runbus.schemas.batch import NO_PARENT
 from runbus.schemas.layout import Layout, check_layout
 

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from runbus.recorder.events import Kept, StepsRecorded, StreamCounts
+from runbus.recorder.counts import Kept, StreamCounts
+from runbus.recorder.events import StepsRecorded
 
 log = logging.getLogger(__name__)
 

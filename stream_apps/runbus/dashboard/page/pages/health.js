@@ -6,7 +6,7 @@ import {get} from "../lib/api.js";
 import {ago, count, duration, exact, moment} from "../lib/format.js";
 import {balances, components, cursors, drops, endedStreams, sign} from "../lib/health.js";
 import {expose} from "../lib/inspect.js";
-import {follow, now} from "../lib/live.js";
+import {follow, now, UNHEARD} from "../lib/live.js";
 import {href} from "../lib/route.js";
 import {Panel} from "../ui/panel.js";
 import {Failed} from "../ui/states.js";
@@ -33,6 +33,7 @@ export default function Health() {
       <${Components} live=${live} />
       <${Cursors} live=${live} />
       <${DeadLetters} />
+      <${LostRanges} />
       <${Drops} live=${live} />
       <${Inserts} />
       <${Parts} />
@@ -49,9 +50,8 @@ const findingsOf = (live) => watchOf(live)?.findings ?? [];
  * @param {Live} live
  */
 function pushed(live) {
-  const state = live.state.value;
-  const stale = state === "away" || state === "late";
-  return {newest: live.sentAt.value * 1000, stale, why: stale ? "the dashboard says nothing" : ""};
+  const why = UNHEARD[live.state.value] ?? "";
+  return {newest: live.sentAt.value * 1000, stale: Boolean(why), why};
 }
 
 /** @param {{state: string}} props */
@@ -226,6 +226,16 @@ function DeadLetters() {
         <td data-name="Says">${c.error?.[at]} <small class="muted">partition ${c.partition?.[at]}, offset ${c.offset?.[at]}, ${exact(c.bytes?.[at])} bytes.
           <code>runbus dlq show ${c.key?.[at]}</code></small>
           ${c.run?.[at] && html` <a href=${href("/run", {run: c.run[at]})}>${c.run[at]}</a>`}</td></tr>`)}</tbody></table></div>`} />`;
+}
+
+function LostRanges() {
+  return html`<${Asked} title="Gone before it was stored" path="/health/lost" empty="Retention deleted nothing that was not stored." draw=${(/** @type {Record<string, any[]>} */ c, /** @type {number} */ rows) => html`
+    <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Offsets that were deleted before they were stored">
+      <thead><tr><th>Partition</th><th class="num">From offset</th><th class="num">To offset</th><th class="num">Noticed</th><th>Why</th></tr></thead>
+      <tbody>${Array.from({length: rows}, (_, at) => html`<tr key=${`${c.topic?.[at]}${c.partition?.[at]}${c.first_offset?.[at]}`}>
+        <td class="name">${c.topic?.[at]}:${c.partition?.[at]}</td><td class="num bad" data-name="From offset">${exact(c.first_offset?.[at])}</td>
+        <td class="num bad" data-name="To offset">${exact(c.last_offset?.[at])}</td><td class="num" data-name="Noticed">${ago(now.value - c.detected_at?.[at] / 1000)}</td>
+        <td data-name="Why">${c.reason?.[at]}</td></tr>`)}</tbody></table></div>`} />`;
 }
 
 function Inserts() {
