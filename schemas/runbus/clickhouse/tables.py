@@ -49,8 +49,9 @@ RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
 EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
 DEAD_LETTERS = StoredTopic("dead-letters", "DeadLetter", "dead_letters", "dead_letters_landing")
+METRICS = StoredTopic("metrics", "MetricBatch", "metrics", "metrics_landing")
 
-STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS)
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS, METRICS)
 
 LOST_RANGES = "lost_ranges"
 

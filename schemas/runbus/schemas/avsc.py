@@ -14,12 +14,21 @@ from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_
 from runbus.config.errors import InvalidValue
 
 #: records that are on the wire: their schemas only grow (evolution.py)
-NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat", "ControlCommand")
+NAMES: tuple[str, ...] = (
+    "RunEvent",
+    "StepBatch",
+    "MetricBatch",
+    "EpisodeFinalized",
+    "LiveMetrics",
+    "Heartbeat",
+    "ControlCommand",
+)
 #: records that never leave a process, so they may change: the sink makes them of values that are not Avro
 INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
     "RunEvent": "run_event",
     "StepBatch": "step_batch",
+    "MetricBatch": "metric_batch",
     "EpisodeFinalized": "episode_finalized",
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",
