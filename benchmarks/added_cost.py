@@ -17,8 +17,9 @@ arrays and for dicts of three arrays (`vector.64.array`, `vector.1024.dict`, ...
 Variants: `bare` (no wrapper), `recorded` (RecordSteps, the full transition, to a real broker), `journal-batch` and
 `journal-step` (the same with a journal in a temporary folder), `broker-down` (RecordSteps, no broker answers),
 `trackio` (`trackio.log` of one number a step, offline into a temporary folder; skipped if it is not installed).
-Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded about 1; `journal-batch - recorded`, the
-median of the rounds, <= 0.3 us, `journal-step - recorded` <= 1.5 us; the slowest step in a thousand, `p99.9`, <= 1 ms.
+Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded about 1; `journal-batch - recorded`,
+the median of the rounds, <= 0.3 us, `journal-step - recorded` <= 1.5 us; the slowest step in a thousand, `p99.9`,
+<= 1 ms.
 """
 
 from __future__ import annotations

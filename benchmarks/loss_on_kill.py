@@ -1,10 +1,10 @@
 """Measures what SIGKILL of an agent costs: steps whose call had returned and that nobody has afterwards.
 
-Method: an agent takes `--rate` steps a second and records each with one library. Behind each call it adds a byte to
-a ledger, the environment's own. It is killed by SIGKILL at a random moment between `--least` and `--most` seconds, `--kills`
-times a library. What is lost is the ledger's length less what the library has: for RunBus the steps in the log, after
-`deliver` of the journal if there is one; for the others what their own reader finds in what they left on disk. A step
-that is there twice counts in `twice`. The libraries take turns.
+Method: an agent takes `--rate` steps a second and records each with one library. Behind each call it adds a byte to a
+ledger, the environment's own. It is killed by SIGKILL at a random moment between `--least` and `--most` seconds,
+`--kills` times a library. What is lost is the ledger's length less what the library has: for RunBus the steps in the
+log, after `deliver` of the journal if there is one; for the others what their own reader finds in what they left on
+disk. A step that is there twice counts in `twice`. The libraries take turns.
 
 Libraries: `runbus` (no journal), `runbus-batch`, `runbus-step` (with one), and those that are installed of `trackio`,
 `wandb` (offline), `mlflow` (its SQLite store) and `minari` (a DataCollector writes a dataset when it is told to).

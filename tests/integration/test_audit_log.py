@@ -51,7 +51,7 @@ def _finished(run: str, produced: int, dropped: int) -> bytes:
 
 
 def _write(
-    settings: KafkaSettings, records: list[tuple[str, bytes, bytes]], headers: list[tuple[str, bytes]] | None = None
+    settings: KafkaSettings, records: list[tuple[str, bytes, bytes]], headers: dict[str, str | bytes | None] | None = None
 ) -> None:
     producer = Producer({**settings.client_config(), "partitioner": "murmur2"})
     for topic, key, value in records:
@@ -64,7 +64,7 @@ def test_what_a_journal_sent_again_is_told_from_duplicates(kafka_settings: Kafka
     apply_topics(kafka_settings, partitions=1)
     key = stream_key("r", "a")
     _write(kafka_settings, [(STEPS.name, key, _batch("r", 0, 10)), (STEPS.name, key, _batch("r", 5, 5))])
-    _write(kafka_settings, [(STEPS.name, key, _batch("r", 8, 6))], [(RESENT, b"1")])
+    _write(kafka_settings, [(STEPS.name, key, _batch("r", 8, 6))], {RESENT: b"1"})
     assert LogReader(kafka_settings, Codec(), GROUP).streams({}) == {("r", "a", 1): Logged(14, 0, 21, resent=2)}
 
 
