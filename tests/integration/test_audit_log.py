@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -51,7 +53,7 @@ def _finished(run: str, produced: int, dropped: int) -> bytes:
 
 
 def _write(
-    settings: KafkaSettings, records: list[tuple[str, bytes, bytes]], headers: dict[str, str | bytes | None] | None = None
+    settings: KafkaSettings, records: list[tuple[str, bytes, bytes]], headers: dict[str, Any] | None = None
 ) -> None:
     producer = Producer({**settings.client_config(), "partitioner": "murmur2"})
     for topic, key, value in records:

@@ -39,6 +39,9 @@ class Broker:
         """Whether there is a broker."""
         return self.up
 
+    def need(self, topic: str) -> None:
+        """Have every topic."""
+
     def ready(self) -> bool:
         """Whether there is a broker."""
         return self.up
