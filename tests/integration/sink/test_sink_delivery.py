@@ -65,15 +65,18 @@ def test_the_other_topics_go_the_same_way(feed: Feed, sinks: Sinks, tables: Tabl
 
 
 def test_metrics_go_the_same_way(feed: Feed, sinks: Sinks, tables: Tables) -> None:
-    """A batch of metrics becomes a row a value, each once."""
+    """A batch of metrics becomes a row a value, each once; one that lies is a dead letter between them."""
     for first in (0, 20):
         header = MetricHeader(feed.run, "learner-0", 1, first, 20, 0, 1)
         value = Codec().frame("metrics", schema("MetricBatch"), metric_batch.encode(make_metrics(header)))
         feed.send("metrics", f"{feed.run}/learner-0".encode(), value)
+        feed.send("metrics", f"{feed.run}/learner-0".encode(), value[:-9] + value[-8:])
     feed.flush()
     process = sinks.start()
     query = f"SELECT (count(), uniqExact(seq), sum(value)) FROM metrics WHERE run_id = '{feed.run}'"
     until("40 values", lambda: tables.one(query) == (40, 40, 780.0))
+    letters = "SELECT count() FROM dead_letters WHERE endsWith(topic, 'metrics') AND component = 'sink'"
+    until("two dead letters", lambda: tables.one(letters) == 2)
     assert sinks.stop(process) == 0
 
 
