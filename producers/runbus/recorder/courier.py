@@ -158,6 +158,11 @@ class Courier:
         return found
 
     @property
+    def journaled(self) -> int:
+        """Steps that are neither delivered nor dropped, of streams with a journal."""
+        return sum(counts.in_flight for counts in list(self._streams.values()) if counts.journal is not None)
+
+    @property
     def address(self) -> str:
         """The brokers, as configured."""
         return self._link.address

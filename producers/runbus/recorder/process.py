@@ -269,11 +269,14 @@ def _say_undelivered(courier: Courier) -> None:
     left = courier.undelivered
     log.warning(
         "%d steps or values were not delivered to Kafka at %s within %.1f s: %s. RUNBUS_RECORDER_FLUSH_SECONDS sets "
-        "how long the end of the agent waits",
+        "how long the end of the agent waits%s",
         sum(left.values()),
         courier.address,
         courier.settings.flush_seconds,
         ", ".join(f"{stream} {count}" for stream, count in list(left.items())[:10]) or "the end of a run",
+        f". {courier.journaled} of them are in a journal: `runbus journal flush` delivers them"
+        if courier.journaled
+        else "",
     )
 
 

@@ -104,7 +104,7 @@ TAIL_TOPICS = Setting(
     "RUNBUS_TAIL_TOPICS",
     "",
     text(),
-    "runs,steps,episodes",
+    "runs,steps,metrics,episodes",
     "What is shown: topics without the prefix, comma separated; live-metrics and heartbeats too.",
     "--topics",
 )
