@@ -76,7 +76,7 @@ def test_what_a_journal_sent_again_is_told_from_duplicates(kafka_settings: Kafka
     key = stream_key("r", "a")
     _write(kafka_settings, [(STEPS.name, key, _batch("r", 0, 10)), (STEPS.name, key, _batch("r", 5, 5))])
     _write(kafka_settings, [(STEPS.name, key, _batch("r", 8, 6))], {RESENT: b"1"})
-    assert LogReader(kafka_settings, Codec(), GROUP).streams({}) == {("r", "a", 1): Logged(14, 0, 21, resent=2)}
+    assert LogReader(kafka_settings, Codec(), GROUP).streams({}).steps == {("r", "a", 1): Logged(14, 0, 21, resent=2)}
 
 
 def test_headers_and_ends_add_up_by_stream(kafka_settings: KafkaSettings) -> None:
