@@ -57,10 +57,15 @@ class Played:
         self._store = store
         self.recorder = Recorder(run_id, bus=bus, kafka=False, observations="all", config={"lr": 0.5})
 
-    def store(self) -> None:
-        """Insert what was recorded as the sink does."""
+    def store(self, twice: int = 0) -> None:
+        """Insert what was recorded as the sink does; the last `twice` batches again, as a journal may resend them."""
         self.recorder.close()
         events = self._subscription.get_many(1_000_000)
+        again = (
+            [encode(event.batch()) for event in events if isinstance(event, StepsRecorded)][-twice:] if twice else []
+        )
+        if again:
+            self._store.insert(STEPS, again, first_offset=1_000_000)
         self._store.insert(STEPS, [encode(event.batch()) for event in events if isinstance(event, StepsRecorded)])
         self._store.insert(RUNS, [event.final(1).encode() for event in events if isinstance(event, StreamFinished)])
 
@@ -91,6 +96,21 @@ def test_parquet_is_the_ledger(asked: Asked, store: Store, run_id: str, space: s
     assert json.loads(about["texts"][stream["config"]]) == {"lr": 0.5}
     assert json.loads(about["texts"][stream["observation_space"]])["type"] == "Dict"
     assert [path.name for path in asked.home.iterdir()] == [f"{run_id}.parquet"]
+
+
+def test_a_step_that_is_stored_twice_is_exported_once(asked: Asked, store: Store, run_id: str) -> None:
+    """A journal that could not look into the log sent some batches again: the file is the same."""
+    played = Played(store, run_id)
+    ledgers: Ledgers = matrix.played(matrix.Play(AutoresetMode.NEXT_STEP, "sync", "mixed"), played.recorder, 1)
+    played.store(twice=2)
+    ((rows, different),) = store.rows(
+        "SELECT count(), uniqExact(seq) FROM steps WHERE run_id = {run_id:String}", run_id=run_id
+    )
+    assert rows > different
+    done = asked.run("export", run_id, "--incomplete")
+    assert (done.returncode, done.stderr) == (0, b"")
+    table, about = opened(asked.home / f"{run_id}.parquet")
+    assert matrix.same(by_env(parquet_ledger(table, about), len(ledgers)), ledgers)
 
 
 def test_minari_is_the_ledger(asked: Asked, store: Store, run_id: str) -> None:

@@ -171,6 +171,10 @@ def test_a_recorder_delivers_what_dead_ones_of_its_folder_left(
     journal = recorder.stats()["journal"]
     assert isinstance(journal, dict)
     assert journal["orphans"] == 0
+    until(
+        "its heartbeat tells of its journal",
+        lambda: any(json.loads(h.detail).get("journal", {}).get("orphans") == 0 for h in topic_log.heartbeats()),
+    )
     recorder.close()
     assert recorder.flush(30)
     assert (

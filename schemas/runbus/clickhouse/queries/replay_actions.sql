@@ -4,3 +4,4 @@ FROM steps
 WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64}
     AND seq BETWEEN {first:Int64} AND {last:Int64}
 ORDER BY seq
+LIMIT 1 BY seq

@@ -1,5 +1,6 @@
 -- What every step of a stretch of a stream has, for RowBinary: each column has one fixed size. `layout` is the place of
--- the row's key (see replay_layouts) in `layouts`, from 1 on.
+-- the row's key (see replay_layouts) in `layouts`, from 1 on. A step that a journal sent again is there once, here and in the queries
+-- beside it.
 SELECT
     seq,
     env,
@@ -32,3 +33,4 @@ FROM steps
 WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {attempt:Int64}
     AND seq BETWEEN {first:Int64} AND {last:Int64}
 ORDER BY seq
+LIMIT 1 BY seq

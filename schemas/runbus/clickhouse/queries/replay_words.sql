@@ -8,3 +8,4 @@ WHERE run_id = {run_id:String} AND agent_id = {agent_id:String} AND attempt = {a
         OR seed IS NOT NULL OR notEmpty(seed_large)
     )
 ORDER BY seq
+LIMIT 1 BY seq
