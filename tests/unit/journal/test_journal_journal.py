@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from runbus.kafka.settings import KafkaSettings
 from runbus.recorder.journal import folder as folders
 from runbus.recorder.journal import journal as journal_module
 from runbus.recorder.journal import segments as segments_module
 from runbus.recorder.journal.folder import Lock, is_owned, journals, orphans, segments
 from runbus.recorder.journal.format import MARK, record
 from runbus.recorder.journal.reading import survey
+from runbus.recorder.journal.recovery import deliver
+from runbus.recorder.settings import CourierSettings
 from tests.support.journals import read_back, seqs, step, stream_in
 
 
@@ -262,8 +265,8 @@ def test_any_changed_byte_costs_at_most_a_batch(tmp_path: Path) -> None:
     assert len(published) == 3
 
 
-def test_a_kind_that_is_not_known_is_skipped_and_said(tmp_path: Path) -> None:
-    """A newer version may write more: the rows are read, and the rest is named."""
+def test_a_kind_that_is_not_known_is_said_and_left_for_a_newer_version(tmp_path: Path) -> None:
+    """The rows can be read; the journal is not delivered, as it would be removed with what nobody has read."""
     stream, _ = stream_in(tmp_path)
     step(stream)
     (path,) = segments(stream.journal.path)
@@ -271,6 +274,10 @@ def test_a_kind_that_is_not_known_is_skipped_and_said(tmp_path: Path) -> None:
     said = survey(stream.journal.path)
     assert [flaw.why for flaw in said.flaws] == ["kind 77: a newer RunBus wrote it"]
     assert seqs(read_back(stream.journal.path)) == [0]
+    stream.journal.leave()
+    delivery = deliver(stream.journal.path, CourierSettings(KafkaSettings("127.0.0.1:1")))
+    assert (delivery.done, "update runbus" in delivery.why) == (False, True)
+    assert segments(stream.journal.path) == [path]
 
 
 def test_a_header_that_is_damaged_is_made_up_for_by_the_start(tmp_path: Path) -> None:
@@ -286,3 +293,33 @@ def test_a_header_that_is_damaged_is_made_up_for_by_the_start(tmp_path: Path) ->
     assert said.started == stream.journal._started
     assert said.rows == 1
     assert data.count(MARK) >= 3
+
+
+def test_a_roll_never_comes_in_the_midst_of_a_batch(tmp_path: Path, small_segments: None) -> None:
+    """What the stream says of itself meanwhile goes into the full segment: the open batch's rows stay together."""
+    stream, _ = stream_in(tmp_path)
+    for n in range(200):
+        step(stream, n)
+    event = stream.journal._started
+    assert event is not None
+    stream.journal.say(event)
+    assert len(segments(stream.journal.path)) == 1
+    for n in range(200, 300):
+        step(stream, n)
+    assert len(segments(stream.journal.path)) == 2
+    assert seqs(read_back(stream.journal.path)) == list(range(300))
+
+
+def test_a_journal_that_is_shut_writes_into_no_other_file(tmp_path: Path) -> None:
+    """The number of its descriptor is soon another file's."""
+    stream, published = stream_in(tmp_path)
+    for n in range(10):
+        step(stream, n)
+    stream.journal.leave()
+    with (tmp_path / "other").open("wb") as other:
+        for n in range(10, 300):
+            step(stream, n)
+        stream.close()
+        assert other.tell() == 0
+    assert (tmp_path / "other").stat().st_size == 0
+    assert seqs(published) == list(range(300))

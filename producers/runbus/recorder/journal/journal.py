@@ -92,14 +92,11 @@ class Journal:
         root = settings.path.absolute()
         path = root / folders.name_of(started.attempt)
         path.mkdir(parents=True, mode=0o700)
-        lock = None
-        for _ in range(5):  # who looks whether it has an owner holds it for a moment
-            lock = Lock.take(path, create=True)
-            if lock is not None:
-                break
-            time.sleep(0.001)
-        if lock is None:
-            raise OSError(f"the lock of {path} is taken")
+        try:
+            lock = _new_lock(path)
+        except OSError:
+            folders.remove(path)
+            raise
         stream = StreamId(started.run_id, started.agent_id, started.attempt)
         journal = cls(path, lock, stream, started, settings, ROOMS.of(root, settings.limit_bytes))
         try:
@@ -179,7 +176,7 @@ class Journal:
         self.batch, self.rows, self.action, self.plain_at = batch, 0, None, -1
         self._skips = self._closed or time.monotonic() < self._retry_at or not self._has_room()
         if not self._skips and self._segments.must_roll:
-            try:  # a batch lies in one segment, so that its layouts are read with it
+            try:
                 self._segments.roll()
             except OSError as error:
                 self._skips = True
@@ -278,7 +275,7 @@ class Journal:
         """Delete the journal: Kafka has all of the stream, its end too."""
         if self._closed:
             return
-        self._closed = True
+        self._shut()
         self._segments.close()
         folders.remove(self.path)
         self._lock.drop()
@@ -286,19 +283,34 @@ class Journal:
     def leave(self) -> None:
         """Give it up as it is: somebody else delivers it."""
         if not self._closed:
-            self._closed = True
+            self._shut()
             self._segments.close()
             self._lock.drop()
 
     def after_fork(self) -> None:
         """Leave it to the parent (called in a forked child)."""
-        self._closed = True
+        self._shut()
         self._segments.after_fork()
+
+    def _shut(self) -> None:
+        """Let no row reach a descriptor any more: its number may soon be another file's."""
+        self._closed, self._skips = True, True
+        self.plain_at = self.descriptor = -1
 
     def stats(self) -> dict[str, int]:
         """Return rows that are and are not kept, bytes of this process's journals, orphans, and what went wrong."""
         counts = {"kept": self.kept, "unkept": self.unkept, "bytes": self._room.used, "orphans": self.orphans()}
         return {**counts, **self._complaints.counts()}
+
+
+def _new_lock(path: Path) -> Lock:
+    """Take the lock of a journal that is being made. Raises OSError."""
+    for _ in range(5):  # who looks whether it has an owner holds it for a moment
+        lock = Lock.take(path, create=True)
+        if lock is not None:
+            return lock
+        time.sleep(0.001)
+    raise OSError(f"the lock of {path} is taken")
 
 
 #: the journals that this process owns

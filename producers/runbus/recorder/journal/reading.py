@@ -15,7 +15,6 @@ from runbus.recorder.events import StepsRecorded
 from runbus.recorder.journal.folder import segments
 from runbus.recorder.journal.format import (
     ACK,
-    BATCH,
     FINISHED,
     FRAME_BYTES,
     ROWS,
@@ -101,7 +100,7 @@ class Survey:
         first_seq, next_seq: of its rows; both are 0 without any.
         size: bytes of its segments.
         segments: their number.
-        unread: segments that a newer version wrote.
+        unread: segments and records that a newer version wrote.
         flaws: what cannot be used.
     """
 
@@ -167,7 +166,8 @@ def _take(found: Survey, part: Record, segment: str) -> None:
             found.started = _run_event(json.loads(part.data))
         elif part.kind == FINISHED:
             found.finished = dict(json.loads(part.data))
-        elif part.kind != BATCH:
+        else:
+            found.unread += 1
             found.flaws.append(Flaw(segment, part.at, _end(part), f"kind {part.kind}: a newer RunBus wrote it"))
     except (ValueError, TypeError, struct.error) as error:
         found.flaws.append(Flaw(segment, part.at, _end(part), f"it cannot be read: {error!r}"))

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 CRASHED = "the process ended without closing its recorder: it was killed, or crashed"
 _AT_ONCE = 16  # batches on their way; the rest stays in the journal
 _LOOK_S = 0.01
-_NO_LIMIT = 2**62
+_NO_LIMIT = 2**62  # of the courier's queue too: what would not fit into it would count as dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def deliver(path: Path, settings: CourierSettings, manner: Manner = Manner()) ->
     try:
         said = survey(path)
         if said.unread:
-            return Delivery(path, why=next(flaw.why for flaw in said.flaws))
+            return Delivery(path, why="a newer RunBus wrote it, or a part of it: update runbus")
         started = _start_of(said)
         if started is None:
             if not said.rows and not said.flaws:
@@ -180,7 +180,8 @@ class _Delivering:
                 raise
             looked = False
         journal = self._take_over(ack)
-        courier = Courier(RunBus(), self._settings, () if looked else ((RESENT, b"1"),))
+        settings = replace(self._settings, queue_bytes=_NO_LIMIT, policy="drop_oldest")
+        courier = Courier(RunBus(), settings, () if looked else ((RESENT, b"1"),))
         self._manner.on_courier(courier)
         courier.follow(self._counts)
         try:

@@ -72,9 +72,12 @@ class Segments:
         self._current: Segment | None = None
 
     def append(self, kind: int, seq: int, data: bytes) -> None:
-        """Write a record at the end. Raises OSError: it is not there, or not all of it."""
+        """Write a record at the end; however large a segment is, whoever begins a batch rolls.
+
+        Raises OSError: it is not there, or not all of it.
+        """
         segment = self._current
-        if segment is None or segment.broken or segment.size >= SEGMENT_BYTES:
+        if segment is None or segment.broken:
             segment = self.roll()
         self._write(segment, record(kind, seq, data))
 
@@ -118,7 +121,7 @@ class Segments:
 
     @property
     def must_roll(self) -> bool:
-        """Whether the next record begins a new segment."""
+        """Whether the next batch begins a new segment: a batch lies in one, so that its layouts are read with it."""
         segment = self._current
         return segment is None or segment.broken or segment.size >= SEGMENT_BYTES
 
