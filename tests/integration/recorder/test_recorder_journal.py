@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -181,6 +182,17 @@ def test_a_recorder_delivers_what_dead_ones_of_its_folder_left(
         len(topic_log.seqs()["run-1", "dead", next(a for _, n, a in topic_log.seqs() if n == "dead")]) >= dead.recorded
     )
     living.kill()
+
+
+def test_the_example_of_the_docs(settings: KafkaSettings, topic_log: TopicReader, agent: Callable[..., Any]) -> None:
+    """It runs as it stands, and its journal is removed once all is delivered."""
+    code = re.findall(r"```python\n(.*?)```", Path("docs/journal.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    out, err = agent(settings, code + "\nimport os\nprint(os.listdir(folder))").communicate(timeout=60)
+    assert out.splitlines() == [
+        "{'kept': 0, 'unkept': 0, 'bytes': " + out.split("'bytes': ")[1].splitlines()[0],
+        "[]",
+    ], err
+    assert [len(seqs) for seqs in topic_log.seqs().values()] == [2]
 
 
 def test_the_command_lists_checks_and_flushes(

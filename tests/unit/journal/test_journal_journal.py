@@ -88,6 +88,37 @@ def test_rows_that_were_given_up_hold_up_no_ack(tmp_path: Path) -> None:
     assert (ack.next_seq, ack.dropped) == (3, 1)
 
 
+@pytest.mark.parametrize(("fsync", "mode", "least", "most"), [("never", "step", 0, 0), ("each", "step", 300, 400)])
+def test_the_disk_is_asked_as_often_as_the_settings_say(
+    tmp_path: Path, fsync: str, mode: str, least: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never; or for every row, and what else is written."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", asked.append)
+    stream, _ = stream_in(tmp_path, mode, fsync=fsync)
+    for n in range(300):
+        step(stream, n)
+    stream.close()
+    stream.journal.sync()
+    assert least <= len(asked) <= most
+
+
+def test_the_disk_is_asked_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the courier's turns, and only if something was written."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", asked.append)
+    monkeypatch.setattr(journal_module, "_SYNC_S", 0.0)
+    stream, _ = stream_in(tmp_path, "batch", fsync="1s")
+    stream.journal.sync()
+    del asked[:]
+    stream.journal.sync()
+    assert not asked
+    step(stream)
+    stream.close()
+    stream.journal.sync()
+    assert len(asked) == 1
+
+
 # --- owners -----------------------------------------------------------------------------------------------------
 
 

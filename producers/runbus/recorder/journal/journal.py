@@ -151,7 +151,7 @@ class Journal:
         else:
             self.rows = batch.count
             self.action, self.descriptor = batch.action, self._segments.descriptor
-            self.plain_at = self.rows + 1 if batch.action is not None else -1
+            self.plain_at = self.rows + 1 if batch.action is not None and self._settings.fsync != "each" else -1
 
     def cut_short(self, error: OSError | None = None) -> None:
         """Take no more rows of the open batch: one could not be written, or not all of it."""
