@@ -11,7 +11,7 @@ import pytest
 
 from runbus.cli.event_lines import documents, json_line, readable_line, time_of
 from runbus.reader import LogEvent, RecordsDeleted, Steps, Unreadable
-from runbus.reader.events import At, EpisodeFinalized, LiveMetrics, RunFinished, RunStarted
+from runbus.reader.events import Annotation, At, EpisodeFinalized, LiveMetrics, RunFinished, RunStarted
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.layout import Layout, layout_of
 from tests.support.batches import step_columns
@@ -98,3 +98,22 @@ def test_other_events() -> None:
     assert line == "runbus.steps:1 3-6 deleted\n"
     far = {"event": "step", **WHO, "seq": 0, "env": 0, "episode": 0, "step": 0, "ts": 2**62, "terminated": False}
     assert readable_line({**far, "truncated": False}).startswith(f"{2**62} us")
+
+
+def test_an_annotation_says_what_it_is_on_and_by_whom() -> None:
+    """Of a run, of a step, and removed; a note is cut like every text."""
+    who: dict[str, Any] = {"run_id": "run", "agent_id": "agent"}
+    said: dict[str, Any] = {"at": AT, "author": "me@here", "sent_at": US}
+    lines = [
+        Annotation(run_id="run", kind="pin", **said),
+        Annotation(
+            run_id="run", agent_id="agent", env=2, episode=3, step=0, kind="note", name="5c", text="odd", **said
+        ),
+        Annotation(run_id="run", kind="tag", name="best", removed=True, **said),
+    ]
+    day = "2026-09-21 14:13:20.123  "
+    assert [line for event in lines for line in _lines(event)] == [
+        f"{day}run  pin  by me@here\n",
+        f"{day}run/agent  env 2 episode 3 step 0  note 5c  odd  by me@here\n",
+        f"{day}run  tag best removed  by me@here\n",
+    ]

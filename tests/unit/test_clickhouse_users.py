@@ -51,7 +51,8 @@ def test_a_team_sees_rows_by_its_prefix_on_every_table_of_runs() -> None:
     """A table that a team may read, without a policy, would show everything."""
     statements = list(team_statements("db", "vision", "vi'sion-"))
     policies = [s for s in statements if s.startswith("CREATE ROW POLICY")]
-    assert {m[1] for s in policies if (m := re.search(r"ON `db`\.(\w+)", s))} == {"steps", "runs", "episodes"}
+    tables = {m[1] for s in policies if (m := re.search(r"ON `db`\.(\w+)", s))}
+    assert tables == {"steps", "runs", "episodes", "annotations"}
     assert all(r"startsWith(run_id, 'vi\'sion-')" in s for s in policies)
 
 

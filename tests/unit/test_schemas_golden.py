@@ -17,7 +17,15 @@ from runbus.schemas import batch as step_batch
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.codec import Codec
-from runbus.schemas.events import ControlCommand, EpisodeFinalized, Heartbeat, LiveMetrics, RunEvent, Window
+from runbus.schemas.events import (
+    Annotation,
+    ControlCommand,
+    EpisodeFinalized,
+    Heartbeat,
+    LiveMetrics,
+    RunEvent,
+    Window,
+)
 from runbus.schemas.layout import encode_value, layout_of, pack
 from tests.unit.batches import assert_equal
 
@@ -120,6 +128,10 @@ def _events(version: int = 99) -> dict[str, Any]:
         ),
         "ControlCommand": ControlCommand(
             id="7f", run_id="ppo-ä", agent="", command="set", key="größe", value="0.5", sent_at=9, sent_by="me@h",
+        ),
+        "Annotation": Annotation(
+            run_id="ppo-ä", agent_id="agent 0", env=0, episode=3, kind="note", name="5c1a", text="größe", author="me@h",
+            sent_at=9,
         ),
     }  # fmt: skip
 

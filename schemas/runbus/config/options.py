@@ -154,6 +154,27 @@ CONTROL_WAIT = Setting(
     "--wait",
 )
 
+# --- annotate ---
+ANNOTATE_AGENT = Setting("RUNBUS_ANNOTATE_AGENT", "", text(), "", "On this agent of the run.", "--agent")
+ANNOTATE_ATTEMPT = Setting(
+    "RUNBUS_ANNOTATE_ATTEMPT", "", integer(0), "0", "With --agent: on this attempt of it; 0 = whichever.", "--attempt"
+)
+ANNOTATE_EPISODE = Setting("RUNBUS_ANNOTATE_EPISODE", "", optional(integer(0)), "", "On this episode.", "--episode")
+ANNOTATE_ENV = Setting(
+    "RUNBUS_ANNOTATE_ENV", "", optional(integer(0)), "", "With --episode: of this environment; default: 0.", "--env"
+)
+ANNOTATE_STEP = Setting(
+    "RUNBUS_ANNOTATE_STEP", "", optional(integer(0)), "", "With --episode: on this step of it.", "--step"
+)
+ANNOTATE_NAME = Setting(
+    "RUNBUS_ANNOTATE_NAME",
+    "",
+    text(),
+    "",
+    "Of the note; another text under the same name replaces it. Default: made from the text.",
+    "--name",
+)
+
 # --- export ---
 EXPORT_FORMAT = Setting(
     "RUNBUS_EXPORT_FORMAT", "", choice("parquet", "minari"), "parquet", "What is written: docs/export.md.", "--format"

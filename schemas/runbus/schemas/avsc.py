@@ -14,7 +14,15 @@ from fastavro.schema import SchemaParseException, fingerprint, parse_schema, to_
 from runbus.config.errors import InvalidValue
 
 #: records that are on the wire: their schemas only grow (evolution.py)
-NAMES: tuple[str, ...] = ("RunEvent", "StepBatch", "EpisodeFinalized", "LiveMetrics", "Heartbeat", "ControlCommand")
+NAMES: tuple[str, ...] = (
+    "RunEvent",
+    "StepBatch",
+    "EpisodeFinalized",
+    "LiveMetrics",
+    "Heartbeat",
+    "ControlCommand",
+    "Annotation",
+)
 #: records that never leave a process, so they may change: the sink makes them of values that are not Avro
 INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
@@ -24,6 +32,7 @@ _FILES = {
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",
     "ControlCommand": "control_command",
+    "Annotation": "annotation",
     "DeadLetter": "dead_letter",
 }
 

@@ -27,6 +27,7 @@ MODULES = {
     "export": "export",
     "watch": "watch",
     "control": "control",
+    "annotate": "annotate",
     "schema": "schema",
     "config": "config",
 }

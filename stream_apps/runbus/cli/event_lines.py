@@ -17,6 +17,7 @@ import numpy as np
 from runbus.cli.output import plain
 from runbus.config.terminal import printable
 from runbus.reader import (
+    Annotation,
     EpisodeFinalized,
     Heartbeat,
     LiveMetrics,
@@ -35,6 +36,7 @@ _NAMES: Mapping[type[LogEvent], str] = {
     EpisodeFinalized: "episode_finalized",
     LiveMetrics: "live_metrics",
     Heartbeat: "heartbeat",
+    Annotation: "annotation",
 }
 _MOST_ITEMS = 8  # of an array
 _MOST_TEXT = 80  # characters of a value
@@ -183,7 +185,7 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
     if at_us:
         yield "time", _time(at_us)
     if "run_id" in document:
-        yield "who", f"{document['run_id']}/{document['agent_id']}"
+        yield "who", "/".join(filter(None, (document["run_id"], document["agent_id"])))
     match document["event"]:
         case "step":
             yield from _step_parts(document)
@@ -194,12 +196,7 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
             yield "", f"attempt {document['attempt']}"
             yield "", f"config {_short(document['config'])}"
         case "run_finished":
-            yield "what", f"ended: {document['outcome']}"
-            yield (
-                "",
-                f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes",
-            )
-            yield "bad", _short(document["error"])
+            yield from _end_parts(document)
         case "episode_finalized":
             yield from _episode_parts(document)
         case "live_metrics":
@@ -208,6 +205,8 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
         case "heartbeat":
             yield "who", document["component_id"]
             yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
+        case "annotation":
+            yield from _annotation_parts(document)
         case "unreadable":
             yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
             yield "", _short(document["reason"])
@@ -243,6 +242,21 @@ def _episode_parts(document: Document) -> Iterator[tuple[str, str]]:
     if not document["complete"]:
         gaps = zip(document["missing_from"], document["missing_to"], strict=True)
         yield "bad", "incomplete " + ", ".join(f"{first}-{last}" for first, last in gaps)
+
+
+def _end_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", f"ended: {document['outcome']}"
+    yield "", f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes"
+    yield "bad", _short(document["error"])
+
+
+def _annotation_parts(document: Document) -> Iterator[tuple[str, str]]:
+    numbers = {"env": 1, "episode": 0, "step": 0}  # below that nothing is said: the first environment is the usual one
+    yield "", " ".join(f"{name} {document[name]}" for name, least in numbers.items() if document[name] >= least)
+    said = (document["kind"], document["name"], "removed" if document["removed"] else "")
+    yield "what", " ".join(filter(None, said))
+    yield "", _short(document["text"])
+    yield "", f"by {document['author']}" if document["author"] else ""
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any JSON

@@ -10,6 +10,8 @@ GRANT SELECT ON `{database}`.episode_check TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.episode_returns TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.stream_summary TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.run_summary TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.annotations TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.annotations_latest TO `{database}_team_{team}`;
 CREATE SETTINGS PROFILE OR REPLACE `{database}_team_{team}` SETTINGS
     readonly = 1,
     max_execution_time = 60,
@@ -24,4 +26,6 @@ CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.steps
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.runs
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.episodes
+    USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
+CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.annotations
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
