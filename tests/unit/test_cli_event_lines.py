@@ -106,9 +106,7 @@ def test_an_annotation_says_what_it_is_on_and_by_whom() -> None:
     said: dict[str, Any] = {"at": AT, "author": "me@here", "sent_at": US}
     lines = [
         Annotation(run_id="run", kind="pin", **said),
-        Annotation(
-            run_id="run", agent_id="agent", env=2, episode=3, step=0, kind="note", name="5c", text="odd", **said
-        ),
+        Annotation(**who, env=2, episode=3, step=0, kind="note", name="5c", text="odd", **said),
         Annotation(run_id="run", kind="tag", name="best", removed=True, **said),
     ]
     day = "2026-09-21 14:13:20.123  "

@@ -95,7 +95,7 @@ TAIL_TOPICS = Setting(
     "",
     text(),
     "runs,steps,episodes",
-    "What is shown: topics without the prefix, comma separated; live-metrics and heartbeats too.",
+    "What is shown: topics without the prefix, comma separated; live-metrics, heartbeats and annotations too.",
     "--topics",
 )
 TAIL_LAST = Setting("RUNBUS_TAIL_LAST", "", integer(0), "20", "So many of the newest lines.", "--last")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import uuid
@@ -23,6 +25,7 @@ from tests.integration.sink.sink_processes import Feed, Sinks, Tables, environme
 pytestmark = pytest.mark.integration
 __all__ = ["feed", "migrated", "sinks", "tables"]
 
+PAGE = (Path(__file__).parents[3] / "docs" / "annotations.md").read_text(encoding="utf-8")
 HOLDS = """
     SELECT agent_id, env, episode, step, kind, name, text, author FROM annotations_latest
     WHERE run_id = {run:String} ORDER BY kafka_offset
@@ -113,3 +116,30 @@ def test_a_bad_place_is_one_sentence(feed: Feed, migrated: ClickHouseSettings, t
     said = command("pin", "--step", "3", code=2)
     assert "an env or a step is of an episode: say which (--episode, episode=)" in said
     assert command.listed() == []
+
+
+def test_the_examples_of_the_page_run(
+    feed: Feed, migrated: ClickHouseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands one after the other, then the program."""
+    commands, program = (
+        re.search(rf"^```{word}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for word in ("bash", "python")
+    )
+    assert commands
+    assert program
+    command = Commands(environment(feed.settings, migrated), tmp_path)
+    command.run = "ppo-cartpole"
+    for line in commands[1].splitlines():
+        runbus, annotate, name, run, *arguments = shlex.split(line)
+        assert (runbus, annotate, run) == ("runbus", "annotate", command.run)
+        command(name, *arguments)
+    for name, value in environment(feed.settings, migrated).items():
+        monkeypatch.setenv(name, value)
+    exec(compile(program[1], "annotations.md", "exec"), {"__name__": "snippet"})
+    held = [(a.agent_id, a.kind, a.text or a.name) for a in annotations("ppo-cartpole", settings=feed.settings)]
+    assert held == [
+        ("worker-0", "note", "the loss is flat from here"),
+        ("", "tag", "good"),
+        ("", "note", "reward hacking?"),
+        ("worker-0", "tag", "look-at-this"),
+    ]
