@@ -14,7 +14,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.events import Annotation
 from runbus.schemas.registry import codec
 
-__all__ = ["NOTE", "PIN", "TAG", "Annotation", "Place", "annotations", "note", "pin", "remove", "tag"]
+__all__ = ["NOTE", "PIN", "TAG", "Annotation", "Place", "current_annotations", "note", "pin", "remove", "tag"]
 
 
 def note(
@@ -57,7 +57,7 @@ def remove(
     return made
 
 
-def annotations(run: str | None = None, *, settings: KafkaSettings | None = None) -> list[Annotation]:
+def current_annotations(run: str | None = None, *, settings: KafkaSettings | None = None) -> list[Annotation]:
     """Return the annotations that hold, of a run or of all, the one that was said first first."""
     sources = read_sources()
     return current(settings or KafkaSettings.load(sources), codec(sources), run)

@@ -6,6 +6,8 @@ removed what its key names.
 
 from __future__ import annotations
 
+from typing import Any
+
 from runbus.config.errors import InvalidValue
 from runbus.schemas.events import Annotation
 
@@ -35,7 +37,9 @@ def removed_by(key: bytes | None, timestamp_ms: int) -> Annotation:
     """
     try:
         run, agent, *numbers, kind, name = (key or b"").decode().split("/", 7)
-        said = {field: int(text) for (field, _), text in zip(_NONE.items(), numbers, strict=True) if text}
+        said: dict[str, Any] = {
+            field: int(text) for (field, _), text in zip(_NONE.items(), numbers, strict=True) if text
+        }
     except ValueError as error:
         raise InvalidValue(f"{(key or b'')[:100]!r} is not the key of an annotation") from error
     annotation = Annotation(

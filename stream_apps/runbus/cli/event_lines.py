@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -186,34 +186,7 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
         yield "time", _time(at_us)
     if "run_id" in document:
         yield "who", "/".join(filter(None, (document["run_id"], document["agent_id"])))
-    match document["event"]:
-        case "step":
-            yield from _step_parts(document)
-        case "missing":
-            yield "bad", f"seq {document['first_seq']} to {document['last_seq']} missing"
-        case "run_started":
-            yield "what", "started"
-            yield "", f"attempt {document['attempt']}"
-            yield "", f"config {_short(document['config'])}"
-        case "run_finished":
-            yield from _end_parts(document)
-        case "episode_finalized":
-            yield from _episode_parts(document)
-        case "live_metrics":
-            yield "what", f"{document['steps']:,} steps, {document['steps_per_second']:,.0f}/s"
-            yield "", f"{document['episodes']:,} episodes, last return {document['last_return']:g}"
-        case "heartbeat":
-            yield "who", document["component_id"]
-            yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
-        case "annotation":
-            yield from _annotation_parts(document)
-        case "unreadable":
-            yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
-            yield "", _short(document["reason"])
-        case "records_deleted":
-            yield "bad", f"{document['topic']}:{document['partition']} {document['first']}-{document['last']} deleted"
-        case other:
-            yield "what", str(other)
+    yield from _PARTS_OF.get(document["event"], _other_parts)(document)
 
 
 def _step_parts(document: Document) -> Iterator[tuple[str, str]]:
@@ -244,6 +217,16 @@ def _episode_parts(document: Document) -> Iterator[tuple[str, str]]:
         yield "bad", "incomplete " + ", ".join(f"{first}-{last}" for first, last in gaps)
 
 
+def _missing_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"seq {document['first_seq']} to {document['last_seq']} missing"
+
+
+def _start_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", "started"
+    yield "", f"attempt {document['attempt']}"
+    yield "", f"config {_short(document['config'])}"
+
+
 def _end_parts(document: Document) -> Iterator[tuple[str, str]]:
     yield "what", f"ended: {document['outcome']}"
     yield "", f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes"
@@ -257,6 +240,44 @@ def _annotation_parts(document: Document) -> Iterator[tuple[str, str]]:
     yield "what", " ".join(filter(None, said))
     yield "", _short(document["text"])
     yield "", f"by {document['author']}" if document["author"] else ""
+
+
+def _live_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", f"{document['steps']:,} steps, {document['steps_per_second']:,.0f}/s"
+    yield "", f"{document['episodes']:,} episodes, last return {document['last_return']:g}"
+
+
+def _heartbeat_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "who", document["component_id"]
+    yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
+
+
+def _unreadable_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
+    yield "", _short(document["reason"])
+
+
+def _deleted_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"{document['topic']}:{document['partition']} {document['first']}-{document['last']} deleted"
+
+
+def _other_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", str(document["event"])
+
+
+#: what an event is called -> the parts of its line
+_PARTS_OF: Mapping[str, Callable[[Document], Iterator[tuple[str, str]]]] = {
+    "step": _step_parts,
+    "missing": _missing_parts,
+    "run_started": _start_parts,
+    "run_finished": _end_parts,
+    "episode_finalized": _episode_parts,
+    "live_metrics": _live_parts,
+    "heartbeat": _heartbeat_parts,
+    "annotation": _annotation_parts,
+    "unreadable": _unreadable_parts,
+    "records_deleted": _deleted_parts,
+}
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any JSON

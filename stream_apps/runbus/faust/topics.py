@@ -118,6 +118,6 @@ def heartbeats(app: LogApp) -> LogTopic[Heartbeat]:
     return LogTopic(app, catalogue.HEARTBEATS)
 
 
-def annotations(app: LogApp) -> LogTopic[Annotation]:
+def annotation_events(app: LogApp) -> LogTopic[Annotation]:
     """Return the notes, tags and pins, and their removals. Their topic has one partition, as that of heartbeats."""
     return LogTopic(app, catalogue.ANNOTATIONS)

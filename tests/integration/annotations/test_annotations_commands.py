@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runbus.annotations import Place, annotations, note, pin, remove, tag
+from runbus.annotations import Place, current_annotations, note, pin, remove, tag
 from runbus.clickhouse.tables import ANNOTATIONS
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.reader import Annotation, Reader
@@ -95,7 +95,9 @@ def test_what_is_said_is_stored_once_and_what_is_removed_holds_no_more(
     names = ("agent_id", "env", "episode", "step", "kind", "name", "text", "author")
     assert [tuple(one[name] for name in names) for one in listed] == expected
     assert tables.client.query(HOLDS, parameters={"run": run}).result_rows == expected
-    assert [(a.run_id, a.name) for a in annotations(settings=settings) if a.run_id != run] == [("another", "good")]
+    assert [(a.run_id, a.name) for a in current_annotations(settings=settings) if a.run_id != run] == [
+        ("another", "good")
+    ]
 
     with Reader(topics="annotations", run=run, start="beginning", settings=settings) as reader:
         seen = [event for _ in range(12) if isinstance(event := reader.poll(30), Annotation)]
@@ -136,7 +138,7 @@ def test_the_examples_of_the_page_run(
     for name, value in environment(feed.settings, migrated).items():
         monkeypatch.setenv(name, value)
     exec(compile(program[1], "annotations.md", "exec"), {"__name__": "snippet"})
-    held = [(a.agent_id, a.kind, a.text or a.name) for a in annotations("ppo-cartpole", settings=feed.settings)]
+    held = [(a.agent_id, a.kind, a.text or a.name) for a in current_annotations("ppo-cartpole", settings=feed.settings)]
     assert held == [
         ("worker-0", "note", "the loss is flat from here"),
         ("", "tag", "good"),

@@ -14,7 +14,6 @@ from runbus.config.errors import InvalidValue
 from runbus.faust import (
     EventSerializer,
     LogTopic,
-    annotations,
     episodes,
     heartbeats,
     live_metrics,
@@ -189,9 +188,9 @@ def test_events_are_written_in_a_framing_and_read_in_both() -> None:
 
 def test_a_tombstone_of_an_annotation_is_its_removal() -> None:
     """It is no poison: it says that what its key names holds no more."""
-    app = new_app("annotated", KAFKA)
     note = Note(run_id="run", agent_id="a", kind="tag", name="best", author="me@here", sent_at=1)
-    said, removed = taken(annotations(app), Tombstones([Codec().frame("", schema("Annotation"), note.encode()), None]))
+    values = [Codec().frame("", schema("Annotation"), note.encode()), None]
+    said, removed = taken(annotation_events(new_app("annotated", KAFKA)), Tombstones(values))
     assert isinstance(said, Annotation)
     assert isinstance(removed, Annotation)
     assert (said.name, said.removed, said.author) == ("best", False, "me@here")
