@@ -14,6 +14,7 @@ from runbus.config.errors import InvalidValue
 from runbus.faust import (
     EventSerializer,
     LogTopic,
+    annotation_events,
     episodes,
     heartbeats,
     live_metrics,
