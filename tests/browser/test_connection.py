@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from runbus.local.stack import Endpoints
+from runbus.local.stack import Endpoints, Stack
 from tests.browser.chromium import Visit
 from tests.browser.conftest import Opener
 from tests.browser.serving import Dashboard, live_agents
@@ -64,6 +67,41 @@ def test_a_server_that_hangs_is_said(own_dashboard: Dashboard, agents: str, tab:
     own_dashboard.resume()
     visit.until("it is live again", lambda: state(visit) == "live")
     moves(visit)
+
+
+def test_a_broker_that_does_not_answer_is_said_and_history_stays(
+    stories: Endpoints, dashboard: Dashboard, agents: str, tab: Opener
+) -> None:
+    """SIGSTOP of Kafka: the server answers, but what it pushes cannot be new; what was stored can be looked at."""
+    runs, run = tab(dashboard, "/"), tab(dashboard, "/run?run=ppo-0")
+    run.expected.append("504")
+    moves(runs)
+    with stopped(stories, "kafka"):
+        runs.until("the silence of Kafka is said", lambda: state(runs) == "silent")
+        runs.until_text("no answer from Kafka")
+        assert stories.bootstrap_servers in str(runs.page.locator(".live.silent").get_attribute("title"))
+        runs.until("the list is grey", lambda: runs.page.locator(".panel.stale").count() == 1)
+        run.page.reload()
+        run.until("its returns are drawn", lambda: _returns(run) == 60)
+        run.until("their panel says why nothing new can come", lambda: run.page.locator(".panel.stale").count() >= 1)
+    runs.until("it is live again", lambda: state(runs) == "live")
+    moves(runs)
+
+
+@contextmanager
+def stopped(endpoints: Endpoints, name: str) -> Iterator[None]:
+    """Stop a process of the stack, for the length of a `with` block."""
+    processes = {one.process.name: one.process.pid for one in Stack(endpoints.config_file.parent).status().processes}
+    os.kill(processes[name], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(processes[name], signal.SIGCONT)
+
+
+def _returns(visit: Visit) -> int:
+    series = visit.inspect().get("charts", {}).get("return", {}).get("series", {})
+    return sum(len(one["x"]) for one in series.values())
 
 
 def test_a_hidden_tab_lets_its_stream_go_and_takes_it_up_again(dashboard: Dashboard, agents: str, tab: Opener) -> None:

@@ -173,3 +173,21 @@ def test_without_clickhouse_the_page_is_live(stories: Endpoints, own_dashboard: 
         visit.until("live returns are drawn", lambda: len(drawn(visit)) > 5)
         visit.until_text("live only")
         visit.until_text("History does not answer")
+
+
+def test_q_shows_the_sql_of_the_panel_under_the_pointer(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """Without one that of the first; once more, and it is gone. The list of runs has one too."""
+    del stories
+    visit = opened(tab, dashboard, "/run?run=ppo-0", 60)
+    page, sql = visit.page, visit.page.locator(".sql pre")
+    page.keyboard.press("q")
+    visit.until("the first panel's SQL is there", lambda: sql.count() == 1 and "episodes" in sql.inner_text())
+    page.keyboard.press("q")
+    visit.until("it is gone", lambda: sql.count() == 0)
+    page.get_by_role("region", name="Steps per second").hover()
+    page.keyboard.press("q")
+    visit.until("the SQL is that of steps", lambda: sql.count() == 1 and "FROM steps" in sql.inner_text())
+    runs = tab(dashboard, "/?q=algo:ppo&sort=-steps")
+    runs.until("the list is there", lambda: "window" in runs.inspect())
+    runs.page.keyboard.press("q")
+    runs.until("its SQL is there", lambda: "run_id" in "".join(runs.page.locator(".sql pre").all_inner_texts()))

@@ -10,7 +10,7 @@ from runbus.local.stack import Endpoints
 from tests.browser.chromium import Visit
 from tests.browser.conftest import Opener
 from tests.browser.many_runs import publish
-from tests.browser.serving import Dashboard
+from tests.browser.serving import Dashboard, live_agents
 from tests.browser.stories import HOSTILE, RUNS
 
 ROW = "table.runs tbody tr:not(.group)"
@@ -119,3 +119,15 @@ def test_a_long_list_is_drawn_in_a_window_that_keys_wheel_and_thumb_move(
     page.mouse.wheel(0, -36 * 20)
     visit.until("the wheel moved it", lambda: window(visit)["first"] < MANY - size)
     assert page.locator("table.runs").get_attribute("aria-rowcount") == str(MANY + 1)
+
+
+def test_the_totals_say_whether_every_step_is_accounted_for(
+    endpoints: Endpoints, dashboard: Dashboard, tab: Opener
+) -> None:
+    """While agents walk and after; a click shows the sums."""
+    visit = tab(dashboard, "/")
+    with live_agents(endpoints, "audited-live", "--agents", "2", "--rate", "50"):
+        visit.until_text("audited-live")
+        visit.until_text("nothing lost", 60)
+    visit.page.get_by_role("link", name="nothing lost").click()
+    visit.until_text("Every step")

@@ -78,7 +78,7 @@ def test_halves_are_the_whole(kind: str, count: int) -> None:
 def test_parcels_respect_the_limit_and_lose_nothing(sizes: list[int]) -> None:
     """Whatever the sizes, parcels are in order, complete, and below the limit; only a large observation is left out."""
     source = recorded(["x" * size for size in sizes])
-    found = encoded(source, Packing("steps", Codec(), limit=2500), 1)
+    found = encoded(source, Packing("", Codec(), limit=2500), 1)
     assert all(len(p.value) <= 2500 and not p.error for p in found)
     batches = [decode(Codec().open(p.value, "StepBatch")[1]) for p in found]
     assert [p.first_seq for p in found] == [b.header.first_seq for b in batches]
@@ -109,7 +109,7 @@ def test_the_largest_part_of_a_step_is_left_out(part: str, call: dict[str, Any])
     """Reward, flags and the other parts of the step stay; of several large parts each is left out."""
     for others in ({}, {"observation": LARGE + "x"}):
         source = one_step(**{**others, **call})
-        (found,) = encoded(source, Packing("steps", Codec(), limit=3000), 1)
+        (found,) = encoded(source, Packing("", Codec(), limit=3000), 1)
         expected = {part, *others}
         assert set(found.without) == expected
         batch = decode(Codec().open(found.value, "StepBatch")[1])
@@ -136,7 +136,7 @@ def test_a_step_that_cannot_be_encoded_costs_no_other() -> None:
     """Whatever is wrong with one row of a batch, the batch is halved until that row is alone, and loses that part."""
     source = recorded(["a", "b", "c", "d"])
     source.infos[2] = "\ud800"
-    found = encoded(source, Packing("steps", Codec()), 1)
+    found = encoded(source, Packing("", Codec()), 1)
     batches = [decode(Codec().open(p.value, "StepBatch")[1]) for p in found]
     assert [row[0] for b in batches for row in rows(b)] == [0, 1, 2, 3]
     assert [p.without for p in found if p.without] == [("info",)]

@@ -136,7 +136,7 @@ def test_idle_is_true_at_no_line_before_the_end(
     bus = RunBus()
     courier = courier_on(bus)
     courier._link = link = FakeLink(answer, full)  # type: ignore[assignment]
-    courier._packing = Packing("runbus.steps", Codec(), limit)
+    courier._packings["steps"] = Packing("runbus.", Codec(), limit)
     _a_run(Recorder("run-1", bus=bus, kafka=False))
     _damage(courier)
     lines, early = 0, list[tuple[str, int, int]]()
@@ -347,7 +347,7 @@ def test_a_heartbeat_counts_what_steps_had_to_leave_out() -> None:
     bus = RunBus()
     courier = courier_on(bus)
     seen = bus.subscribe("test")
-    courier._packing = Packing("runbus.steps", Codec(), 2000)
+    courier._packings["steps"] = Packing("runbus.", Codec(), 2000)
     recorder = Recorder("run-1", bus=bus, kafka=False)
     recorder.step(object(), None, False, False, "x" * 5000)
     published(recorder)

@@ -19,11 +19,12 @@ from confluent_kafka import KafkaError
 
 from runbus.config.deadline import Deadline
 from runbus.kafka.headers import START_BYTES, shortened
-from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, STEPS, run_event_key
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, Topic, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed, smaller
-from runbus.recorder.events import RecorderEvent, StepsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.events import RecorderEvent, RowsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.forms import FORMS
 from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
 from runbus.recorder.settings import CourierSettings
@@ -86,7 +87,8 @@ class Courier:
         self._next_heartbeat = 0.0
         self._heartbeat_open = False
         self._prefix = self.settings.kafka.topic_prefix
-        self._packing = Packing(self._prefix + STEPS.name, self._codec)
+        #: by topic: one that takes smaller records than the others makes only its own batches smaller
+        self._packings: dict[str, Packing] = {}
         self._subscription = self._bus.subscribe(
             SUBSCRIPTION,
             self.settings.policy,
@@ -217,11 +219,11 @@ class Courier:
         return _IDLE_S if self.idle else _BUSY_S
 
     def _write(self, event: RecorderEvent) -> None:
-        if isinstance(event, StepsRecorded):
+        if isinstance(event, RowsRecorded):
             if event.settled:  # an interrupt had it published twice
                 self._subscription.done()
                 return
-            found = encoded(event, self._packing, now_us())
+            found = encoded(event, self._packing(event.TOPIC), now_us())
             event.settled = True
             self._subscription.more(len(found) - 1)
             for batch in found:
@@ -230,6 +232,9 @@ class Courier:
             self._out.append(self._run_record(event.event))
         else:
             self._finished.append(event)
+
+    def _packing(self, topic: Topic) -> Packing:
+        return self._packings.setdefault(topic.name, Packing(self._prefix, self._codec))
 
     def _drain(self) -> None:
         """Send what is written, in order, until the client's buffer is full; then the ends of finished streams."""
@@ -255,7 +260,7 @@ class Courier:
         receipt = replace(written, value=b"")
         self._awaited[id(receipt)] = receipt
         done = partial(self._batch_done, receipt)
-        sent = self._link.send(ProducerRecord(self._prefix + STEPS.name, written.key, written.value, done))
+        sent = self._link.send(ProducerRecord(self._prefix + written.topic.name, written.key, written.value, done))
         if not sent:
             self._awaited.pop(id(receipt), None)
         return sent
@@ -282,8 +287,9 @@ class Courier:
             batch.counts.drop(batch.count)
             self._complaints.say(
                 f"delivery {error.name()}",
-                "%d steps of %s were not delivered: %s; %s. They count as dropped",
+                "%d %s of %s were not delivered: %s; %s. They count as dropped",
                 batch.count,
+                batch.form.rows,
                 batch.counts.id,
                 error.str(),
                 advice(error),
@@ -298,9 +304,10 @@ class Courier:
 
     def _refused_for_size(self, batch: EncodedBatch, error: str) -> None:
         """Send a batch again in smaller parts; what follows is smaller from the start."""
-        found = smaller(batch, self._packing)
+        packing = self._packing(batch.topic)
+        found = smaller(batch, packing)
         limit = max(_LEAST_LIMIT, len(batch.value) // 2)
-        self._packing = replace(self._packing, limit=min(limit, self._packing.limit))
+        self._packings[batch.topic.name] = replace(packing, limit=min(limit, packing.limit))
         self._complaints.say("too large for the broker", "%s. Until then, batches are cut smaller", error)
         self._subscription.more(len(found) - 1)
         self._out.extendleft([self._checked(part, error) for part in reversed(found)])
@@ -315,7 +322,7 @@ class Courier:
             "its extra left_out.%s; %s",
             batch.first_seq,
             batch.counts.id,
-            self._packing.limit,
+            self._packing(batch.topic).limit,
             " and ".join(batch.without),
             batch.without[0],
             _SMALLER[batch.without[0]],
@@ -327,10 +334,11 @@ class Courier:
         Its work is done when the dead letter is delivered or dropped.
         """
         batch.counts.drop(batch.count)
-        topic = self._prefix + STEPS.name
+        topic = self._prefix + batch.topic.name
         self._complaints.say(
             "too large",
-            "step %d of %s was dropped: %s. Its first %d bytes are in %s",
+            "%s %d of %s was dropped: %s. Its first %d bytes are in %s",
+            batch.form.row,
             batch.first_seq,
             batch.counts.id,
             error,
@@ -348,12 +356,13 @@ class Courier:
 
     def _dropped(self, event: object) -> None:
         """Count what the queue had no room for, and say so once."""
-        if isinstance(event, StepsRecorded) and _count_drop(event):
+        if isinstance(event, RowsRecorded) and _count_drop(event):
             self._complaints.say(
                 "queue full",
-                "%d steps of %s, and perhaps more, were dropped: the queue of %d MiB is full, because Kafka at %s is "
+                "%d %s of %s, and perhaps more, were dropped: the queue of %d MiB is full, because Kafka at %s is "
                 "away or slower than the agent. They are counted; raise RUNBUS_RECORDER_QUEUE_MB, or record less",
                 event.count,
+                FORMS[event.TOPIC.name].rows,
                 event.counts.id,
                 self.settings.queue_bytes // 2**20,
                 self.address,
@@ -461,14 +470,14 @@ class Courier:
         oldest = [batch.oldest for batch in list(self._awaited.values())[:1]]
         oldest += [p.oldest for p in list(self._out)[:1] if isinstance(p, EncodedBatch)]
         oldest += [
-            e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, StepsRecorded)
+            e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, RowsRecorded)
         ]
         return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
 
 
 def _count_drop(event: object) -> bool:
     """Count the steps of an event as dropped, once; return whether it was now."""
-    if not isinstance(event, StepsRecorded) or event.settled:
+    if not isinstance(event, RowsRecorded) or event.settled:
         return False
     event.settled = True
     event.counts.drop(event.count)

@@ -6,36 +6,43 @@ from dataclasses import dataclass, replace
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.headers import Headers, letter_headers
-from runbus.kafka.topics import stream_key
-from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.kafka.topics import Topic, stream_key
+from runbus.recorder.events import RowsRecorded, StreamCounts
+from runbus.recorder.forms import FORMS, Batch, BatchForm, with_more_dropped
 from runbus.recorder.identity import KIND
-from runbus.recorder.left_out import largest_part, parts_of, without
 from runbus.recorder.link import MAX_VALUE_BYTES
 from runbus.schemas.avsc import schema
-from runbus.schemas.batch import StepBatch, decode, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Event
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Says how batches become records: the topic, the framing of values, and the most bytes that one may have."""
+    """Says how batches become records.
 
-    topic: str
+    Attributes:
+        prefix: of the topics' names.
+        codec: frames the values.
+        limit: the most bytes that a value may have.
+    """
+
+    prefix: str
     codec: Codec
     limit: int = MAX_VALUE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """One encoded batch on its way: `count` steps from `first_seq`.
+    """One encoded batch on its way to its topic: `count` rows of a stream from `first_seq`.
 
     Attributes:
+        topic: where it goes; its key is that of the stream.
         oldest: time at which the batch was closed, monotonic seconds.
-        error: why it is one step that no record can hold; empty = it is not.
-        without: the parts that this step had to leave out.
+        error: why it is one row that no record can hold; empty = it is not.
+        without: the parts that this row had to leave out.
     """
 
+    topic: Topic
     counts: StreamCounts
     first_seq: int
     count: int
@@ -44,6 +51,11 @@ class EncodedBatch:
     oldest: float
     error: str = ""
     without: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> BatchForm:
+        """How the batches of its topic are written."""
+        return FORMS[self.topic.name]
 
     def headers(self, topic: str, error: str) -> Headers:
         """Return the headers of its dead letter."""
@@ -65,37 +77,38 @@ class EncodedBatch:
         return f"{topic}-{self.counts.id}-{self.first_seq}".encode("utf-8", "replace")
 
 
-def encoded(recorded: StepsRecorded, packing: Packing, now_us: int) -> list[EncodedBatch]:
+def encoded(recorded: RowsRecorded, packing: Packing, now_us: int) -> list[EncodedBatch]:
     """Encode a batch, in as many parts as the topic's limit needs.
 
-    A step that is too large by itself, or cannot be encoded, is written without its largest part, and then without the
-    next one: it says so in an extra, and is given up only if nothing is left to leave out.
+    A row that is too large by itself, or cannot be encoded, is written without its largest part, and then without the
+    next one: it says so, and is given up only if nothing is left to leave out.
 
     Raises:
         UnknownSchema, RegistryUnavailable: it cannot be encoded yet.
     """
-    id_ = recorded.counts.id
-    source = EncodedBatch(recorded.counts, 0, 0, stream_key(id_.run_id, id_.agent_id), b"", recorded.closed_at)
+    id_, topic = recorded.counts.id, recorded.TOPIC
+    source = EncodedBatch(topic, recorded.counts, 0, 0, stream_key(id_.run_id, id_.agent_id), b"", recorded.closed_at)
     return _split(recorded.batch(sent_at=now_us), source, packing)
 
 
 def smaller(refused: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
     """Encode a batch again that the broker refused for its size: halved, or without its largest part. Raises alike."""
-    writer, body = packing.codec.open(refused.value, StepBatch.__name__)
-    return _split(decode(body, writer), refused, replace(packing, limit=len(refused.value) - 1))
+    writer, body = packing.codec.open(refused.value, refused.form.schema)
+    return _split(refused.form.decode(body, writer), refused, replace(packing, limit=len(refused.value) - 1))
 
 
-def _split(batch: StepBatch, source: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
+def _split(batch: Batch, source: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
+    form = source.form
     found: list[EncodedBatch] = []
-    parts: list[tuple[StepBatch, tuple[str, ...]]] = [(batch, ())]
+    parts: list[tuple[Batch, tuple[str, ...]]] = [(batch, ())]
     lost = 0
     while parts:
         part, left_out = parts.pop(0)
         h = part.header
-        if lost:  # a step before this part is given up: its header says so
-            part = replace(part, header=replace(h, dropped=h.dropped + lost))
-        value, error = _value(part, packing)
-        if not error or (h.count == 1 and largest_part(part) is None):
+        if lost:  # a row before this part is given up: its header says so
+            part = with_more_dropped(part, lost)
+        value, error = _value(part, form, packing)
+        if not error or (h.count == 1 and not form.parts_of(part)):
             lost += bool(error)
             found.append(
                 replace(source, first_seq=h.first_seq, count=h.count, value=value, error=error, without=left_out)
@@ -104,25 +117,25 @@ def _split(batch: StepBatch, source: EncodedBatch, packing: Packing) -> list[Enc
             middle = h.count // 2
             parts[:0] = [(part.slice(0, middle), ()), (part.slice(middle, h.count), ())]
         else:
-            name = _part_to_leave_out(part, packing) if not value else largest_part(part) or ""
-            parts.insert(0, (without(part, name), (*left_out, name)))
+            name = form.parts_of(part)[0] if value else _part_to_leave_out(part, form, packing)
+            parts.insert(0, (form.without(part, name), (*left_out, name)))
     return found
 
 
-def _part_to_leave_out(step: StepBatch, packing: Packing) -> str:
-    """Return the part without which a step can be encoded; the largest one if it takes more than one."""
-    names = parts_of(step)
-    return next((name for name in names if _value(without(step, name), packing)[0]), names[0])
+def _part_to_leave_out(row: Batch, form: BatchForm, packing: Packing) -> str:
+    """Return the part without which a row can be encoded; the largest one if it takes more than one."""
+    names = form.parts_of(row)
+    return next((name for name in names if _value(form.without(row, name), form, packing)[0]), names[0])
 
 
-def _value(part: StepBatch, packing: Packing) -> tuple[bytes, str]:
+def _value(part: Batch, form: BatchForm, packing: Packing) -> tuple[bytes, str]:
     """Return the value of a batch, and why no record can hold it: empty = one can."""
     try:
-        value = packing.codec.frame(packing.topic, schema("StepBatch"), encode(part))
+        value = packing.codec.frame(packing.prefix + form.topic.name, schema(form.schema), form.encode(part))
     except InvalidValue as error:
         return b"", str(error)
     too_large = len(value) > packing.limit
-    return value, f"a step of {len(value)} bytes: no record can hold it" if too_large else ""
+    return value, f"a {form.row} of {len(value)} bytes: no record can hold it" if too_large else ""
 
 
 def framed(event: Event, topic: str, codec: Codec) -> bytes:

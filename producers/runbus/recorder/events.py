@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.model import StreamId
+from runbus.kafka.topics import STEPS, Topic
 from runbus.recorder.annotations import Annotation, Annotations
 from runbus.recorder.columns import FACTS, Block, BlockNotes, StepRows, columns_of_blocks, columns_of_rows, large_seeds
 from runbus.recorder.logged import extras_of
@@ -20,7 +22,7 @@ from runbus.schemas.layout import NONE, Layout
 
 
 class StreamCounts:
-    """Counts the steps of a stream: produced, delivered, dropped.
+    """Counts the rows of a stream, steps mostly: produced, delivered, dropped.
 
     Counts only grow. Thread safe; no other lock is taken under its lock.
     """
@@ -96,6 +98,8 @@ class StepsRecorded:
         closed_at: monotonic seconds; 0 = it is being filled.
         settled: its steps were written to the log or counted as dropped.
     """
+
+    TOPIC: ClassVar[Topic] = STEPS
 
     counts: StreamCounts
     first_seq: int = 0
@@ -213,4 +217,6 @@ class StreamFinished:
         return run_event_within(event)
 
 
-RecorderEvent = StreamStarted | StepsRecorded | StreamFinished
+#: consecutive rows of a stream, on their way to the topic that they name
+RowsRecorded = StepsRecorded
+RecorderEvent = StreamStarted | RowsRecorded | StreamFinished

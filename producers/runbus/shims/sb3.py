@@ -22,8 +22,8 @@ _SCALARS = (int, float, str, np.generic)
 class MetricsWriter(KVWriter):  # type: ignore[misc] # the package is not there where types are checked
     """Records each dump of a Logger as metrics on the axis `env_steps`.
 
-    Arrays and tensors are kept as summaries, hyper-parameters as a JSON text; videos, figures and images are counted and not
-    kept. A key that excludes `runbus` is left out.
+    Arrays and tensors are kept as summaries, hyper-parameters as a JSON text; videos, figures and images are counted
+    and not kept. A key that excludes `runbus` is left out.
 
     Args:
         run: name of the run, or a Metrics that the writer shall use.

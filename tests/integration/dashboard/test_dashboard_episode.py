@@ -124,9 +124,13 @@ def test_a_word_is_found_in_one_episode_in_an_agent_and_in_the_run(page: Page, r
     assert [(agent, step) for agent, step in columns(found, "agent", "step")] == [("planner", 25), ("reader", 0)]
     assert all("Harbour Inn" in text for (text,) in columns(found, "text"))
     assert page.get("/search", q="harbour", **recorded.ids["talk", "reader"])["rows"] == 1
+    ids = (recorded.ids["talk", agent] for agent in ("planner", "reader"))
+    steps = sum(page.get("/episode", **id_)["columns"]["last_step"][0] + 1 for id_ in ids)
+    assert found["searched"] == {"steps": steps, "episodes": 2}
     assert page.get("/search", run="talk", q="%")["rows"] == 0
     assert page.get("/search", run="talk", q="'); DROP TABLE steps; --")["rows"] == 0
-    assert page.get("/search", run="walk", q="1")["rows"] == 0
+    numbers = page.get("/search", run="walk", q="1")
+    assert (numbers["rows"], numbers["searched"]) == (0, {"steps": 0, "episodes": 0})
     cut = page.get("/search", run="talk", q="oslo", most=2)
     assert (cut["rows"], cut["left_out"]) == (2, 1)
 

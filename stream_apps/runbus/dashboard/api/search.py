@@ -20,13 +20,19 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/search")
     async def search(request: Request, asked: Annotated[OfSearch, Query()]) -> Response:
-        """Answer with the steps whose action or observation is text or JSON with a word in it; `left_out` 1 = more."""
+        """Answer with the steps whose action or observation is text or JSON with a word in it; `left_out` 1 = more.
+
+        `searched` says through how many steps and episodes it looked.
+        """
         asking = Asking.of(parts, request, asked)
-        limits = {"q": asked.q, "most": asked.most + 1, "below": asking.seam.of("steps")}
-        question = Question("search", text("search"), {**asked.where, "episode": asked.episode, **limits})
+        where = {**asked.where, "episode": asked.episode, "below": asking.seam.of("steps")}
+        question = Question("search", text("search"), {**where, "q": asked.q, "most": asked.most + 1})
         if not asking.shows:
             return await asking.answer(question)
         found = await asking.table(question)
-        return asking.given(question, first(found, asked.most), left_out=max(0, found.rows - asked.most))
+        size = await asking.table(Question("search_size", text("search_size"), where))
+        searched = {name: int(size.columns[name].plain()[0]) for name in ("steps", "episodes")}
+        left_out = max(0, found.rows - asked.most)
+        return asking.given(question, first(found, asked.most), left_out=left_out, searched=searched)
 
     return routes

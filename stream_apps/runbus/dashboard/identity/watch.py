@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,11 @@ from runbus.schemas.events import Heartbeat
 
 log = logging.getLogger(__name__)
 IDENTITY, ENDS = "identity", "ends"
+#: How many streams are in which state: all that the list of runs shows of it.
+LIGHT = "light"
 _LOOK_S = 1.0
+#: For the light alone it looks less often.
+_LIGHT_S = 5.0
 _CLOSE_S = 2.0
 #: Streams that are checked; a recorder names a hundred of its own.
 _MOST = 200
@@ -67,11 +72,15 @@ class IdentityWatch:
         self._dead = Letters(codec)
         self._balances: dict[StreamId, StreamBalance] = {}
         self._not_before = 0.0
+        self._looked = -_LIGHT_S
         self._trouble = ""
         self._more = 0
 
     async def run(self) -> None:
-        """Check once a second while somebody looks, until cancelled. Trouble is shown, and never raised."""
+        """Check while somebody looks, until cancelled: once a second, or less often for the light alone.
+
+        Trouble is shown, and never raised.
+        """
         places = [
             TopicPartition(name, number)
             for name in (self._settings.topic_prefix + topic.name for topic in _STORED)
@@ -80,7 +89,9 @@ class IdentityWatch:
         bounds = LogBounds(new_bounds_reader(self._settings))
         try:
             while True:
-                if self._live.watched(IDENTITY):
+                light = self._live.watched(LIGHT) and time.monotonic() - self._looked >= _LIGHT_S
+                if light or self._live.watched(IDENTITY):
+                    self._looked = time.monotonic()
                     await self._look(bounds, places)
                 await asyncio.sleep(_LOOK_S)
         finally:
@@ -97,7 +108,10 @@ class IdentityWatch:
             self._begin(said, ends)
             await self._decide(ends)
             self._live.tell(ENDS, {str(at): {"end": end, "below": self._below().get(at)} for at, end in ends.items()})
-        self._live.tell(IDENTITY, dict(self._rows(said)))
+        rows = dict(self._rows(said))
+        self._live.tell(IDENTITY, rows)
+        states = Counter(row["state"] for key, row in rows.items() if key)
+        self._live.tell(LIGHT, {"": {**states, "more": self._more, "trouble": self._trouble}})
 
     # --- what recorders say ----------------------------------------------------------------------------------------
 

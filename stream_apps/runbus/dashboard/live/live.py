@@ -28,6 +28,7 @@ from runbus.dashboard.live.rows import Row
 from runbus.dashboard.live.runs import StreamFacts
 from runbus.dashboard.live.ticks import Ticks
 from runbus.dashboard.settings import DashboardSettings
+from runbus.kafka.errors import no_answer
 from runbus.kafka.model import StreamId, TopicPartition
 from runbus.kafka.topics import STEPS
 from runbus.schemas.codec import Codec
@@ -38,8 +39,12 @@ _SLOW_S, _FAST_S = 0.25, 0.1
 _BEAT_S = 5.0
 #: What nobody looks at is remembered for so long: a page that comes back goes on where it was.
 _REMEMBERED_S = 60.0
-#: Channels of the page of health that others fill (identity/watch.py).
-TOLD = ("identity", "ends")
+#: Heartbeats come every second, the dashboard's own too: without any for so long, the log does not reach it.
+_SILENT_S = 5.0
+#: Of every page: a row if the log does not reach the dashboard, so that none looks live while nothing can come.
+LOG = "log"
+#: Channels that others fill (identity/watch.py): of the page of health, and of the list of runs.
+TOLD, LIGHT = ("identity", "ends"), "light"
 
 
 class Live:
@@ -52,7 +57,9 @@ class Live:
     """
 
     def __init__(self, settings: DashboardSettings, codec: Codec, partitions: Mapping[str, int]) -> None:
+        self._kafka = settings.kafka
         self._prefix = settings.kafka.topic_prefix
+        self._began = time.monotonic()
         self._hub = Hub()
         self._board = Board(codec, self._prefix, self._hub)
         self._frames = Frames(self._hub, self._row, self._below_now, secrets.token_hex(4))
@@ -146,7 +153,7 @@ class Live:
 
     async def follow(self, view: View, since: str) -> AsyncIterator[bytes]:
         """Yield frames for one client; see api.LiveLog."""
-        channels = self._channels(view)
+        channels = (*self._channels(view), LOG)
         ticks = self._fast if view.name == "episode" else self._slow
         yield RETRY
         with self._watching(channels, ticks), self._focused(view):
@@ -194,7 +201,7 @@ class Live:
     def _channels(self, view: View) -> tuple[str, ...]:
         match view.name:
             case "runs":
-                return (TOTALS, RUNS_CHANNEL)
+                return (TOTALS, RUNS_CHANNEL, LIGHT)
             case "run":
                 return (streams_channel(view.run), episodes_channel(view.run))
             case "episode":
@@ -222,11 +229,22 @@ class Live:
     def _advance(self) -> int:
         now = time.monotonic()
         self._board.tick(self._watched.keys() | self._left.keys(), now)
+        self._say_trouble(min(self.behind_seconds(), now - self._began))
         for channel in [channel for channel, at in self._left.items() if now - at > _REMEMBERED_S]:
             del self._left[channel]
             self._hub.forget(channel)
             self._frames.forget(channel)
         return self._frames.tick()
+
+    def _say_trouble(self, behind_s: float) -> None:
+        """Say that the log has not reached this process for so long, and why; or that it does again."""
+        silent, said = self._feed.trouble or behind_s >= _SILENT_S, self._told.get(LOG)
+        if silent and not said:
+            reason = self._feed.trouble or f"no heartbeat was read for {behind_s:.0f} s"
+            since = time.time_ns() // 1000 - int(behind_s * 1e6)
+            self.tell(LOG, {"": {"why": no_answer(self._kafka, reason), "since": since}})
+        elif said and not silent:
+            self.tell(LOG, {})
 
     def _row(self, channel: str, key: str) -> Row | None:
         if channel in self._told:

@@ -5,6 +5,7 @@
  *   Back in sight, it goes on where it was (`since`).
  * - EventSource opens a broken connection again by itself, but never after an answer that is no stream: then this does.
  * - A server that hangs breaks nothing: without a frame or a beat for 7 s the state is `late`.
+ * - A server that Kafka does not answer says so: the state is `silent`, and `silence` says why.
  */
 import {Channels} from "./channels.js";
 import {signal} from "./preact.js";
@@ -19,7 +20,10 @@ const PAINTS = 10_000;
 /** Milliseconds since the epoch, for all ages on the page; it moves four times a second. */
 export const now = signal(Date.now());
 
-/** @typedef {"opening" | "live" | "late" | "away" | "paused"} State */
+/** @typedef {"opening" | "live" | "silent" | "late" | "away" | "paused"} State */
+
+/** The states in which nothing new is heard, in words: what the page shows is as old as the newest frame. @type {Record<string, string>} */
+export const UNHEARD = {silent: "no answer from Kafka", late: "late", away: "no connection"};
 
 /** The stream that the page follows now; the header shows its state. */
 export const current = signal(/** @type {Live | null} */ (null));
@@ -60,6 +64,11 @@ export class Live {
   /** @param {string} name */
   channel(name) {
     return this.channels.of(name);
+  }
+
+  /** Why nothing can come although the server answers, and since when, microseconds since the epoch. */
+  get silence() {
+    return this.channel("log").rows.get("");
   }
 
   open() {
@@ -104,7 +113,7 @@ export class Live {
     const frame = /** @type {import("./channels.js").Frame} */ (JSON.parse(event.data));
     this.channels.take(frame);
     this.sentAt.value = frame.t / 1000;
-    this.state.value = "live";
+    this.state.value = this.silence ? "silent" : "live";
     this.ready.value = true;
     this.took(frame);
     if (frame.up) this.stamp(frame.t / 1000, newestOf(frame.up));
@@ -129,7 +138,7 @@ export class Live {
 
   look() {
     now.value = Date.now();
-    if (this.state.value === "live" && now.value - this.heard > LATE_MS) this.state.value = "late";
+    if (["live", "silent"].includes(this.state.value) && now.value - this.heard > LATE_MS) this.state.value = "late";
     if (this.state.value === "late" && now.value - this.heard > 3 * LATE_MS) this.again();
   }
 

@@ -35,6 +35,8 @@ export class Talk {
     this.everywhere = signal(/** @type {Record<string, any>[] | null} */ (null));
     /** Why the last search found nothing at all. */
     this.trouble = signal("");
+    /** Through how much the last search looked. */
+    this.searched = signal({steps: 0, episodes: 0});
     this.timer = 0;
     this.closed = false;
     this.ready = false;
@@ -96,6 +98,7 @@ export class Talk {
     if (!answer || this.word.peek() !== word) return;
     this.asked.value = word;
     this.hits.value = answer.columns.step;
+    this.searched.value = answer.searched;
     this.more.value = answer.left_out > 0;
   }
 
@@ -115,6 +118,7 @@ export class Talk {
     const answer = await this.find({run: this.source.id.run, q: word});
     if (!answer) return;
     this.asked.value = word;
+    this.searched.value = answer.searched;
     const names = Object.keys(answer.columns);
     this.everywhere.value = Array.from({length: answer.rows}, (_, i) =>
       Object.fromEntries(names.map((name) => [name, answer.columns[name][i]])),

@@ -6,7 +6,7 @@ import {get} from "../lib/api.js";
 import {ago, count, duration, exact, moment} from "../lib/format.js";
 import {balances, components, cursors, drops, endedStreams, sign} from "../lib/health.js";
 import {expose} from "../lib/inspect.js";
-import {follow, now} from "../lib/live.js";
+import {follow, now, UNHEARD} from "../lib/live.js";
 import {href} from "../lib/route.js";
 import {Panel} from "../ui/panel.js";
 import {Failed} from "../ui/states.js";
@@ -49,9 +49,8 @@ const findingsOf = (live) => watchOf(live)?.findings ?? [];
  * @param {Live} live
  */
 function pushed(live) {
-  const state = live.state.value;
-  const stale = state === "away" || state === "late";
-  return {newest: live.sentAt.value * 1000, stale, why: stale ? "the dashboard says nothing" : ""};
+  const why = UNHEARD[live.state.value] ?? "";
+  return {newest: live.sentAt.value * 1000, stale: Boolean(why), why};
 }
 
 /** @param {{state: string}} props */

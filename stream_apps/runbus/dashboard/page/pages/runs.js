@@ -5,12 +5,14 @@ import {html, useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffec
 import {ago, count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
-import {follow, now} from "../lib/live.js";
+import {follow, now, UNHEARD} from "../lib/live.js";
+import {lightOf} from "../lib/light.js";
 import {Means} from "../lib/means.js";
 import {go, href, route, set} from "../lib/route.js";
 import {arrange, groupable, nextSort} from "../lib/runlist.js";
 import {clamp, showing, turned} from "../lib/window.js";
 import {Empty} from "../ui/states.js";
+import {Take} from "../ui/panel.js";
 import {State} from "../ui/state.js";
 import {Spark} from "../ui/spark.js";
 import {Pager, Thumb} from "../ui/window.js";
@@ -41,6 +43,10 @@ const COLUMNS = [
   {name: "Newest", field: "newest_ts", class: "num", title: "Age of its newest step"},
 ];
 
+/** Columns that history can sort by too. */
+const STORED = new Set(["run", "state", "steps", "mean_return", "dropped"]);
+const MOST_TAKEN = 1000;
+
 /** @param {string} name of a parameter that holds names of runs */
 const named = (name) => (route.value.params.get(name) ?? "").split(BETWEEN).filter(Boolean);
 
@@ -63,7 +69,7 @@ export default function Runs() {
   if (!rows.value.length) return html`<${NothingYet} />`;
   return html`
     <h1 class="hidden">Runs</h1>
-    <${Totals} channel=${live.channel("totals")} />
+    <${Totals} channel=${live.channel("totals")} light=${live.channel("light")} />
     <${Tools} rows=${rows.value} list=${list.value} />
     <${List} live=${live} means=${means} items=${list.value.items} shut=${shut} />`;
 }
@@ -99,8 +105,16 @@ function Tools({rows, list}) {
       <label>Group by <select value=${params.get("group") ?? ""} onChange=${change("group")}>
         <option value="">nothing</option>${fields.map((name) => html`<option value=${name}>${name.slice(0, 60)}</option>`)}</select></label>
       <${Views} />
+      <${Take} source=${sourceOf(params)} title="Runs" />
     </div>
     <p id="filter-said" class="said-of" role="status">${saidOf(list, rows.length)}</p>`;
+}
+
+/** The list as ClickHouse has it: of all runs, those too that the log has no longer. @param {URLSearchParams} params */
+function sourceOf(params) {
+  const sort = params.get("sort") ?? "", field = sort.replace(/^-/, "");
+  const order = STORED.has(field) ? {sort: field, descending: String(sort.startsWith("-"))} : {};
+  return {path: "/runs", params: {q: params.get("q"), most: MOST_TAKEN, ...order}};
 }
 
 /**
@@ -162,7 +176,7 @@ function List({live, means, items, shut}) {
   return html`
     ${chosen.value.length > 0 && html`<p class="chosen"><button type="button" onClick=${() => compare(chosen.value)}>Compare ${chosen.value.length} ${chosen.value.length === 1 ? "run" : "runs"}</button>
       <button type="button" class="quiet" onClick=${() => (chosen.value = [])}>Select none</button></p>`}
-    <section class=${`panel ${live.state.value === "away" || live.state.value === "late" ? "stale" : ""}`} aria-label="Runs"><div class="body list" onWheel=${wheel}>
+    <section class=${`panel ${live.state.value in UNHEARD ? "stale" : ""}`} aria-label="Runs"><div class="body list" onWheel=${wheel}>
       <div class="scroll-x">
       <table class="runs cards" aria-label="Runs" aria-rowcount=${items.length + 1}>
         <thead><tr aria-rowindex="1"><th class="pick"><span class="hidden">Select, pin, baseline</span></th>${COLUMNS.map((column) => html`<${Head} ...${column} />`)}</tr></thead>
@@ -239,8 +253,8 @@ function Lost({row}) {
   return html`<span class="warn" title=${`${exact(row.dropped)} dropped by the recorder, ${exact(row.gaps)} missing in the log`}>${count(row.dropped + row.gaps)}</span>`;
 }
 
-/** @param {{channel: import("../lib/channels.js").Channel}} props */
-function Totals({channel}) {
+/** @param {{channel: import("../lib/channels.js").Channel, light: import("../lib/channels.js").Channel}} props */
+function Totals({channel, light}) {
   const total = channel.read().get("") ?? {};
   return html`<dl class="totals">
     <div><dt>Running</dt><dd>${exact(total.running)}${total.stalled ? html` <small>${total.stalled} stalled</small>` : null}</dd></div>
@@ -248,7 +262,14 @@ function Totals({channel}) {
     <div><dt>Steps/s</dt><dd>${count(total.steps_per_second)}</dd></div>
     <div><dt>Episodes/min</dt><dd>${count(total.episodes_per_minute)}</dd></div>
     <div><dt>Newest step</dt><dd>${total.newest_ts ? ago(now.value - total.newest_ts / 1000) : "–"}</dd></div>
+    <${Audit} light=${light.read().get("")} />
   </dl>`;
+}
+
+/** Whether every step of the streams of the last ten minutes is accounted for. @param {{light: Row | undefined}} props */
+function Audit({light}) {
+  const {tone, text, title} = lightOf(light);
+  return html`<div title=${title}><dt>Audit</dt><dd class=${tone}><a href="/health">${text}</a></dd></div>`;
 }
 
 function NothingYet() {

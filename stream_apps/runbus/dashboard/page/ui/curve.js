@@ -5,6 +5,7 @@ import {html, useComputed, useEffect, useMemo, useRef, useSignal} from "../lib/p
 import {Curve} from "../lib/curves.js";
 import {number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {UNHEARD} from "../lib/live.js";
 import {Chart} from "./chart.js";
 import {Panel} from "./panel.js";
 
@@ -34,7 +35,7 @@ export function CurvePanel({y, title, unit, axis, recent, what, smooth, live}) {
     return () => clearTimeout(timer);
   }, [curve.asking.value]);
   const series = curve.series.value, {error, said, history} = curve, waits = curve.stitched.value.wait;
-  const why = error.value ? (curve.isLive ? "live only: ClickHouse does not answer" : "ClickHouse does not answer") : {away: "no connection", late: "late"}[/** @type {string} */ (live.state.value)] ?? "";
+  const why = error.value ? (curve.isLive ? "live only: ClickHouse does not answer" : "ClickHouse does not answer") : UNHEARD[live.state.value] ?? "";
   const newest = live.state.value === "live" && what.until === undefined ? undefined : said.value.fresh?.asked_at;
   return html`<${Panel} title=${title} unit=${unit} source=${curve.source} png=${() => /** @type {any} */ (plot.current)?.picture() ?? null}
     fresh=${{askedAt: said.value.fresh?.asked_at, newest, stale: Boolean(why) && !(curve.isLive && series.length), why, leftOut: said.value.left_out}}

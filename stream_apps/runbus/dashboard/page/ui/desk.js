@@ -5,6 +5,7 @@
 import {get} from "../lib/api.js";
 import {windowAround} from "../lib/episode.js";
 import {number} from "../lib/format.js";
+import {UNHEARD} from "../lib/live.js";
 import {find} from "../lib/jump.js";
 import {computed, effect, signal} from "../lib/preact.js";
 import {route, set} from "../lib/route.js";
@@ -269,8 +270,8 @@ export class Desk {
     const {about, live, last, cache} = this.main;
     if (about.value?.finalised) return {askedAt: about.value.fresh.asked_at};
     void this.main.version.value;
-    const heard = !live || ["live", "opening"].includes(live.state.value);
-    return {newest: cache.get(last.value)?.ts ?? about.value?.last_ts, askedAt: about.value?.fresh.asked_at, stale: !heard, why: heard ? undefined : "no connection"};
+    const why = live ? UNHEARD[live.state.value] : undefined;
+    return {newest: cache.get(last.value)?.ts ?? about.value?.last_ts, askedAt: about.value?.fresh.asked_at, stale: Boolean(why), why};
   }
 
   /** The step under the cursor in a few words. */

@@ -1,11 +1,11 @@
 /**
  * Frames one panel: its title, how fresh it is, and ways to take its data along.
  */
-import {html, useRef, useSignal} from "../lib/preact.js";
-import {address, bytes} from "../lib/api.js";
+import {html, useEffect, useRef, useSignal} from "../lib/preact.js";
 import {ago, count, duration} from "../lib/format.js";
+import {useKeys} from "../lib/keys.js";
 import {now} from "../lib/live.js";
-import {say} from "./shell.js";
+import {Later} from "./later.js";
 
 /**
  * What a panel's numbers are made of.
@@ -57,55 +57,30 @@ export function Freshness({askedAt, newest, stale, why, leftOut}) {
   </span>`;
 }
 
+const taking = () => import("./take.js");
+const menu = async () => (await taking()).Menu;
+const text = async () => (await taking()).Sql;
+
+/** What shows the SQL of a panel, by its menu. @type {WeakMap<Element, () => void>} */
+const shows = new WeakMap();
+
+/** Show the SQL of the panel under the pointer or with the focus, else of the first. */
+function showSqlHere() {
+  const all = [...document.querySelectorAll("details.take")].filter((one) => shows.has(one));
+  shows.get(all.find((one) => one.closest("section")?.matches(":hover, :focus-within")) ?? all[0])?.();
+}
+
 /** Ways to take the data of a panel along. @param {{source: Source, title: string, png?: () => HTMLCanvasElement | null}} props */
 export function Take({source, title, png}) {
-  const open = useSignal(false);
-  const sql = useSignal("");
-  const link = (/** @type {string} */ as) => address(source.path, {...source.params, as});
-  const showSql = async () => {
-    const text = await bytes(source.path, {...source.params, as: "sql"}).catch(() => null);
-    sql.value = text ? new TextDecoder().decode(text) : "The server did not answer.";
-  };
+  const root = useRef(/** @type {HTMLDetailsElement | null} */ (null));
+  const open = useSignal(false), sql = useSignal("");
+  const showSql = async () => (sql.value = sql.value ? "" : await (await taking()).sqlOf(source));
+  useKeys({sql: showSqlHere});
+  useEffect(() => void shows.set(/** @type {HTMLDetailsElement} */ (root.current), showSql));
   return html`
-    <details class="take" open=${open.value} onToggle=${(/** @type {any} */ event) => (open.value = event.currentTarget.open)}>
+    <details ref=${root} class="take" open=${open.value} onToggle=${(/** @type {any} */ event) => (open.value = event.currentTarget.open)}>
       <summary title="Take this along: SQL, curl, CSV, Arrow, picture" aria-label=${`Take ${title} along`}>⋯</summary>
-      <div class="menu">
-        <button type="button" onClick=${showSql}>SQL</button>
-        <button type="button" onClick=${() => copy(`curl -s '${location.origin}${link("json").replaceAll("'", "%27")}'`, "curl")}>Copy as curl</button>
-        <a href=${link("csv")} download=${`${title}.csv`}>CSV</a>
-        <a href=${link("arrow")} download=${`${title}.arrow`}>Arrow</a>
-        ${png && html`<button type="button" onClick=${() => save(png(), `${title}.png`)}>PNG</button>`}
-      </div>
+      ${open.value && html`<${Later} load=${menu} source=${source} title=${title} png=${png} showSql=${showSql} />`}
     </details>
-    ${sql.value && html`<div class="sql"><pre>${sql.value}</pre>
-      <button type="button" onClick=${() => copy(sql.value, "SQL")}>Copy</button>
-      <button type="button" onClick=${() => (sql.value = "")}>Close</button></div>`}`;
-}
-
-/**
- * @param {string} text
- * @param {string} what
- */
-async function copy(text, what) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(`${what} is in the clipboard`);
-  } catch {
-    say("The browser gives no access to the clipboard");
-  }
-}
-
-/**
- * @param {HTMLCanvasElement | null} canvas
- * @param {string} name
- */
-function save(canvas, name) {
-  canvas?.toBlob((blob) => {
-    if (!blob) return;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  });
+    ${sql.value && html`<${Later} load=${text} sql=${sql} />`}`;
 }

@@ -2,8 +2,9 @@
  * Draws what is around every page: name, ways to the pages, whether what is seen is live, help, messages.
  */
 import {html, signal, useEffect, useRef, useSignal} from "../lib/preact.js";
+import {get} from "../lib/api.js";
 import {KEYS, useKeys} from "../lib/keys.js";
-import {current, now} from "../lib/live.js";
+import {current, now, UNHEARD} from "../lib/live.js";
 import {go, route} from "../lib/route.js";
 import {nextTheme, theme} from "../lib/theme.js";
 import {duration} from "../lib/format.js";
@@ -30,7 +31,8 @@ export function say(text) {
 }
 
 export function Shell() {
-  const help = useSignal(false), find = useSignal(false), found = useSignal(false);
+  const help = useSignal(false), find = useSignal(false), found = useSignal(false), loggedIn = useSignal(false);
+  useEffect(() => void get("/session").then((session) => (loggedIn.value = session.token), () => {}), []);
   useKeys({
     help: () => (help.value = !help.value),
     find: () => (find.value = found.value = true),
@@ -57,6 +59,7 @@ export function Shell() {
       <button class="quiet" type="button" onClick=${copyLink} title="Copy the link to this view (s)">Link</button>
       <button class="quiet" type="button" onClick=${nextTheme} title="Dark, light, as the system (d)">${{system: "Auto", dark: "Dark", light: "Light"}[theme.value]}</button>
       <button class="quiet" type="button" onClick=${() => (help.value = true)} title="Keys (?)" aria-label="Keys">?</button>
+      ${loggedIn.value && html`<form method="post" action="/logout"><button class="quiet">Log out</button></form>`}
     </header>
     <main id="page" tabindex="-1"><${Current} /></main>
     <${Help} open=${help} />
@@ -90,7 +93,8 @@ function Current() {
   return drawn.value?.path === page.path ? html`<${drawn.value.draw} key=${page.path} />` : html`<p class="note">Loading ${page.title} …</p>`;
 }
 
-const WORDS = {opening: "connecting", live: "live", late: "late", away: "no connection", paused: "paused"};
+/** @type {Record<string, string>} */
+const WORDS = {opening: "connecting", live: "live", paused: "paused", ...UNHEARD};
 
 /** Whether the page hears the server, and how old the newest is that it heard. */
 function LiveState() {
@@ -98,8 +102,9 @@ function LiveState() {
   if (!live) return null;
   const state = live.state.value;
   const age = live.sentAt.value ? now.value - live.sentAt.value : 0;
-  const old = state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
-  return html`<span class="live ${state}" role="status" title=${`Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
+  const silence = state === "silent" ? live.silence : undefined;
+  const old = silence ? ` · ${duration(now.value - silence.since / 1000)}` : state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
+  return html`<span class="live ${state}" role="status" title=${silence?.why ?? `Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
     <span class="dot" aria-hidden="true"></span>${WORDS[state]}${old}</span>`;
 }
 

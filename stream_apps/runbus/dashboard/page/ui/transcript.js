@@ -74,7 +74,7 @@ function Search({desk, talk}) {
     ${
       hits &&
       html`<span class=${hits.length ? "muted" : "warn"}
-        role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : "not found"}</span>
+        role="status">${hits.length ? `${hits.filter((step) => step <= cursor).length} of ${exact(hits.length)}${talk.more.value ? "+" : ""}` : `not found in ${exact(talk.searched.value.steps)} steps`}</span>
       <button type="button" aria-label="Hit before" disabled=${!hits.length} onClick=${() => next(-1)}>↑</button>
         <button type="button" aria-label="Next hit" disabled=${!hits.length} onClick=${() => next(1)}>↓</button>`
     }
@@ -87,7 +87,7 @@ function Search({desk, talk}) {
 function Everywhere({desk, talk}) {
   const rows = talk.everywhere.value ?? [];
   return html`<section class="panel everywhere" aria-label="Hits in all transcripts"><header>
-    <h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits</span></h2>
+    <h2>"${talk.asked.value}" in all transcripts of ${desk.main.id.run} <span class="unit">${exact(rows.length)} hits in ${exact(talk.searched.value.steps)} steps of ${exact(talk.searched.value.episodes)} episodes</span></h2>
       <span class="grow"></span>
       <button type="button" onClick=${() => (talk.everywhere.value = null)}>Close</button></header>
     <div class="body">${
