@@ -86,10 +86,14 @@ def transformers(folder: Path) -> None:
     history = [(name, entry["step"], value) for entry in trainer.state.log_history for name, value in entry.items()]
     expected = sorted((name, "global_step", at, float(value)) for name, at, value in history if name != "step")
     found = recorded.values()
-    artifacts = [value for value in found if value[0].startswith("checkpoint-")]
+    artifacts = [value for value in found if value[0] == "checkpoint"]
     assert sorted(value for value in found if value not in artifacts) == expected
     assert len(expected) > 15
-    assert [(name, at) for name, _, at, _ in artifacts] == [("checkpoint-3", 3), ("checkpoint-6", 6)]
+    folders = [folder / "out" / f"checkpoint-{step}" for step in (3, 6)]
+    assert [(at, value) for _, _, at, value in artifacts] == [
+        (step, float(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())))
+        for step, folder in zip((3, 6), folders, strict=True)
+    ]
 
 
 def _same(value: float | str, text: str) -> bool:

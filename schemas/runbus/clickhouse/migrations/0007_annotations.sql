@@ -90,3 +90,25 @@ FROM
     LIMIT 1 BY run_id, agent_id, attempt, env, episode, step, kind, name
 ) AS a
 WHERE NOT a.removed;
+
+-- References to files: what recorders said with `artifact`, one row each, as it was said.
+CREATE VIEW IF NOT EXISTS artifacts AS
+SELECT
+    run_id,
+    source,
+    attempt,
+    seq,
+    JSONExtractString(m.text, 'name') AS name,
+    m.name AS type,
+    JSONExtractString(m.text, 'uri') AS uri,
+    JSONExtractInt(m.text, 'bytes') AS bytes,
+    JSONExtractString(m.text, 'sha256') AS sha256,
+    axis,
+    nullIf(m.at, toInt64(-9223372036854775808)) AS at,
+    agent_id,
+    agent_attempt,
+    env,
+    episode,
+    ts
+FROM metrics AS m
+WHERE m.kind = 'artifact';
