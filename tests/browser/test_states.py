@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from runbus.clickhouse.client import connect
+from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
 from runbus.local.apps import LOCAL_PARTITIONS, sources
@@ -63,6 +66,19 @@ def test_observations_that_were_left_out_are_said(stories: Endpoints, dashboard:
     """A box that names the recorder's option stands in their place."""
     visit = tab(dashboard, episode_address(stories, "left-out", step=2))
     visit.until_text("observations=")
+
+
+def test_what_retention_took_is_said(stories: Endpoints, dashboard: Dashboard, tab: Opener) -> None:
+    """On the page of a run whose partition it was, whatever x is; Health names the offsets."""
+    with closing(connect(ClickHouseSettings.load(sources(stories)))) as client:
+        client.command(
+            "INSERT INTO lost_ranges SELECT 'runbus.steps', any(kafka_topic_id), any(kafka_partition), 1000001, 1000007, "
+            "'sink', 'retention', now64(6) FROM steps WHERE run_id = 'images'"
+        )
+    visit = tab(dashboard, "/run?run=images")
+    visit.until_text("Retention took 7 records")
+    health = tab(dashboard, "/health")
+    health.until_text("1,000,007")
 
 
 def test_without_clickhouse_what_is_live_is_shown(endpoints: Endpoints, own_dashboard: Dashboard, tab: Opener) -> None:

@@ -87,7 +87,7 @@ def missing(data: bytes) -> None:
     meant = step_rows(data[1:])
     assert rows(_STEPS, record, STEP_BATCH) == len(meant)
     present = {row["seq"] for i, row in enumerate(meant) if data[0] >> i % 8 & 1}
-    found = [row for piece in without(record, STEP_BATCH, present) for row in step_rows(piece)]
+    found = [row for piece in without(_STEPS, record, STEP_BATCH, present) for row in step_rows(piece)]
     assert found == [row for row in meant if row["seq"] not in present]
 
 

@@ -27,6 +27,7 @@ def test_the_names_and_cleanup_are_the_contract() -> None:
     assert {t.name: (t.cleanup, t.partitioned) for t in TOPICS} == {
         "runs": ("compact", True),
         "steps": ("delete", True),
+        "metrics": ("delete", True),
         "episodes": ("delete", True),
         "live-metrics": ("compact,delete", True),
         "heartbeats": ("compact,delete", False),
@@ -60,7 +61,9 @@ def test_short_retention_has_short_segments() -> None:
 def test_what_stream_time_is_read_from_has_the_brokers_clock() -> None:
     """The broker dates what it is asked the order of, whatever an agent's clock says; others keep their writer's."""
     dated = {t.name for t in TOPICS if t.config()["message.timestamp.type"] == "LogAppendTime"}
-    assert dated == {"steps", "runs", "control", "annotations"} | {t.name for t in (EPISODES_STATE, LIVE_METRICS_STATE)}
+    assert dated == {"steps", "metrics", "runs", "control", "annotations"} | {
+        t.name for t in (EPISODES_STATE, LIVE_METRICS_STATE)
+    }
 
 
 @pytest.mark.parametrize("topic", [EPISODES_STATE, LIVE_METRICS_STATE], ids=lambda t: t.name)

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from runbus.kafka.settings import KafkaSettings
+from runbus.kafka.topics import Topic
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder import courier as courier_module
 from runbus.recorder.courier import Courier
@@ -75,6 +76,9 @@ class FakeLink:
     def ready(self) -> bool:
         """Return that there is a broker."""
         return True
+
+    def need(self, topic: Topic) -> None:
+        """Take it that the broker has the topic."""
 
     def send(self, letter: ProducerRecord) -> bool:
         """Take a record, or not."""

@@ -18,8 +18,9 @@ from runbus.schemas.evolution import history
 ROOT = Path(__file__).parents[2]
 #: of each version, oldest first: a change here is a change of the wire format
 PINNED = {
-    "RunEvent": ["42a7f35b15765908", "cee0b709ba3466c2", "2b7e59cd8a6e78ec"],
+    "RunEvent": ["42a7f35b15765908", "cee0b709ba3466c2", "2b7e59cd8a6e78ec", "ed2cbb9ad6762c93"],
     "StepBatch": ["8a1359a039a4c36a", "32ea4c98335a90a5"],
+    "MetricBatch": ["966e5a1c83a3d49b"],
     "EpisodeFinalized": ["b69204ab2f55d347", "796744de0083cef4"],
     "LiveMetrics": ["564be3040a2bc314"],
     "Heartbeat": ["1b14a718d0107fad"],

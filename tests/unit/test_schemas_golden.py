@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from runbus.schemas import batch as step_batch
+from runbus.schemas import metric_batch
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.codec import Codec
@@ -27,6 +28,7 @@ from runbus.schemas.events import (
     Window,
 )
 from runbus.schemas.layout import encode_value, layout_of, pack
+from runbus.schemas.metric_batch import NO_POSITION, MetricBatch, MetricColumns, MetricHeader
 from tests.unit.batches import assert_equal
 
 GOLDEN: dict[str, str] = json.loads((Path(__file__).parent / "golden_values.json").read_text(encoding="utf-8"))
@@ -44,6 +46,7 @@ ADDED: dict[str, tuple[dict[str, Any], ...]] = {
             "logged": {"loss": [0.25, -np.inf]},
         },
         {"commands": '[{"id": "c"}]'},
+        {"role": "metrics", "metrics": 12, "metrics_dropped": 3},
     ),
     "EpisodeFinalized": ({"labels": {"task": "sort"}, "stop": "max_turns", "has_reset": False},),
 }
@@ -136,12 +139,42 @@ def _events(version: int = 99) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _metrics() -> MetricBatch:
+    return MetricBatch(
+        MetricHeader("ppo-ä", "learner 0", 1_732_377_600_000_000, 256, 2, 4, 1_732_377_600_123_456),
+        MetricColumns(
+            name=np.array([1, 0], "<u2"),
+            at=np.array([NO_POSITION, 2**40]),
+            ts=np.array([1, 2]) + 1_732_377_600_000_000,
+            value=np.array([np.nan, 0.1]),
+            kind=np.array([1, 0], "|u1"),
+            absent=np.array([1, 0], "|u1"),
+            agent_attempt=np.array([7, 0]),
+            env=np.array([3, -1], "<i4"),
+            episode=np.array([4, -1]),
+            step=np.array([5, -1], "<i4"),
+            step_seq=np.array([6, -1]),
+        ),
+        ("loss", "größe"),
+        ("global_step", ""),
+        agent=("agent 0", ""),
+        judge=("Ada", ""),
+        label=("good", ""),
+        text=("because", ""),
+    )
+
+
 def _body(name: str) -> bytes:
-    return step_batch.encode(_newer_batch()) if name == "StepBatch" else _events()[name].encode()
+    match name:
+        case "StepBatch":
+            return step_batch.encode(_newer_batch())
+        case "MetricBatch":
+            return metric_batch.encode(_metrics())
+    return bytes(_events()[name].encode())
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("name", ["StepBatch", *_events()])
+@pytest.mark.parametrize("name", ["StepBatch", "MetricBatch", *_events()])
 def test_the_bytes_on_the_wire_do_not_change(name: str, framing: str) -> None:
     """Writing the same record gives the committed bytes."""
     codec = Codec(_OneId() if framing == "confluent" else None)

@@ -16,10 +16,12 @@ from runbus.schemas.evolution import history
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.batches import Batches
 from tests.fuzz.events import KINDS, Events
+from tests.fuzz.metric_batches import MetricBatches
 from tests.unit.batches import OPTIONAL, assert_equal, make_batch
 
 BODIES: dict[str, list[bytes]] = {
     "StepBatch": [encode(make_batch()), *(Batches(5).body() for _ in range(40))],
+    "MetricBatch": [MetricBatches(5).body() for _ in range(40)],
     **{kind.SCHEMA: [Events(kind, 5).body()] for kind in KINDS},
 }
 PAIRS = [(old, new) for name in NAMES for old, new in permutations(history(name), 2)]

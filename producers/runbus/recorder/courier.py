@@ -19,11 +19,12 @@ from confluent_kafka import KafkaError
 
 from runbus.config.deadline import Deadline
 from runbus.kafka.headers import START_BYTES, shortened
-from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, RUNS, Topic, run_event_key
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, METRICS, RUNS, STEPS, Topic, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
+from runbus.recorder.counts import StreamCounts
 from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed, smaller
-from runbus.recorder.events import RecorderEvent, RowsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.events import RecorderEvent, RowsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.forms import FORMS
 from runbus.recorder.identity import KIND, component_id, now_us, version
 from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
@@ -57,8 +58,8 @@ _SMALLER = {
 class Courier:
     """Delivers one bus to one Kafka.
 
-    Every step ends in exactly one of its stream's counts: delivered (Kafka acknowledged it) or dropped (the
-    queue was full, no record can hold it, or the broker refused it for good).
+    Every step, and every value of metrics, ends in exactly one of its stream's counts: delivered (Kafka acknowledged
+    it) or dropped (the queue was full, no record can hold it, or the broker refused it for good).
     """
 
     def __init__(self, bus: RunBus, settings: CourierSettings) -> None:
@@ -129,8 +130,13 @@ class Courier:
 
     @property
     def undelivered(self) -> dict[str, int]:
-        """Steps that are neither delivered nor dropped, by stream."""
-        return {str(counts.id): counts.in_flight for counts in list(self._streams.values()) if counts.in_flight}
+        """Steps, and values of metrics, that are neither delivered nor dropped, by stream."""
+        found: dict[str, int] = {}
+        for counts in list(self._streams.values()):
+            if counts.in_flight:
+                name = str(counts.id) if counts.topic == STEPS else f"{counts.id} ({counts.topic.name})"
+                found[name] = counts.in_flight
+        return found
 
     @property
     def address(self) -> str:
@@ -223,6 +229,7 @@ class Courier:
             if event.settled:  # an interrupt had it published twice
                 self._subscription.done()
                 return
+            self._link.need(event.TOPIC)
             found = encoded(event, self._packing(event.TOPIC), now_us())
             event.settled = True
             self._subscription.more(len(found) - 1)
@@ -242,7 +249,7 @@ class Courier:
             if not self._send(self._out[0]):
                 return
             self._out.popleft()
-        for event in [f for f in self._finished if f.counts.in_flight == 0]:
+        for event in [f for f in self._finished if f.in_flight == 0]:
             try:
                 self._out.append(self._run_record(event.final(now_us())))
             except (UnknownSchema, RegistryUnavailable) as error:
@@ -253,6 +260,8 @@ class Courier:
                 self._unwritable(event, error)
             self._finished.remove(event)
             self._retire(event.counts)
+            if event.metrics is not None:
+                self._retire(event.metrics)
 
     def _send(self, written: EncodedBatch | ProducerRecord) -> bool:
         if isinstance(written, ProducerRecord):
@@ -313,9 +322,19 @@ class Courier:
         self._out.extendleft([self._checked(part, error) for part in reversed(found)])
 
     def _say_left_out(self, batch: EncodedBatch) -> None:
-        """Count what a step had to leave out to fit into a record, and say what to do."""
+        """Count what a row had to leave out to fit into a record, and say what to do."""
         for part in batch.without:
-            batch.counts.leave_out(part)
+            batch.counts.leave_out(part if batch.topic == STEPS else f"metrics {part}")
+        if batch.topic != STEPS:
+            self._complaints.say(
+                "left out for its size",
+                "a %s of %s was too large for a record (%d bytes at most) and is recorded without its %s",
+                batch.form.row,
+                batch.counts.id,
+                self._packing(batch.topic).limit,
+                " and ".join(batch.without),
+            )
+            return
         self._complaints.say(
             "left out for its size",
             "step %d of %s was too large for a record (%d bytes at most) and is recorded without its %s. It says so in "
@@ -434,13 +453,9 @@ class Courier:
     def heartbeat(self) -> Heartbeat:
         """Return counts, drops and lag of this moment."""
         open_streams = list(self._streams.values())
-        streams = {
-            str(t.id): {"produced": t.produced, "delivered": t.delivered, "dropped": t.dropped}
-            for t in open_streams[:_MAX_DETAIL_STREAMS]
-        }
         detail = {
-            "streams": streams,
-            "more_streams": len(open_streams) - len(streams),
+            **_shown([counts for counts in open_streams if counts.topic == STEPS], "streams"),
+            **_shown([counts for counts in open_streams if counts.topic == METRICS], "metrics"),
             "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
             "complaints": {**self._complaints.counts(), **self._left_out_counts()},
         }
@@ -473,6 +488,15 @@ class Courier:
             e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, RowsRecorded)
         ]
         return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
+
+
+def _shown(streams: list[StreamCounts], name: str) -> dict[str, object]:
+    """Return the counts of some streams, and how many more there are; those of steps and of metrics never mix."""
+    shown = {
+        str(t.id): {"produced": t.produced, "delivered": t.delivered, "dropped": t.dropped}
+        for t in streams[:_MAX_DETAIL_STREAMS]
+    }
+    return {name: shown, f"more_{name}": len(streams) - len(shown)}
 
 
 def _count_drop(event: object) -> bool:

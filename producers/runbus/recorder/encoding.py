@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from runbus.config.errors import InvalidValue
 from runbus.kafka.headers import Headers, letter_headers
 from runbus.kafka.topics import Topic, stream_key
-from runbus.recorder.events import RowsRecorded, StreamCounts
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.events import RowsRecorded
 from runbus.recorder.forms import FORMS, Batch, BatchForm, with_more_dropped
 from runbus.recorder.identity import KIND
 from runbus.recorder.link import MAX_VALUE_BYTES
@@ -94,7 +95,7 @@ def encoded(recorded: RowsRecorded, packing: Packing, now_us: int) -> list[Encod
 def smaller(refused: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
     """Encode a batch again that the broker refused for its size: halved, or without its largest part. Raises alike."""
     writer, body = packing.codec.open(refused.value, refused.form.schema)
-    return _split(refused.form.decode(body, writer), refused, replace(packing, limit=len(refused.value) - 1))
+    return _split(refused.form.coding.decode(body, writer), refused, replace(packing, limit=len(refused.value) - 1))
 
 
 def _split(batch: Batch, source: EncodedBatch, packing: Packing) -> list[EncodedBatch]:
@@ -131,7 +132,7 @@ def _part_to_leave_out(row: Batch, form: BatchForm, packing: Packing) -> str:
 def _value(part: Batch, form: BatchForm, packing: Packing) -> tuple[bytes, str]:
     """Return the value of a batch, and why no record can hold it: empty = one can."""
     try:
-        value = packing.codec.frame(packing.prefix + form.topic.name, schema(form.schema), form.encode(part))
+        value = packing.codec.frame(packing.prefix + form.topic.name, schema(form.schema), form.coding.encode(part))
     except InvalidValue as error:
         return b"", str(error)
     too_large = len(value) > packing.limit

@@ -120,6 +120,12 @@ class EnvPositions:
         steps += 1
         return self._episode[envs].tobytes(), steps.tobytes()
 
+    def episode_of(self, env: int) -> int:
+        """Return the episode that `env` is in, or was last in; NO_EPISODE if it has no row."""
+        if env in self._single:
+            return int(self._single[env][0])
+        return int(self._episode[env]) if 0 <= env < len(self._episode) else NO_EPISODE
+
     def has(self, env: int) -> bool:
         """Return whether there is a row of `env`."""
         if env in self._single:

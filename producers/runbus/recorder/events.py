@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -10,73 +9,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.kafka.model import StreamId
 from runbus.kafka.topics import STEPS, Topic
 from runbus.recorder.annotations import Annotation, Annotations
 from runbus.recorder.columns import FACTS, Block, BlockNotes, StepRows, columns_of_blocks, columns_of_rows, large_seeds
+from runbus.recorder.counts import StreamCounts
 from runbus.recorder.logged import extras_of
+from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.recorder.size_limits import run_event_within
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
 from runbus.schemas.layout import NONE, Layout
-
-
-class StreamCounts:
-    """Counts the rows of a stream, steps mostly: produced, delivered, dropped.
-
-    Counts only grow. Thread safe; no other lock is taken under its lock.
-    """
-
-    def __init__(self, id_: StreamId) -> None:
-        self.id = id_
-        self.produced = 0  # written by the stream when it closes a batch: steps that were published or given up
-        self._dropped = 0
-        self._delivered = 0
-        self._left_out: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def drop(self, count: int) -> None:
-        """Count steps that were given up."""
-        with self._lock:
-            self._dropped += count
-
-    def deliver(self, count: int) -> None:
-        """Count steps that Kafka acknowledged."""
-        with self._lock:
-            self._delivered += count
-
-    def leave_out(self, part: str, count: int = 1) -> None:
-        """Count values of a part (`observation`, `info`, ...) that their steps had to leave out."""
-        with self._lock:
-            self._left_out[part] = self._left_out.get(part, 0) + count
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """Values that their steps had to leave out so far, by part."""
-        with self._lock:
-            return dict(self._left_out)
-
-    @property
-    def dropped(self) -> int:
-        """Steps that were given up so far."""
-        return self._dropped
-
-    @property
-    def delivered(self) -> int:
-        """Steps that Kafka acknowledged so far."""
-        return self._delivered
-
-    @property
-    def ended(self) -> tuple[int, int]:
-        """Steps delivered and dropped, both of one moment."""
-        with self._lock:
-            return self._delivered, self._dropped
-
-    @property
-    def in_flight(self) -> int:
-        """Published steps that are neither delivered nor dropped yet."""
-        with self._lock:
-            return self.produced - self._dropped - self._delivered
 
 
 @dataclass(slots=True)
@@ -189,7 +131,11 @@ class StreamStarted:
 
 @dataclass(frozen=True, slots=True)
 class StreamFinished:
-    """A stream ended. Its counts are final once every step of it is delivered or dropped."""
+    """A stream ended. Its counts are final once every step and every value of it is delivered or dropped.
+
+    Attributes:
+        metrics: counts of its metrics and scores; None = it has none.
+    """
 
     counts: StreamCounts
     event: RunEvent
@@ -199,6 +145,12 @@ class StreamFinished:
     summary: str
     produced: int
     logged: Mapping[str, list[float]] = field(default_factory=dict)
+    metrics: StreamCounts | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Published steps and values that are neither delivered nor dropped yet."""
+        return self.counts.in_flight + (self.metrics.in_flight if self.metrics else 0)
 
     def final(self, now_us: int) -> RunEvent:
         """Return the event with the counts of this moment, within the size of a Kafka record."""
@@ -213,10 +165,12 @@ class StreamFinished:
             error=self.error,
             summary=self.summary,
             logged=self.logged,
+            metrics=self.metrics.produced if self.metrics else 0,
+            metrics_dropped=self.metrics.dropped if self.metrics else 0,
         )
         return run_event_within(event)
 
 
 #: consecutive rows of a stream, on their way to the topic that they name
-RowsRecorded = StepsRecorded
+RowsRecorded = StepsRecorded | MetricsRecorded
 RecorderEvent = StreamStarted | RowsRecorded | StreamFinished

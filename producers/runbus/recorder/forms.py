@@ -6,26 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from runbus.kafka.topics import STEPS, Topic
+from runbus.kafka.topics import METRICS, STEPS, Topic
 from runbus.recorder import left_out
-from runbus.schemas import batch as steps
-from runbus.schemas.avsc import AvroSchema
-
-
-class Header(Protocol):
-    """What every batch says of itself."""
-
-    @property
-    def first_seq(self) -> int:
-        """Seq of its first row."""
-
-    @property
-    def count(self) -> int:
-        """Number of its rows."""
-
-    @property
-    def dropped(self) -> int:
-        """Rows of its stream that were dropped when it was made."""
+from runbus.schemas.batches import BATCHES, BatchSchema, Header
+from runbus.schemas.metric_batch import MetricBatch
 
 
 class Batch(Protocol):
@@ -45,7 +29,7 @@ class BatchForm:
 
     Attributes:
         row, rows: what one of its rows is called, and several.
-        encode, decode: to and from the Avro body.
+        coding: to and from the Avro body.
         parts_of: batch -> parts that can be left out, those of most bytes first.
         without: a batch of one row, without one of its parts.
     """
@@ -53,8 +37,7 @@ class BatchForm:
     topic: Topic
     row: str
     rows: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes, AvroSchema | None], Any]
+    coding: BatchSchema
     parts_of: Callable[[Any], list[str]]
     without: Callable[[Any, str], Any]
 
@@ -71,5 +54,18 @@ def with_more_dropped(batch: Any, lost: int) -> Any:  # noqa: ANN401 - a Batch, 
     return replace(batch, header=replace(header, dropped=header.dropped + lost))
 
 
-STEPS_FORM = BatchForm(STEPS, "step", "steps", steps.encode, steps.decode, left_out.parts_of, left_out.without)
-FORMS: dict[str, BatchForm] = {form.topic.name: form for form in (STEPS_FORM,)}
+def _texts_of(batch: MetricBatch) -> list[str]:
+    """Return the texts of a metric that can be left out, the longest first."""
+    sizes = {part: sum(map(len, getattr(batch, part))) for part in ("text", "label")}
+    return sorted((part for part in sizes if sizes[part]), key=lambda part: -sizes[part])
+
+
+def _without_text(batch: MetricBatch, part: str) -> MetricBatch:
+    nothing: dict[str, Any] = {part: ()}
+    return replace(batch, **nothing)
+
+
+STEPS_FORM = BatchForm(STEPS, "step", "steps", BATCHES["StepBatch"], left_out.parts_of, left_out.without)
+METRICS_FORM = BatchForm(METRICS, "value", "values", BATCHES["MetricBatch"], _texts_of, _without_text)
+#: by name of the topic
+FORMS: dict[str, BatchForm] = {form.topic.name: form for form in (STEPS_FORM, METRICS_FORM)}

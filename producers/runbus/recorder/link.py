@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from runbus.kafka.clients import never_destroy, new_recorder_producer
 from runbus.kafka.errors import no_answer, refusal
-from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS
+from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, MAX_MESSAGE_BYTES, RUNS, STEPS, Topic
 from runbus.recorder.complaints import Complaints
 from runbus.recorder.renewal import Renewal
 from runbus.recorder.settings import CourierSettings
@@ -74,6 +74,7 @@ class Link:
 
     def __init__(self, settings: CourierSettings) -> None:
         self._settings = settings
+        self._topics: tuple[Topic, ...] = (STEPS, RUNS, HEARTBEATS, DEAD_LETTERS)
         self._producer: Producer | None = None
         self._complaints = Complaints(log)
         self._ready = False
@@ -94,7 +95,13 @@ class Link:
     def topics(self) -> tuple[str, ...]:
         """Names of the topics that the recorder writes to."""
         prefix = self._settings.kafka.topic_prefix
-        return tuple(prefix + topic.name for topic in (STEPS, RUNS, HEARTBEATS, DEAD_LETTERS))
+        return tuple(prefix + topic.name for topic in self._topics)
+
+    def need(self, topic: Topic) -> None:
+        """Write to this topic too: nothing is sent before the broker has it. Those that every agent uses are there."""
+        if topic not in self._topics:
+            self._topics = (*self._topics, topic)
+            self._ready, self._retry_at = False, 0.0
 
     def ready(self) -> bool:
         """Return whether the broker answered and has the topics. Asks at most once a second, for at most a second."""

@@ -241,8 +241,8 @@ class Process:
 def _say_undelivered(courier: Courier) -> None:
     left = courier.undelivered
     log.warning(
-        "%d steps were not delivered to Kafka at %s within %.1f s: %s. RUNBUS_RECORDER_FLUSH_SECONDS sets how long "
-        "the end of the agent waits",
+        "%d steps or values were not delivered to Kafka at %s within %.1f s: %s. RUNBUS_RECORDER_FLUSH_SECONDS sets "
+        "how long the end of the agent waits",
         sum(left.values()),
         courier.address,
         courier.settings.flush_seconds,

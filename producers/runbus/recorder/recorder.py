@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from time import time_ns as _time_ns
 from types import TracebackType
-from typing import Any, Self, SupportsFloat, Unpack
+from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,11 +25,14 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.commands import Answers, Command, Inbox, as_command
 from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
+from runbus.recorder.env_positions import NO_EPISODE
 from runbus.recorder.identity import host, now_us, version
+from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
 from runbus.recorder.recording import Recording
+from runbus.recorder.score import ScoreWords, about_of
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream, StreamEnded
 from runbus.recorder.stream_complaints import StreamComplaints
@@ -73,6 +77,9 @@ class Recorder:
         ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` without Kafka.
     """
 
+    #: what its run events say that it is: see RunEvent.role
+    _ROLE: ClassVar[str] = ""
+
     def __init__(  # noqa: PLR0913 - the public constructor: everything by name, everything optional
         self,
         run: str,
@@ -113,6 +120,7 @@ class Recorder:
                 kafka=kafka,
                 control=control,
                 origin=origin_of(labels, tags, begun_by, parent_seq),
+                role=self._ROLE,
             ),
             bus,
         )
@@ -132,6 +140,7 @@ class Recorder:
         self._recording: Recording | None = None
         self._stream: RecordedStream | None = None  # the recording's while it takes rows: what the loop needs
         self._vector: VectorRows | None = None
+        self._metrics: MetricStream | None = None
         self._answers = Answers()
         self._inbox: Inbox | None = None  # from the first use on
         PROCESS.expect()
@@ -283,6 +292,90 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.log_ignored(error)
 
+    # --- metrics and scores -----------------------------------------------------------------------------------------
+
+    def metrics(
+        self,
+        values: Mapping[str, object],
+        *,
+        step: SupportsIndex | None = None,
+        axis: str = "global_step",
+        time: float | None = None,
+    ) -> None:
+        """Record named values that belong to no step: losses, evaluations, what a learner measures.
+
+        In any order of positions, and as often as one likes: nothing is dropped for being late or for being there.
+
+        Args:
+            values: numbers by name, also tensors of one element; nested dicts get names with "/" between them, a text
+                is kept as a text. None, and what is neither, is left out by itself and counted.
+            step: where they are on the axis.
+            axis: what `step` counts.
+            time: when they were measured, seconds since the epoch; default: now.
+        """
+        try:
+            stream = self._metrics or self._begin_metrics()
+            stream.log(values, step, axis, _time_ns() if time is None else int(time * 1e9))
+        except StreamEnded:
+            self._count_after_close(1)
+        except Exception as error:  # noqa: BLE001 - nothing may reach the loop
+            self._ignore_metrics(error)
+
+    def score(
+        self,
+        value: SupportsFloat | None,
+        *,
+        name: str = "reward",
+        time: float | None = None,
+        **words: Unpack[ScoreWords],
+    ) -> None:
+        """Record a judgement, whenever it comes: a late reward, a model's or a person's score.
+
+        Args:
+            value: a number; None if there are only words.
+            name: what is judged. A `reward` is added to the episode's return in the view `scored_episodes`.
+            time: when, seconds since the epoch; default: now.
+            words: by name: agent (whom it is about; default: this recorder's agent), attempt (of that agent; default:
+                this recorder's own, or the newest of another agent), env and episode (default: the episode that runs in
+                `env`, or in env 0, or the last one), step or seq (which step of it, by its number in the episode or by
+                what `step` returned), label and text (the judgement in words, short and long), judge (a
+                person, a model; default: this recorder).
+        """
+        try:
+            stream = self._metrics or self._begin_metrics()
+            about = about_of(self._placed(words), stream.leave_out)
+            stream.score(value, name, about, _time_ns() if time is None else int(time * 1e9))
+        except StreamEnded:
+            self._count_after_close(1)
+        except Exception as error:  # noqa: BLE001 - nothing may reach the loop
+            self._ignore_metrics(error)
+
+    def _placed(self, words: ScoreWords) -> ScoreWords:
+        """Return what a score is about, with what is known of this recorder's own agent."""
+        if words.get("agent") not in (None, self.agent) or words.get("attempt") is not None:
+            return words
+        found: ScoreWords = {**words, "agent": self.agent, "attempt": self.attempt}
+        if words.get("episode") is None and words.get("seq") is None:
+            env = words.get("env") or 0
+            running = self._begin().positions.episode_of(env)
+            if running != NO_EPISODE:
+                found["env"], found["episode"] = env, running
+        return found
+
+    def _begin_metrics(self) -> MetricStream:
+        self._begin()
+        assert self._recording is not None, "it has begun"
+        self._metrics = self._recording.begin_metrics()
+        return self._metrics
+
+    def _ignore_metrics(self, error: Exception) -> None:
+        try:
+            self._complaints.metrics_ignored(error)
+            if self._metrics is not None:
+                self._metrics.counts.leave_out("metrics")
+        except Exception:
+            log.exception("counting ignored metrics failed")
+
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def commands(self) -> list[Command]:
@@ -349,7 +442,7 @@ class Recorder:
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
         """End the stream. Does not wait; `flush` does, and the end of the process does too."""
         try:
-            self._closed, self._stream, self._vector = True, None, None
+            self._closed, self._stream, self._vector, self._metrics = True, None, None, None
             if self._recording is not None:
                 if outcome != "failed" and self._answers.settle():
                     self._recording.say_commands(self._answers.text())
@@ -368,6 +461,7 @@ class Recorder:
     def stats(self) -> dict[str, int | str | dict[str, int]]:
         """Return this stream's counts, produced = delivered + dropped + in_flight, and its complaints.
 
+        Those of its metrics and scores are in `metrics`; what of them is not recorded is `left_out` there.
         Rows after close() belong to no stream: `after_close` counts them.
         """
         counts = {"produced": 0, "delivered": 0, "dropped": 0, "in_flight": 0, "episodes": 0}
@@ -380,7 +474,17 @@ class Recorder:
             counts["episodes"] = stream.positions.episodes
         counts["after_close"] = self._after_close
         found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self.attempt}
-        return {**found, **counts, "complaints": self._complaints.counts()}
+        return {**found, **counts, "metrics": self._metric_counts(), "complaints": self._complaints.counts()}
+
+    def _metric_counts(self) -> dict[str, int]:
+        metrics = self._recording.metrics if self._recording is not None else None
+        if metrics is None:
+            return {"produced": 0, "delivered": 0, "dropped": 0, "in_flight": 0, "left_out": 0}
+        produced = metrics.produced
+        delivered, dropped = metrics.counts.ended
+        counts = {"produced": produced, "delivered": delivered, "dropped": dropped}
+        left_out = sum(metrics.counts.left_out.values())
+        return {**counts, "in_flight": produced - delivered - dropped, "left_out": left_out}
 
     @property
     def attempt(self) -> int:
@@ -530,6 +634,7 @@ class _Given:
     kafka: bool
     control: bool
     origin: Origin
+    role: str
 
     def started(self, attempt: int) -> RunEvent:
         """Return the event that begins a stream of this process."""
@@ -551,6 +656,7 @@ class _Given:
             parent=self.origin.parent,
             parent_seq=self.origin.parent_seq,
             commands="[]" if self.control else "",
+            role=self.role,
         )
 
 

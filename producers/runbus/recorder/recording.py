@@ -12,8 +12,9 @@ from dataclasses import replace
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.events import RowsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
+from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
 from runbus.recorder.stream import RecordedStream
@@ -39,6 +40,7 @@ class Recording:
     Attributes:
         bus: where it is published.
         stream: takes the rows.
+        metrics: takes metrics and scores; None = there was none so far.
         summary: the last value of each name that was logged.
         forgotten: nothing refers to the recorder any more. Set wherever garbage is collected, so it only is a flag; the
             next tick ends the stream.
@@ -65,11 +67,13 @@ class Recording:
             remark=complaints.left_out,
             spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
         )
+        self.metrics: MetricStream | None = None
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
         self._started = run_event_within(started)
         self._left_behind = left_behind
+        self._metrics_left_out = complaints.metrics_left_out
         self._over = False
         if courier is not None:
             courier.follow(self.stream.counts)
@@ -81,11 +85,27 @@ class Recording:
             self.end("interrupted", FORGOTTEN)
         else:
             self.stream.close_if_old()
+            if self.metrics is not None:
+                self.metrics.close_if_old()
         return not self._over
 
     def close_batch(self) -> None:
         """Publish what is recorded so far."""
         self.stream.close()
+        if self.metrics is not None:
+            self.metrics.close()
+
+    def begin_metrics(self) -> MetricStream:
+        """Return what takes metrics; begins it at the first call."""
+        with self.stream.lock:
+            if self.metrics is None:
+                metrics = MetricStream(self.stream.counts.id, self._publish, self._metrics_left_out)
+                if self.courier is not None:
+                    self.courier.follow(metrics.counts)
+                if self._over:
+                    metrics.end()
+                self.metrics = metrics
+            return self.metrics
 
     def end(self, outcome: Outcome, error: str) -> bool:
         """Publish what is open, then the end; return False if that was done before."""
@@ -96,6 +116,8 @@ class Recording:
                 return False
             self._over = True
             self.stream.end()
+            if self.metrics is not None:
+                self.metrics.end()
             self.bus.publish(self._finished(outcome, error), events=0)
         return True
 
@@ -117,8 +139,8 @@ class Recording:
         """Leave this stream to the parent (called in a forked child)."""
         self._left_behind()
 
-    def _publish(self, steps: StepsRecorded) -> None:
-        self.bus.publish(steps, events=steps.count, nbytes=steps.nbytes)
+    def _publish(self, rows: RowsRecorded) -> None:
+        self.bus.publish(rows, events=rows.count, nbytes=rows.nbytes)
 
     def _finished(self, outcome: Outcome, error: str) -> StreamFinished:
         return StreamFinished(
@@ -130,4 +152,5 @@ class Recording:
             summary=json_text(self.summary),
             produced=self.stream.counts.produced,
             logged=self.stream.take_pending(),
+            metrics=self.metrics.counts if self.metrics is not None else None,
         )

@@ -14,8 +14,9 @@ from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, NO_NOTES, Block, BlockNotes
+from runbus.recorder.counts import StreamCounts
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
-from runbus.recorder.events import StepsRecorded, StreamCounts
+from runbus.recorder.events import StepsRecorded
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
 from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
 from runbus.recorder.structure import FREE, Structure

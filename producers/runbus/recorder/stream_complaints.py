@@ -50,6 +50,12 @@ class StreamComplaints:
             part,
         )
 
+    def metrics_left_out(self, part: str, why: str) -> None:
+        """A value of metrics is not recorded, or not as it was given."""
+        self._complaints.say(
+            f"left out {part}", "%s: something of its %s is left out: %s", self._name, part, first_line(why)
+        )
+
     def unannounced(self, env: int) -> None:
         """A step came behind the end of its episode, without a reset."""
         self._complaints.say(
@@ -64,6 +70,12 @@ class StreamComplaints:
     def log_ignored(self, error: Exception) -> None:
         """Named numbers cannot be read."""
         self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self._name, error)
+
+    def metrics_ignored(self, error: Exception) -> None:
+        """A call of metrics cannot be read."""
+        self._complaints.say(
+            "metrics", "metrics(...) of %s was ignored: %s; pass a dict of names and numbers", self._name, error
+        )
 
     def closed(self) -> None:
         """A row came after close()."""

@@ -15,8 +15,9 @@ import numpy as np
 from runbus.config.errors import RunBusError
 from runbus.kafka.model import StreamId
 from runbus.recorder.bus import RunBus
+from runbus.recorder.counts import StreamCounts
 from runbus.recorder.courier import Courier
-from runbus.recorder.events import StepsRecorded, StreamCounts, StreamFinished, StreamStarted
+from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.size_limits import run_event_within
@@ -173,6 +174,8 @@ class NewRun:
             summary="{}",
             logged={},
             commands="",
+            metrics=0,
+            metrics_dropped=0,
             parent=_parent(event.parent, self._original, self._run),
         )
 

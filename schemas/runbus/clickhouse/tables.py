@@ -50,8 +50,9 @@ EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_lan
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
 ANNOTATIONS = StoredTopic("annotations", "Annotation", "annotations", "annotations_landing")
 DEAD_LETTERS = StoredTopic("dead-letters", "DeadLetter", "dead_letters", "dead_letters_landing")
+METRICS = StoredTopic("metrics", "MetricBatch", "metrics", "metrics_landing")
 
-STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS, ANNOTATIONS)
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS, METRICS, ANNOTATIONS)
 
 LOST_RANGES = "lost_ranges"
 

@@ -19,6 +19,7 @@ from runbus.kafka.topics import (
     EPISODES,
     HEARTBEATS,
     LIVE_METRICS,
+    METRICS,
     RUNS,
     STEPS,
     Topic,
@@ -141,7 +142,7 @@ RECORDER = Principal(
     "recorder",
     "the process of an agent",
     (
-        *_topics("Write", "what it records", STEPS, RUNS),
+        *_topics("Write", "what it records", STEPS, METRICS, RUNS),
         *_topics("Write", "what it says of itself; steps that no record can hold", HEARTBEATS, DEAD_LETTERS),
     ),
 )
@@ -154,7 +155,7 @@ SINK = Principal(
     "sink",
     "`runbus sink`",
     (
-        *_topics("Read", "what it stores", STEPS, RUNS, EPISODES, HEARTBEATS, ANNOTATIONS, DEAD_LETTERS),
+        *_topics("Read", "what it stores", STEPS, METRICS, RUNS, EPISODES, HEARTBEATS, ANNOTATIONS, DEAD_LETTERS),
         *_topics("Write", "what it says of itself; what it cannot store", HEARTBEATS, DEAD_LETTERS),
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
@@ -176,7 +177,7 @@ WATCHDOG = Principal(
         Right("Group", READERS, "Describe", "how far readers are", prefixed=True),
     ),
 )
-_SHOWN = (STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL, ANNOTATIONS)
+_SHOWN = (STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL, ANNOTATIONS)
 _SHOWN_GROUPS = (
     Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
     Right("Group", "episodes", "Describe", "how far the app is"),
@@ -221,7 +222,7 @@ FAUST_APPS = Principal(
     "faust",
     "apps of `runbus.faust`",
     (
-        *_topics("Read", "what agents read", STEPS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, ANNOTATIONS),
+        *_topics("Read", "what agents read", STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, ANNOTATIONS),
         Right("Group", FAUST, "Read", "memberships and offsets", prefixed=True),
         Right("Topic", FAUST, "Create", "changelogs of tables and topics of their own, at a start", prefixed=True),
         Right("Topic", FAUST, "Read", "tables, taken back at a start", prefixed=True),

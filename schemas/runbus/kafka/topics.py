@@ -86,6 +86,7 @@ def state_topic(app: str, key: str = _STATE_KEY) -> Topic:
 
 RUNS = Topic("runs", "run_id/agent_id/attempt", "RunEvent", True, "compact", -1, _BROKER_TIME)
 STEPS = Topic("steps", "run_id/agent_id", "StepBatch", True, "delete", 7 * DAY_MS, _BROKER_TIME)
+METRICS = Topic("metrics", "run_id/source", "MetricBatch", True, "delete", 30 * DAY_MS, _BROKER_TIME)
 EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delete", 30 * DAY_MS)
 LIVE_METRICS = Topic(
     "live-metrics", "run_id/agent_id", "LiveMetrics", True, "compact,delete", 60 * MINUTE_MS, _SMALL_SEGMENTS
@@ -125,6 +126,7 @@ LIVE_METRICS_STATE = state_topic("live-metrics")
 TOPICS: tuple[Topic, ...] = (
     RUNS,
     STEPS,
+    METRICS,
     EPISODES,
     LIVE_METRICS,
     HEARTBEATS,
@@ -137,7 +139,7 @@ TOPICS: tuple[Topic, ...] = (
 
 
 def check_id(name: str, value: object) -> None:
-    """Check a run_id or agent_id (`name` says which).
+    """Check a run_id, an agent_id or a source (`name` says which).
 
     Raises:
         InvalidValue: not 1 to 255 bytes of UTF-8, or it has a "/" (two streams could share a key) or a control

@@ -17,6 +17,7 @@ from runbus.config.errors import InvalidValue
 NAMES: tuple[str, ...] = (
     "RunEvent",
     "StepBatch",
+    "MetricBatch",
     "EpisodeFinalized",
     "LiveMetrics",
     "Heartbeat",
@@ -28,6 +29,7 @@ INTERNAL: tuple[str, ...] = ("DeadLetter",)
 _FILES = {
     "RunEvent": "run_event",
     "StepBatch": "step_batch",
+    "MetricBatch": "metric_batch",
     "EpisodeFinalized": "episode_finalized",
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",

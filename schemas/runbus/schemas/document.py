@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,9 @@ def fingerprints_table() -> str:
     return table(("record", "fingerprint, as on the wire"), rows)
 
 
-def columns_table() -> str:
-    """Return the fields of a StepBatch as a Markdown table."""
-    rows = [(f"`{f['name']}`", _type(f["type"]), f.get("doc", "")) for f in schema("StepBatch").fields]
+def columns_table(record: str = "StepBatch") -> str:
+    """Return the fields of a batch as a Markdown table."""
+    rows = [(f"`{f['name']}`", _type(f["type"]), f.get("doc", "")) for f in schema(record).fields]
     return table(("field", "type", "meaning"), rows)
 
 
@@ -69,10 +70,14 @@ def rights_table() -> str:
     return table(("role", "right", "for"), rows)
 
 
-PAGES = {
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "security.md": {"rights": rights_table},
     "topics.md": {"topics": topics_table},
-    "schemas.md": {"fingerprints": fingerprints_table, "columns": columns_table},
+    "schemas.md": {
+        "fingerprints": fingerprints_table,
+        "columns": columns_table,
+        "metric columns": partial(columns_table, "MetricBatch"),
+    },
 }
 
 

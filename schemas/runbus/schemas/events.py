@@ -14,6 +14,8 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.record import read_record, write_record
 
 Outcome = Literal["", "completed", "failed", "interrupted"]
+#: RunEvent.role of a source of metrics alone, which has no steps
+METRICS_ROLE = "metrics"
 EndReason = Literal["terminated", "truncated", "abandoned", "interrupted"]
 
 _IDS: Mapping[str, tuple[str, ...]] = {"Annotation": ("kind",)}  # the others: run_id and agent_id, where they have them
@@ -107,6 +109,9 @@ class RunEvent(Event):
     parent_seq: int = -1
     logged: Mapping[str, list[float]] = field(default_factory=dict)
     commands: str = ""
+    role: str = ""
+    metrics: int = 0
+    metrics_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

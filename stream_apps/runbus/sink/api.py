@@ -85,7 +85,7 @@ class Route:
         topic: name without prefix.
         schema: record name its values must have.
         landing: table that takes the inserts.
-        target: table that the landing's view fills, one row a step (or a record).
+        target: table that the landing's view fills, one row a step or a value (or a record).
         batched: a record holds several rows (`count` of them), else one.
         wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (records.py).
         removable: a record without a value says that what its key names was removed, and becomes one of `schema` as it

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TypeVar
 
 from runbus.clickhouse.errors import Ambiguous, DataError
+from runbus.clickhouse.tables import STEPS
 from runbus.config.errors import InvalidValue
 from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
@@ -131,7 +132,7 @@ class _Delivery:
         metrics.ranges += 1
         metrics.records += len(self.offsets.records)
         metrics.events += steps
-        metrics.steps += steps if self.route.batched else 0
+        metrics.steps += steps if self.route.topic == STEPS.topic else 0
         return rate
 
     async def store_all(self, *, maybe_stored: bool) -> tuple[list[DeadLetter], DeadLetterRate]:
@@ -227,7 +228,7 @@ class _Delivery:
         while group.records:
             try:
                 repeated |= await self._insert(group)
-                self.context.metrics.inserted_steps += group.steps if self.route.batched else 0
+                self.context.metrics.inserted_steps += group.steps if self.route.topic == STEPS.topic else 0
                 break
             except DataError as error:
                 repeated = True

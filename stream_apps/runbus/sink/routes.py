@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runbus.clickhouse.tables import STORED_TOPICS
-from runbus.schemas.batch import StepBatch
+from runbus.schemas.batches import BATCHES
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.events import Annotation
 from runbus.sink.api import Route
@@ -14,7 +14,7 @@ ROUTES: tuple[Route, ...] = tuple(
         stored.schema,
         stored.landing,
         stored.table,
-        batched=stored.schema == StepBatch.__name__,
+        batched=stored.schema in BATCHES,
         wrapped=stored.schema == DeadLetterRow.SCHEMA,
         removable=stored.schema == Annotation.SCHEMA,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.batch import decode, decode_header, encode
+from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import SchemaRef, unframed
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.events import Annotation, EpisodeFinalized, Event, Heartbeat, RunEvent
@@ -40,13 +40,13 @@ def body(record: FramedRecord) -> bytes:
 
 def rows(route: Route, record: FramedRecord, writer: AvroSchema) -> int:
     """Return how many rows the record makes in the target table. Raises InvalidValue."""
-    return decode_header(body(record), writer).count if route.batched else 1
+    return BATCHES[route.schema].decode_header(body(record), writer).count if route.batched else 1
 
 
 def check(route: Route, record: FramedRecord, writer: AvroSchema) -> None:
     """Raise InvalidValue unless the whole value is what its schema and the wire format say."""
     if route.batched:
-        decode(body(record), writer)
+        BATCHES[route.schema].decode(body(record), writer)
     else:
         event(route, record, writer)
 
@@ -62,15 +62,16 @@ def missing(
     """Return a schema and values to insert so that a record is complete of which the rows `present` (seq) are there."""
     if not present:
         return writer, [(record.offset, record.value or b"", record.start)]
-    return schema(route.schema), [(record.offset, piece, 0) for piece in without(record, writer, present)]
+    return schema(route.schema), [(record.offset, piece, 0) for piece in without(route, record, writer, present)]
 
 
-def without(record: FramedRecord, writer: AvroSchema, present: set[int]) -> list[bytes]:
-    """Return bodies (this package's StepBatch schema) with the steps of a record whose `seq` is not in `present`.
+def without(route: Route, record: FramedRecord, writer: AvroSchema, present: set[int]) -> list[bytes]:
+    """Return bodies (this package's schema) with the rows of a batch whose `seq` is not in `present`.
 
     A record that spans two months is two parts on disk, and one of them can be lost alone.
     """
-    batch = decode(body(record), writer)
+    kind = BATCHES[route.schema]
+    batch = kind.decode(body(record), writer)
     h = batch.header
     absent = [i for i in range(h.count) if h.first_seq + i not in present]
-    return [encode(batch.slice(first, last + 1)) for first, last in consecutive(absent)]
+    return [kind.encode(batch.slice(first, last + 1)) for first, last in consecutive(absent)]

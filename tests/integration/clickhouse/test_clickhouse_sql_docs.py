@@ -12,12 +12,13 @@ import fastavro
 import numpy as np
 import pytest
 
-from runbus.clickhouse.tables import ANNOTATIONS, DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.clickhouse.tables import ANNOTATIONS, DEAD_LETTERS, EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
 from runbus.kafka.headers import letter_headers
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import NO_SEED
 from runbus.schemas.dead_letters import DeadLetterRow
 from runbus.schemas.layout import Layout, pack
+from runbus.schemas.metric_batch import NO_POSITION, MetricBatch, MetricColumns, MetricHeader, encode
 
 if TYPE_CHECKING:
     from tests.integration.clickhouse.conftest import Store
@@ -97,6 +98,27 @@ def step_batches() -> Iterator[dict[str, Any]]:
         yield {**base, **fields, "first_seq": i * count, "episode": episode}
 
 
+def metrics() -> MetricBatch:
+    """Return curves of a learner, and scores of the episodes 2 to 5, which are two groups."""
+    count = 10
+    scored = np.arange(count) >= 6
+    return MetricBatch(
+        MetricHeader("cartpole", "learner-0", ATTEMPT, 0, count, 0, ATTEMPT),
+        MetricColumns(
+            name=np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 3], "<u2"),
+            at=np.where(scored, NO_POSITION, np.arange(count) % 2 * 1024),
+            ts=np.full(count, ATTEMPT),
+            value=np.array([0.5, 0.25, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]),
+            kind=scored.astype("|u1"),
+            episode=np.where(scored, np.arange(count) - 4, -1),
+            env=np.where(scored, 0, -1).astype("<i4"),
+        ),
+        ("train/loss", "reward/format", "reward/correct", "correct"),
+        ("global_step", "global_step", "global_step", ""),
+        agent=tuple("agent-0" if one else "" for one in scored),
+    )
+
+
 @pytest.fixture(scope="module")
 def filled(store: Store) -> Store:
     """Return a database with something of everything."""
@@ -131,6 +153,9 @@ def filled(store: Store) -> Store:
         **dict.fromkeys(("env", "episode", "first_seq", "first_ts", "last_ts"), 0),
         **dict.fromkeys(("return", "length", "last_seq", "min_reward", "max_reward"), 9),
     }
+    rollouts = [
+        episode | {"id": f"g{n}", "episode": n + 2, "labels": {"group": str(n // 2)}, "last_ts": 5} for n in range(4)
+    ]
     cut = {
         "id": "f",
         "episode": 1,
@@ -140,7 +165,8 @@ def filled(store: Store) -> Store:
         "length": 6,
         "return": 6,
     }
-    store.insert(EPISODES, records(EPISODES, episode, episode | cut, episode | {"revision": 2}))
+    store.insert(EPISODES, records(EPISODES, episode, episode | cut, episode | {"revision": 2}, *rollouts))
+    store.insert(METRICS, [encode(metrics())])
     beat = {
         "component_id": "c",
         "kind": "sink",
@@ -185,6 +211,6 @@ def test_every_table_and_column_is_documented(store: Store) -> None:
     )
     columns = store.rows(
         "SELECT DISTINCT name FROM system.columns WHERE database = currentDatabase() "
-        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'annotations', 'dead_letters', 'lost_ranges')"
+        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'annotations', 'dead_letters', 'lost_ranges', 'metrics')"
     )
     assert {name for (name,) in tables + columns if f"`{name}`" not in page} == set()

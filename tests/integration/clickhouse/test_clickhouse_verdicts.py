@@ -19,13 +19,15 @@ import pytest
 
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import DataError, StoreError, translated
-from runbus.clickhouse.tables import ANNOTATIONS, EPISODES, HEARTBEATS, RUNS, STEPS, StoredTopic
+from runbus.clickhouse.tables import ANNOTATIONS, EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.events import Annotation, EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.sink.container import Container
 from tests.fuzz.batches import LATER, STEP_BATCH, Batches
 from tests.fuzz.events import GOOD, Events
+from tests.fuzz.metric_batches import METRIC_BATCH, MetricBatches, metric_rows
+from tests.fuzz.metric_batches import METRICS as METRIC_COLUMNS
 from tests.fuzz.rows import STEPS as STEP_COLUMNS
 from tests.fuzz.rows import Row, event_columns, event_row, step_rows
 
@@ -73,7 +75,7 @@ class Engine:
         expressions = ", ".join(self.columns.values())
         found = self.store.rows(
             f"SELECT kafka_offset, {expressions} FROM {self.topic.table} WHERE kafka_topic_id = {{t:String}} "
-            f"ORDER BY kafka_offset{', seq' if self.topic is STEPS else ''}",
+            f"ORDER BY kafka_offset{', seq' if self.topic in (STEPS, METRICS) else ''}",
             t=self.topic_id,
         )
         rows: dict[int, list[Row]] = defaultdict(list)
@@ -116,6 +118,14 @@ def test_step_batches_are_taken_or_refused_alike(times: int, seed: int, store: S
     source = Batches(seed)
     bodies = [source.mutated() for _ in range(times * MUTATIONS)]
     assert not disagreements(Engine(store, STEPS, STEP_COLUMNS, STEP_BATCH), bodies, step_rows)
+
+
+@pytest.mark.parametrize(("times", "seed"), [(1, SEED), pytest.param(5, SEED + 1, marks=pytest.mark.long)])
+def test_metric_batches_are_taken_or_refused_alike(times: int, seed: int, store: Store) -> None:
+    """Metrics too."""
+    source = MetricBatches(seed)
+    bodies = [source.mutated() for _ in range(times * MUTATIONS // 2)]
+    assert not disagreements(Engine(store, METRICS, METRIC_COLUMNS, METRIC_BATCH), bodies, metric_rows)
 
 
 def test_batches_of_a_later_release_are_taken_or_refused_alike(store: Store) -> None:

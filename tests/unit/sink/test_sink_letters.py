@@ -98,7 +98,7 @@ def test_a_store_that_calls_a_letter_bad_is_asked_again(make_value: MakeValue) -
 def test_only_dead_letters_are_wrapped() -> None:
     """All other topics hold Avro."""
     assert [route.topic for route in ROUTES if route.wrapped] == ["dead-letters"]
-    assert [route.topic for route in ROUTES if route.batched] == ["steps"]
+    assert [route.topic for route in ROUTES if route.batched] == ["steps", "metrics"]
 
 
 def test_a_value_that_claims_to_be_a_letter_is_none_where_steps_are_expected() -> None:

@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS runs_landing
     parent_seq Int64 DEFAULT -1,
     logged Map(String, Array(Float64)),
     commands String DEFAULT '',
+    role String,
+    metrics Int64,
+    metrics_dropped Int64,
     record_end String
 )
 ENGINE = Null;
@@ -61,6 +64,9 @@ SELECT
     parent_seq,
     logged,
     commands,
+    role,
+    metrics,
+    metrics_dropped,
     kafka_topic_id,
     kafka_partition,
     kafka_offset
@@ -75,7 +81,7 @@ WHERE 0 = (
         arrayExists(
             x -> NOT isValidUTF8(x),
             arrayConcat(
-                [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version, parent, commands],
+                [run_id, agent_id, config, observation_space, action_space, outcome, error, summary, host, version, parent, commands, role],
                 tags,
                 mapKeys(labels),
                 mapValues(labels),

@@ -118,7 +118,10 @@ SELECT
     argMax(r.parent, (kind = 'FINISHED', r.sent_at)) AS parent,
     argMax(r.parent_seq, (kind = 'FINISHED', r.sent_at)) AS parent_seq,
     argMax(r.logged, (kind = 'FINISHED', r.sent_at)) AS logged,
-    argMax(r.commands, (kind = 'FINISHED', r.sent_at)) AS commands
+    argMax(r.commands, (kind = 'FINISHED', r.sent_at)) AS commands,
+    any(r.role) AS role,
+    argMax(r.metrics, (kind = 'FINISHED', r.sent_at)) AS metrics,
+    argMax(r.metrics_dropped, (kind = 'FINISHED', r.sent_at)) AS metrics_dropped
 FROM runs AS r
 GROUP BY run_id, agent_id, attempt;
 
@@ -163,12 +166,12 @@ GROUP BY run_id, agent_id, attempt, id;
 -- ended, else the worst. A newer attempt of an agent replaces an older one (a worker that was started again) unless both
 -- were there at once (two recorders of one name): then the older one has steps from after the newer one's start, or its
 -- recorder has sent STARTED again. What an older attempt says at its end does not count: it may be sent late. Labels and
--- tags are those of the newest stream.
+-- tags are those of the newest stream. A source of metrics alone (role) is no agent; how it ended counts as theirs.
 CREATE VIEW IF NOT EXISTS run_summary AS
 SELECT
     run_id,
-    uniqExact(c.agent_id) AS agents,
-    count() AS attempts,
+    uniqExactIf(c.agent_id, c.role = '') AS agents,
+    countIf(c.role = '') AS attempts,
     min(c.started_at) AS started_at,
     if(countIf(c.current AND NOT c.finished) = 0, maxIf(c.ended_at, c.current), NULL) AS finished_at,
     multiIf(

@@ -7,6 +7,7 @@ GRANT INSERT ON `{database}`.episodes_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.heartbeats_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.annotations_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.dead_letters_landing TO `{database}_writer`;
+GRANT INSERT ON `{database}`.metrics_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.lost_ranges TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset, seq) ON `{database}`.steps TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.runs TO `{database}_writer`;
@@ -14,6 +15,7 @@ GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.epis
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.heartbeats TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.annotations TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.dead_letters TO `{database}_writer`;
+GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset, seq) ON `{database}`.metrics TO `{database}_writer`;
 -- An insert that would not be dropped when it is repeated is refused, whatever the client asks for.
 CREATE SETTINGS PROFILE OR REPLACE `{database}_writer` SETTINGS
     async_insert = 0 CONST,

@@ -4,6 +4,10 @@ CREATE ROLE IF NOT EXISTS `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.steps TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.runs TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.episodes TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.metrics TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.metrics_latest TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.scores TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.scored_episodes TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.episodes_latest TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.team_episodes TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.episode_check TO `{database}_team_{team}`;
@@ -26,6 +30,8 @@ CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.steps
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.runs
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.episodes
+    USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
+CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.metrics
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.annotations
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;

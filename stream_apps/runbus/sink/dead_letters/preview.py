@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from runbus.config.errors import RunBusError
-from runbus.schemas.batch import decode_header
+from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import Codec
 from runbus.sink import values
 from runbus.sink.api import Route
@@ -49,7 +49,7 @@ def decoded(value: bytes | None, route: Route | None, codec: Codec) -> tuple[dic
         writer = codec.resolve(values.named(record))
         values.expect(route, writer)
         if route.batched:
-            found = asdict(decode_header(values.body(record), writer))
+            found = asdict(BATCHES[route.schema].decode_header(values.body(record), writer))  # type: ignore[call-overload]  # a dataclass
             values.check(route, record, writer)
         else:
             found = asdict(values.event(route, record, writer))  # type: ignore[arg-type]  # every event is a dataclass

@@ -137,7 +137,8 @@ def _rows(route: Route, record: Mapping[str, Any]) -> list[tuple[int, Row]]:
     if not route.batched:
         return [(0, (*key, 0))]
     count = record["count"]
-    if len(record["step"]) != 4 * count or len(record["reward"]) != 8 * count or len(record["ts"]) != 8 * count:
-        raise DataError("steps.step does not hold count values", 395)
+    numbers = "reward" if "reward" in record else "value"  # of steps, of metrics
+    if any(len(record[name]) != 8 * count for name in (numbers, "ts")):
+        raise DataError(f"{route.target}.{numbers} does not hold count values", 395)
     months = np.frombuffer(record["ts"], "<i8") // _MONTH_US
     return [(int(months[i]), (*key, record["first_seq"] + i)) for i in range(count)]

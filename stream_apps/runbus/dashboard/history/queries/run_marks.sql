@@ -1,6 +1,6 @@
 -- What happened to a run, on the axis of its curves: restarts of an agent (where the attempt before ended; by time: when
 -- the new one began), steps that its recorder dropped, steps that are missing in an episode, records in the dead letters;
--- by time also the records of its partitions that retention deleted before they were stored.
+-- and the records of its partitions that retention deleted before they were stored: by seq and episode their x is -1.
 WITH streams AS
 (
     SELECT agent_id, attempt, max(seq) AS last_seq, max(episode) AS last_episode
@@ -69,17 +69,17 @@ FROM
     UNION ALL
     SELECT
         'lost' AS kind,
-        0 AS seq,
-        0 AS episode,
+        -1 AS seq,
+        -1 AS episode,
         toUnixTimestamp64Micro(detected_at) AS time,
         '' AS agent,
         -1 AS attempt,
         last_offset - first_offset + 1 AS count
     FROM lost_ranges FINAL
-    WHERE {x:String} IN ('time', 'relative') AND topic = {steps:String}
+    WHERE topic = {steps:String}
         AND partition IN (SELECT kafka_partition FROM steps WHERE run_id = {run:String})
         AND detected_at >= (SELECT min(ts) FROM steps WHERE run_id = {run:String})
 )
-WHERE seq >= 0 AND ({x:String} != 'episode' OR episode >= 0)
+WHERE kind = 'lost' OR (seq >= 0 AND ({x:String} != 'episode' OR episode >= 0))
 ORDER BY x, kind, agent, attempt
 LIMIT {most:UInt32}

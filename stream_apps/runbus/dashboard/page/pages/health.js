@@ -33,6 +33,7 @@ export default function Health() {
       <${Components} live=${live} />
       <${Cursors} live=${live} />
       <${DeadLetters} />
+      <${LostRanges} />
       <${Drops} live=${live} />
       <${Inserts} />
       <${Parts} />
@@ -225,6 +226,16 @@ function DeadLetters() {
         <td data-name="Says">${c.error?.[at]} <small class="muted">partition ${c.partition?.[at]}, offset ${c.offset?.[at]}, ${exact(c.bytes?.[at])} bytes.
           <code>runbus dlq show ${c.key?.[at]}</code></small>
           ${c.run?.[at] && html` <a href=${href("/run", {run: c.run[at]})}>${c.run[at]}</a>`}</td></tr>`)}</tbody></table></div>`} />`;
+}
+
+function LostRanges() {
+  return html`<${Asked} title="Gone before it was stored" path="/health/lost" empty="Retention deleted nothing that was not stored." draw=${(/** @type {Record<string, any[]>} */ c, /** @type {number} */ rows) => html`
+    <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Offsets that were deleted before they were stored">
+      <thead><tr><th>Partition</th><th class="num">From offset</th><th class="num">To offset</th><th class="num">Noticed</th><th>Why</th></tr></thead>
+      <tbody>${Array.from({length: rows}, (_, at) => html`<tr key=${`${c.topic?.[at]}${c.partition?.[at]}${c.first_offset?.[at]}`}>
+        <td class="name">${c.topic?.[at]}:${c.partition?.[at]}</td><td class="num bad" data-name="From offset">${exact(c.first_offset?.[at])}</td>
+        <td class="num bad" data-name="To offset">${exact(c.last_offset?.[at])}</td><td class="num" data-name="Noticed">${ago(now.value - c.detected_at?.[at] / 1000)}</td>
+        <td data-name="Why">${c.reason?.[at]}</td></tr>`)}</tbody></table></div>`} />`;
 }
 
 function Inserts() {

@@ -12,7 +12,6 @@ const KINDS = {
   drop: ["◆", "drops", (count) => `dropped ${exact(count)} steps by its queue's policy`],
   gap: ["▨", "gaps", (count) => `has a gap: up to ${exact(count)} steps are missing`],
   dead_letter: ["✕", "dead letters", (count) => `has ${exact(count)} records in the dead letters`],
-  lost: ["■", "lost", (count) => `${exact(count)} records of its partition went before they were stored: retention`],
 };
 const PLACES = 100;
 
@@ -21,8 +20,11 @@ const PLACES = 100;
  */
 export function Marks({marks, axis}) {
   const [from, to] = axis.shown.value, inside = marks.filter((mark) => mark.x >= from && mark.x <= to);
+  const gone = marks.filter((mark) => mark.kind === "lost").reduce((sum, mark) => sum + mark.count, 0);
   if (!marks.length) return html`<p class="muted">No restart, drop, gap or dead letter in this run.</p>`;
-  return html`<div class="events">${Object.entries(KINDS).map(([kind, [sign, word]]) => {
+  return html`${gone > 0 && html`<p class="warn">Retention took ${exact(gone)} records of its partitions before they were stored: some may be of this run.
+    <a href="/health">Health</a> has their offsets.</p>`}
+  <div class="events">${Object.entries(KINDS).map(([kind, [sign, word]]) => {
     const mine = inside.filter((mark) => mark.kind === kind);
     return html`<div class="event-row" key=${kind}><span class="event-word">${word} <b>${mine.length}</b></span><div class="lane">
       ${places(mine, from, to).map((group) => html`<button type="button" key=${group[0].x} class=${`event ${kind}`} title=${said(group, axis)} aria-label=${said(group, axis)}

@@ -1,0 +1,181 @@
+"""Fills the open batch of a stream of metrics, and closes it by size, or by age when the ticker asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from runbus.kafka.model import StreamId
+from runbus.kafka.topics import METRICS
+from runbus.recorder.annotations import LeaveOut
+from runbus.recorder.counts import StreamCounts
+from runbus.recorder.metric_rows import MetricRows, MetricsRecorded, Names
+from runbus.recorder.metric_values import NamedValues, name_of, named_values, position_of
+from runbus.recorder.score import About
+from runbus.recorder.stream import StreamEnded
+from runbus.recorder.values import number
+from runbus.schemas.metric_batch import NO_POSITION, SCORE
+
+MAX_VALUES = 8192
+MAX_BYTES = 256 * 1024
+#: Different names that a stream may have, each axis for itself. What has more is no metric: an id is part of the name.
+MAX_NAMES = 10_000
+_VALUE_BYTES = 32  # of one value, in memory
+_MAX_KNOWN = 64  # sets of names that are remembered
+
+Publish = Callable[[MetricsRecorded], None]
+
+
+class MetricStream:
+    """Takes the metrics and scores of one (run, source, attempt) and publishes them in batches, in order.
+
+    Any order and any repetition of positions is taken. A value that cannot be kept is left out by itself and counted.
+    The methods raise StreamEnded after `end`, and what a mapping raises that is none; nothing else.
+
+    Args:
+        publish: gets each closed batch, under the stream's lock, so that batches stay in order.
+        remark: is told which part was left out and why.
+    """
+
+    def __init__(self, id_: StreamId, publish: Publish, remark: LeaveOut) -> None:
+        self.counts = StreamCounts(id_, METRICS)
+        self.lock = threading.RLock()
+        self._publish = publish
+        self._remark = remark
+        self._series: list[tuple[str, str]] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], Names] = {}
+        self._open = MetricsRecorded(self.counts, self._series)
+        self._first_seq = 0
+        self._ended = False
+        self._seen_by_ticker = -1
+
+    def log(self, values: Mapping[Any, Any], step: object, axis: str, ts: int) -> None:
+        """Append named values. See Recorder.metrics; `ts` is nanoseconds."""
+        found = named_values(values, self.leave_out)
+        at = position_of(step, self.leave_out)
+        with self.lock:
+            names, kept = self._names_of(found, "" if step is None else axis)
+            if len(names):
+                self._append(MetricRows(names, kept.numbers, at, ts, kept.texts))
+
+    def score(self, value: Any, name: str, about: About, ts: int) -> None:  # noqa: ANN401 - any number, or None
+        """Append one score; None as its value = it only has words. See Recorder.score; `ts` is nanoseconds."""
+        absent, found = value is None, np.nan
+        try:
+            found = found if absent else number(value)
+        except Exception as error:  # noqa: BLE001 - whatever the caller calls a number
+            self.leave_out("score", f"{error}. Pass a number, or None and a label or a text")
+            absent = True
+        if absent and not (about.label or about.text):
+            if value is None:
+                self.leave_out("score", "a score without a number needs a label or a text")
+            return
+        with self.lock:
+            names, kept = self._names_of(NamedValues((name,), array("d", [found])), "")
+            if len(names):
+                self._append(MetricRows(names, kept.numbers, NO_POSITION, ts, {}, SCORE, absent, about))
+
+    def leave_out(self, part: str, why: str) -> None:
+        """Count a value that is not recorded, or not as it was given, and say why."""
+        self.counts.leave_out(part)
+        self._remark(part, why)
+
+    def _names_of(self, found: NamedValues, axis: str) -> tuple[Names, NamedValues]:
+        """Return the numbers of the names, and the values that have one: all, but for names that are too many."""
+        known = self._known.get((axis, found.names))
+        if known is not None:
+            return known, found
+        numbers = [self._number_of(name_of(name, self.leave_out), axis) for name in found.names]
+        kept = [row for row, of in enumerate(numbers) if of is not None]
+        names = np.array([numbers[row] for row in kept], np.uint32)
+        if len(kept) == len(numbers):
+            self._remember(axis, found.names, names)
+            return names, found
+        texts = {at: found.texts[row] for at, row in enumerate(kept) if row in found.texts}
+        return names, NamedValues(
+            tuple(found.names[row] for row in kept), array("d", [found.numbers[row] for row in kept]), texts
+        )
+
+    def _number_of(self, name: str, axis: str) -> int | None:
+        """Return the number of a name on an axis; None if it is empty, or one too many."""
+        if not name:
+            return None
+        of = self._numbers.get((name, axis))
+        if of is None and len(self._series) < MAX_NAMES:
+            of = self._numbers[name, axis] = len(self._series)
+            self._series.append((name, axis))
+        elif of is None:
+            self.leave_out(
+                "metrics name",
+                f"{name[:100]!r} is one name too many, of {MAX_NAMES} that a source may have. Leave ids out of names",
+            )
+        return of
+
+    def _remember(self, axis: str, names: tuple[str, ...], numbers: Names) -> None:
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[axis, names] = numbers
+
+    def _append(self, rows: MetricRows) -> None:
+        if self._ended:
+            raise StreamEnded("the stream has ended")
+        batch = self._open
+        words = sum(map(len, rows.texts.values())) + sum(
+            map(len, (rows.about.text, rows.about.label, rows.about.judge))
+        )
+        try:
+            batch.rows.append(rows)
+            nbytes, count = batch.nbytes + _VALUE_BYTES * len(rows.numbers) + words, batch.count + len(rows.numbers)
+            batch.nbytes, batch.count = nbytes, count
+        except BaseException:
+            batch.cut_to_count()
+            raise
+        if count >= MAX_VALUES or nbytes >= MAX_BYTES:
+            self.close()
+
+    @property
+    def produced(self) -> int:
+        """Values taken so far: the next seq."""
+        with self.lock:
+            return self._first_seq + self._open.count
+
+    def close(self) -> None:
+        """Publish the open batch, if it has values."""
+        with self.lock:
+            batch = self._open
+            if batch.count == 0:
+                return
+            fresh = MetricsRecorded(self.counts, self._series)
+            batch.closed_at = time.monotonic()
+            batch.first_seq = self._first_seq
+            end, closed = self._first_seq + batch.count, False
+            try:  # in one statement without a call: an interrupt comes before all of it, or after
+                self._first_seq, self.counts.produced, self._open, closed = end, end, fresh, True
+                self._publish(batch)
+            except BaseException as error:
+                if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
+                    self._publish(batch)  # the courier takes a batch once
+                raise
+
+    def end(self) -> None:
+        """Publish the open batch and take no more values: one that still comes raises StreamEnded."""
+        with self.lock:
+            self.close()
+            self._ended = True
+
+    def close_if_old(self) -> None:
+        """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            if self._open.count and self._seen_by_ticker == self._first_seq:
+                self.close()
+            self._seen_by_ticker = self._first_seq if self._open.count else -1
+        finally:
+            self.lock.release()
