@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import TypedDict
 
 from runbus.recorder.file_reference import FileReference
 from runbus.recorder.score import About
 
-#: the hash of one file; the end of a recorder waits so long for those that are not done
+#: the end of a stream waits so long for files that are being hashed
 PATIENCE_S = 10.0
+#: the words that say what an artifact shows
+ABOUT = ("agent", "attempt", "env", "episode")
 
 
 class ArtifactWords(TypedDict, total=False):
@@ -27,7 +30,7 @@ class ArtifactWords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One artifact, before it is known how large it is.
+    """One artifact, before it is known what its bytes are.
 
     Attributes:
         type: checkpoint, video, ...
@@ -35,6 +38,7 @@ class Artifact:
         at, axis: where it belongs.
         ts: nanoseconds since the epoch.
         about: what it shows.
+        size, sha256: as the caller says; -1 and empty = it does not.
     """
 
     type: str
@@ -43,8 +47,21 @@ class Artifact:
     axis: str
     ts: int
     about: About
+    size: int = -1
+    sha256: str = ""
+
+    def reference(self, found: FileReference) -> FileReference:
+        """Return what is known of its bytes: what was found, else what the caller says."""
+        if found.bytes >= 0:
+            return found
+        return FileReference(found.uri, max(-1, int(self.size)), str(self.sha256))
 
     def text(self, found: FileReference) -> str:
         """Return what is said of it beside its number."""
         said = {"name": self.name, "uri": found.uri, "bytes": found.bytes, "sha256": found.sha256}
         return json.dumps(said, ensure_ascii=False)
+
+
+def name_of_path(path: str | PathLike[str]) -> str:
+    """Return what an artifact is called if its caller does not say: the last part of its path."""
+    return fspath(path).rstrip("/").rpartition("/")[2]

@@ -28,8 +28,8 @@ NO_ATTEMPT = 0
 NONE = -1
 
 #: what a value is, by the number in the column `kind`
-METRIC, SCORE = 0, 1
-VALUE_KINDS: tuple[str, ...] = ("metric", "score")
+METRIC, SCORE, ARTIFACT = 0, 1, 2
+VALUE_KINDS: tuple[str, ...] = ("metric", "score", "artifact")
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,7 @@ def test_every_table_and_column_is_documented(store: Store) -> None:
     )
     columns = store.rows(
         "SELECT DISTINCT name FROM system.columns WHERE database = currentDatabase() "
-        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'annotations', 'dead_letters', 'lost_ranges', 'metrics')"
+        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'metrics', 'annotations', 'dead_letters', "
+        "'lost_ranges')"
     )
     assert {name for (name,) in tables + columns if f"`{name}`" not in page} == set()

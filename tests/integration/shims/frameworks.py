@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.unit.shims.recorded import Recorded
+from tests.support.recorded_metrics import Recorded
 
 
 def sb3(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from runbus.shims.target import run_of_folder, run_of_now
 from runbus.shims.tensorboard import SummaryWriter
-from tests.unit.shims.recorded import Recorded
+from tests.support.recorded_metrics import Recorded
 
 
 def test_what_scripts_write_is_recorded_at_its_step() -> None:

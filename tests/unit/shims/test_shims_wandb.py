@@ -15,7 +15,7 @@ from runbus.config.errors import ConfigError
 from runbus.shims import wandb
 from runbus.shims.wandb_axes import Axes
 from runbus.shims.wandb_run import Config, Run
-from tests.unit.shims.recorded import Recorded
+from tests.support.recorded_metrics import Recorded
 
 
 def run_on(recorded: Recorded, **config: Any) -> Run:

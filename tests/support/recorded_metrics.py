@@ -1,9 +1,6 @@
-"""What a shim recorded, without Kafka: the values on the bus, once through the wire format."""
+"""What was recorded as metrics, without Kafka: the values on the bus, once through the wire format."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 from runbus.recorder import Metrics, RunBus
 from runbus.recorder.metric_rows import MetricsRecorded
@@ -21,7 +18,7 @@ class Recorded:
         self._subscription = self.bus.subscribe("test")
 
     def metrics(self, run: str = "run-1") -> Metrics:
-        """Return what a shim can be given."""
+        """Return metrics that are published there."""
         return Metrics(run, bus=self.bus, kafka=False)
 
     def batches(self) -> list[MetricBatch]:
@@ -32,11 +29,6 @@ class Recorded:
     def values(self) -> list[Value]:
         """Return every value that came, in order."""
         return [value for batch in self.batches() for value in _values(batch)]
-
-    def configs(self) -> list[dict[str, Any]]:
-        """Return the configs of the runs that began."""
-        events = self._subscription.get_many(10_000)
-        return [json.loads(event.event.config) for event in events if hasattr(event, "event")]
 
 
 def _values(batch: MetricBatch) -> list[Value]:
