@@ -72,8 +72,8 @@ def test_what_retention_took_is_said(stories: Endpoints, dashboard: Dashboard, t
     """On the page of a run whose partition it was, whatever x is; Health names the offsets."""
     with closing(connect(ClickHouseSettings.load(sources(stories)))) as client:
         client.command(
-            "INSERT INTO lost_ranges SELECT 'runbus.steps', any(kafka_topic_id), any(kafka_partition), 1000001, 1000007, "
-            "'sink', 'retention', now64(6) FROM steps WHERE run_id = 'images'"
+            "INSERT INTO lost_ranges SELECT 'runbus.steps', any(kafka_topic_id), any(kafka_partition), "
+            "1000001, 1000007, 'sink', 'retention', now64(6) FROM steps WHERE run_id = 'images'"
         )
     visit = tab(dashboard, "/run?run=images")
     visit.until_text("Retention took 7 records")

@@ -267,7 +267,7 @@ def test_a_judges_score_names_what_it_is_given(learner: Metrics, heard: Heard) -
     """A process without steps knows no episode; a bad part is left out, a score of nothing is none."""
     learner.score(0.5, agent="agent-0", episode=4, attempt=9)
     learner.score(Broken(), label="good")
-    learner.score(1.0, env=-3, episode="x", wrong=1)  # type: ignore[arg-type]
+    learner.score(1.0, env=-3, episode="x", wrong=1)  # type: ignore[arg-type, call-arg]
     learner.score(None)
     learner.flush(0)
     rows = heard.rows()

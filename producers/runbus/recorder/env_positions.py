@@ -48,6 +48,17 @@ class EnvPositions:
         self.episodes += 1
         return state[0], 0
 
+    def number(self, env: int, first: int) -> None:
+        """Give the next episode of `env` at least this number; nothing while one is open that has a higher one."""
+        if self._vector:
+            self._grow(np.array([env]))
+            if self._episode[env] < first - 1:
+                self._episode[env], self._over[env], self._all_open = first - 1, True, False
+            return
+        state = self._single.setdefault(env, [NO_EPISODE, 0, True])
+        if state[0] < first - 1:
+            state[0], state[2] = first - 1, True
+
     def step(self, env: int, *, ends: bool = False) -> tuple[int, int]:
         """Advance `env` by a step, which may end the episode; return (episode, step)."""
         if self._vector:
@@ -129,7 +140,7 @@ class EnvPositions:
     def has(self, env: int) -> bool:
         """Return whether there is a row of `env`."""
         if env in self._single:
-            return True
+            return bool(self._single[env][0] != NO_EPISODE)
         return env < len(self._episode) and bool(self._episode[env] != NO_EPISODE)
 
     def _step_in_arrays(self, env: int, ends: bool) -> tuple[int, int]:

@@ -486,6 +486,21 @@ class Recorder:
             stream = self._stream
             return self._env_indices.reserve(count, stream.positions.has if stream is not None else lambda _env: False)
 
+    def number_episodes(self, first: int, *, env: int = 0) -> None:
+        """Give the next episode of `env` at least the number `first`.
+
+        For worlds of several agents: the agents of one episode of the world have episodes of the same number, also if
+        some were not there in the episodes before.
+        """
+        try:
+            stream = self._stream or self._begin()
+            with stream.lock:
+                stream.positions.number(env, first)
+        except StreamEnded:
+            self._complaints.closed()
+        except Exception as error:  # noqa: BLE001 - nothing may reach the loop
+            self._complaints.refused(error)
+
     def give_back_envs(self, reservation: EnvReservation) -> None:
         """Let another wrapper have these indices; nothing if they were given back."""
         self._env_indices.give_back(reservation)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from runbus.config.clickhouse import ClickHouseSettings
 from tests.integration.sink.conftest import feed, migrated, sinks, tables
 from tests.integration.sink.sink_processes import Feed, Sinks, Tables
 from tests.support.scripts import user_scripts
@@ -17,7 +17,9 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 __all__ = ["feed", "migrated", "sinks", "tables"]
 
-PAGE = (Path(__file__).parents[3] / "docs" / "shims.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+#: page -> rows that its query finds, once its snippets have run
+PAGES = {(DOCS / name).read_text(encoding="utf-8"): rows for name, rows in (("shims.md", 110), ("artifacts.md", 3))}
 IMPORTS = {
     "from torch.utils.tensorboard import SummaryWriter": "from runbus.shims.tensorboard import SummaryWriter",
     "import wandb": "import runbus.shims.wandb as wandb",
@@ -68,11 +70,12 @@ def expected() -> list[tuple[float, float]]:
 
 
 def test_a_script_with_one_import_changed_has_its_curves_in_sql(
-    feed: Feed, sinks: Sinks, tables: Tables, migrated: ClickHouseSettings, tmp_path: Path
+    feed: Feed, sinks: Sinks, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Value by value; and what the page says runs as it stands."""
+    """Value by value; and what the pages say runs as it stands."""
+    monkeypatch.chdir(tmp_path)
     board, biases = (f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("board", "biases"))
-    snippets = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    snippets = [code for page in PAGES for code in blocks(page, "python")]
     sinks.start()
     with user_scripts() as run_script:
         started = [
@@ -100,8 +103,19 @@ def test_a_script_with_one_import_changed_has_its_curves_in_sql(
     text = "SELECT text FROM metrics WHERE run_id = {run:String} AND name = 'hyperparameters'"
     assert str(tables.one(text, run=board)).startswith("|param|value|\n")
 
-    (sql,) = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    until("the page's run is stored", lambda: len(tables.client.query(sql).result_rows) == 110)
+    for page, rows in PAGES.items():
+        (sql,) = blocks(page, "sql")
+        until("the page's run is stored", partial(found, tables, sql, rows))
+
+
+def found(tables: Tables, sql: str, rows: int) -> bool:
+    """Return whether a query finds so many rows."""
+    return len(tables.client.query(sql).result_rows) == rows
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code of a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def changed(script: str) -> str:
