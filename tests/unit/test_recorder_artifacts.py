@@ -65,7 +65,7 @@ def test_an_artifact_may_show_an_episode() -> None:
     with Recorder("run-1", "agent-0", bus=recorded.bus, kafka=False) as recorder:
         recorder.reset(0.0)
         for words in ({}, {"episode": 3}, {"env": 0}, {"agent": "other", "episode": 4, "attempt": 9}):
-            recorder.artifact("http://host/x.mp4", type="video", **words)  # type: ignore[arg-type]
+            recorder.artifact("http://host/x.mp4", type="video", **words)
         attempt = recorder.attempt
     assert [(one["agent"], one["attempt"], one["env"], one["episode"]) for one in said(recorded)] == [
         ("", 0, -1, -1), ("agent-0", attempt, 0, 3), ("agent-0", attempt, 0, 0), ("other", 9, 0, 4)

@@ -60,7 +60,7 @@ def transformers(folder: Path) -> None:
 
     from runbus.shims.transformers import MetricsCallback
 
-    class Line(torch.nn.Module):
+    class Line(torch.nn.Module):  # type: ignore[misc] # the package is not there where types are checked
         """One weight and one bias."""
 
         def __init__(self) -> None:

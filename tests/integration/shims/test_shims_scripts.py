@@ -88,7 +88,8 @@ def test_a_script_with_one_import_changed_has_its_curves_in_sql(
             assert (process.returncode, *said) == (0, "", "")
 
     def curve(run: str, name: str, axis: str = "global_step") -> list[tuple[int, float]]:
-        return [*tables.client.query(CURVE, parameters={"run": run, "name": name, "axis": axis}).result_rows]
+        rows = tables.client.query(CURVE, parameters={"run": run, "name": name, "axis": axis}).result_rows
+        return [(at, value) for at, value in rows]
 
     until("all is stored", lambda: len(curve(board, "charts/weight")) == len(curve(biases, "weight")) == 500)
     losses, weights = zip(*expected(), strict=True)
