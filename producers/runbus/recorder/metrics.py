@@ -122,7 +122,7 @@ class Metrics:
         return self._source.flush(timeout)
 
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
-        """End the stream. Does not wait; `flush` does, and the end of the process does too."""
+        """End the stream; see Recorder.close."""
         self._source.close(outcome, error)
 
     def stats(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ GRANT SELECT ON `{database}`.stream_summary TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.run_summary TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.annotations TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.annotations_latest TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.artifacts TO `{database}_team_{team}`;
 CREATE SETTINGS PROFILE OR REPLACE `{database}_team_{team}` SETTINGS
     readonly = 1,
     max_execution_time = 60,
