@@ -15,13 +15,15 @@ from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.errors import BrokerUnavailable, TopicMissing
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import RUNS, STEPS, run_event_key, stream_key
+from runbus.kafka.topics import METRICS, RUNS, STEPS, run_event_key, stream_key
 from runbus.recorder import Recorder, RunBus
+from runbus.schemas import metric_batch
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
-from tests.support.batches import step_columns
+from runbus.schemas.metric_batch import MetricHeader
+from tests.support.batches import make_metrics, step_columns
 
 pytestmark = pytest.mark.integration
 
@@ -35,10 +37,17 @@ def _batch(run: str, first_seq: int, count: int, dropped: int = 0) -> bytes:
     return Codec().frame(STEPS.name, schema("StepBatch"), body)
 
 
-def _finished(run: str, produced: int, dropped: int) -> bytes:
+def _metrics(run: str, source: str, first_seq: int, count: int, dropped: int = 0) -> bytes:
+    body = metric_batch.encode(make_metrics(MetricHeader(run, source, 1, first_seq, count, dropped, 5)))
+    return Codec().frame(METRICS.name, schema("MetricBatch"), body)
+
+
+def _finished(run: str, produced: int, dropped: int, name: str = "a", metrics: int = 0) -> bytes:
     event = RunEvent(
         run_id=run,
-        agent_id="a",
+        agent_id=name,
+        role="metrics" if metrics else "",
+        metrics=metrics,
         attempt=1,
         kind="FINISHED",
         sent_at=9,
@@ -68,16 +77,25 @@ def test_headers_and_ends_add_up_by_stream(kafka_settings: KafkaSettings) -> Non
             (STEPS.name, stream_key("r2", "a"), b"poison"),
             (RUNS.name, run_event_key("r2", "a", 1), _finished("r2", 9, 2)),
             (RUNS.name, run_event_key("r3", "a", 1), _finished("r3", 4, 4)),
+            (METRICS.name, stream_key("r1", "a"), _metrics("r1", "a", 0, 3)),
+            (METRICS.name, stream_key("r1", "a"), _metrics("r1", "a", 5, 3, dropped=2)),
+            (METRICS.name, stream_key("r3", "learner-0"), _metrics("r3", "learner-0", 0, 4)),
+            (RUNS.name, run_event_key("r3", "learner-0", 1), _finished("r3", 0, 0, "learner-0", metrics=6)),
         ],
     )
     reader = LogReader(kafka_settings, Codec(), GROUP)
-    assert reader.streams({}) == {
+    found = reader.streams({})
+    assert found.steps == {
         ("r1", "a", 1): Logged(20, 5, 15),
         ("r2", "a", 1): Logged(9, 2, 7, finished=True),
         ("r3", "a", 1): Logged(4, 4, 0, finished=True),
     }
+    assert found.metrics == {
+        ("r1", "a", 1): Logged(8, 2, 6),
+        ("r3", "learner-0", 1): Logged(6, 0, 4, finished=True),
+    }
     assert reader.unreadable == 1
-    assert set(LogReader(kafka_settings, Codec(), GROUP).streams({}, "r1")) == {("r1", "a", 1)}
+    assert set(LogReader(kafka_settings, Codec(), GROUP).streams({}, "r1").steps) == {("r1", "a", 1)}
 
 
 def test_what_is_below_the_cursor_is_not_in_flight(

@@ -41,7 +41,7 @@ def test_each_snippet_records_its_run(code: str, kafka_settings: KafkaSettings, 
         [sys.executable, "-c", code], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    streams = LogReader(kafka_settings, Codec(), "readme").streams({})
+    streams = LogReader(kafka_settings, Codec(), "readme").streams({}).steps
     assert [*{run for run, _, _ in streams}] == RUN.findall(code)
     for logged in streams.values():
         assert logged.produced == logged.pending > 0

@@ -1,4 +1,4 @@
-"""Makes step batches out of what a test cares about."""
+"""Makes batches of steps and of metrics out of what a test cares about."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from runbus.schemas.batch import BatchHeader, StepBatch, StepColumns
 from runbus.schemas.layout import Layout
+from runbus.schemas.metric_batch import MetricBatch, MetricColumns, MetricHeader
 
 _MONTH_US = 30 * 24 * 3600 * 1_000_000
 
@@ -27,6 +28,15 @@ def step_columns(seq: NDArray[Any], ts: NDArray[Any], **others: NDArray[Any]) ->
         **others,
     }
     return StepColumns(**columns)
+
+
+def make_metrics(header: MetricHeader) -> MetricBatch:
+    """Return a batch whose values are their seq, at their seq, each name on another axis by turns."""
+    seq = np.arange(header.first_seq, header.next_seq)
+    columns = MetricColumns(
+        name=(seq % 2).astype("<u2"), ts=1_790_000_000_000_000 + seq, value=seq.astype("<f8"), at=seq.astype("<i8")
+    )
+    return MetricBatch(header, columns, ("loss", "return"), ("global_step", "env_steps"))
 
 
 def batch_of_months(first: int, count: int, *, across: bool) -> StepBatch:

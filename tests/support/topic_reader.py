@@ -8,9 +8,11 @@ from confluent_kafka import Message
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import open_topic
+from runbus.schemas import metric_batch
 from runbus.schemas.batch import StepBatch, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat, RunEvent
+from runbus.schemas.metric_batch import MetricBatch
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class TopicReader:
     def batches(self) -> list[StepBatch]:
         """Return every batch of the steps topic."""
         return [decode(Codec().open(message.value(), "StepBatch")[1]) for message in self.read("steps")]
+
+    def metrics(self) -> list[MetricBatch]:
+        """Return the batches of metrics."""
+        return [metric_batch.decode(Codec().open(m.value(), "MetricBatch")[1]) for m in self.read("metrics")]
 
     def runs(self) -> list[RunEvent]:
         """Return every event of the runs topic."""

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from runbus.cli.event_lines import documents, json_line, readable_line, time_of
-from runbus.reader import LogEvent, RecordsDeleted, Steps, Unreadable
+from runbus.reader import LogEvent, MetricValues, RecordsDeleted, Steps, Unreadable
 from runbus.reader.events import Annotation, At, EpisodeFinalized, LiveMetrics, RunFinished, RunStarted
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.layout import Layout, layout_of
+from runbus.schemas.metric_batch import NO_POSITION, artifact_text
 from tests.support.batches import step_columns
 from tests.unit.batches import make_batch
+from tests.unit.test_schemas_metric_batch import make_batch as make_metrics
 
 AT = At("runbus.steps", 1, 7, 1_790_000_000_000, b"run/agent")
 US = 1_790_000_000_123_456
@@ -47,6 +49,30 @@ def test_a_step_says_what_it_has_and_no_more() -> None:
     )
     assert readable_line(reset).endswith("episode 0 reset  observation [0.1 nan]\n")
     assert readable_line(missing) == "run/agent  seq 3 to 5 missing\n"
+
+
+def test_a_metric_and_a_score_say_what_they_have_and_no_more() -> None:
+    """Name, position and number of the one; what it is about, and in which words, of the other."""
+    batch = make_metrics(3)
+    batch = replace(batch, columns=replace(batch.columns, at=np.array([5, NO_POSITION, NO_POSITION])))
+    first, second, score = list(documents(MetricValues(AT, batch, gap=(8, 9))))[1:]
+    assert (first["event"], first["axis"], first["at"], second["value"]) == ("metric", "global_step", 5, 0.0)
+    assert json.loads(json_line(first))["value"] == "nan"
+    assert "at" not in second
+    assert "agent_id" not in second
+    assert readable_line(first).endswith("run/learner-0  global_step 5  metric loss nan\n")
+    assert readable_line(score).endswith("score loss 1  of agent_id agent-0, episode 4  good\n")
+
+
+def test_an_artifact_says_what_it_is_and_where() -> None:
+    """Its type, its size and the rest as it was said; a kind of a later version is called by its number."""
+    batch = make_metrics(3)
+    words = artifact_text("a.pt", "s3://a.pt", 1, "5f")
+    columns = replace(batch.columns, kind=np.array([0, 2, 9], "u1"))
+    _, artifact, later = documents(MetricValues(AT, replace(batch, columns=columns, text=("", words, ""))))
+    assert (artifact["event"], artifact["name"], later["event"]) == ("artifact", "reward", "value of kind 9")
+    assert "artifact reward 0" in readable_line(artifact)
+    assert "s3://a.pt" in readable_line(artifact)
 
 
 def test_words_of_all_kinds_are_there() -> None:

@@ -17,6 +17,7 @@ from runbus.reader.events import (
     register,
 )
 from runbus.reader.lag import ReaderLag
+from runbus.reader.metrics import MetricValues
 from runbus.reader.reader import Reader
 from runbus.reader.start import Offset, Seq
 from runbus.reader.steps import Steps
@@ -31,6 +32,7 @@ __all__ = [
     "Heartbeat",
     "LiveMetrics",
     "LogEvent",
+    "MetricValues",
     "Offset",
     "Reader",
     "ReaderClosed",

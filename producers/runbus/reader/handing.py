@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
+from runbus.reader.batch_event import BatchEvent
 from runbus.reader.buffer import Buffer, Chunk, Fetched
 from runbus.reader.cursor import Handed, PartitionCursor
 from runbus.reader.errors import UnreadableRecord
@@ -33,14 +34,16 @@ class Counts:
     Attributes:
         events: in all.
         steps: in all.
-        missing: steps that gaps were made of, when they were reported.
-        dropped: steps that recorders gave up, as their headers say.
-        repeated: steps that came again, and were not handed out again.
+        values: of metrics, in all.
+        missing: steps and values that gaps were made of, when they were reported.
+        dropped: what recorders gave up of both, as their headers say.
+        repeated: those that came again, and were not handed out again.
         unreadable: records that could not be decoded.
     """
 
     events: int = 0
     steps: int = 0
+    values: int = 0
     missing: int = 0
     dropped: int = 0
     repeated: int = 0
@@ -155,8 +158,9 @@ class Handing:
     def _count(self, event: LogEvent) -> None:
         counts = self.counts
         counts.events += 1
-        if isinstance(event, Steps):
-            counts.steps += len(event)
+        if isinstance(event, BatchEvent):
+            counts.steps += len(event) if isinstance(event, Steps) else 0
+            counts.values += 0 if isinstance(event, Steps) else len(event)
             counts.dropped += event.newly_dropped
             if event.gap is not None:
                 counts.missing += event.gap[1] - event.gap[0] + 1
@@ -187,7 +191,7 @@ class Handing:
                 self.counts.unreadable += 1
                 return _Made(())
             return _Made((Unreadable(at, value, str(error), isinstance(error, UnknownSchema)),))
-        return self._steps(cursor, event) if isinstance(event, Steps) else _Made((event,))
+        return self._rows(cursor, event) if isinstance(event, BatchEvent) else _Made((event,))
 
     def _writer(self, ref: SchemaRef, name: str) -> AvroSchema:
         try:
@@ -196,8 +200,8 @@ class Handing:
             self._schemas.ask(needed.ref)
         return self._schemas.find(ref, name)
 
-    def _steps(self, cursor: PartitionCursor, event: Steps) -> _Made:
-        """Return those steps of a batch that have not come before: one event, unless it fills gaps in the middle."""
+    def _rows(self, cursor: PartitionCursor, event: BatchEvent) -> _Made:
+        """Return those rows of a batch that have not come before: one event, unless it fills gaps in the middle."""
         sequences = cursor.settle()
         if self._sought is not None and not sequences.begun:
             found = _from(event, self._sought)
@@ -216,7 +220,7 @@ class Handing:
         return _Made((*pieces[:1], *rest), stream, arrived)
 
 
-def _from(event: Steps, sought: Seq) -> Steps | None:
+def _from(event: BatchEvent, sought: Seq) -> BatchEvent | None:
     """Return what of a batch is not before the step that is looked for; None = nothing."""
     if sought.attempt not in (None, event.attempt) or event.last_seq < sought.seq:
         return None

@@ -44,7 +44,7 @@ class Reader:
 
     Args:
         name: of the cursor.
-        topics: without the prefix: `steps`, `runs`, `episodes`, `live-metrics`, `heartbeats`, `control`.
+        topics: without the prefix: `steps`, `metrics`, `runs`, `episodes`, `live-metrics`, `heartbeats`, `control`.
         run, agent: a name, or a pattern with `*`, `?` and `[...]`. With both as names only the partition is read that
             holds them.
         start: where each partition begins: see Start. Default: `committed` with a name, else `latest`.

@@ -8,13 +8,15 @@ from fnmatch import translate
 
 from runbus.config.errors import ConfigError, InvalidValue
 from runbus.kafka.partitioner import partition_of
-from runbus.kafka.topics import check_id, stream_key
+from runbus.kafka.topics import METRICS, STEPS, check_id, stream_key
 from runbus.reader.events import KINDS
 
 _MAGIC = re.compile(r"[*?\[]")
 _KNOWN = 10_000  # keys whose answer is kept
 #: how the keys of a topic begin that has no run
 _OF_A_RUN = "run_id/"
+#: the keys that keep what an agent, or a source of metrics, says in one partition
+_KEYS_OF_STREAMS = (STEPS.key, METRICS.key)
 
 
 class Selection:
@@ -59,7 +61,7 @@ class Selection:
         """
         if self.run is None or self.agent is None or not self.one_agent:
             return range(count)
-        if self.topics[topic].topic.key != "run_id/agent_id":
+        if self.topics[topic].topic.key not in _KEYS_OF_STREAMS:
             return range(count)
         only = partition_of(stream_key(self.run, self.agent), count)
         return range(only, only + 1)

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from runbus.kafka.model import StreamId
-from runbus.schemas.batch import BatchHeader
+from runbus.schemas.batches import Header
 from runbus.schemas.sequence import SequenceTracker, runs_of
 from runbus.schemas.walk import number, zigzag
 
@@ -73,7 +73,7 @@ class Sequences:
         """Whether a stream is known."""
         return bool(self._streams or self._carried)
 
-    def arrive(self, stream: StreamId, header: BatchHeader) -> Arrived:
+    def arrive(self, stream: StreamId, header: Header) -> Arrived:
         """Return what a batch is to its stream. Changes nothing: `keep` does."""
         known = self._streams.get(stream) or self._carried.get(digest_of(stream)) or self._begun(header)
         before = known.tracker
@@ -103,7 +103,7 @@ class Sequences:
         self._streams.clear()
         self._carried.clear()
 
-    def _begun(self, header: BatchHeader) -> Stream:
+    def _begun(self, header: Header) -> Stream:
         """Return how far a stream has come that is not known."""
         if self.whole or header.first_seq == 0:
             return Stream(SequenceTracker(), 0)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.kafka.model import StreamId
 from runbus.kafka.topics import STEPS
+from runbus.reader.batch_event import BatchEvent
 from runbus.reader.events import At, LogEvent, register
 from runbus.reader.values import Column, column_of
 from runbus.schemas.avsc import AvroSchema
@@ -28,70 +28,15 @@ from runbus.schemas.layout import Layout
 
 
 @dataclass(frozen=True)
-class Steps(LogEvent):
-    """Consecutive steps of one stream; every array has one row a step, (count,) or (count, *shape).
+class Steps(BatchEvent):
+    """Consecutive steps of one stream; see BatchEvent."""
 
-    Arrays are read-only views of the decoded record: nothing is copied or cast, by whatever attribute.
-
-    Attributes:
-        at: where the record lies.
-        batch: what it holds, as it came.
-        gap: the first and the last seq that are missing in front of it; None = none.
-        newly_dropped: how many steps the recorder gave up since the stream's record before.
-        late: these steps fill a gap that was reported before.
-    """
-
-    at: At
     batch: StepBatch
-    gap: tuple[int, int] | None = None
-    newly_dropped: int = 0
-    late: bool = False
-
-    # --- whose steps, and which ---------------------------------------------------------------------------------
-
-    @property
-    def run_id(self) -> str:
-        """Name of the run."""
-        return self.batch.header.run_id
 
     @property
     def agent_id(self) -> str:
         """Name of the agent."""
         return self.batch.header.agent_id
-
-    @property
-    def attempt(self) -> int:
-        """Which recording of the agent: its start in microseconds."""
-        return self.batch.header.attempt
-
-    @property
-    def stream(self) -> StreamId:
-        """Run, agent and attempt."""
-        header = self.batch.header
-        return StreamId(header.run_id, header.agent_id, header.attempt)
-
-    @property
-    def first_seq(self) -> int:
-        """seq of the first step; the others follow without a gap."""
-        return self.batch.header.first_seq
-
-    @property
-    def last_seq(self) -> int:
-        """seq of the last step."""
-        return self.batch.header.next_seq - 1
-
-    @property
-    def dropped(self) -> int:
-        """How many steps the stream gave up until here, in all."""
-        return self.batch.header.dropped
-
-    def __len__(self) -> int:
-        return self.batch.header.count
-
-    @property
-    def seq(self) -> NDArray[np.int64]:
-        """seq of each step."""
-        return np.arange(self.first_seq, self.batch.header.next_seq)
 
     # --- columns ------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TypedDict
 
 from runbus.recorder.file_reference import FileReference
 from runbus.recorder.score import About
+from runbus.schemas.metric_batch import artifact_text
 
 #: the end of a stream waits so long for files that are being hashed
 PATIENCE_S = 10.0
@@ -58,8 +58,7 @@ class Artifact:
 
     def text(self, found: FileReference) -> str:
         """Return what is said of it beside its number."""
-        said = {"name": self.name, "uri": found.uri, "bytes": found.bytes, "sha256": found.sha256}
-        return json.dumps(said, ensure_ascii=False)
+        return artifact_text(self.name, found.uri, found.bytes, found.sha256)
 
 
 def name_of_path(path: str | PathLike[str]) -> str:

@@ -508,7 +508,7 @@ class Recorder:
     # --- the stream -------------------------------------------------------------------------------------------
 
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
-        """End the stream. Does not wait but for artifacts that are being hashed; `flush` does, and the process's end."""
+        """End the stream. Waits for artifacts that are being hashed, and for nothing else: `flush` does."""
         try:
             self._closed, self._stream, self._vector, self._metrics = True, None, None, None
             if self._recording is not None:

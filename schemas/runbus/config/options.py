@@ -94,7 +94,7 @@ TAIL_TOPICS = Setting(
     "RUNBUS_TAIL_TOPICS",
     "",
     text(),
-    "runs,steps,episodes",
+    "runs,steps,metrics,episodes",
     "What is shown: topics without the prefix, comma separated; live-metrics, heartbeats and annotations too.",
     "--topics",
 )

@@ -1,10 +1,10 @@
-"""Reads what the log says was produced: batch headers and FINISHED events, from end to end."""
+"""Reads what the log says was produced: headers of batches and FINISHED events, from end to end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from confluent_kafka import Message
 
@@ -15,14 +15,26 @@ from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import OffsetByPartition, open_topic, record_position
-from runbus.kafka.topics import RUNS, STEPS, Topic
-from runbus.schemas.batch import decode_header
+from runbus.kafka.topics import METRICS, RUNS, STEPS, Topic
+from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
-from runbus.schemas.events import RunEvent
+from runbus.schemas.events import METRICS_ROLE, RunEvent
 
 #: topic (without prefix) -> partition -> offsets of the records that are dead letters
 DeadOffsets = Mapping[str, Mapping[int, AbstractSet[int]]]
+
+
+#: topic (without prefix) -> the sink's committed offset by partition
+Committed = Mapping[str, OffsetByPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStreams:
+    """What the log says of each stream: of its steps, and of its metrics."""
+
+    steps: dict[StreamId, Logged]
+    metrics: dict[StreamId, Logged]
 
 
 class LogReader:
@@ -52,21 +64,27 @@ class LogReader:
 
     def streams(
         self,
-        committed: OffsetByPartition,
+        committed: Committed,
         run: str | None = None,
         dead: DeadOffsets | None = None,
         on_progress: OnProgress = unseen,
-    ) -> dict[StreamId, Logged]:
-        """Return what every stream produced.
+    ) -> LoggedStreams:
+        """Return what every stream produced, of steps and of metrics.
 
         Args:
-            committed: the sink's offsets on the steps topic.
+            committed: the sink's offsets on the topics of batches.
             run: only this run.
             dead: records that the sink could not store.
             on_progress: takes the number of records that are read.
         """
-        streams = _Streams(self._codec, committed)
-        for topic, add in ((STEPS, streams.add_batch), (RUNS, lambda message, _: streams.add_event(message))):
+        steps, metrics = (_Streams(self._codec, topic, committed.get(topic.name, {})) for topic in (STEPS, METRICS))
+
+        def add_event(message: Message, _: bool) -> None:
+            event = _event(message, self._codec)
+            if event is not None:
+                _add_event(event, steps, metrics)
+
+        for topic, add in ((STEPS, steps.add_batch), (METRICS, metrics.add_batch), (RUNS, add_event)):
             letters = (dead or {}).get(topic.name, {})
             with open_topic(self._settings, topic, self._group) as log:
                 for message in log.records(on_progress=on_progress):
@@ -79,13 +97,34 @@ class LogReader:
                     except (InvalidValue, UnknownSchema):
                         self.unreadable += not is_letter
                         self.unreadable_letters += is_letter
-        return streams.logged()
+        return LoggedStreams(steps.logged(), metrics.logged())
+
+
+def _event(message: Message, codec: Codec) -> RunEvent | None:
+    """Return a record of the runs topic. Raises InvalidValue, UnknownSchema."""
+    if message.value() is None:
+        return None
+    writer, body = codec.open(message.value(), RunEvent.SCHEMA)
+    return RunEvent.decode(body, writer)
+
+
+def _add_event(event: RunEvent, steps: _Streams, metrics: _Streams) -> None:
+    """Take what an event says of a stream: of its steps, and of its metrics. A source of metrics has no steps."""
+    stream, finished = StreamId(event.run_id, event.agent_id, event.attempt), event.kind == "FINISHED"
+    if event.role != METRICS_ROLE:
+        steps.add_counts(stream, event.produced, event.dropped, finished)
+    if event.role == METRICS_ROLE or event.metrics:
+        metrics.add_counts(stream, event.metrics, event.metrics_dropped, finished)
+    elif finished:
+        metrics.end(stream)
 
 
 class _Streams:
-    """Sums up streams while the log is read."""
+    """Sums up the streams of one topic of batches while the log is read."""
 
-    def __init__(self, codec: Codec, committed: OffsetByPartition) -> None:
+    def __init__(self, codec: Codec, topic: Topic, committed: OffsetByPartition) -> None:
+        assert topic.schema is not None, "a topic of batches has a schema"
+        self._schema = topic.schema
         self._codec = codec
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
@@ -97,9 +136,9 @@ class _Streams:
         return {stream: replace(log, dead_letters=dead.get(stream, 0)) for stream, log in self._found.items()}
 
     def add_batch(self, message: Message, is_letter: bool) -> None:
-        """Take a record of the steps topic. Raises InvalidValue, UnknownSchema."""
-        writer, body = self._codec.open(message.value(), "StepBatch")
-        header = decode_header(body, writer)
+        """Take a record of the topic. Raises InvalidValue, UnknownSchema."""
+        writer, body = self._codec.open(message.value(), self._schema)
+        header = BATCHES[self._schema].decode_header(body, writer)
         stream = StreamId(header.run_id, header.agent_id, header.attempt)
         if is_letter:
             self._dead.setdefault(stream, IntervalSet()).add(header.first_seq, header.next_seq - 1)
@@ -115,20 +154,20 @@ class _Streams:
             pending=before.pending + (header.count if waits else 0),
         )
 
-    def add_event(self, message: Message) -> None:
-        """Take a record of the runs topic. Raises InvalidValue, UnknownSchema."""
-        if message.value() is None:
-            return
-        writer, body = self._codec.open(message.value(), "RunEvent")
-        event = RunEvent.decode(body, writer)
-        stream = StreamId(event.run_id, event.agent_id, event.attempt)
+    def add_counts(self, stream: StreamId, produced: int, dropped: int, finished: bool) -> None:
+        """Take what a run event says of a stream."""
         before = self._found.get(stream, Logged())
         self._found[stream] = replace(
             before,
-            produced=max(before.produced, event.produced),
-            dropped=max(before.dropped, event.dropped),
-            finished=before.finished or event.kind == "FINISHED",
+            produced=max(before.produced, produced),
+            dropped=max(before.dropped, dropped),
+            finished=before.finished or finished,
         )
+
+    def end(self, stream: StreamId) -> None:
+        """Take it that a stream has ended, if there is one."""
+        if stream in self._found:
+            self._found[stream] = replace(self._found[stream], finished=True)
 
 
 def _of_run(message: Message, run: str) -> bool:

@@ -19,13 +19,13 @@ from runbus.audit.tables import TopicTables
 from runbus.audit.verdicts import UNKNOWN, ExpectedRows, Facts, Verdict, VerdictRange, VerdictSums, compare, merged
 from runbus.clickhouse.client import connect
 from runbus.clickhouse.installation import Installation
-from runbus.clickhouse.tables import STEPS, STORED_TOPICS, StoredTopic
+from runbus.clickhouse.tables import STORED_TOPICS, StoredTopic
 from runbus.config.errors import InvalidValue, RunBusError
 from runbus.config.progress import OnProgress, unseen
 from runbus.kafka.admin import topic_id
 from runbus.kafka.topic_log import TopicLog, open_topic, record_position
 from runbus.kafka.topics import DEAD_LETTERS, TOPICS
-from runbus.schemas.batch import decode_header
+from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import UnknownSchema
 
@@ -225,11 +225,12 @@ class _AuditedTopic:
 
     def _expected(self, message: Message) -> ExpectedRows:
         """Return the rows that a record must leave; decodes no column."""
-        if self.stored != STEPS:
+        kind = BATCHES.get(self.stored.schema)
+        if kind is None:
             return ExpectedRows()
         try:
             writer, body = self.codec.open(message.value(), self.stored.schema)
-            header = decode_header(body, writer)
+            header = kind.decode_header(body, writer)
         except (InvalidValue, UnknownSchema):
             return UNKNOWN
         return ExpectedRows(header.count, header.first_seq)

@@ -1,4 +1,4 @@
-"""Checks each stream: produced = stored + dropped + in flight + dead letters, nothing missing, nothing twice."""
+"""Checks each stream of steps or metrics: produced = stored + dropped + in flight + dead letters, none twice."""
 
 from __future__ import annotations
 
@@ -67,12 +67,14 @@ class Audit:
         unfinished: streams without a FINISHED event.
         unreadable_letters: records of the log that could not be read and are dead letters: their steps count as
             missing if a later record of the stream shows that there were some.
+        metrics: the same of the streams of metrics; None = nobody asked.
     """
 
     streams: Mapping[StreamId, StreamSums]
     unreadable: int = 0
     unfinished: frozenset[StreamId] = frozenset()
     unreadable_letters: int = 0
+    metrics: Audit | None = None
 
     @property
     def total(self) -> StreamSums:
@@ -82,12 +84,13 @@ class Audit:
     @property
     def settled(self) -> bool:
         """Whether nothing is in flight any more."""
-        return self.total.in_flight == 0
+        return self.total.in_flight == 0 and (self.metrics is None or self.metrics.settled)
 
     @property
     def sound(self) -> bool:
-        """Whether no step is missing and none is stored twice."""
-        return self.total.missing == 0 and self.total.duplicates == 0 and self.unreadable == 0
+        """Whether nothing is missing and nothing is stored twice."""
+        own = self.total.missing == 0 and self.total.duplicates == 0 and self.unreadable == 0
+        return own and (self.metrics is None or self.metrics.sound)
 
     def as_json(self) -> dict[str, object]:
         """Return what `runbus audit --json` prints."""
@@ -95,7 +98,8 @@ class Audit:
             {"run_id": run, "agent_id": agent, "attempt": attempt, **sums.as_dict()}
             for (run, agent, attempt), sums in sorted(self.streams.items())
         ]
-        return {"streams": streams, "total": self.total.as_dict()}
+        document: dict[str, object] = {"streams": streams, "total": self.total.as_dict()}
+        return document if self.metrics is None else {**document, "metrics": self.metrics.as_json()}
 
 
 def reconcile(

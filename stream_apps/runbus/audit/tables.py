@@ -13,7 +13,8 @@ from runbus.audit.interval_set import IntervalSet
 from runbus.audit.verdicts import StoredRows, Verdict, VerdictRange
 from runbus.clickhouse.asking import asking
 from runbus.clickhouse.queries import QueryName, query
-from runbus.clickhouse.tables import STEPS, StoredTopic
+from runbus.clickhouse.tables import StoredTopic
+from runbus.schemas.batches import BATCHES
 
 LAST_OFFSET = 2**63 - 1
 _AT_ONCE = 1000  # offsets of a request: they are in its URL, which may have 64 KiB
@@ -48,8 +49,8 @@ class TopicTables:
     def found(self, partition: int, first: int, last: int) -> dict[int, StoredRows]:
         """Return the rows of each offset from `first` to `last`; absent = none."""
         where = {"partition": partition, "first": first, "last": last}
-        if self._stored == STEPS:
-            return {row[0]: StoredRows(*row[1:]) for row in self._rows("steps_per_offset", **where)}
+        if self._stored.schema in BATCHES:
+            return {row[0]: StoredRows(*row[1:]) for row in self._rows("seqs_per_offset", **where)}
         return {offset: StoredRows(rows) for offset, rows in self._rows("rows_per_offset", **where)}
 
     def next_found(self, partition: int, first: int, limit: int) -> dict[int, StoredRows]:

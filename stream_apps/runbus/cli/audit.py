@@ -39,7 +39,7 @@ def command(
     if ranges and run is not None:
         raise typer.BadParameter("--run and --ranges: an offset range is of all runs, leave one of them out")
     if topic is not None and not ranges:
-        raise typer.BadParameter("--topic needs --ranges: the audit of streams reads steps and runs")
+        raise typer.BadParameter("--topic needs --ranges: the audit of streams reads steps, metrics and runs")
     topics = STORED_TOPICS if topic is None else (_stored(topic),)
     current = settings(context)
     group = SinkSettings.load(current.sources).group
@@ -74,7 +74,14 @@ def _audit_streams(installation: Installation, run: str | None, as_json: bool) -
 
 def print_audit(result: Audit) -> None:
     """Print the table that also ends the demo."""
-    columns = ("STREAM", "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES")
+    _print_streams("STREAM", result)
+    if result.metrics is not None and result.metrics.streams:
+        say("")
+        _print_streams("METRICS OF", result.metrics)
+
+
+def _print_streams(of: str, result: Audit) -> None:
+    columns = (of, "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES")
     rows: list[tuple[object, ...]] = [
         (f"{run}/{agent}/{attempt}", *map(Count, sums.as_dict().values()))
         for (run, agent, attempt), sums in sorted(result.streams.items())

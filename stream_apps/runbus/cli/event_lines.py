@@ -22,12 +22,14 @@ from runbus.reader import (
     Heartbeat,
     LiveMetrics,
     LogEvent,
+    MetricValues,
     RecordsDeleted,
     RunFinished,
     RunStarted,
     Steps,
     Unreadable,
 )
+from runbus.schemas.metric_batch import NO_ATTEMPT, NO_POSITION, NONE, VALUE_KINDS
 
 Document = dict[str, Any]
 _NAMES: Mapping[type[LogEvent], str] = {
@@ -49,6 +51,8 @@ def documents(event: LogEvent) -> Iterator[Document]:
     match event:
         case Steps():
             yield from _steps(event)
+        case MetricValues():
+            yield from _values(event)
         case Unreadable():
             yield {"event": "unreadable", **_place(event), "reason": event.reason}
         case RecordsDeleted():
@@ -74,6 +78,40 @@ def readable_line(document: Document, *, coloured: bool = False) -> str:
     if coloured:
         parts = [(kind, f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if kind in _COLOURS else text) for kind, text in parts]
     return "  ".join(text for _, text in parts) + "\n"
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+def _values(event: MetricValues) -> Iterator[Document]:
+    """Yield a document a value, with what it has and no more."""
+    whose = {"run_id": event.run_id, "source": event.source, "attempt": event.attempt}
+    if event.gap is not None:
+        yield {"event": "missing", **whose, "first_seq": event.gap[0], "last_seq": event.gap[1]}
+    batch, columns = event.batch, event.columns
+    rows = zip(columns.name, event.ts, event.kind, event.position, event.has_value, event.value, strict=True)
+    for row, (number, ts, kind, at, has_value, value) in enumerate(rows):
+        name, axis = event.names[number]
+        document: Document = {"event": _kind_of_value(kind), **whose, "seq": event.first_seq + row}
+        document |= {"ts": int(ts), "name": name}
+        if axis:
+            document["axis"] = axis
+        if at != NO_POSITION:
+            document["at"] = int(at)
+        if has_value:
+            document["value"] = float(value)
+        for part in ("env", "episode", "step", "step_seq"):
+            column = getattr(columns, part)
+            if column is not None and column[row] != NONE:
+                document[part] = int(column[row])
+        if columns.agent_attempt is not None and columns.agent_attempt[row] != NO_ATTEMPT:
+            document["agent_attempt"] = int(columns.agent_attempt[row])
+        said = (("agent_id", batch.agent), ("judge", batch.judge), ("label", batch.label), ("text", batch.text))
+        yield document | {part: texts[row] for part, texts in said if texts and texts[row]}
+
+
+def _kind_of_value(kind: int) -> str:
+    return VALUE_KINDS[kind] if kind < len(VALUE_KINDS) else f"value of kind {kind}"
 
 
 # --- steps --------------------------------------------------------------------------------------------------------
@@ -185,7 +223,8 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
     if at_us:
         yield "time", _time(at_us)
     if "run_id" in document:
-        yield "who", "/".join(filter(None, (document["run_id"], document["agent_id"])))
+        source = document.get("source") or document["agent_id"]
+        yield "who", "/".join(filter(None, (document["run_id"], source)))
     yield from _PARTS_OF.get(document["event"], _other_parts)(document)
 
 
@@ -204,6 +243,19 @@ def _step_parts(document: Document) -> Iterator[tuple[str, str]]:
         yield "", f"{name}={values[-1]:g}"
     yield "what", " ".join(word for word in ("terminated", "truncated") if document[word])
     yield "", str(document.get("stop", ""))
+
+
+def _value_parts(document: Document) -> Iterator[tuple[str, str]]:
+    if "at" in document:
+        yield "", f"{document.get('axis') or 'at'} {document['at']}"
+    number = f" {document['value']:g}" if "value" in document else ""
+    yield "what", f"{document['event']} {_short(document['name'])}{number}"
+    parts = ("agent_id", "env", "episode", "step", "step_seq")
+    about = [f"{part} {document[part]}" for part in parts if part in document]
+    yield "", f"of {', '.join(about)}" if about else ""
+    yield "", f"by {_short(document['judge'])}" if "judge" in document else ""
+    yield "what", _short(document.get("label", ""))
+    yield "", _short(document.get("text", ""))
 
 
 def _episode_parts(document: Document) -> Iterator[tuple[str, str]]:
@@ -268,6 +320,9 @@ def _other_parts(document: Document) -> Iterator[tuple[str, str]]:
 #: what an event is called -> the parts of its line
 _PARTS_OF: Mapping[str, Callable[[Document], Iterator[tuple[str, str]]]] = {
     "step": _step_parts,
+    "metric": _value_parts,
+    "score": _value_parts,
+    "artifact": _value_parts,
     "missing": _missing_parts,
     "run_started": _start_parts,
     "run_finished": _end_parts,

@@ -17,9 +17,9 @@ from runbus.kafka.model import TopicPartition
 from runbus.kafka.run_log import CLOCK_MARGIN_MS, RunStarts, key_text, stream_events
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import TopicLog, open_topic, record_position
-from runbus.kafka.topics import EPISODES, LIVE_METRICS, RUNS, STEPS
+from runbus.kafka.topics import EPISODES, LIVE_METRICS, METRICS, RUNS, STEPS
 
-_KEYED = (STEPS, EPISODES, LIVE_METRICS)  # by run and agent
+_KEYED = (STEPS, METRICS, EPISODES, LIVE_METRICS)  # by run and agent, or source
 
 
 class RunPosition:

@@ -3,7 +3,7 @@
 from runbus.faust.app import LogApp, new_app
 from runbus.faust.serializer import EventSerializer
 from runbus.faust.stream import LogStream
-from runbus.faust.topics import LogTopic, annotation_events, episodes, heartbeats, live_metrics, runs, steps
+from runbus.faust.topics import LogTopic, annotation_events, episodes, heartbeats, live_metrics, metrics, runs, steps
 from runbus.faust.worker import run
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "episodes",
     "heartbeats",
     "live_metrics",
+    "metrics",
     "new_app",
     "run",
     "runs",

@@ -29,6 +29,7 @@ from runbus.reader.events import (
     RunStarted,
     Unreadable,
 )
+from runbus.reader.metrics import MetricValues
 from runbus.reader.steps import Steps
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.codec import SchemaRef, split
@@ -96,6 +97,11 @@ class LogTopic(Generic[E]):
 def steps(app: LogApp) -> LogTopic[Steps]:
     """Return the steps: batches of consecutive ones, as arrays. One that was sent again comes again."""
     return LogTopic(app, catalogue.STEPS)
+
+
+def metrics(app: LogApp) -> LogTopic[MetricValues]:
+    """Return metrics and scores: batches of consecutive values of a source. One that was sent again comes again."""
+    return LogTopic(app, catalogue.METRICS)
 
 
 def runs(app: LogApp) -> LogTopic[RunStarted | RunFinished]:

@@ -327,7 +327,8 @@ def _settled(endpoints: Endpoints, stamp: str, say: Say) -> tuple[Audit, Episode
 
 def _only(result: Audit, stamp: str) -> Audit:
     mine = {i: sums for i, sums in result.streams.items() if i[0].startswith(stamp)}
-    return Audit(mine, unfinished=result.unfinished & mine.keys())
+    metrics = None if result.metrics is None else _only(result.metrics, stamp)
+    return Audit(mine, unfinished=result.unfinished & mine.keys(), metrics=metrics)
 
 
 @contextmanager

@@ -15,12 +15,13 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.schemas.batch import BatchHeader, decode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized
-from tests.faults.sink.traffic import Traffic
+from tests.faults.sink.traffic import SOURCE, Traffic
 from tests.faults.stream_workers import PARTITIONS, Cursor
 from tests.support.topic_reader import TopicReader
 from tests.support.waiting import until
 
-STORED = {"steps": PARTITIONS, "runs": PARTITIONS, "episodes": PARTITIONS}  # topics that end when the traffic does
+#: topics that end when the traffic does
+STORED = dict.fromkeys(("steps", "metrics", "runs", "episodes"), PARTITIONS)
 TAKEN_S = 300.0
 _DERIVED = (
     "attempt = 1 AND env = 0 AND episode = intDiv(seq, 200) AND step = seq % 200 AND tick = -1 "
@@ -28,6 +29,11 @@ _DERIVED = (
     "AND terminated = (seq % 200 = 199) AND NOT truncated "
     "AND action_int = if(seq = 0, [], [seq]) "  # a reset has none
     "AND observation = arrayWithConstant(4, toFloat64(seq)) AND dropped = 0"
+)
+_DERIVED_METRIC = (
+    "value = seq AND at = seq AND name = ['loss', 'return'][seq % 2 + 1] "
+    "AND axis = ['global_step', 'env_steps'][seq % 2 + 1] AND kind = 'metric' AND dropped = 0 "
+    "AND ts = fromUnixTimestamp64Micro(1790000000000000 + seq, 'UTC')"
 )
 _BY_EPISODE = (
     "SELECT run_id, agent_id, attempt, env, episode, count(), sum(reward), min(reward), max(reward), max(step), "
@@ -80,6 +86,7 @@ class Audit:
         self._check_log()
         with self._client() as client:
             self._check_steps(client)
+            self._check_metrics(client)
             self._check_events(client)
             self._check_episodes(client)
             self._check_positions(client)
@@ -126,6 +133,15 @@ class Audit:
         ).result_rows
         wanted = [(agent, n, n, 0, n - 1, n) for agent, n in sorted(self.traffic.written.steps.items())]
         assert not set(wanted) ^ set(rows), f"(there, wanted): {[*zip(rows, wanted, strict=False)]}"
+
+    def _check_metrics(self, client: Client) -> None:
+        """Each value once, with what follows from its `seq`, and each record whole."""
+        rows = client.query(
+            f"SELECT source, count(), uniqExact(seq), min(seq), max(seq), countIf({_DERIVED_METRIC}), "
+            "uniqExact(kafka_topic_id, kafka_partition, kafka_offset) FROM metrics GROUP BY source"
+        ).result_rows
+        n, records = self.traffic.written.metrics, self.traffic.written.metric_records
+        assert [tuple(row) for row in rows] == ([(SOURCE, n, n, 0, n - 1, n, records)] if n else [])
 
     def _check_events(self, client: Client) -> None:
         written = self.traffic.written

@@ -1,4 +1,4 @@
-"""What is written to the log while processes die: steps, run events, heartbeats, and episodes in transactions.
+"""What is written to the log while processes die: steps, metrics, run events, heartbeats, and episodes in transactions.
 
 It knows what it wrote: nothing is given up when the broker dies, everything is acknowledged before `finish` returns.
 What stands in a step follows from its `seq`.
@@ -18,14 +18,18 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import run_event_key, stream_key
+from runbus.schemas import metric_batch
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
+from runbus.schemas.metric_batch import MetricHeader
 from tests.integration.sink.sink_processes import make_batch
+from tests.support.batches import make_metrics
 
 AGENTS = tuple(f"agent-{i}" for i in range(12))
-SMALLEST, LARGEST = 8, 80  # steps of a batch
+SOURCE = "learner-0"
+SMALLEST, LARGEST = 8, 80  # steps of a batch, or values
 _TRY_S = 5.0  # one call of the transactional producer; it is repeated
 
 
@@ -44,6 +48,8 @@ class Written:
     Attributes:
         steps: agent -> steps, contiguous from 0.
         records: number of step batches.
+        metrics: values of the only source, contiguous from 0.
+        metric_records: number of batches of them.
         runs: (agent, kind) of the run events.
         beats: `sent_at` of the heartbeats, all of one component.
         episodes: id -> whether its transaction was committed; None = nobody knows, the log says it.
@@ -51,6 +57,8 @@ class Written:
 
     steps: Counter[str] = field(default_factory=Counter)
     records: int = 0
+    metrics: int = 0
+    metric_records: int = 0
     runs: list[tuple[str, str]] = field(default_factory=list)
     beats: list[int] = field(default_factory=list)
     episodes: dict[str, bool | None] = field(default_factory=dict)
@@ -144,8 +152,16 @@ class Traffic:
             beat = Heartbeat(component_id=self.run, kind="soak", sent_at=number, started_at=1, version="0")
             self._send(producer, "heartbeats", self.run.encode(), _value(beat))
             self.written.beats.append(number)
+            self._send_metrics(producer, rng.randint(SMALLEST, LARGEST))
             self._stop.wait(rng.expovariate(self._rate.events))
         self._flush(producer)
+
+    def _send_metrics(self, producer: Producer, count: int) -> None:
+        header = MetricHeader(self.run, SOURCE, 1, self.written.metrics, count, 0, 1)
+        value = _framed("MetricBatch", metric_batch.encode(make_metrics(header)))
+        self._send(producer, "metrics", stream_key(self.run, SOURCE), value)
+        self.written.metrics += count
+        self.written.metric_records += 1
 
     def _write_episodes(self) -> None:
         rng, number, producer = random.Random(self._seed + 2), 0, self._transactional()

@@ -12,18 +12,22 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runbus.audit.range_audit import RangeAudit, TopicChanged
+from runbus.audit.reconciliation import StreamSums
+from runbus.audit.stream_audit import audit
 from runbus.audit.verdicts import Verdict
-from runbus.clickhouse.tables import EPISODES, RUNS, STEPS
+from runbus.clickhouse.tables import EPISODES, METRICS, RUNS, STEPS
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.commit_metadata import Intent
-from runbus.kafka.topics import run_event_key
+from runbus.kafka.topics import run_event_key, stream_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import RunEvent
+from runbus.schemas.metric_batch import MetricHeader, encode
 from runbus.sink.flow import UNCOUNTED
 from tests.integration.audit.audit_setup import PARTITIONS, AuditSetup
 from tests.integration.sink.sink_processes import Feed, environment
 from tests.integration.sink.test_sink_transactions import Finaliser
+from tests.support.batches import make_metrics
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -283,3 +287,27 @@ def runbus(scene: AuditSetup, *arguments: str) -> subprocess.CompletedProcess[st
     env = {**os.environ, **environment(scene.feed.settings, scene.clickhouse)}
     argv = [sys.executable, "-m", "runbus.cli", "audit", *arguments]
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_damage_to_metrics_is_named_as_that_to_steps(scene: AuditSetup) -> None:
+    """What is gone makes its record partial, what is stored again doubles it; the audit of streams agrees."""
+    for first in range(0, 40, 8):
+        header = MetricHeader(scene.feed.run, "learner-0", 1, first, 8, 0, 1)
+        value = Codec().frame("metrics", schema("MetricBatch"), encode(make_metrics(header)))
+        scene.feed.send("metrics", stream_key(scene.feed.run, "learner-0"), value, 0)
+    scene.feed.flush()
+    with scene.sink():
+        pass
+    assert scene.ranges(METRICS) == []
+    scene.delete("metrics", "seq = 9")
+    scene.delete("metrics", "kafka_offset = 2")
+    scene.store(METRICS, 0, 4)
+    assert scene.ranges(METRICS) == [
+        (Verdict.PARTIAL, 0, 1, 1, 1),
+        (Verdict.MISSING, 0, 2, 2, 1),
+        (Verdict.DOUBLED, 0, 4, 4, 1),
+    ]
+    found = audit(scene.installation)
+    assert found.metrics is not None
+    assert found.metrics.total == StreamSums(produced=40, stored=39, missing=9, duplicates=8)
+    assert not found.sound

@@ -10,8 +10,9 @@ import fastavro
 import numpy as np
 import pytest
 
-from runbus.clickhouse.tables import EPISODES, METRICS
+from runbus.clickhouse.tables import EPISODES, METRICS, RUNS
 from runbus.recorder import Metrics, Recorder, RunBus
+from runbus.recorder.events import StreamFinished
 from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.schemas.avsc import schema
 from runbus.schemas.metric_batch import encode
@@ -171,3 +172,23 @@ def test_a_recorders_scores_and_columns(store: Store, run_id: str) -> None:
     columns = {view: set(store.rows(sql, t=view)) for view in ("episodes_latest", "scored_episodes")}
     added = {(name,) for name in ("scores", "score_labels", "late_reward", "return_scored", "judgements")}
     assert columns["scored_episodes"] == columns["episodes_latest"] | added
+
+
+def test_a_source_is_no_agent_of_its_run(store: Store, run_id: str) -> None:
+    """The list of runs counts agents only, and a run that has a source alone is there with its configuration."""
+    log = Log(store)
+    ended = log.bus.subscribe("events")
+    with (
+        Metrics(run_id, bus=log.bus, kafka=False, config={"lr": 1}, labels={"of": "learner"}) as learner,
+        Recorder(run_id, bus=log.bus, kafka=False, labels={"of": "agent"}) as recorder,
+        Metrics(f"{run_id}-alone", bus=log.bus, kafka=False, config={"lr": 2}),
+    ):
+        recorder.reset(0.0)
+        learner.log({"a": 1, "b": 2})
+    events = [event for event in ended.get_many(100) if isinstance(event, StreamFinished)]
+    store.insert(RUNS, [event.final(9).encode() for event in events])
+    sql = "SELECT agents, attempts, outcome, labels['of'] FROM run_summary WHERE run_id = {r:String}"
+    assert store.rows(sql, r=run_id) == [(1, 1, "completed", "agent")]
+    assert store.rows(sql, r=f"{run_id}-alone") == [(0, 0, "completed", "")]
+    streams = "SELECT agent_id, role, produced, metrics, metrics_dropped FROM stream_summary WHERE run_id = {r:String}"
+    assert sorted(store.rows(streams, r=run_id)) == [("agent-0", "", 1, 0, 0), ("learner-0", "metrics", 0, 2, 0)]

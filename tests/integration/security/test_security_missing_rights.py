@@ -211,10 +211,11 @@ def refusal_of(settings: KafkaSettings) -> str:
 
 
 def test_an_audit_without_a_right_names_it(installation: Installation) -> None:
-    """It needs to read two topics and to see the sink's offsets."""
+    """It needs to read three topics and to see the sink's offsets."""
     settings = installation.settings("reader")
     reads: list[tuple[str, Callable[[LogReader], object]]] = [
         ("steps", lambda reader: reader.streams({})),
+        ("metrics", lambda reader: reader.streams({})),
         ("runs", lambda reader: reader.streams({})),
         ("sink", lambda reader: reader.committed(STEPS)),
     ]

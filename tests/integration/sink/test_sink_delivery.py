@@ -7,10 +7,13 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runbus.kafka.commit_metadata import Intent
+from runbus.schemas import metric_batch
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
+from runbus.schemas.metric_batch import MetricHeader
 from tests.integration.sink.sink_processes import Feed, Sinks, Tables
+from tests.support.batches import make_metrics
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -58,6 +61,22 @@ def test_the_other_topics_go_the_same_way(feed: Feed, sinks: Sinks, tables: Tabl
     process = sinks.start()
     for topic, column in (("runs", "run_id"), ("episodes", "run_id"), ("heartbeats", "component_id")):
         until(f"rows in {topic}", partial(_twice, tables, topic, f"{column} = '{run}'"))
+    assert sinks.stop(process) == 0
+
+
+def test_metrics_go_the_same_way(feed: Feed, sinks: Sinks, tables: Tables) -> None:
+    """A batch of metrics becomes a row a value, each once; one that lies is a dead letter between them."""
+    for first in (0, 20):
+        header = MetricHeader(feed.run, "learner-0", 1, first, 20, 0, 1)
+        value = Codec().frame("metrics", schema("MetricBatch"), metric_batch.encode(make_metrics(header)))
+        feed.send("metrics", f"{feed.run}/learner-0".encode(), value)
+        feed.send("metrics", f"{feed.run}/learner-0".encode(), value[:-9] + value[-8:])
+    feed.flush()
+    process = sinks.start()
+    query = f"SELECT (count(), uniqExact(seq), sum(value)) FROM metrics WHERE run_id = '{feed.run}'"
+    until("40 values", lambda: tables.one(query) == (40, 40, 780.0))
+    letters = "SELECT count() FROM dead_letters WHERE endsWith(topic, 'metrics') AND component = 'sink'"
+    until("two dead letters", lambda: tables.one(letters) == 2)
     assert sinks.stop(process) == 0
 
 

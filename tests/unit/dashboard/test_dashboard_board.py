@@ -173,6 +173,22 @@ def test_a_recorder_that_lives_without_steps_is_stalled_and_a_silent_one_has_los
     assert scene.run()["state"] == "running"
 
 
+def test_a_source_of_metrics_is_no_agent_and_lives_as_long_as_its_process() -> None:
+    """It is not counted, never stalled for want of steps, and its configuration does not hide that of the agents."""
+    scene, source = Scene(), STREAM._replace(agent_id="learner-0", attempt=STREAM.attempt + 5)
+    scene.started(source, role="metrics", config='{"learner": 1}')
+    scene.beat()
+    scene.tick()
+    scene.later(11, (RECORDER,))
+    row = scene.run()
+    assert (row["state"], row["agents"], row["attempts"], row["config"]) == ("running", 0, 0, {"learner": 1})
+    scene.started(config='{"lr": 0.1}')
+    scene.metrics()
+    scene.tick()
+    row = scene.run()
+    assert (row["agents"], row["attempts"], row["config"]) == (1, 1, {"lr": 0.1})
+
+
 def test_a_log_that_does_not_flow_makes_nobody_lost() -> None:
     """A broker that is away, and a dashboard that was stopped, are no silence of a recorder."""
     scene = Scene()

@@ -166,7 +166,8 @@ GROUP BY run_id, agent_id, attempt, id;
 -- ended, else the worst. A newer attempt of an agent replaces an older one (a worker that was started again) unless both
 -- were there at once (two recorders of one name): then the older one has steps from after the newer one's start, or its
 -- recorder has sent STARTED again. What an older attempt says at its end does not count: it may be sent late. Labels and
--- tags are those of the newest stream. A source of metrics alone (role) is no agent; how it ended counts as theirs.
+-- tags are those of the newest stream. A source of metrics alone (role) is no agent: how it ended counts as theirs, and
+-- its labels and tags only in a run without agents.
 CREATE VIEW IF NOT EXISTS run_summary AS
 SELECT
     run_id,
@@ -183,8 +184,8 @@ SELECT
     sum(c.produced) AS produced,
     sum(c.dropped) AS dropped,
     sum(c.episodes) AS episodes,
-    argMax(c.labels, c.attempt) AS labels,
-    argMax(c.tags, c.attempt) AS tags
+    argMax(c.labels, (c.role = '', c.attempt)) AS labels,
+    argMax(c.tags, (c.role = '', c.attempt)) AS tags
 FROM
 (
     SELECT

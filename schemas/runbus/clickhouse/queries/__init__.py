@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 QueryName = Literal[
     "agent_progress",
+    "audit_metrics",
     "audit_streams",
     "command_answers",
     "command_takers",
@@ -38,7 +39,7 @@ QueryName = Literal[
     "rows_per_offset",
     "run_list",
     "run_show",
-    "steps_per_offset",
+    "seqs_per_offset",
 ]
 
 NAMES: tuple[QueryName, ...] = get_args(QueryName)

@@ -176,7 +176,9 @@ class Board:
                     yield stream
 
     def _state(self, stream: StreamId, facts: StreamFacts, now: float) -> State:
-        return stream_state(facts.outcome, self.silence.seconds(facts.recorder, now), now - self._stepped(stream))
+        silent_s = self.silence.seconds(facts.recorder, now)
+        stepless_s = silent_s if facts.role else now - self._stepped(stream)  # a source of metrics has no steps
+        return stream_state(facts.outcome, silent_s, stepless_s)
 
     def _stepped(self, stream: StreamId) -> float:
         """Return when the number of steps of a stream last changed, as far as anybody saw."""

@@ -90,15 +90,16 @@ def run_row(
         now: in seconds.
     """
     known = list(streams)
-    newest = max(known, key=lambda one: one[0].attempt)[1]
-    agents = {stream.agent_id for stream, _, _ in known}
+    # a source of metrics alone is no agent, and says what the run is only where there is none
+    newest = max(known, key=lambda one: (not one[1].role, one[0].attempt))[1]
+    agents = [stream.agent_id for stream, facts, _ in known if not facts.role]
     stamps = [row["newest_ts"] for _, _, row in known if row["newest_ts"]]
     ends = [facts.finished_at for _, facts, _ in known if facts.finished_at]
     return {
         "run": run,
         "state": state,
-        "agents": len(agents),
-        "attempts": len(known),
+        "agents": len(set(agents)),
+        "attempts": len(agents),
         "steps": sum(row["steps"] for _, _, row in known),
         "sps": sum(row["sps"] for _, _, row in known),
         "epm": returns.per_minute(now),

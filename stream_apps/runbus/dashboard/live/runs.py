@@ -29,6 +29,7 @@ class StreamFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     config: str = "{}"
+    role: str = ""
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> StreamFacts:
@@ -45,6 +46,7 @@ class StreamFacts:
             labels=event["labels"],
             tags=tuple(event["tags"]),
             config=event["config"],
+            role=event["role"],
         )
 
 

@@ -7,16 +7,17 @@
             countIf(c.current AND c.newest.1 = 'interrupted') > 0, 'interrupted',
             'completed'
         ) AS state,
-        uniqExact(c.agent_id) AS agents,
-        count() AS attempts,
+        -- a source of metrics alone is no agent, and says what the run is only where there is none
+        uniqExactIf(c.agent_id, c.newest.8 = '') AS agents,
+        countIf(c.newest.8 = '') AS attempts,
         min(c.started_at) AS started_at,
         if(state = 'running', 0, maxIf(c.ended_at, c.current)) AS finished_at,
         sum(c.newest.2) AS steps,
         sum(c.newest.3) AS dropped,
         sum(c.newest.4) AS episodes,
-        argMax(c.newest.5, c.attempt) AS config,
-        argMax(c.newest.6, c.attempt)::Map(String, String) AS labels,
-        argMax(c.newest.7, c.attempt)::Array(String) AS tags
+        argMax(c.newest.5, (c.newest.8 = '', c.attempt)) AS config,
+        argMax(c.newest.6, (c.newest.8 = '', c.attempt))::Map(String, String) AS labels,
+        argMax(c.newest.7, (c.newest.8 = '', c.attempt))::Array(String) AS tags
     FROM
     (
         SELECT
@@ -38,7 +39,7 @@
                     toUnixTimestamp64Micro(maxIf(sent_at, kind = 'FINISHED')) AS ended_at,
                     countIf(kind = 'FINISHED') > 0 AS finished,
                     argMax(
-                        (outcome, produced, dropped, episodes, config, labels, tags), (kind = 'FINISHED', sent_at)
+                        (outcome, produced, dropped, episodes, config, labels, tags, role), (kind = 'FINISHED', sent_at)
                     ) AS newest
                 FROM runs AS r
                 WHERE $which AND $below
