@@ -78,7 +78,7 @@ class MetricValues(BatchEvent):
     @property
     def is_score(self) -> NDArray[np.bool_]:
         """Which values are scores."""
-        return self.kind == SCORE
+        return np.equal(self.kind, SCORE)
 
     @property
     def artifacts(self) -> Mapping[int, Mapping[str, Any]]:
