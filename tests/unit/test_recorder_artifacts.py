@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_the_end_waits_for_a_hash_but_not_for_ever(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(recording, "PATIENCE_S", 0.0)
     metrics.close()
     go.set()
-    assert [(one["name"], one["sha256"]) for one in said(recorded)] == [("second", "")]
+    assert [(one["name"], one["sha256"]) for one in said(recorded)] == [("first", ""), ("second", "")]
 
     monkeypatch.setattr(recording, "PATIENCE_S", 30.0)
     metrics = recorded.metrics()
@@ -119,3 +120,32 @@ def test_the_end_waits_for_a_hash_but_not_for_ever(tmp_path: Path, monkeypatch: 
     metrics.close()
     metrics.artifact(tmp_path / "fourth", type="model")
     assert [(one["name"], one["sha256"]) for one in said(recorded)] == [("third", "late")]
+
+
+def test_a_forked_child_hashes_its_own_and_nothing_of_its_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if it is forked while its parent's thread works."""
+    go, begun = threading.Event(), threading.Event()
+
+    def slow(found: FileReference, path: Path) -> FileReference:
+        if path.name == "parents":
+            begun.set()
+            go.wait(30)
+        return FileReference(found.uri, 1, "done")
+
+    monkeypatch.setattr("runbus.recorder.hashing.hashed", slow)
+    recorded = Recorded()
+    metrics = recorded.metrics()
+    metrics.artifact(tmp_path / "parents", type="model")
+    assert begun.wait(30)
+    pid = os.fork()
+    if pid == 0:
+        metrics.artifact(tmp_path / "childs", type="model")
+        done = metrics.flush(30)
+        metrics.close()
+        os._exit(0 if done and [one["name"] for one in said(recorded)] == ["childs"] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    go.set()
+    metrics.close()
+    assert [(one["name"], one["sha256"]) for one in said(recorded)] == [("parents", "done")]

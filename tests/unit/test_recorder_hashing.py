@@ -1,8 +1,8 @@
 """Hashing beside the loop: nobody waits who does not ask to, everything is handed on once and in order."""
 
 import hashlib
-import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,16 +59,43 @@ def blocked(tmp_path: Path, seen: Seen, worker: Hashing, files: int) -> threadin
     return go
 
 
-def test_waiting_has_an_end_and_the_rest_is_handed_on_without_a_hash(tmp_path: Path) -> None:
-    """A file that takes long holds up nobody: what waits behind it is recorded all the same."""
+def test_waiting_has_an_end_and_the_rest_is_handed_on_without_a_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that takes long holds up nobody: it, and what waits behind it, are recorded all the same, and once."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(reference: FileReference, path: Path) -> FileReference:
+        begun.set()
+        go.wait(30)
+        return replace(reference, sha256="late")
+
+    monkeypatch.setattr(hashing, "hashed", slow)
     seen, worker = Seen(), Hashing()
-    go = blocked(tmp_path, seen, worker, 2)
+    for name in ("a", "b"):
+        worker.add(tmp_path / name, seen)
+    assert begun.wait(30)
     assert not worker.wait(0.0)
     worker.give_up()
-    assert [(reference.sha256, "closed before" in why) for reference, why in seen.all] == [("", True)] * 2
     go.set()
     assert worker.wait(30)
-    assert seen.all[2][0].bytes == 1
+    names = [(reference.uri[-1], reference.sha256, "closed before" in why) for reference, why in seen.all]
+    assert names == [("a", "", True), ("b", "", True)]
+
+
+def test_who_fails_to_take_one_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next file is hashed."""
+    (tmp_path / "x").write_bytes(b"x")
+    seen, worker = Seen(), Hashing()
+
+    def fails(reference: FileReference, why: str) -> None:
+        raise OSError("no")
+
+    worker.add(tmp_path / "x", fails)
+    worker.add(tmp_path / "x", seen)
+    assert worker.wait(30)
+    assert len(seen.all) == 1
+    assert "recording file:///" in caplog.text
 
 
 def test_more_than_may_wait_are_not_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,22 +107,3 @@ def test_more_than_may_wait_are_not_hashed(tmp_path: Path, monkeypatch: pytest.M
     go.set()
     assert worker.wait(30)
     assert len(seen.all) == 3
-
-
-def test_a_forked_child_hashes_what_is_its_own(tmp_path: Path) -> None:
-    """Nothing of its parent's, and the lock that a thread of the parent holds is not its own."""
-    seen, worker = Seen(), Hashing()
-    go = blocked(tmp_path, seen, worker, 1)
-    worker._changed.acquire()
-    pid = os.fork()
-    if pid == 0:
-        mine = Seen()
-        ok = worker.wait(0)
-        worker.add(tmp_path / "x", mine)
-        ok = ok and worker.wait(30) and len(mine.all) == 1 and not seen.all
-        os._exit(0 if ok else 1)
-    worker._changed.release()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    go.set()
-    assert worker.wait(30)
-    assert len(seen.all) == 2
