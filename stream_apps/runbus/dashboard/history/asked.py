@@ -155,6 +155,9 @@ class OfGroups(OfRun, OfList):
     agent: MaybeName = Field("", description="agent_id; empty = all")
     by: Name = Field("group", description="the label that a group has in common")
     policy: Annotated[str, Field(max_length=255)] = Field("", description="label `policy`; empty = all")
+    score: Name = Field(
+        "return", description="return, return_scored (with rewards that came late), or the name of a score"
+    )
     success: Annotated[float, Field(allow_inf_nan=False)] = Field(1.0, description="a return from here on has passed")
     k: Annotated[list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(max_length=16)] = Field(
         [1, 2, 4, 8, 16], description="of pass@k"
