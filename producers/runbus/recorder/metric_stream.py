@@ -49,7 +49,7 @@ class MetricStream:
         self._remark = remark
         self._series: list[tuple[str, str]] = []
         self._numbers: dict[tuple[str, str], int] = {}
-        self._known: dict[tuple[str, tuple[str, ...]], Names] = {}
+        self._known: dict[tuple[str, tuple[Any, ...]], Names] = {}
         self._open = MetricsRecorded(self.counts, self._series)
         self._first_seq = 0
         self._ended = False
@@ -117,7 +117,7 @@ class MetricStream:
             )
         return of
 
-    def _remember(self, axis: str, names: tuple[str, ...], numbers: Names) -> None:
+    def _remember(self, axis: str, names: tuple[Any, ...], numbers: Names) -> None:
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[axis, names] = numbers

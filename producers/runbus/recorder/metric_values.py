@@ -28,12 +28,12 @@ class NamedValues(NamedTuple):
     """Values and their names, in the order in which they were given.
 
     Attributes:
-        names: as many as numbers.
+        names: as many as numbers; texts, or whatever the caller has for one.
         numbers: NaN where there is a text.
         texts: by index.
     """
 
-    names: tuple[str, ...]
+    names: tuple[Any, ...]
     numbers: array[float]
     texts: Mapping[int, str] = {}
 
@@ -65,14 +65,11 @@ def named_values(values: Mapping[Any, Any], leave_out: LeaveOut) -> NamedValues:
 
 
 def _all_plain(values: Mapping[Any, Any]) -> NamedValues | None:
-    """Return the values if all are numbers of Python or numpy under texts: what nearly every call is."""
-    if type(values) is not dict or not set(map(type, values.values())) <= _PLAIN:
-        return None
-    names = tuple(values)
-    if not set(map(type, names)) <= {str}:
+    """Return the values if all are numbers of Python or numpy: what nearly every call is."""
+    if type(values) is not dict or not _PLAIN.issuperset(map(type, values.values())):
         return None
     try:
-        return NamedValues(names, array("d", values.values()))
+        return NamedValues(tuple(values), array("d", values.values()))
     except (OverflowError, ValueError):  # an integer that no float holds, or the dict grows meanwhile
         return None
 
@@ -90,11 +87,12 @@ def _flat(values: Mapping[Any, Any], prefix: str, depth: int, leave_out: LeaveOu
             leave_out("metrics", f"{shown(name)} is nested more than {_MAX_DEPTH} deep")
 
 
-def name_of(name: str, leave_out: LeaveOut) -> str:
-    """Return a name as it is recorded; an empty one is left out, as an empty text. Never raises."""
-    if not name:
+def name_of(name: object, leave_out: LeaveOut) -> str:
+    """Return a name as it is recorded, as text; an empty one is left out. Never raises."""
+    text = plain_text(name, "metrics", leave_out)
+    if not text:
         leave_out("metrics", "a name is empty")
-    return plain_text(name, "metrics", leave_out)
+    return text
 
 
 def position_of(step: Any, leave_out: LeaveOut) -> int:  # noqa: ANN401 - an integer of any type
