@@ -87,7 +87,7 @@ class MetricsRecorded:
         used = np.flatnonzero(np.bincount(numbers))  # a stream has few names, so this is much faster than sorting
         place = np.zeros(int(used[-1]) + 1, np.uint16)
         place[used] = np.arange(len(used))
-        series = [self.series[number] for number in used]
+        series = [self.series[number] for number in used.tolist()]
         return MetricBatch(
             header=MetricHeader(
                 run_id=id_.run_id,
