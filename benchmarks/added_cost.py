@@ -14,10 +14,12 @@ Before that, in the same process and without a broker: what one call of a vector
 arrays and for dicts of three arrays (`vector.64.array`, `vector.1024.dict`, ...); least of the rounds. Targets: 64 envs
 <= 0.15 us, 1,024 envs <= 0.03 us for arrays and <= 0.1 us for dicts.
 
-Variants: `bare` (no wrapper), `recorded` (RecordSteps, the full transition, to a real broker), `broker-down`
-(RecordSteps, no broker answers), `trackio` (`trackio.log` of one number a step, offline into a temporary folder;
-skipped if it is not installed). Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded
-about 1.
+Variants: `bare` (no wrapper), `recorded` (RecordSteps, the full transition, to a real broker), `journal-batch` and
+`journal-step` (the same with a journal in a temporary folder), `broker-down` (RecordSteps, no broker answers),
+`trackio` (`trackio.log` of one number a step, offline into a temporary folder; skipped if it is not installed).
+Targets: recorded <= 4 us a step, recorded / trackio <= 0.6, broker-down / recorded about 1; `journal-batch - recorded`,
+the median of the rounds, <= 0.3 us, `journal-step - recorded` <= 1.5 us; the slowest step in a thousand, `p99.9`,
+<= 1 ms.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium
 import numpy as np
 
+from runbus.config.catalogue import JournalMode
 from runbus.gymnasium import RecordSteps
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.settings import KafkaSettings
@@ -117,6 +120,21 @@ def compare(variants: list[Variant], actions: list[Any], rounds: int) -> dict[st
     return costs
 
 
+def slowest(variant: Variant, actions: list[Any]) -> float:
+    """Return what the slowest step in a thousand takes, in microseconds."""
+    step, now = variant.env.step, time.perf_counter_ns
+    variant.env.reset(seed=1)
+    took = np.empty(len(actions))
+    for i, action in enumerate(actions):
+        begin = now()
+        _, _, terminated, truncated, _ = step(action)
+        took[i] = now() - begin
+        if terminated or truncated:
+            variant.env.reset()
+    variant.settle()
+    return float(np.percentile(took, 99.9) / 1000)
+
+
 def summary(costs: dict[str, list[Cost]]) -> dict[str, float]:
     """Return medians of the added cost per variant, and the ratios."""
     found: dict[str, float] = {"bare.loop": statistics.median(c.loop for c in costs["bare"])}
@@ -128,6 +146,10 @@ def summary(costs: dict[str, list[Cost]]) -> dict[str, float]:
     for other, base in (("recorded", "trackio"), ("broker-down", "recorded")):
         if other in costs and base in costs:
             found[f"{other}/{base}"] = found[f"{other}.loop"] / found[f"{base}.loop"]
+    for name in ("journal-batch", "journal-step"):
+        pairs = list(zip(costs[name], costs["recorded"], strict=True))
+        found[f"{name} - recorded.loop"] = statistics.median(c.loop - r.loop for c, r in pairs)
+        found[f"{name} - recorded.cpu"] = statistics.median(c.cpu - r.cpu for c, r in pairs)
     return {name: round(value, 3) for name, value in found.items()}
 
 
@@ -135,6 +157,14 @@ def recorded(name: str, env: gymnasium.Env[Any, Any], settings: KafkaSettings, w
     """Return the loop with RecordSteps; `wait` seconds at most for its deliveries."""
     wrapped = RecordSteps(env, run=f"bench-{name}", bus=RunBus(), settings=settings)
     return Variant(name, wrapped, settle=lambda: wrapped.recorder.flush(wait))
+
+
+def journaled(mode: JournalMode, env: gymnasium.Env[Any, Any], settings: KafkaSettings, folder: Path) -> Variant:
+    """Return the loop with RecordSteps and a journal."""
+    name = f"journal-{mode}"
+    recorder = Recorder(f"bench-{name}", bus=RunBus(), settings=settings, journal=folder, journal_mode=mode)
+    wrapped = RecordSteps(env, recorder)
+    return Variant(name, wrapped, settle=lambda: recorder.flush(30))
 
 
 def trackio_variant(env: gymnasium.Env[Any, Any], stack: ExitStack) -> Variant | None:
@@ -156,17 +186,22 @@ def run(make: Callable[[], gymnasium.Env[Any, Any]], steps: int, rounds: int) ->
     with ExitStack() as stack:
         settings = stack.enter_context(broker(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
         apply_topics(settings)
+        journals = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         down = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
         up = recorded("recorded", make(), settings, 30)
-        variants = [Variant("bare", make()), up, recorded("broker-down", make(), down, 0.2)]
+        modes = [journaled(mode, make(), settings, journals) for mode in get_args(JournalMode)]
+        variants = [Variant("bare", make()), up, *modes, recorded("broker-down", make(), down, 0.2)]
         with_trackio = trackio_variant(make(), stack)
         variants += [with_trackio] if with_trackio else []
         env = make()
         env.action_space.seed(1)
         actions = [env.action_space.sample() for _ in range(steps)]
-        for variant in variants[1:3]:
+        for variant in variants[1:5]:
             stack.callback(variant.env.close)
-        return summary(compare(variants, actions, rounds))
+        found = summary(compare(variants, actions, rounds))
+        for variant in variants[:4]:
+            found[f"{variant.name}.p99.9"] = round(min(slowest(variant, actions) for _ in range(rounds)), 1)
+        return found
 
 
 def vector_costs(calls: int, rounds: int) -> dict[str, float]:
@@ -213,7 +248,7 @@ def main() -> None:
     for name, result in results.items():
         print(f"{name} (us a step, added to bare; median of {arguments.rounds} rounds of {arguments.steps} steps)")
         for key, value in result.items():
-            print(f"  {key:24s} {value:8.2f}")
+            print(f"  {key:30s} {value:8.2f}")
 
 
 if __name__ == "__main__":

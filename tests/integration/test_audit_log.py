@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -14,6 +16,7 @@ from runbus.clickhouse.migrate import migrate
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.kafka.admin import apply_topics
 from runbus.kafka.errors import BrokerUnavailable, TopicMissing
+from runbus.kafka.headers import RESENT
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import METRICS, RUNS, STEPS, run_event_key, stream_key
 from runbus.recorder import Recorder, RunBus
@@ -58,11 +61,22 @@ def _finished(run: str, produced: int, dropped: int, name: str = "a", metrics: i
     return Codec().frame(RUNS.name, schema("RunEvent"), event.encode())
 
 
-def _write(settings: KafkaSettings, records: list[tuple[str, bytes, bytes]]) -> None:
+def _write(
+    settings: KafkaSettings, records: list[tuple[str, bytes, bytes]], headers: dict[str, Any] | None = None
+) -> None:
     producer = Producer({**settings.client_config(), "partitioner": "murmur2"})
     for topic, key, value in records:
-        producer.produce(settings.topic_prefix + topic, value, key)
+        producer.produce(settings.topic_prefix + topic, value, key, headers=headers)
     assert producer.flush(30) == 0
+
+
+def test_what_a_journal_sent_again_is_told_from_duplicates(kafka_settings: KafkaSettings) -> None:
+    """Only steps of marked records that the log had before: not the new ones in them, and no unmarked repeat."""
+    apply_topics(kafka_settings, partitions=1)
+    key = stream_key("r", "a")
+    _write(kafka_settings, [(STEPS.name, key, _batch("r", 0, 10)), (STEPS.name, key, _batch("r", 5, 5))])
+    _write(kafka_settings, [(STEPS.name, key, _batch("r", 8, 6))], {RESENT: b"1"})
+    assert LogReader(kafka_settings, Codec(), GROUP).streams({}).steps == {("r", "a", 1): Logged(14, 0, 21, resent=2)}
 
 
 def test_headers_and_ends_add_up_by_stream(kafka_settings: KafkaSettings) -> None:

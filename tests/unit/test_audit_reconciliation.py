@@ -31,6 +31,18 @@ STREAM = StreamId("run", "agent", 1)
             id="lost and on the way",
         ),
         pytest.param(Logged(100, 0, 0), Stored(101, 100, 100), StreamSums(100, 101, duplicates=1), id="twice"),
+        pytest.param(
+            Logged(100, 0, 0, resent=7),
+            Stored(107, 100, 100),
+            StreamSums(100, 107, resent=7),
+            id="twice, as a journal said",
+        ),
+        pytest.param(
+            Logged(100, 0, 0, resent=7),
+            Stored(109, 100, 100),
+            StreamSums(100, 109, resent=7, duplicates=2),
+            id="what was resent excuses no other",
+        ),
         pytest.param(Logged(100, 0, 0), Stored(0, 0, 0), StreamSums(100, missing=100), id="nothing stored"),
         pytest.param(
             Logged(100, 0, 0, dead_letters=10),
@@ -112,5 +124,5 @@ def test_a_dead_letter_is_no_error_by_itself() -> None:
 
 def test_the_keys_that_scripts_read() -> None:
     """The sums have the names of the contract, and the dead letters."""
-    contract = {"produced", "stored", "dropped", "in_flight", "missing", "duplicates"}
+    contract = {"produced", "stored", "dropped", "in_flight", "missing", "duplicates", "resent"}
     assert StreamSums().as_dict().keys() == contract | {"dead_letters"}

@@ -31,7 +31,7 @@ def test_only_its_app_writes_a_state_and_only_who_records_writes_the_steps() -> 
         for right in entry.rights:
             if right.operation == "Write" and right.resource == "Topic":
                 writers.setdefault(right.name, []).append(entry.role)
-    assert writers["steps"] == writers["runs"] == ["recorder", "controlled-recorder", "watchdog"]
+    assert writers["steps"] == writers["runs"] == ["recorder", "controlled-recorder", "journaled-recorder", "watchdog"]
     assert writers["control"] == ["operator"]
     assert writers["episodes"] == writers["episodes-state-changelog"] == ["episodes"]
     assert writers["live-metrics"] == writers["live-metrics-state-changelog"] == ["live-metrics"]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from runbus.config.errors import ConfigError
 from runbus.recorder import Metrics, Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.identity import now_us
 from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.recorder.metric_stream import MAX_NAMES
 from runbus.recorder.metric_values import MAX_TEXT_BYTES
@@ -159,6 +160,20 @@ def test_what_is_no_value_is_left_out_alone(learner: Metrics, heard: Heard, capl
     assert heard.values() == [("good", 1.0)] * 3
     assert learner.stats()["left_out"] == 3 * (len(bad) + 1) + 2
     assert 1 <= len(caplog.records) <= 3
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, 1e12, -5.0, "now"])
+def test_a_time_that_is_none_costs_no_value(time: Any, learner: Metrics, heard: Heard) -> None:
+    """The values are there with the time of the call; names and axes of any kind are texts."""
+    before = now_us()
+    learner.log({"a": 1.0, 7: 2.0, "\ud800": 3.0}, step=1, axis="\udfff", time=time)  # type: ignore[dict-item]
+    learner.score(1.0, time=time)
+    learner.flush(0)
+    rows = heard.rows()
+    assert [row["name"] for row in rows[:2]] == ["a", "7"]
+    assert len(rows) == 4
+    assert all(before <= row["ts"] <= now_us() for row in rows)
+    assert learner.stats()["left_out"] == 2
 
 
 def test_any_order_and_any_repetition_is_taken(learner: Metrics, heard: Heard) -> None:

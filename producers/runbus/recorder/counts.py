@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import STEPS, Topic
+
+if TYPE_CHECKING:
+    from runbus.recorder.events import StepsRecorded
+
+
+class Kept(Protocol):
+    """The journal of a stream's steps, as the courier uses it: see journal/journal.py."""
+
+    def delivered(self, first: int, count: int, partition: int, offset: int) -> None:
+        """Note that Kafka has rows."""
+
+    def given_up(self, first: int, count: int) -> None:
+        """Note that rows were dropped."""
+
+    def read(self, counts: StreamCounts, first: int) -> Iterator[StepsRecorded]:
+        """Yield the batches from row `first` on."""
+
+    def sync(self) -> None:
+        """Ask the disk to have what was written, if it is time."""
+
+    def remove(self) -> None:
+        """Delete it: Kafka has all of the stream."""
+
+    def stats(self) -> dict[str, int]:
+        """Return its counts."""
 
 
 class StreamCounts:
@@ -16,6 +43,9 @@ class StreamCounts:
     Args:
         id_: of the stream; a recorder's steps and its metrics have the same one.
         topic: which of the two it counts.
+
+    Attributes:
+        journal: has its rows until they are delivered; None = memory alone.
     """
 
     def __init__(self, id_: StreamId, topic: Topic = STEPS) -> None:
@@ -25,6 +55,7 @@ class StreamCounts:
         self._dropped = 0
         self._delivered = 0
         self._left_out: dict[str, int] = {}
+        self.journal: Kept | None = None
         self._lock = threading.Lock()
 
     def drop(self, count: int) -> None:

@@ -18,15 +18,16 @@ from functools import partial
 from confluent_kafka import KafkaError
 
 from runbus.config.deadline import Deadline
-from runbus.kafka.headers import START_BYTES, shortened
+from runbus.kafka.headers import START_BYTES, Headers, shortened
 from runbus.kafka.topics import DEAD_LETTERS, HEARTBEATS, METRICS, RUNS, STEPS, Topic, run_event_key
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
-from runbus.recorder.counts import StreamCounts
+from runbus.recorder.counts import Kept, StreamCounts
 from runbus.recorder.encoding import EncodedBatch, Packing, encoded, framed, smaller
-from runbus.recorder.events import RecorderEvent, RowsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.events import RecorderEvent, RowsRecorded, StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.forms import FORMS
 from runbus.recorder.identity import KIND, component_id, now_us, version
+from runbus.recorder.journal.spill import Spilled
 from runbus.recorder.link import Link, ProducerRecord, advice, is_too_large
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.size_limits import SMALL_BYTES, run_event_within
@@ -60,10 +61,15 @@ class Courier:
 
     Every step, and every value of metrics, ends in exactly one of its stream's counts: delivered (Kafka acknowledged
     it) or dropped (the queue was full, no record can hold it, or the broker refused it for good).
+
+    Args:
+        bus, settings: whose steps go where.
+        marks: headers of every batch.
     """
 
-    def __init__(self, bus: RunBus, settings: CourierSettings) -> None:
+    def __init__(self, bus: RunBus, settings: CourierSettings, marks: Headers = ()) -> None:
         self.settings = settings
+        self._marks = marks
         self._bus = bus
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -79,8 +85,10 @@ class Courier:
         self._out: deque[EncodedBatch | ProducerRecord] = deque()
         self._held: deque[RecorderEvent] = deque()
         self._finished: list[StreamFinished] = []
+        self._spilled = Spilled()
         self._awaited: dict[int, EncodedBatch] = {}
         self._streams: dict[int, StreamCounts] = {}
+        self._journals: dict[int, Kept] = {}
         self._closed_counts = {"produced": 0, "dropped": 0}
         self._closed_left_out: dict[str, int] = {}
         self._started_at = now_us()
@@ -104,10 +112,21 @@ class Courier:
         """Show a new stream in the heartbeats, and start the thread if it does not run."""
         with self._lock:
             self._streams[id(counts)] = counts
+            if counts.journal is not None:
+                self._journals[id(counts)] = counts.journal
             if self._thread is None or not self._thread.is_alive():
                 self._stop.clear()
                 self._thread = threading.Thread(target=self._run, name="runbus-courier", daemon=True)
                 self._thread.start()
+
+    def publish(self, event: RecorderEvent, *, events: int, nbytes: int) -> None:
+        """Publish an event on the bus that it delivers: for whoever has no recorder."""
+        self._bus.publish(event, events=events, nbytes=nbytes)
+
+    @property
+    def unfinished(self) -> int:
+        """Pieces of work that are not done."""
+        return self._subscription.unfinished
 
     def drop_outside(self, count: int) -> None:
         """Count rows that belong to no stream, as they came after its end: the heartbeats show them as dropped."""
@@ -139,6 +158,11 @@ class Courier:
         return found
 
     @property
+    def journaled(self) -> int:
+        """Steps that are neither delivered nor dropped, of streams with a journal."""
+        return sum(counts.in_flight for counts in list(self._streams.values()) if counts.journal is not None)
+
+    @property
     def address(self) -> str:
         """The brokers, as configured."""
         return self._link.address
@@ -160,9 +184,13 @@ class Courier:
         while self._link.connecting and not deadline.passed(time.monotonic()):
             time.sleep(0.002)
 
+    def abandon(self) -> None:
+        """Leave the client to the parent (called in a forked child)."""
+        self._link.after_fork()
+
     def after_fork(self) -> None:
         """Begin anew in a forked child: what waited here is the parent's to deliver."""
-        self._link.after_fork()
+        self.abandon()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = None
@@ -189,11 +217,12 @@ class Courier:
         if self._link.connected:
             self._drain()
             self._heartbeat()
+        self._sync_journals()
         self._link.poll(_FULL_S if self._out else 0)
 
     def _has_work(self) -> bool:
         """Return whether there is an event, or one comes while deliveries can wait to be noticed."""
-        if self._out or self._held:
+        if self._out or self._held or self._spilled:
             return True
         if not self._subscription.wait(self._patience()):
             return False
@@ -210,7 +239,11 @@ class Courier:
             return
         if not self._held:
             self._held.extend(self._subscription.get_many(_AT_ONCE))
-        while self._held:
+        if not self._held:
+            self._bring_back(None)
+        while self._held and len(self._out) < _AT_ONCE:
+            if isinstance(self._held[0], StepsRecorded) and self._spilled:
+                self._bring_back(self._held[0])
             try:
                 self._write(self._held[0])
             except (UnknownSchema, RegistryUnavailable) as error:
@@ -220,6 +253,26 @@ class Courier:
             except Exception as error:  # noqa: BLE001 - one bad event must not hold up the others
                 self._unwritable(self._held[0], error)
             self._held.popleft()
+
+    def _bring_back(self, before: StepsRecorded | None) -> None:
+        """Hold what lies in the journals only, some at a time: the rows of its stream before a batch, or any."""
+        found = self._spilled.fetch(_AT_ONCE, before)
+        self._subscription.more(len(found.batches))
+        self._held.extendleft(reversed(found.batches))
+        for counts, first, count in found.lost:
+            _give_up(counts, first, count)
+            self._complaints.say(
+                "lost in the journal",
+                "%d steps of %s, from seq %d on, cannot be read from the journal any more. They count as dropped",
+                count,
+                counts.id,
+                first,
+            )
+        self._subscription.done(found.events)
+
+    def _sync_journals(self) -> None:
+        for journal in list(self._journals.values()) if self._journals else ():
+            journal.sync()
 
     def _patience(self) -> float:
         return _IDLE_S if self.idle else _BUSY_S
@@ -251,7 +304,7 @@ class Courier:
             self._out.popleft()
         for event in [f for f in self._finished if f.in_flight == 0]:
             try:
-                self._out.append(self._run_record(event.final(now_us())))
+                self._out.append(self._run_record(event.final(now_us()), event.counts.journal))
             except (UnknownSchema, RegistryUnavailable) as error:
                 self._no_schema(error)
                 self._stop.wait(_HEARTBEAT_S)
@@ -269,7 +322,10 @@ class Courier:
         receipt = replace(written, value=b"")
         self._awaited[id(receipt)] = receipt
         done = partial(self._batch_done, receipt)
-        sent = self._link.send(ProducerRecord(self._prefix + written.topic.name, written.key, written.value, done))
+        journal = written.counts.journal
+        placed = None if journal is None else partial(journal.delivered, written.first_seq, written.count)
+        topic = self._prefix + written.topic.name
+        sent = self._link.send(ProducerRecord(topic, written.key, written.value, done, self._marks, placed))
         if not sent:
             self._awaited.pop(id(receipt), None)
         return sent
@@ -293,7 +349,7 @@ class Courier:
             self._refused_for_size(replace(batch, value=value), f"{error.str()}: {advice(error)}")
             return False
         else:
-            batch.counts.drop(batch.count)
+            _give_up(batch.counts, batch.first_seq, batch.count)
             self._complaints.say(
                 f"delivery {error.name()}",
                 "%d %s of %s were not delivered: %s; %s. They count as dropped",
@@ -352,7 +408,7 @@ class Courier:
 
         Its work is done when the dead letter is delivered or dropped.
         """
-        batch.counts.drop(batch.count)
+        _give_up(batch.counts, batch.first_seq, batch.count)
         topic = self._prefix + batch.topic.name
         self._complaints.say(
             "too large",
@@ -374,7 +430,13 @@ class Courier:
         )
 
     def _dropped(self, event: object) -> None:
-        """Count what the queue had no room for, and say so once."""
+        """Count what the queue had no room for, and say so once; what a journal has is sent later."""
+        if isinstance(event, StepsRecorded) and event.journal is not None:
+            if not event.settled:
+                event.settled = True
+                self._subscription.more(1)
+                self._spilled.add(event)
+            return
         if isinstance(event, RowsRecorded) and _count_drop(event):
             self._complaints.say(
                 "queue full",
@@ -397,18 +459,21 @@ class Courier:
         )
         self._subscription.done()
 
-    def _run_record(self, event: RunEvent) -> ProducerRecord:
+    def _run_record(self, event: RunEvent, journal: Kept | None = None) -> ProducerRecord:
+        """Return the record of a start, or of an end: with it `journal` is no longer needed."""
         topic = self._prefix + RUNS.name
         key = run_event_key(event.run_id, event.agent_id, event.attempt)
-        return ProducerRecord(topic, key, framed(event, topic, self._codec), partial(self._run_done, event))
+        return ProducerRecord(topic, key, framed(event, topic, self._codec), partial(self._run_done, event, journal))
 
-    def _run_done(self, event: RunEvent, error: KafkaError | None, value: bytes) -> None:
+    def _run_done(self, event: RunEvent, journal: Kept | None, error: KafkaError | None, value: bytes) -> None:
         """Send the start or end of a stream once more, with less text, if the broker takes no record of its size."""
         if error is not None and is_too_large(error) and not self._stop.is_set():
             smaller = run_event_within(event, SMALL_BYTES)
             if smaller != event:
-                self._out.append(self._run_record(smaller))
+                self._out.append(self._run_record(smaller, journal))
                 return
+        if error is None and journal is not None:
+            journal.remove()
         self._record_done(error, value)
 
     def _record_done(self, error: KafkaError | None, _value: bytes) -> None:
@@ -423,6 +488,7 @@ class Courier:
     def _retire(self, counts: StreamCounts) -> None:
         with self._lock:
             self._streams.pop(id(counts), None)
+            self._journals.pop(id(counts), None)
             self._closed_counts["produced"] += counts.produced
             self._closed_counts["dropped"] += counts.dropped
             for part, count in counts.left_out.items():
@@ -459,6 +525,8 @@ class Courier:
             "bus": {name: stats.as_dict() for name, stats in self._bus.stats().items()},
             "complaints": {**self._complaints.counts(), **self._left_out_counts()},
         }
+        if self._journals:
+            detail["journal"] = _sums([journal.stats() for journal in list(self._journals.values())])
         return Heartbeat(
             component_id=self._component,
             kind=KIND,
@@ -483,11 +551,22 @@ class Courier:
     def _lag_ms(self) -> int:
         """Return the age of the oldest steps that are not acknowledged, in milliseconds."""
         oldest = [batch.oldest for batch in list(self._awaited.values())[:1]]
+        if (spilled := self._spilled.oldest) is not None:
+            oldest.append(spilled)
         oldest += [p.oldest for p in list(self._out)[:1] if isinstance(p, EncodedBatch)]
         oldest += [
             e.closed_at for e in (*list(self._held)[:1], self._subscription.peek()) if isinstance(e, RowsRecorded)
         ]
         return int((time.monotonic() - min(oldest)) * 1000) if oldest else 0
+
+
+def _sums(journals: list[dict[str, int]]) -> dict[str, int]:
+    """Return the counts of all journals; of orphans, which they share a folder with, the highest."""
+    found: dict[str, int] = {}
+    for counts in journals:
+        for name, count in counts.items():
+            found[name] = max(found.get(name, 0), count) if name == "orphans" else found.get(name, 0) + count
+    return found
 
 
 def _shown(streams: list[StreamCounts], name: str) -> dict[str, object]:
@@ -504,5 +583,12 @@ def _count_drop(event: object) -> bool:
     if not isinstance(event, RowsRecorded) or event.settled:
         return False
     event.settled = True
-    event.counts.drop(event.count)
+    _give_up(event.counts, event.first_seq, event.count)
     return True
+
+
+def _give_up(counts: StreamCounts, first: int, count: int) -> None:
+    """Count rows as dropped; their journal need not keep them."""
+    counts.drop(count)
+    if counts.journal is not None:
+        counts.journal.given_up(first, count)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runbus.kafka.topics import STEPS, Topic
 from runbus.recorder.annotations import Annotation, Annotations
 from runbus.recorder.columns import FACTS, Block, BlockNotes, StepRows, columns_of_blocks, columns_of_rows, large_seeds
-from runbus.recorder.counts import StreamCounts
+from runbus.recorder.counts import Kept, StreamCounts
 from runbus.recorder.logged import extras_of
 from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.recorder.size_limits import run_event_within
@@ -39,6 +39,7 @@ class StepsRecorded:
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
         settled: its steps were written to the log or counted as dropped.
+        journal: has all of its rows; None = memory alone has them.
     """
 
     TOPIC: ClassVar[Topic] = STEPS
@@ -59,6 +60,7 @@ class StepsRecorded:
     nbytes: int = 0
     closed_at: float = 0.0
     settled: bool = False
+    journal: Kept | None = None
 
     def note(self, first: int, notes: BlockNotes) -> None:
         """Take what is said about the rows of a block that begins at row `first`."""

@@ -39,13 +39,19 @@ Delivered = Callable[[KafkaError | None, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class ProducerRecord:
-    """One record on its way: `delivered` is called once, with None, or with the error and the value."""
+    """One record on its way.
+
+    Attributes:
+        delivered: is called once, with None, or with the error and the value.
+        placed: is called before it with partition and offset, if Kafka has the record.
+    """
 
     topic: str
     key: bytes
     value: bytes
     delivered: Delivered
     headers: tuple[tuple[str, bytes], ...] = ()
+    placed: Callable[[int, int], None] | None = None
 
 
 def is_too_large(error: KafkaError) -> bool:
@@ -240,6 +246,9 @@ class Link:
         value = b"" if error is None else message.value() or b""
         if error is not None and error.code() in _REFUSED:
             self._say_refused(record.topic)
+        if error is None and record.placed is not None:
+            partition, offset = message.partition(), message.offset()
+            record.placed(-1 if partition is None else partition, -1 if offset is None else offset)
         if error is not None and is_too_large(error) and not alone:
             self._alone = True
             self._again.append(replace(record, value=value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterator, Mapping
+from time import time_ns
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ _MAX_DEPTH = 20  # of nested dicts
 _PLAIN = frozenset(
     [float, int, bool, np.bool_, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint64, np.uint32]
 )
+_TIMES = range(2**63)  # to the year 2262
 _POSITIONS = range(NO_POSITION + 1, 2**63)
 
 
@@ -107,6 +109,21 @@ def position_of(step: Any, leave_out: LeaveOut) -> int:  # noqa: ANN401 - an int
         return whole
     leave_out("metrics step", f"step={shown(step)} is no whole number of 64 bits: the values are recorded without it")
     return NO_POSITION
+
+
+def nanoseconds_of(time: float | None, leave_out: LeaveOut) -> int:
+    """Return a time of the user, seconds since the epoch, in nanoseconds; now, if there is none. Never raises."""
+    now = time_ns()
+    if time is None:
+        return now
+    try:
+        found = int(time * 1e9)
+    except Exception:  # noqa: BLE001 - whatever the caller gave
+        found = -1
+    if found in _TIMES:
+        return found
+    leave_out("metrics time", f"time={shown(time)} is no time in seconds since 1970: the values have that of the call")
+    return now
 
 
 def text_within_limit(text: str, leave_out: LeaveOut) -> str:

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError
@@ -18,10 +19,15 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.command_feed import CommandFeed
 from runbus.recorder.courier import Courier
 from runbus.recorder.identity import Attempts, now_us
+from runbus.recorder.journal import journal as journals
+from runbus.recorder.journal.room import ROOMS
 from runbus.recorder.outcome import exit_outcome
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.sigterm import Sigterm
 from runbus.schemas.events import Outcome
+
+if TYPE_CHECKING:
+    from runbus.recorder.journal.adoption import Adoption  # it reads the log: who has no journal does not pay for that
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,7 @@ class Process:
         self._default: dict[CourierSettings, RunBus] = {}
         self._couriers: dict[int, tuple[RunBus, Courier]] = {}
         self._feeds: dict[CourierSettings, CommandFeed] = {}
+        self._adoptions: dict[Path, Adoption] = {}
         self._ticker: threading.Thread | None = None
         self._hooked = False
         self._worker_hooked = False
@@ -99,6 +106,15 @@ class Process:
         """Return what reads the commands for the agents of this process."""
         with self.lock:
             return self._feeds.setdefault(settings, CommandFeed(settings))
+
+    def adopt(self, root: Path, settings: CourierSettings) -> Adoption:
+        """Return what delivers the journals of dead processes in a folder, at its first use here."""
+        from runbus.recorder.journal.adoption import Adoption
+
+        with self.lock:
+            if root not in self._adoptions:
+                self._adoptions[root] = Adoption(root, settings)
+            return self._adoptions[root]
 
     def expect(self) -> None:
         """Get ready for streams, as a recorder is made: SIGTERM can be caught from the main thread only."""
@@ -185,6 +201,7 @@ class Process:
         buses = [bus for bus, _ in list(self._couriers.values())] + [member.bus for member in self.members()]
         for bus in {id(bus): bus for bus in buses}.values():
             bus.block_until(deadline)
+        ROOMS.end_waits(deadline is not None)
 
     def _deliver(self, deadline: Deadline) -> None:
         for _, courier in list(self._couriers.values()):
@@ -196,6 +213,8 @@ class Process:
             self.finish("interrupted", "SIGTERM")
         else:
             self._finish(lambda member: exit_outcome(member.known_exception))
+        for adoption in list(self._adoptions.values()):
+            adoption.stop()
         for _, courier in list(self._couriers.values()):
             courier.stop()
         for feed in list(self._feeds.values()):
@@ -219,6 +238,9 @@ class Process:
             courier.before_fork(_SETTLE_S)
         for feed in list(self._feeds.values()):
             feed.before_fork(_SETTLE_S)
+        for adopter in [adoption.courier for adoption in list(self._adoptions.values())]:
+            if adopter is not None:
+                adopter.before_fork(_SETTLE_S)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child. Locks may be held by threads that do not exist here: all are replaced."""
@@ -227,6 +249,11 @@ class Process:
         self.attempts.after_fork()
         self._members, self._ticker = {}, None
         self._ending = False
+        journals.after_fork()
+        for adopter in [adoption.courier for adoption in list(self._adoptions.values())]:
+            if adopter is not None:
+                adopter.abandon()
+        self._adoptions = {}
         self._worker_hooked = False  # at the first step: multiprocessing clears its list after this
         for bus in {id(b): b for b in [*self._default.values(), *(bus for bus, _ in couriers)]}.values():
             bus.after_fork()
@@ -242,11 +269,14 @@ def _say_undelivered(courier: Courier) -> None:
     left = courier.undelivered
     log.warning(
         "%d steps or values were not delivered to Kafka at %s within %.1f s: %s. RUNBUS_RECORDER_FLUSH_SECONDS sets "
-        "how long the end of the agent waits",
+        "how long the end of the agent waits%s",
         sum(left.values()),
         courier.address,
         courier.settings.flush_seconds,
         ", ".join(f"{stream} {count}" for stream, count in list(left.items())[:10]) or "the end of a run",
+        f". {courier.journaled} of them are in a journal: `runbus journal flush` delivers them"
+        if courier.journaled
+        else "",
     )
 
 

@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from time import time_ns as _time_ns
 from types import TracebackType
 from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from runbus.config.catalogue import JournalMode
 from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
@@ -27,6 +27,7 @@ from runbus.recorder.config_text import config_text
 from runbus.recorder.env_indices import EnvIndices, EnvReservation
 from runbus.recorder.env_positions import NO_EPISODE
 from runbus.recorder.identity import host, now_us, version
+from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
@@ -72,9 +73,12 @@ class Recorder:
         parent: the recorder whose agent began this one (a sub-agent, a hand-off), or its `stream_id`.
         parent_seq: seq of the step of `parent` that did.
         control: take the commands of `runbus control`: see `commands`.
+        journal: folder that keeps what Kafka does not have yet; what was kept there when the process was killed is
+            delivered later. Default: RUNBUS_RECORDER_JOURNAL. See docs/journal.md.
+        journal_mode: `batch` (SIGKILL loses the open batch) or `step` (nothing).
 
     Raises:
-        ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` without Kafka.
+        ConfigError: a name is empty or has a "/" in it, a setting is unusable, or `control` or `journal` without Kafka.
     """
 
     #: what its run events say that it is: see RunEvent.role
@@ -97,9 +101,13 @@ class Recorder:
         parent: Recorder | str | None = None,
         parent_seq: int | None = None,
         control: bool = False,
+        journal: str | os.PathLike[str] | None = None,
+        journal_mode: JournalMode | None = None,
     ) -> None:
         if control and not kafka:
             raise ConfigError("commands come from Kafka: leave out kafka=False, or control=True")
+        if (journal or journal_mode) and not kafka:
+            raise ConfigError("a journal keeps what goes to Kafka: leave out kafka=False, or the journal")
         for name, value in (("run", run), ("agent", agent)):
             try:
                 check_id(name, value)
@@ -120,6 +128,7 @@ class Recorder:
                 kafka=kafka,
                 control=control,
                 origin=origin_of(labels, tags, begun_by, parent_seq),
+                journal=JournalSettings.load(read_sources(), journal, journal_mode) if kafka else JournalSettings(),
                 role=self._ROLE,
             ),
             bus,
@@ -315,7 +324,7 @@ class Recorder:
         """
         try:
             stream = self._metrics or self._begin_metrics()
-            stream.log(values, step, axis, _time_ns() if time is None else int(time * 1e9))
+            stream.log(values, step, axis, time)
         except StreamEnded:
             self._count_after_close(1)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
@@ -344,7 +353,7 @@ class Recorder:
         try:
             stream = self._metrics or self._begin_metrics()
             about = about_of(self._placed(words), stream.leave_out)
-            stream.score(value, name, about, _time_ns() if time is None else int(time * 1e9))
+            stream.score(value, name, about, time)
         except StreamEnded:
             self._count_after_close(1)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
@@ -488,8 +497,16 @@ class Recorder:
             counts = {"produced": produced, "delivered": delivered, "dropped": dropped, "in_flight": in_flight}
             counts["episodes"] = stream.positions.episodes
         counts["after_close"] = self._after_close
+        journal = None if self._recording is None else self._recording.journal
+        of_journal = {} if journal is None else {"journal": journal.stats()}
         found: dict[str, int | str | dict[str, int]] = {"run": self.run, "agent": self.agent, "attempt": self.attempt}
-        return {**found, **counts, "metrics": self._metric_counts(), "complaints": self._complaints.counts()}
+        return {
+            **found,
+            **counts,
+            "metrics": self._metric_counts(),
+            **of_journal,
+            "complaints": self._complaints.counts(),
+        }
 
     def _metric_counts(self) -> dict[str, int]:
         metrics = self._recording.metrics if self._recording is not None else None
@@ -568,6 +585,7 @@ class Recorder:
                     courier,
                     self._complaints,
                     left_behind=lambda: _leave(owner),
+                    journal=None if self._given.journal.path is None else self._given.journal,
                 )
                 weakref.finalize(self, setattr, recording, "forgotten", True).atexit = False
                 for other in PROCESS.members():
@@ -575,6 +593,8 @@ class Recorder:
                 PROCESS.join(recording)
                 if self._given.control:
                     self._follow_commands()
+                if recording.journal is not None and settings is not None:
+                    recording.journal.orphans = PROCESS.adopt(recording.journal.path.parent, settings).orphans
                 self._vector = VectorRows(recording.stream, self._complaints.refused)
                 self._recording, self._stream = recording, recording.stream
             return self._recording.stream
@@ -649,6 +669,7 @@ class _Given:
     kafka: bool
     control: bool
     origin: Origin
+    journal: JournalSettings
     role: str
 
     def started(self, attempt: int) -> RunEvent:

@@ -14,6 +14,9 @@ from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import RowsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.identity import now_us
+from runbus.recorder.journal.opening import begin_journal, stream_class
+from runbus.recorder.journal.settings import JournalSettings
+from runbus.recorder.journal.stream import JournaledStream
 from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
@@ -36,6 +39,7 @@ class Recording:
         courier: that delivers the bus; None = nobody.
         complaints: are told what could not be kept.
         left_behind: called in a forked child, where this stream is the parent's.
+        journal: where rows are kept until they are delivered; None = nowhere.
 
     Attributes:
         bus: where it is published.
@@ -55,11 +59,15 @@ class Recording:
         courier: Courier | None,
         complaints: StreamComplaints,
         left_behind: Callable[[], None],
+        journal: JournalSettings | None = None,
     ) -> None:
         self.bus = bus
         self.courier = courier
         id_ = StreamId(started.run_id, started.agent_id, started.attempt)
-        self.stream = RecordedStream(
+        self._started = run_event_within(started)
+        self.journal = None if journal is None else begin_journal(self._started, journal, complaints)
+        kind = RecordedStream if journal is None or self.journal is None else stream_class(journal)
+        self.stream = kind(
             id_,
             observations,
             self._publish,
@@ -67,11 +75,12 @@ class Recording:
             remark=complaints.left_out,
             spaces=(structure_of_space(started.action_space), structure_of_space(started.observation_space)),
         )
+        if isinstance(self.stream, JournaledStream) and self.journal is not None:
+            self.stream.journal = self.stream.counts.journal = self.journal
         self.metrics: MetricStream | None = None
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
-        self._started = run_event_within(started)
         self._left_behind = left_behind
         self._metrics_left_out = complaints.metrics_left_out
         self._over = False
@@ -118,7 +127,10 @@ class Recording:
             self.stream.end()
             if self.metrics is not None:
                 self.metrics.end()
-            self.bus.publish(self._finished(outcome, error), events=0)
+            finished = self._finished(outcome, error)
+            if self.journal is not None:
+                self.journal.finish(finished)
+            self.bus.publish(finished, events=0)
         return True
 
     def beside(self, other: StreamId, /) -> None:
@@ -132,6 +144,8 @@ class Recording:
         """Publish the start again with what the stream was told and answered, JSON; the end will repeat it."""
         with self.stream.lock:
             self._started = replace(self._started, commands=commands)
+            if self.journal is not None:
+                self.journal.say(self._started)
             if not self._over:
                 self.bus.publish(StreamStarted(self.stream.counts, replace(self._started, sent_at=now_us())), events=0)
 

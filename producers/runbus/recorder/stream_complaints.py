@@ -71,6 +71,16 @@ class StreamComplaints:
         """Named numbers cannot be read."""
         self._complaints.say("log", "log(...) of %s was ignored: %s; pass names and numbers", self._name, error)
 
+    def no_journal(self, error: OSError) -> None:
+        """The journal cannot begin."""
+        self._complaints.say(
+            "no journal",
+            "%s has no journal: %s. The agent goes on; if it is killed, what Kafka does not have is lost. Give it a "
+            "folder on a local disk that it may write (RUNBUS_RECORDER_JOURNAL)",
+            self._name,
+            error,
+        )
+
     def metrics_ignored(self, error: Exception) -> None:
         """A call of metrics cannot be read."""
         self._complaints.say(

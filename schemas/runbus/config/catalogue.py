@@ -30,6 +30,9 @@ from runbus.config.setting import Setting
 
 DropPolicy = Literal["drop_oldest", "drop_newest", "block"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+JournalMode = Literal["batch", "step"]
+JournalFsync = Literal["never", "1s", "each"]
+JournalFull = Literal["stop", "block"]
 
 # --- Kafka ---
 BOOTSTRAP_SERVERS = Setting(
@@ -196,6 +199,43 @@ RECORDER_FLUSH_SECONDS = Setting(
     seconds(0, 3600),
     "5",
     "How long an agent that ends (exit, SIGTERM) waits until its steps are delivered.",
+)
+RECORDER_JOURNAL = Setting(
+    "RUNBUS_RECORDER_JOURNAL",
+    "recorder.journal",
+    optional(path()),
+    "",
+    "Folder in which recorders keep what Kafka does not have yet, so that the death of an agent loses nothing; empty = "
+    "no journal.",
+)
+RECORDER_JOURNAL_MODE: Setting[JournalMode] = Setting(
+    "RUNBUS_RECORDER_JOURNAL_MODE",
+    "recorder.journal_mode",
+    choice(*get_args(JournalMode)),
+    "batch",
+    "What the journal keeps at once: every closed batch (SIGKILL loses the open one, at most 50 ms), or each step.",
+)
+RECORDER_JOURNAL_FSYNC: Setting[JournalFsync] = Setting(
+    "RUNBUS_RECORDER_JOURNAL_FSYNC",
+    "recorder.journal_fsync",
+    choice(*get_args(JournalFsync)),
+    "never",
+    "When the disk has to have the journal, which only a loss of power needs: never, every second, or at each write.",
+)
+RECORDER_JOURNAL_MB = Setting(
+    "RUNBUS_RECORDER_JOURNAL_MB",
+    "recorder.journal_mb",
+    mebibytes(1, 100_000_000),
+    "4096",
+    "Disk for the journals of one process.",
+)
+RECORDER_JOURNAL_FULL: Setting[JournalFull] = Setting(
+    "RUNBUS_RECORDER_JOURNAL_FULL",
+    "recorder.journal_full",
+    choice(*get_args(JournalFull)),
+    "stop",
+    "What happens when that is full: steps are no longer kept in the journal and counted (stop), or the agent waits "
+    "(block).",
 )
 
 # --- reader ---

@@ -88,6 +88,16 @@ CURSORS_DRY_RUN = Setting(
 )
 CURSORS_YES = Setting("RUNBUS_CURSORS_YES", "", switch(), "false", "Do not ask.", "--yes")
 
+# --- journal ---
+JOURNAL_RESEND = Setting(
+    "RUNBUS_JOURNAL_RESEND",
+    "",
+    switch(),
+    "false",
+    "If this user may not read the log: send also what it may have already.",
+    "--resend",
+)
+
 # --- tail, replay ---
 AGENT = Setting("RUNBUS_AGENT", "", text(), "", "Only this agent.", "--agent")
 TAIL_TOPICS = Setting(

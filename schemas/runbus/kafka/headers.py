@@ -14,6 +14,9 @@ from runbus.kafka.topics import DEAD_LETTER_BYTES
 
 Headers = tuple[tuple[str, bytes], ...]
 
+#: Header of a batch that a journal sends without knowing whether the log has it already.
+RESENT = "runbus-resent"
+
 #: What is kept of a value that no letter can hold: enough to see what it was.
 START_BYTES = 64 * 1024
 # A header may be as large as the key of its record, an error as its text.

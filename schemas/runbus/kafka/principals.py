@@ -29,6 +29,7 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "A
 Role = Literal[
     "recorder",
     "controlled-recorder",
+    "journaled-recorder",
     "sink",
     "episodes",
     "live-metrics",
@@ -149,6 +150,15 @@ CONTROLLED_RECORDER = Principal(
     "the process of an agent that takes commands (`Recorder(control=True)`)",
     (*RECORDER.rights, *_topics("Read", "commands of `runbus control`", CONTROL)),
 )
+JOURNALED_RECORDER = Principal(
+    "journaled-recorder",
+    "the process of an agent that delivers the journals of dead ones, and `runbus journal flush`",
+    (
+        *RECORDER.rights,
+        *_topics("Read", "which steps of a dead process the log has", STEPS),
+        Right("Group", READERS, "Describe", "its client looks for a coordinator; it joins no group", prefixed=True),
+    ),
+)
 SINK = Principal(
     "sink",
     "`runbus sink`",
@@ -235,6 +245,7 @@ ADMIN = Principal(
 PRINCIPALS: tuple[Principal, ...] = (
     RECORDER,
     CONTROLLED_RECORDER,
+    JOURNALED_RECORDER,
     SINK,
     stream_app_principal(EPISODES_APP, "`runbus episodes`"),
     stream_app_principal(LIVE_METRICS_APP, "`runbus live-metrics`"),

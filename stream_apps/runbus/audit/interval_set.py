@@ -25,6 +25,12 @@ class IntervalSet:
         """How many numbers are in the set."""
         return sum(last - first + 1 for first, last in self)
 
+    def overlap(self, first: int, last: int) -> int:
+        """Return how many of `first` to `last` are in the set."""
+        at, to = bisect_left(self._lasts, first), bisect_right(self._firsts, last)
+        pairs = zip(self._firsts[at:to], self._lasts[at:to], strict=True)
+        return sum(min(hi, last) - max(lo, first) + 1 for lo, hi in pairs)
+
     def add(self, first: int, last: int) -> None:
         """Add `first` to `last`."""
         at = bisect_left(self._lasts, first - 1)  # the ranges that it touches

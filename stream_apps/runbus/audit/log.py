@@ -12,9 +12,10 @@ from runbus.audit.interval_set import IntervalSet
 from runbus.audit.reconciliation import Logged
 from runbus.config.errors import InvalidValue
 from runbus.config.progress import OnProgress, unseen
+from runbus.kafka.headers import RESENT
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topic_log import OffsetByPartition, open_topic, record_position
+from runbus.kafka.topic_log import OffsetByPartition, headers_of, open_topic, record_position
 from runbus.kafka.topics import METRICS, RUNS, STEPS, Topic
 from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import Codec
@@ -129,6 +130,7 @@ class _Streams:
         self._committed = committed
         self._found: dict[StreamId, Logged] = {}
         self._dead: dict[StreamId, IntervalSet] = {}
+        self._seqs: dict[StreamId, IntervalSet] = {}
 
     def logged(self) -> dict[StreamId, Logged]:
         """Return the sums so far."""
@@ -152,7 +154,19 @@ class _Streams:
             produced=max(before.produced, header.next_seq),
             dropped=max(before.dropped, header.dropped),
             pending=before.pending + (header.count if waits else 0),
+            resent=before.resent + self._resent(message, stream, header.first_seq, header.next_seq - 1),
         )
+
+    def _resent(self, message: Message, stream: StreamId, first: int, last: int) -> int:
+        """Return how many steps of a batch the log had before, if whoever sent it did not know that."""
+        seqs = self._seqs.get(stream)
+        if seqs is None:
+            seqs = self._seqs[stream] = IntervalSet()
+            if first:  # retention may have taken them from the log, not from ClickHouse
+                seqs.add(0, first - 1)
+        twice = seqs.overlap(first, last) if RESENT in headers_of(message) else 0
+        seqs.add(first, last)
+        return twice
 
     def add_counts(self, stream: StreamId, produced: int, dropped: int, finished: bool) -> None:
         """Take what a run event says of a stream."""

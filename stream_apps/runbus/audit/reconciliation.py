@@ -18,6 +18,7 @@ class Logged:
         pending: steps in records at or above the sink's committed offset.
         finished: whether its FINISHED event is there; without it, what never reached the log is unknown.
         dead_letters: steps in records that the sink could not store, and that were not sent again.
+        resent: steps that a journal sent without knowing that the log had them: they are there twice, and known to be.
     """
 
     produced: int = 0
@@ -25,6 +26,7 @@ class Logged:
     pending: int = 0
     finished: bool = False
     dead_letters: int = 0
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StreamSums:
-    """Steps by outcome: produced = stored - duplicates + dropped + in_flight + dead_letters + missing."""
+    """Steps by outcome: produced = stored - duplicates - resent + dropped + in_flight + dead_letters + missing."""
 
     produced: int = 0
     stored: int = 0
@@ -48,6 +50,7 @@ class StreamSums:
     dead_letters: int = 0
     missing: int = 0
     duplicates: int = 0
+    resent: int = 0
 
     def __add__(self, other: StreamSums) -> StreamSums:
         return StreamSums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(StreamSums)))
@@ -126,6 +129,8 @@ def _sums(log: Logged, store: Stored) -> StreamSums:
     gap = produced - dropped - store.distinct
     dead_letters = min(max(gap, 0), log.dead_letters)  # a retry may have stored some since
     in_flight = min(max(gap, 0) - dead_letters, log.pending)
+    twice = store.rows - store.distinct
+    resent = min(twice, log.resent)
     return StreamSums(
         produced=produced,
         stored=store.rows,
@@ -133,5 +138,6 @@ def _sums(log: Logged, store: Stored) -> StreamSums:
         in_flight=in_flight,
         dead_letters=dead_letters,
         missing=max(gap, 0) - dead_letters - in_flight,
-        duplicates=store.rows - store.distinct,
+        duplicates=twice - resent,
+        resent=resent,
     )

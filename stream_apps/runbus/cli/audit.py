@@ -81,7 +81,7 @@ def print_audit(result: Audit) -> None:
 
 
 def _print_streams(of: str, result: Audit) -> None:
-    columns = (of, "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES")
+    columns = (of, "PRODUCED", "STORED", "DROPPED", "IN FLIGHT", "DEAD LETTERS", "MISSING", "DUPLICATES", "RESENT")
     rows: list[tuple[object, ...]] = [
         (f"{run}/{agent}/{attempt}", *map(Count, sums.as_dict().values()))
         for (run, agent, attempt), sums in sorted(result.streams.items())

@@ -23,6 +23,7 @@ MODULES = {
     "run": "runs",
     "dlq": "dlq",
     "cursors": "cursors",
+    "journal": "journal",
     "rebuild": "rebuild",
     "export": "export",
     "watch": "watch",

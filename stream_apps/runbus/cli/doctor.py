@@ -21,6 +21,7 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import STEPS
 from runbus.kafka.user_apps import all_topics, user_apps
 from runbus.local.java import find_java
+from runbus.recorder.journal.folder import journals, orphans
 from runbus.schemas.avsc import schema
 from runbus.schemas.registry import registry
 
@@ -58,6 +59,7 @@ def diagnose(sources: Sources) -> list[CheckResult]:
         "migrations": Check(_migrations, "clickhouse"),
         "exactly once": Check(_exactly_once, "migrations"),
         "sink": Check(_sink, "migrations"),
+        "journal": Check(_journal, "configuration"),
     }
     results: dict[str, CheckResult] = {}
     for name, check in checks.items():
@@ -161,3 +163,21 @@ def _sink(sources: Sources) -> str:
         raise RunBusError(f"no sink is running ({age}): start `runbus sink`")
     component, age_ms, lag = rows[0]
     return f"{component} sent a heartbeat {age_ms / 1000:.1f} s ago, {lag:,} records behind"
+
+
+def _journal(sources: Sources) -> str:
+    root = sources.get(catalogue.RECORDER_JOURNAL)
+    if root is None:
+        return "none: an agent that is killed loses what Kafka does not have yet (RUNBUS_RECORDER_JOURNAL)"
+    if not root.exists():
+        return f"no journal in {root} yet"
+    try:
+        found = journals(root)
+        left = [path.name for path in orphans(root)]
+    except OSError as error:
+        raise RunBusError(f"the journals in {root} cannot be read: {error.strerror}") from error
+    if left:
+        raise RunBusError(
+            f"{len(left)} journals of dead processes are in {root} ({', '.join(left[:3])}): run `runbus journal flush`"
+        )
+    return f"{len(found)} journals in {root}, all of living processes"

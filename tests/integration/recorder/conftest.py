@@ -1,5 +1,8 @@
 """What the recorder's integration tests share: topics of their own, a reader of the log, agents as processes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -34,3 +37,24 @@ def agent() -> Iterator[RunScript]:
     """Return how to run a script as an agent's process; what still runs at the end is killed."""
     with user_scripts() as run:
         yield run
+
+
+@pytest.fixture
+def runbus() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return how to run a command of `runbus` against a broker."""
+
+    def run(settings: KafkaSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+            "RUNBUS_TOPIC_PREFIX": settings.topic_prefix,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "runbus.cli", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -169,7 +169,7 @@ def test_the_deadline_of_the_end_is_kept_and_what_is_left_is_said(kafka_settings
     )
     _, err = process.communicate(timeout=15)
     assert process.returncode == 0
-    assert "777 steps were not delivered" in err
+    assert "777 steps or values were not delivered" in err
     assert nowhere.bootstrap_servers in err
 
 
@@ -208,7 +208,7 @@ def test_sigterm_ends_a_process_that_waits_for_a_broker_that_is_down(script: str
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=1 + 2) == -signal.SIGTERM
     assert process.stderr is not None
-    assert "steps were not delivered" in process.stderr.read()
+    assert "steps or values were not delivered" in process.stderr.read()
 
 
 WORKERS = """

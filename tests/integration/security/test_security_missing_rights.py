@@ -22,11 +22,16 @@ from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import STEPS
 from runbus.reader import Reader
 from runbus.recorder import Recorder, RunBus
+from runbus.recorder.journal.folder import orphans
+from runbus.recorder.journal.reading import survey
+from runbus.recorder.journal.recovery import Manner, deliver
+from runbus.recorder.settings import CourierSettings
 from runbus.schemas.codec import Codec
 from runbus.streams.kafka import Transactions
 from tests.integration.ended import fails
 from tests.integration.security.conftest import Installation
 from tests.integration.security.secured_processes import MODULES, environment
+from tests.support.journals import step, stream_in
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -169,6 +174,34 @@ def test_a_recorder_that_may_take_no_commands_says_so_and_records(
     assert led.flush(30)
     with pytest.raises(RightMissing, match=r"lacks Write on Topic .*control"):
         send(controlled, Codec(), [make_command("led", "", "stop")])
+
+
+def test_a_journal_is_delivered_by_who_may_look_into_the_log(installation: Installation, tmp_path: Path) -> None:
+    """The recorder's own user lacks the right, by name, and nothing is sent; asked to, it sends what may be there."""
+    settings = installation.settings("recorder")
+    for name in ("looked", "resent"):
+        leave_journal(tmp_path, name)
+    with Recorder("run-1", "agent-0", bus=RunBus(), settings=settings) as other:  # there is something to look through
+        other.step(0, 1.0, False, False, 0.5)
+    assert other.flush(30)
+    (looked,) = orphans(tmp_path / "looked")
+    (resent,) = orphans(tmp_path / "resent")
+    with pytest.raises(RightMissing, match=r"lacks (Read on Topic .*steps|Describe on Group .*reader\.journal)"):
+        deliver(looked, CourierSettings(settings))
+    assert survey(looked).rows == 10
+    found = deliver(looked, CourierSettings(installation.settings("journaled-recorder")))
+    assert (found.done, found.sent, found.in_log, found.resent) == (True, 10, 0, False)
+    found = deliver(resent, CourierSettings(settings), Manner(resend=True))
+    assert (found.done, found.sent, found.resent) == (True, 10, True)
+
+
+def leave_journal(folder: Path, agent: str) -> None:
+    """Leave the journal of an agent of ten steps, as its death does."""
+    stream, _ = stream_in(folder / agent, "batch")
+    for n in range(10):
+        step(stream, n)
+    stream.close()
+    stream.journal.leave()
 
 
 def test_a_recorder_with_a_wrong_password_waits_and_says_who_is_refused(

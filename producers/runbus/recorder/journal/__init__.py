@@ -1,0 +1,1 @@
+"""Keeps on disk what a recorder has not delivered, so that the death of its process loses nothing."""
