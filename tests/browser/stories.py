@@ -19,7 +19,7 @@ from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.local.apps import sources
 from runbus.local.stack import Endpoints
-from runbus.recorder import Recorder
+from runbus.recorder import Metrics, Recorder
 from tests.support.waiting import until
 
 #: Names that become markup, SQL, a path, another direction or nothing to see, if a page is careless.
@@ -69,10 +69,11 @@ def main() -> None:
     _grid()
     _team()
     _talk()
+    _learner()
 
 
 #: How many runs `main` records.
-RUNS = 2 * SEEDS + 2 + len(HOSTILE) + 8
+RUNS = 2 * SEEDS + 2 + len(HOSTILE) + 9
 
 
 def _learning(algorithm: str, seed: int) -> None:
@@ -177,6 +178,24 @@ def _team() -> None:
                 agent.step(index, float(tick == 10) * index, tick == 10, False, position, tick=100 * episode + tick)
     for agent in agents:
         agent.close()
+
+
+def _learner() -> None:
+    """An agent, a learner and an evaluation in one run: metrics on two axes, one said again, and late judgements."""
+    with Recorder(run="learner", agent="actor") as actor:
+        for episode in range(6):
+            actor.reset(0.0)
+            actor.step(1, float(episode), True, False, 1.0)
+        actor.score(0.5, episode=2, label="good", text="it <b>waits</b> too long", judge="a person")
+        actor.score(-1.0, name="style", episode=2, step=1, judge="a model")
+    with Metrics("learner", source="learner-0") as learner:
+        for step in range(3000):
+            learner.log({"train/loss": 1 / (1 + step), "train/lr": 3e-4}, step=step)
+        learner.log({"train/loss": 7.0}, step=5)
+    with Metrics("learner", source="eval-0") as evaluation:
+        for epoch in range(4):
+            evaluation.log({"eval/return": 10.0 * epoch}, step=epoch, axis="epoch")
+            evaluation.log({"train/lr": 1e-5}, step=epoch * 100)
 
 
 def _talk() -> None:

@@ -6,6 +6,8 @@ import functools
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from runbus.clickhouse.client import connect
 from runbus.config.clickhouse import ClickHouseSettings
 from runbus.local.apps import sources
@@ -191,3 +193,20 @@ def test_q_shows_the_sql_of_the_panel_under_the_pointer(stories: Endpoints, dash
     runs.until("the list is there", lambda: "window" in runs.inspect())
     runs.page.keyboard.press("q")
     runs.until("its SQL is there", lambda: "run_id" in "".join(runs.page.locator(".sql pre").all_inner_texts()))
+
+
+def test_metrics_have_their_own_axes_and_late_scores_are_seen(
+    stories: Endpoints, dashboard: Dashboard, tab: Opener
+) -> None:
+    """A learner's curves beside the run's, with all of its points; how episodes were judged, also on their own page."""
+    visit = opened(tab, dashboard, "/run?run=learner&metrics=global_step:train/loss,epoch:eval/return", 6)
+    loss, evaluation = "metric global_step:train/loss", "metric epoch:eval/return"
+    visit.until("both are drawn", lambda: chart(visit, loss).get("xs") and chart(visit, evaluation).get("xs"))
+    assert chart(visit, evaluation)["series"]["eval-0"]["y"] == [0, 10, 20, 30]
+    assert chart(visit, loss)["shown"] == pytest.approx([0, 3000], abs=8)
+    assert chart(visit, "return")["shown"] != chart(visit, loss)["shown"]
+    visit.until_text("a person")
+    visit.page.get_by_role("link", name="actor, episode 2").first.click()
+    visit.until_text("too long")
+    assert "it <b>waits</b> too long" in visit.text()
+    assert "a model" in visit.text()

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runbus.clickhouse.tables import EPISODES, RUNS
+from runbus.clickhouse.tables import EPISODES, METRICS, RUNS
+from runbus.recorder import Metrics, RunBus
+from runbus.recorder.metric_rows import MetricsRecorded
+from runbus.schemas.metric_batch import encode
 from tests.integration.clickhouse.conftest import Store, body
 from tests.integration.clickhouse.test_clickhouse_episodes import finalised
 from tests.integration.dashboard.conftest import Page
@@ -157,3 +160,34 @@ def test_groups_of_rollouts(page: Page, store: Store) -> None:
     first = page.get("/groups", run="rollouts", most=3, sort="passed")
     rest = page.get("/groups", run="rollouts", most=3, sort="passed", after=first["next"])
     assert first["columns"]["group"] + rest["columns"]["group"] == list(rows)
+
+
+def test_groups_go_by_what_was_judged_late(page: Page, store: Store) -> None:
+    """The return with late rewards, or one score; an episode without that score is in no group."""
+    store.insert(
+        EPISODES,
+        [
+            body(
+                "EpisodeFinalized",
+                finalised("judged", episode=n, return_=1.0) | MORE | {"labels": {"group": f"g{n // 4}"}},
+            )
+            for n in range(8)
+        ],
+    )
+    bus = RunBus()
+    seen = bus.subscribe("test")
+    with Metrics("judged", source="judge", bus=bus, kafka=False) as judge:
+        for n in range(6):
+            judge.score(n / 10, name="taste", agent="agent-0", episode=n)
+        judge.score(2.0, agent="agent-0", episode=5)
+    batches = [event for event in seen.get_many(100) if isinstance(event, MetricsRecorded)]
+    store.insert(METRICS, [encode(event.batch()) for event in batches])
+
+    def of(score: str) -> tuple[dict[str, list[float]], int]:
+        answer = page.get("/groups", run="judged", score=score)
+        return dict(zip(answer["columns"]["group"], answer["columns"]["returns"], strict=True)), answer["zero_variance"]
+
+    assert of("return") == ({"g0": [1.0] * 4, "g1": [1.0] * 4}, 2)
+    assert of("return_scored") == ({"g0": [1.0] * 4, "g1": [1.0, 1.0, 1.0, 3.0]}, 1)
+    assert of("taste") == ({"g0": [0.0, 0.1, 0.2, 0.3], "g1": [0.4, 0.5]}, 0)
+    assert of("nobody") == ({}, 0)

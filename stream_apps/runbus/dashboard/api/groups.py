@@ -34,9 +34,12 @@ def router(parts: Parts) -> APIRouter:
         asking = Asking.of(parts, request, asked)
         after, seen = _GROUPS.after(asked.after, descending=asked.descending)
         direction = "DESC" if asked.descending else "ASC"
-        sql = filled("groups", key=_SORTS[asked.sort], after=after.replace("group,", "`group`,"), direction=direction)
+        rollouts = text("rollouts" if asked.score == "return" else "rollouts_scored")
+        after = after.replace("group,", "`group`,")
+        sql = filled("groups", rollouts=rollouts, key=_SORTS[asked.sort], after=after, direction=direction)
         below = asking.seam.of("episodes")
-        whose = {"run": asked.run, "agent": asked.agent, "by": asked.by, "policy": asked.policy, "below": below}
+        of = {"by": asked.by, "policy": asked.policy, "score": asked.score}
+        whose = {"run": asked.run, "agent": asked.agent, **of, "below": below}
         where = {**whose, **seen, "success": asked.success, "ks": asked.k, "most": asked.most + 1}
         question = Question("groups", sql, where)
         if not asking.shows:
@@ -44,7 +47,7 @@ def router(parts: Parts) -> APIRouter:
         found = await asking.table(question)
         page = first(found, asked.most)
         following = _GROUPS.cursor(page) if found.rows > asked.most else ""
-        together = row(await asking.table(Question("groups_all", text("groups_all"), whose)))
+        together = row(await asking.table(Question("groups_all", filled("groups_all", rollouts=rollouts), whose)))
         return asking.given(question, without(page, "key"), next=following, ks=asked.k, **together)
 
     return routes

@@ -11,7 +11,7 @@ from runbus.dashboard.errors import ApiError
 from runbus.dashboard.history.answers import RESPONSES, Asking, HistoryRoute
 from runbus.dashboard.history.api import Question
 from runbus.dashboard.history.asked import OfCurve, OfEpisodes, OfRun, OfTeams
-from runbus.dashboard.history.curves import Curve
+from runbus.dashboard.history.curves import curve_of, topic_of
 from runbus.dashboard.history.pages import Order, first, row, without
 from runbus.dashboard.history.statements import filled, text
 from runbus.dashboard.parts import Parts
@@ -54,7 +54,7 @@ def router(parts: Parts) -> APIRouter:
         """Answer with a curve: its points if they are few (`width` 0), else bins as wide as a power of two."""
         asking = Asking.of(parts, request, asked)
         origin = await origin_of(asking, asked.run) if asked.x == "relative" else 0
-        wanted = Curve(asked, asking.seam.of(Curve.topic_of(asked.y)), origin)
+        wanted = curve_of(asked, asking.seam.of(topic_of(asked.y)), origin)
         question, width = wanted.drawn(await asking.table(wanted.extent()))
         return await asking.answer(question, width=width, origin=origin, x=asked.x, y=asked.y, by=asked.by)
 

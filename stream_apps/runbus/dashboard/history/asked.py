@@ -55,6 +55,17 @@ class OfCurve(OfStreams):
     bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
 
 
+class OfMetric(OfRun):
+    """A metric of a run: what belongs to no step."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1000)] = Field(description="of the metric")
+    axis: Annotated[str, Field(max_length=1000)] = Field("", description="what its positions count; empty = nothing")
+    x: Literal["position", "time"] = Field("position", description="what x is")
+    start: Position = Field(-(2**62), alias="from", description="on x; widened to whole bins")
+    end: Position = Field(2**62, alias="to", description="on x; widened to whole bins")
+    bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
+
+
 class OfMarks(OfRun):
     """What happened to a run."""
 
@@ -144,6 +155,9 @@ class OfGroups(OfRun, OfList):
     agent: MaybeName = Field("", description="agent_id; empty = all")
     by: Name = Field("group", description="the label that a group has in common")
     policy: Annotated[str, Field(max_length=255)] = Field("", description="label `policy`; empty = all")
+    score: Name = Field(
+        "return", description="return, return_scored (with rewards that came late), or the name of a score"
+    )
     success: Annotated[float, Field(allow_inf_nan=False)] = Field(1.0, description="a return from here on has passed")
     k: Annotated[list[Annotated[int, Field(ge=1, le=1_000_000)]], Field(max_length=16)] = Field(
         [1, 2, 4, 8, 16], description="of pass@k"

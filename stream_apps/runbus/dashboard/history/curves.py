@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runbus.dashboard.history.api import Question
-from runbus.dashboard.history.asked import Axis, By, OfCurve
+from runbus.dashboard.history.asked import Axis, By, OfCurve, OfMetric
 from runbus.dashboard.history.bins import RAW_PER_BIN, whole, width_of
 from runbus.dashboard.history.native import Table
 from runbus.dashboard.history.statements import filled
@@ -49,23 +49,23 @@ class Curve:
     """A curve that was asked for.
 
     Attributes:
-        asked: which.
-        below: where the past ends, of the topic that has its points.
-        origin: what `relative` counts from, microseconds since the epoch.
+        points: the SQL of its points: x, y, tie, agent_id, started.
+        by: what has a line.
+        start, end: the range of x.
+        bins: about how many.
+        parameters: of the SQL.
     """
 
-    asked: OfCurve
-    below: Below
-    origin: int = 0
-
-    @staticmethod
-    def topic_of(measure: str) -> str:
-        """Return the topic whose rows are the points of a measure."""
-        return "episodes" if MEASURES.get(measure) in ("points_episodes", "points_teams") else "steps"
+    points: str
+    by: By
+    start: int
+    end: int
+    bins: int
+    parameters: Mapping[str, object]
 
     def extent(self) -> Question:
         """Ask how far it reaches."""
-        return self._question("curve_extent", filled("curve_extent", points=self._points, lines=_LINES[self.asked.by]))
+        return self._question("curve_extent", filled("curve_extent", points=self.points, lines=_LINES[self.by]))
 
     def drawn(self, extent: Table) -> tuple[Question, int]:
         """Ask for its points, or its bins if there are many points.
@@ -76,23 +76,42 @@ class Curve:
         points, start, end, lines = (
             int(extent.columns[name].plain()[0]) for name in ("points", "first", "last", "lines")
         )
-        if points <= RAW_PER_BIN * self.asked.bins:
-            sql = filled("curve_points", points=self._points)
+        if points <= RAW_PER_BIN * self.bins:
+            sql = filled("curve_points", points=self.points)
             return self._question("curve_points", sql, most=MOST_POINTS), 0
-        width = width_of(start, end, max(1, min(self.asked.bins, MOST_POINTS // max(1, lines) - 1)))
+        width = width_of(start, end, max(1, min(self.bins, MOST_POINTS // max(1, lines) - 1)))
         start, end = whole(start, end, width)
-        sql = filled("curve_bins", points=self._points, series=_SERIES[self.asked.by], lines=_LINES[self.asked.by])
+        sql = filled("curve_bins", points=self.points, series=_SERIES[self.by], lines=_LINES[self.by])
         reach = {"from": start, "to": end, "width": width, "ties": max(1, _PLACES // width)}
         return self._question("curve_bins", sql, most=MOST_POINTS, **reach), width
 
-    @property
-    def _points(self) -> str:
-        file = MEASURES.get(self.asked.y, "points_logged")
-        axes = _AXES[file]
-        x = f"{axes['time']} - {{origin:Int64}}" if self.asked.x == "relative" else axes[self.asked.x]
-        return filled(file, x=f"toInt64({x})")
-
     def _question(self, name: str, sql: str, **more: object) -> Question:
-        reach = {"from": self.asked.start, "to": self.asked.end}
-        about = {"measure": self.asked.y, "below": self.below, "origin": self.origin}
-        return Question(name, sql, {**self.asked.where, **reach, **about, **more})
+        return Question(name, sql, {"from": self.start, "to": self.end, **self.parameters, **more})
+
+
+def topic_of(measure: str) -> str:
+    """Return the topic whose rows are the points of a measure."""
+    return "episodes" if MEASURES.get(measure) in ("points_episodes", "points_teams") else "steps"
+
+
+def curve_of(asked: OfCurve, below: Below, origin: int = 0) -> Curve:
+    """Return a curve over the steps or episodes of a run.
+
+    Args:
+        asked: which.
+        below: where the past ends, of the topic that has its points.
+        origin: what `relative` counts from, microseconds since the epoch.
+    """
+    file = MEASURES.get(asked.y, "points_logged")
+    axes = _AXES[file]
+    x = f"{axes['time']} - {{origin:Int64}}" if asked.x == "relative" else axes[asked.x]
+    parameters = {**asked.where, "measure": asked.y, "below": below, "origin": origin}
+    return Curve(filled(file, x=f"toInt64({x})"), asked.by, asked.start, asked.end, asked.bins, parameters)
+
+
+def metric_of(asked: OfMetric, below: Below) -> Curve:
+    """Return the curve of a metric, a line a source: over the positions of its axis, or over time."""
+    x = "at" if asked.x == "position" else "toUnixTimestamp64Micro(ts)"
+    about = {"run": asked.run, "measure": asked.name, "axis": asked.axis, "position": int(asked.x == "position")}
+    points = filled("points_metrics", x=f"toInt64({x})")
+    return Curve(points, "agent", asked.start, asked.end, asked.bins, {**about, "below": below})

@@ -34,6 +34,7 @@ def stream_row(stream: StreamId, facts: StreamFacts, state: State, metrics: Mapp
     return {
         "agent": stream.agent_id,
         "attempt": stream.attempt,
+        "role": facts.role,
         "state": state,
         "started_at": facts.started_at,
         "finished_at": facts.finished_at or None,

@@ -1,4 +1,4 @@
--- The rollouts of each group (a label of the episodes): their returns, whether they differ at all, and pass@k without bias.
+-- The rollouts of each group (a label of the episodes): their returns or scores, whether they differ at all, and pass@k without bias.
 SELECT
     labels[{by:String}] AS `group`,
     count() AS n,
@@ -22,12 +22,9 @@ SELECT
     $key AS key
 FROM
 (
-    SELECT *, `return` AS r
-    FROM episodes
-    WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String}) AND $below
-    $newest
+$rollouts
 ) AS e
-WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String}) AND isFinite(`return`)
+WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String}) AND isFinite(r)
 GROUP BY `group`
 HAVING $after
 ORDER BY key $direction, `group` $direction

@@ -6,15 +6,12 @@ SELECT
     sum(n) AS rollouts
 FROM
 (
-    SELECT labels[{by:String}] AS `group`, count() AS n, min(`return`) AS low, max(`return`) AS high
+    SELECT labels[{by:String}] AS `group`, count() AS n, min(r) AS low, max(r) AS high
     FROM
     (
-        SELECT `return`, labels
-        FROM episodes
-        WHERE run_id = {run:String} AND ({agent:String} = '' OR agent_id = {agent:String}) AND $below
-        $newest
+$rollouts
     )
     WHERE mapContains(labels, {by:String}) AND ({policy:String} = '' OR labels['policy'] = {policy:String})
-        AND isFinite(`return`)
+        AND isFinite(r)
     GROUP BY `group`
 )

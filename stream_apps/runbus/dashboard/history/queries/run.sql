@@ -24,7 +24,8 @@ SELECT
     r.version AS version,
     r.parent AS parent,
     r.parent_seq AS parent_seq,
-    r.commands AS commands
+    r.commands AS commands,
+    r.role AS role
 FROM
 (
     SELECT
@@ -48,7 +49,8 @@ FROM
         argMax(version, (kind = 'FINISHED', sent_at))::String AS version,
         argMax(parent, (kind = 'FINISHED', sent_at)) AS parent,
         argMax(parent_seq, (kind = 'FINISHED', sent_at)) AS parent_seq,
-        argMax(commands, (kind = 'FINISHED', sent_at)) AS commands
+        argMax(commands, (kind = 'FINISHED', sent_at)) AS commands,
+        argMax(role, (kind = 'FINISHED', sent_at))::String AS role
     FROM runs
     WHERE run_id = {run:String} AND $below
     GROUP BY agent_id, attempt

@@ -1,6 +1,6 @@
 /**
  * The x axis that all charts of a page share: what is shown of it, and where the cursor is. The zoom is in the address
- * (`range=a..b`), so a link shows the same part again.
+ * (`range=a..b`), so a link shows the same part again. Charts of another x have an axis and a range of their own.
  */
 import {computed, signal} from "./preact.js";
 import {duration, exact, moment} from "./format.js";
@@ -12,10 +12,14 @@ import {route, set} from "./route.js";
 export const KINDS = {seq: "step of the stream", episode: "episode", time: "time", relative: "time since the start"};
 
 export class Axis {
-  /** @param {Kind} kind */
-  constructor(kind) {
+  /**
+   * @param {Kind} kind
+   * @param {{label?: string, param?: string}} [of] what x is called, and the parameter of the address that has the range
+   */
+  constructor(kind, {label = KINDS[kind], param = "range"} = {}) {
     this.kind = kind;
-    this.label = KINDS[kind];
+    this.label = label;
+    this.param = param;
     /** @type {import("../vendor/signals-core.js").Signal<Map<string, [number, number]>>} first and last x by chart */
     this.extents = signal(new Map());
     /** Where the cursor is, for all charts; null = nowhere. */
@@ -25,7 +29,7 @@ export class Axis {
     /** The charts that are shown as tables. */
     this.tables = signal(/** @type {Set<string>} */ (new Set()));
     /** What is zoomed to; null = everything. */
-    this.range = computed(() => parsed(route.value.params.get("range")));
+    this.range = computed(() => parsed(route.value.params.get(param)));
     this.whole = computed(() => {
       const all = [...this.extents.value.values()];
       return /** @type {[number, number]} */ (all.length ? [Math.min(...all.map((one) => one[0])), Math.max(...all.map((one) => one[1]))] : [0, 1]);
@@ -80,7 +84,7 @@ export class Axis {
   /** @param {[number, number] | null} range */
   put(range) {
     const rounded = (/** @type {number} */ x) => (this.kind === "time" || this.kind === "relative" ? Math.round(x) : Number(x.toFixed(2)));
-    set({range: range && range.map(rounded).join("..")});
+    set({[this.param]: range && range.map(rounded).join("..")});
   }
 
   /**

@@ -24,6 +24,7 @@ const VIEWS = [
 ];
 
 const steps = () => import("../ui/steps.js").then((module) => module.StepsView);
+const scores = () => import("../ui/episode-scores.js").then((module) => module.EpisodeScores);
 const transcript = () => import("../ui/transcript.js").then((module) => module.TranscriptView);
 
 export default function Episode() {
@@ -105,6 +106,7 @@ function Head({desk, running}) {
     <div class="head-line">${labels.length > 0 && html`<p
       class="labels">${labels.map(([name, value]) => html`<span class="label"
         key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
+    <${Later} load=${scores} id=${id} />
   </header>`;
 }
 

@@ -48,7 +48,8 @@ function Known({run}) {
     recent.stop();
     live.close();
   }, []);
-  const streams = useComputed(() => [...live.channel("streams").read().values()].sort(byName));
+  const everybody = useComputed(() => [...live.channel("streams").read().values()].sort(byName));
+  const streams = useComputed(() => agentsOf(everybody.value));
   const told = useAnswer("/run", {run}, KEPT_MS);
   useEffect(() => expose("run", () => ({run, streams: streams.value, told: told.answer.value})), []);
   const error = told.error.value;
@@ -60,7 +61,13 @@ function Known({run}) {
   return html`
     <${Header} run=${run} streams=${streams.value} told=${told.answer.value} />
     ${error && !(error instanceof ApiError && error.status === 404) ? html`<p class="warn" role="status">History does not answer: ${error.message} What comes live is shown.</p>` : null}
-    <${Body} run=${run} live=${live} recent=${recent} streams=${streams} told=${told.answer} away=${Boolean(error)} />`;
+    <${Body} run=${run} live=${live} recent=${recent} streams=${streams} everybody=${everybody} told=${told.answer} away=${Boolean(error)} />`;
+}
+
+/** Return the streams of agents, without those of metrics alone, unless there are no others. @param {Row[]} rows */
+function agentsOf(rows) {
+  const agents = rows.filter((row) => !row.role);
+  return agents.length ? agents : rows;
 }
 
 /** @param {Row} a @param {Row} b */
@@ -68,7 +75,7 @@ const byName = (a, b) => (a.agent === b.agent ? a.attempt - b.attempt : a.agent 
 
 /** @param {{run: string, streams: Row[], told: any}} props */
 function Header({run, streams, told}) {
-  const known = told?.run ?? {}, rows = told ? rowsOf(told) : [];
+  const known = told?.run ?? {}, rows = told ? agentsOf(rowsOf(told)) : [];
   const newest = Math.max(0, ...streams.map((row) => row.newest_ts ?? 0), ...rows.map((row) => row.newest_ts ?? 0));
   const sum = (/** @type {string} */ name) => (streams.length ? streams : rows).reduce((all, row) => all + (row[name] ?? 0), 0);
   const state = streams.length ? stateOf(streams) : known.outcome === "running" ? "" : known.outcome;
@@ -130,14 +137,14 @@ function rowsOf({columns, rows}) {
 
 /**
  * @param {{run: string, live: import("../lib/live.js").Live, recent: RecentEpisodes, away: boolean,
- *   streams: import("../vendor/signals-core.js").ReadonlySignal<Row[]>, told: import("../vendor/signals-core.js").Signal<any>}} props
+ *   streams: import("../vendor/signals-core.js").ReadonlySignal<Row[]>, everybody: import("../vendor/signals-core.js").ReadonlySignal<Row[]>, told: import("../vendor/signals-core.js").Signal<any>}} props
  */
-function Body({run, live, recent, streams, told, away}) {
+function Body({run, live, recent, streams, everybody, told, away}) {
   const params = route.value.params;
   const kind = /** @type {import("../lib/axis.js").Kind} */ (Object.keys(KINDS).find((known) => known === params.get("x")) ?? "seq");
   const axis = useMemo(() => new Axis(kind), [kind]);
   const names = useSignal(/** @type {string[]} */ ([]));
-  const agents = [...new Set([...streams.value.map((row) => row.agent), ...(told.value?.columns.agent ?? [])])].sort();
+  const agents = [...new Set([...streams.value.map((row) => row.agent), ...agentsOf(told.value ? rowsOf(told.value) : []).map((row) => row.agent)])].sort();
   const by = /** @type {import("../lib/curve.js").By} */ (["run", "agent", "stream"].find((known) => known === params.get("by")) ?? (agents.length > MOST_LINES ? "run" : "agent"));
   const until = params.has("until") ? Number(params.get("until")) : undefined;
   const smooth = smoothOf(params.get("smooth"), axis);
@@ -159,7 +166,7 @@ function Body({run, live, recent, streams, told, away}) {
       <${CurvePanel} ...${common} y="length" title="Length" unit="steps per episode" />
       <${CurvePanel} ...${common} y="steps_per_second" title="Steps per second" unit="steps/s" />
       ${shown.map((name) => html`<${CurvePanel} key=${name} ...${common} y=${name} title=${name} unit="logged" />`)}
-      <${Later} load=${parts} run=${run} alive=${alive} agent=${what.agent} axis=${axis} recent=${recent} streams=${streams.value}
+      <${Later} load=${parts} run=${run} alive=${alive} agent=${what.agent} axis=${axis} recent=${recent} streams=${everybody.value}
         told=${told.value ? rowsOf(told.value) : []} onNames=${(/** @type {string[]} */ found) => (names.value = found)} />
     </div>`;
 }

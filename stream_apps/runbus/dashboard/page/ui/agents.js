@@ -37,7 +37,7 @@ export function Agents({run, streams, told}) {
   const known = looks(rows.map((row) => `${run}/${row.agent}`));
   const columns = [
     {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${known.get(`${run}/${row.agent}`) ?? look("")} /> <button type="button" class="sort" aria-pressed=${chosen === row.agent}
-      title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>`},
+      title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>${row.role ? html` <small class="muted">metrics</small>` : ""}`},
     {name: "Attempt", sort: "attempt", wide: true, cell: (/** @type {Row} */ row) => html`<span title=${row.attempt}>${moment(row.attempt)}</span>`},
     {name: "State", sort: "state", cell: (/** @type {Row} */ row) => row.state && html`<${State} state=${row.state} />`},
     {name: "Steps", sort: "steps", num: true, cell: (/** @type {Row} */ row) => html`<span title=${exact(row.steps)}>${count(row.steps)}</span>`},

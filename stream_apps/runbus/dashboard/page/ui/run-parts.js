@@ -9,9 +9,12 @@ import {expose} from "../lib/inspect.js";
 import {Agents} from "./agents.js";
 import {freshOf, useAnswer} from "./answer.js";
 import {Episodes} from "./episodes.js";
+import {Later} from "./later.js";
 import {Marks} from "./marks.js";
 import {Panel} from "./panel.js";
 
+const metrics = async () => (await import("./metrics.js")).Metrics;
+const scores = async () => (await import("./metrics.js")).Scores;
 const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
 
 /**
@@ -19,10 +22,13 @@ const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
  *   streams: import("../lib/channels.js").Row[], told: import("../lib/channels.js").Row[], onNames: (names: string[]) => void}} props
  */
 export function Parts({run, alive, agent, axis, recent, streams, told, onNames}) {
+  const every = alive ? OFTEN_MS : SELDOM_MS, named = useAnswer("/run/metrics", {run}, every).answer.value;
   return html`
-    <${Reasons} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} streams=${streams} recent=${recent} />
-    <${Actions} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} agent=${agent} />
-    <${MarksPanel} run=${run} every=${alive ? OFTEN_MS : SELDOM_MS} axis=${axis} />
+    ${named?.rows > 0 && html`<${Later} load=${metrics} run=${run} answer=${named} every=${every} />`}
+    <${Later} load=${scores} run=${run} every=${every} />
+    <${Reasons} run=${run} every=${every} streams=${streams} recent=${recent} />
+    <${Actions} run=${run} every=${every} agent=${agent} />
+    <${MarksPanel} run=${run} every=${every} axis=${axis} />
     <${Agents} run=${run} streams=${streams} told=${told} />
     <${Episodes} run=${run} agent=${agent} recent=${recent} onNames=${onNames} />`;
 }
