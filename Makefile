@@ -18,6 +18,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS)
 # A test run starts hundreds of Python processes; each is twice as quick with the modules that the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv-deploy
+FRAMEWORKS := .venv-frameworks
 PAGE := stream_apps/runbus/dashboard/page
 NODE_BIN := tests/page/node_modules/.bin
 REPORTER ?= dot
@@ -31,7 +32,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-frameworks test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
 	lint types layers fmt check pictures bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
@@ -57,6 +58,9 @@ test-browser: $(VENV)/.dev tests/page/node_modules/.installed ## The page in a r
 
 test-browser-long: $(VENV)/.dev tests/page/node_modules/.installed ## What test-browser leaves out, as it takes longer
 	$(BIN)/pytest -m "browser and long" tests/browser $(ARGS)
+
+test-frameworks: $(VENV)/.dev $(FRAMEWORKS)/.installed ## Shims of frameworks that need PyTorch (5 GB), against the real ones
+	RUNBUS_TEST_FRAMEWORKS=$(abspath $(FRAMEWORKS))/bin/python $(BIN)/pytest tests/integration/shims/test_shims_frameworks.py $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
 	$(BIN)/pytest -n 2 tests/unit $(ARGS)
@@ -133,7 +137,7 @@ dependency-audit: $(VENV)/.uv ## Known holes in what is locked; fails also where
 	for file in requirements/*.txt; do $(BIN)/uv tool run $(PIP_AUDIT) --strict --require-hashes --disable-pip -r $$file $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) $(TOOLS) tests/page/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf $(VENV) $(FRAMEWORKS) $(TOOLS) tests/page/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/.uv:
 	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
@@ -151,6 +155,12 @@ tests/page/node_modules/.installed: tests/page/package.json tests/page/package-l
 	@command -v npm >/dev/null 2>&1 || { echo "The page's tests need Node.js 20 or newer with npm: install it, and run this again"; exit 1; }
 	cd tests/page && npm ci --loglevel=error
 	@touch $@
+
+$(FRAMEWORKS)/.installed: $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear $(FRAMEWORKS)
+	$(BIN)/uv pip install --quiet --python $(FRAMEWORKS)/bin/python \
+		stable-baselines3 transformers accelerate confluent-kafka fastavro
+	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt

@@ -38,7 +38,7 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
         "run ls", "run show", "audit", "dlq list", "dlq show", "dlq retry", "cursors list", "cursors show",
         "cursors reset", "query", "config show", "tail", "replay", "rebuild clickhouse", "rebuild episodes",
         "rebuild live-metrics",
-        "schema check", "schema push",
+        "schema check", "schema push", "annotate note", "annotate tag", "annotate pin", "annotate rm", "annotate ls",
     ],
 )  # fmt: skip
 def test_the_commands_of_the_contract_exist(command: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
-from runbus.schemas.events import ControlCommand, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
+from runbus.schemas.events import Annotation, ControlCommand, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.damage import NUMBERS, TEXTS, damaged
 
-KINDS: tuple[type[Event], ...] = (RunEvent, EpisodeFinalized, Heartbeat, LiveMetrics, ControlCommand)
+KINDS: tuple[type[Event], ...] = (RunEvent, EpisodeFinalized, Heartbeat, LiveMetrics, ControlCommand, Annotation)
 _OF_A_STREAM: dict[str, Any] = {"run_id": "run", "agent_id": "agent", "attempt": 1}
 GOOD: dict[str, Event] = {
     "RunEvent": RunEvent(
@@ -21,6 +21,10 @@ GOOD: dict[str, Event] = {
     ),
     "ControlCommand": ControlCommand(
         id="c", run_id="run", agent="", command="set", key="größe", value="0.5", sent_at=1, sent_by="me@here",
+    ),
+    "Annotation": Annotation(
+        run_id="run", agent_id="agent", attempt=1, env=0, episode=3, step=7, kind="note", name="5c1a", text="größe/\n",
+        author="me@here", sent_at=9,
     ),
     "EpisodeFinalized": EpisodeFinalized(
         **_OF_A_STREAM, id="e-0", revision=1, env=0, episode=3, reason="truncated", complete=False, missing_from=[3, 8],

@@ -9,14 +9,21 @@ import numpy as np
 
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import schema
-from runbus.schemas.metric_batch import NO_POSITION, MetricBatch, MetricColumns, MetricHeader, decode, encode
+from runbus.schemas.metric_batch import (
+    NO_POSITION,
+    VALUE_KINDS,
+    MetricBatch,
+    MetricColumns,
+    MetricHeader,
+    decode,
+    encode,
+)
 from runbus.schemas.record import read_record, write_record
 from runbus.schemas.walk import zigzag
 from tests.fuzz.damage import NUMBERS, TEXTS, blocks, damaged, text
 from tests.fuzz.rows import Row, bits
 
 METRIC_BATCH = schema("MetricBatch")
-_KINDS = ("metric", "score")
 
 #: column of `metrics` -> expression that reads it back without loss
 METRICS: dict[str, str] = {
@@ -54,7 +61,7 @@ def metric_rows(body: bytes) -> list[Row]:
                 "axis": batch.axes[columns.name[i]],
                 "at": cell("at", i, NO_POSITION),
                 "ts": int(columns.ts[i]),
-                "kind": _KINDS[kind] if kind < len(_KINDS) else str(kind),
+                "kind": VALUE_KINDS[kind] if kind < len(VALUE_KINDS) else str(kind),
                 "agent_id": said(batch.agent, i),
                 "agent_attempt": cell("agent_attempt", i, 0),
                 "value": 0 if absent else bits(float(columns.value[i])),
@@ -101,7 +108,7 @@ class MetricBatches:
                 ts=1_790_000_000_000_000 + np.arange(count) * 1000,
                 value=np.array([dice.choice([0.0, -0.0, 1.5, np.nan, -np.inf]) for _ in range(count)]),
                 at=column("<i8", 0, -5, NO_POSITION, 2**63 - 1),
-                kind=column("|u1", 0, 1, 2, 255),
+                kind=column("|u1", 0, 1, 2, 3, 255),
                 absent=column("|u1", 0, 1),
                 agent_attempt=column("<i8", 0, 1, 2**60),
                 env=column("<i4", -1, 0, 2**31 - 1),

@@ -11,10 +11,10 @@ import pytest
 
 from runbus.cli.event_lines import documents, json_line, readable_line, time_of
 from runbus.reader import LogEvent, MetricValues, RecordsDeleted, Steps, Unreadable
-from runbus.reader.events import At, EpisodeFinalized, LiveMetrics, RunFinished, RunStarted
+from runbus.reader.events import Annotation, At, EpisodeFinalized, LiveMetrics, RunFinished, RunStarted
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.layout import Layout, layout_of
-from runbus.schemas.metric_batch import NO_POSITION
+from runbus.schemas.metric_batch import NO_POSITION, artifact_text
 from tests.support.batches import step_columns
 from tests.unit.batches import make_batch
 from tests.unit.test_schemas_metric_batch import make_batch as make_metrics
@@ -62,6 +62,17 @@ def test_a_metric_and_a_score_say_what_they_have_and_no_more() -> None:
     assert "agent_id" not in second
     assert readable_line(first).endswith("run/learner-0  global_step 5  metric loss nan\n")
     assert readable_line(score).endswith("score loss 1  of agent_id agent-0, episode 4  good\n")
+
+
+def test_an_artifact_says_what_it_is_and_where() -> None:
+    """Its type, its size and the rest as it was said; a kind of a later version is called by its number."""
+    batch = make_metrics(3)
+    words = artifact_text("a.pt", "s3://a.pt", 1, "5f")
+    columns = replace(batch.columns, kind=np.array([0, 2, 9], "u1"))
+    _, artifact, later = documents(MetricValues(AT, replace(batch, columns=columns, text=("", words, ""))))
+    assert (artifact["event"], artifact["name"], later["event"]) == ("artifact", "reward", "value of kind 9")
+    assert "artifact reward 0" in readable_line(artifact)
+    assert "s3://a.pt" in readable_line(artifact)
 
 
 def test_words_of_all_kinds_are_there() -> None:
@@ -113,3 +124,20 @@ def test_other_events() -> None:
     assert line == "runbus.steps:1 3-6 deleted\n"
     far = {"event": "step", **WHO, "seq": 0, "env": 0, "episode": 0, "step": 0, "ts": 2**62, "terminated": False}
     assert readable_line({**far, "truncated": False}).startswith(f"{2**62} us")
+
+
+def test_an_annotation_says_what_it_is_on_and_by_whom() -> None:
+    """Of a run, of a step, and removed; a note is cut like every text."""
+    who: dict[str, Any] = {"run_id": "run", "agent_id": "agent"}
+    said: dict[str, Any] = {"at": AT, "author": "me@here", "sent_at": US}
+    lines = [
+        Annotation(run_id="run", kind="pin", **said),
+        Annotation(**who, env=2, episode=3, step=0, kind="note", name="5c", text="odd", **said),
+        Annotation(run_id="run", kind="tag", name="best", removed=True, **said),
+    ]
+    day = "2026-09-21 14:13:20.123  "
+    assert [line for event in lines for line in _lines(event)] == [
+        f"{day}run  pin  by me@here\n",
+        f"{day}run/agent  env 2 episode 3 step 0  note 5c  odd  by me@here\n",
+        f"{day}run  tag best removed  by me@here\n",
+    ]

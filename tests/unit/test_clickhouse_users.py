@@ -51,8 +51,8 @@ def test_a_team_sees_rows_by_its_prefix_on_every_table_of_runs() -> None:
     """A table that a team may read, without a policy, would show everything."""
     statements = list(team_statements("db", "vision", "vi'sion-"))
     policies = [s for s in statements if s.startswith("CREATE ROW POLICY")]
-    found = {m[1] for s in policies if (m := re.search(r"ON `db`\.(\w+)", s))}
-    assert found == {"steps", "runs", "episodes", "metrics"}
+    tables = {m[1] for s in policies if (m := re.search(r"ON `db`\.(\w+)", s))}
+    assert tables == {"steps", "runs", "episodes", "metrics", "annotations"}
     assert all(r"startsWith(run_id, 'vi\'sion-')" in s for s in policies)
 
 

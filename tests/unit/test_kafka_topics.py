@@ -33,6 +33,7 @@ def test_the_names_and_cleanup_are_the_contract() -> None:
         "heartbeats": ("compact,delete", False),
         "dead-letters": ("delete", False),
         "control": ("compact,delete", False),
+        "annotations": ("compact", False),
         "episodes-state-changelog": ("compact", True),
         "live-metrics-state-changelog": ("compact", True),
     }
@@ -58,9 +59,11 @@ def test_short_retention_has_short_segments() -> None:
 
 
 def test_what_stream_time_is_read_from_has_the_brokers_clock() -> None:
-    """The broker dates what agents send, and commands and state, whatever their clocks say; others do it."""
+    """The broker dates what it is asked the order of, whatever an agent's clock says; others keep their writer's."""
     dated = {t.name for t in TOPICS if t.config()["message.timestamp.type"] == "LogAppendTime"}
-    assert dated == {"steps", "metrics", "runs", "control", "episodes-state-changelog", "live-metrics-state-changelog"}
+    assert dated == {"steps", "metrics", "runs", "control", "annotations"} | {
+        t.name for t in (EPISODES_STATE, LIVE_METRICS_STATE)
+    }
 
 
 @pytest.mark.parametrize("topic", [EPISODES_STATE, LIVE_METRICS_STATE], ids=lambda t: t.name)

@@ -25,6 +25,7 @@ PINNED = {
     "LiveMetrics": ["564be3040a2bc314"],
     "Heartbeat": ["1b14a718d0107fad"],
     "ControlCommand": ["e392dca695b82627"],
+    "Annotation": ["7f363c8b2808fdde"],
 }
 
 

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import NAMES, AvroSchema, schema
 from runbus.schemas.batches import BATCHES
-from runbus.schemas.events import ControlCommand, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent, Window
+from runbus.schemas.events import (
+    Annotation,
+    ControlCommand,
+    EpisodeFinalized,
+    Event,
+    Heartbeat,
+    LiveMetrics,
+    RunEvent,
+    Window,
+)
 from runbus.schemas.record import read_record, write_record
 from tests.fuzz.events import KINDS, Events
 
@@ -89,7 +98,8 @@ COMMAND = ControlCommand(
     id="c", run_id="run", agent="", command="set", key="lr", value="0.1", sent_at=1, sent_by="me@here"
 )
 HEARTBEAT = Heartbeat(component_id="sink-0", kind="sink", sent_at=1, started_at=0, version="0.1.0")
-EVENTS: list[Event] = [RUN_EVENT, EPISODE, METRICS, HEARTBEAT, COMMAND]
+NOTE = Annotation(run_id="run", kind="note", name="n", text="größe", author="me@here", sent_at=1)
+EVENTS: list[Event] = [RUN_EVENT, EPISODE, METRICS, HEARTBEAT, COMMAND, NOTE]
 
 
 def _changed(event: Event, **fields: Any) -> Event:

@@ -18,7 +18,15 @@ from runbus.schemas import metric_batch
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import NO_SEED, BatchHeader, Extra, Label, StepBatch, StepColumns
 from runbus.schemas.codec import Codec
-from runbus.schemas.events import ControlCommand, EpisodeFinalized, Heartbeat, LiveMetrics, RunEvent, Window
+from runbus.schemas.events import (
+    Annotation,
+    ControlCommand,
+    EpisodeFinalized,
+    Heartbeat,
+    LiveMetrics,
+    RunEvent,
+    Window,
+)
 from runbus.schemas.layout import encode_value, layout_of, pack
 from runbus.schemas.metric_batch import NO_POSITION, MetricBatch, MetricColumns, MetricHeader
 from tests.unit.batches import assert_equal
@@ -123,6 +131,10 @@ def _events(version: int = 99) -> dict[str, Any]:
         ),
         "ControlCommand": ControlCommand(
             id="7f", run_id="ppo-ä", agent="", command="set", key="größe", value="0.5", sent_at=9, sent_by="me@h",
+        ),
+        "Annotation": Annotation(
+            run_id="ppo-ä", agent_id="agent 0", env=0, episode=3, kind="note", name="5c1a", text="größe", author="me@h",
+            sent_at=9,
         ),
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from runbus.reader import steps as _steps  # noqa: F401 - registers the event of `steps`
 from runbus.reader.errors import CursorNotSaved, ReaderClosed, ReaderForked, TakenOver, UnreadableRecord
 from runbus.reader.events import (
+    Annotation,
     At,
     ControlCommand,
     EpisodeFinalized,
@@ -23,6 +24,7 @@ from runbus.reader.steps import Steps
 from runbus.reader.values import Values
 
 __all__ = [
+    "Annotation",
     "At",
     "ControlCommand",
     "CursorNotSaved",

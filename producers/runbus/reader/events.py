@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from runbus.kafka import topics
 from runbus.kafka.topics import Topic
 from runbus.schemas import events
+from runbus.schemas.annotations import removed_by
 from runbus.schemas.avsc import AvroSchema
 from runbus.schemas.events import Event
 
@@ -84,6 +85,13 @@ class ControlCommand(events.ControlCommand, LogEvent):
     at: At
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation(events.Annotation, LogEvent):
+    """A note, a tag or a pin, or its removal (`removed`): by its author, and then by a tombstone, which has none."""
+
+    at: At
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable(LogEvent):
     """A record that cannot be decoded here, as it was, and why.
@@ -126,11 +134,13 @@ class Kind(NamedTuple):
         topic: of the catalogue.
         schema: name of the record's schema.
         make: the event of a record.
+        removed: the event of a record without a value; None = there are no such records. Raises InvalidValue.
     """
 
     topic: Topic
     schema: str
     make: MakeEvent
+    removed: Callable[[At], LogEvent] | None = None
 
 
 #: Topic, without its prefix -> what its records are. Open: see `register`.
@@ -138,11 +148,11 @@ KINDS: dict[str, Kind] = {}
 E = TypeVar("E", bound=LogEvent)
 
 
-def register(topic: Topic, make: MakeEvent) -> None:
-    """Let readers hand out the records of a topic as `make` returns them."""
+def register(topic: Topic, make: MakeEvent, removed: Callable[[At], LogEvent] | None = None) -> None:
+    """Let readers hand out the records of a topic as `make` returns them, those without a value as `removed` does."""
     if topic.schema is None:
         raise ValueError(f"the values of {topic.name} have no schema")
-    KINDS[topic.name] = Kind(topic, topic.schema, make)
+    KINDS[topic.name] = Kind(topic, topic.schema, make, removed)
 
 
 def located(event: Event, cls: Callable[..., E], at: At) -> E:
@@ -165,3 +175,8 @@ register(topics.EPISODES, _plain(events.EpisodeFinalized, EpisodeFinalized))
 register(topics.LIVE_METRICS, _plain(events.LiveMetrics, LiveMetrics))
 register(topics.HEARTBEATS, _plain(events.Heartbeat, Heartbeat))
 register(topics.CONTROL, _plain(events.ControlCommand, ControlCommand))
+register(
+    topics.ANNOTATIONS,
+    _plain(events.Annotation, Annotation),
+    lambda at: located(removed_by(at.key, at.timestamp_ms), Annotation, at),
+)

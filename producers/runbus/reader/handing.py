@@ -182,6 +182,8 @@ class Handing:
         at = At(*cursor.place, record.offset() or 0, record.timestamp()[1], key)
         kind = self._kinds[at.topic]
         try:
+            if value is None and kind.removed is not None:
+                return _Made((kind.removed(at),))
             ref, start = split(value)
             event = kind.make(at, (value or b"")[start:], self._writer(ref, kind.schema))
         except (InvalidValue, UnknownSchema) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,16 @@ from runbus.kafka.topics import METRICS
 from runbus.reader.batch_event import BatchEvent
 from runbus.reader.events import At, LogEvent, register
 from runbus.schemas.avsc import AvroSchema
-from runbus.schemas.metric_batch import NO_POSITION, SCORE, MetricBatch, MetricColumns, decode
+from runbus.schemas.metric_batch import (
+    ARTIFACT,
+    METRIC,
+    NO_POSITION,
+    SCORE,
+    MetricBatch,
+    MetricColumns,
+    artifact_said,
+    decode,
+)
 
 
 @dataclass(frozen=True)
@@ -60,15 +70,27 @@ class MetricValues(BatchEvent):
         return np.full(len(self), NO_POSITION) if at is None else at
 
     @property
-    def is_score(self) -> NDArray[np.bool_]:
-        """Which values are scores; the others are metrics."""
+    def kind(self) -> NDArray[np.uint8]:
+        """What each value is: an index in VALUE_KINDS; a number behind its end is of a later version."""
         kind = self.batch.columns.kind
-        return np.zeros(len(self), np.bool_) if kind is None else kind == SCORE
+        return np.full(len(self), METRIC, np.uint8) if kind is None else kind
+
+    @property
+    def is_score(self) -> NDArray[np.bool_]:
+        """Which values are scores."""
+        return np.equal(self.kind, SCORE)
+
+    @property
+    def artifacts(self) -> Mapping[int, Mapping[str, Any]]:
+        """Row -> type, name, uri, bytes and sha256 of the values that are references to artifacts."""
+        rows = np.flatnonzero(self.kind == ARTIFACT).tolist()
+        types = {row: self.batch.names[self.batch.columns.name[row]] for row in rows}
+        return {row: {"type": types[row], **artifact_said(self.text[row] if self.text else "")} for row in rows}
 
     @cached_property
     def curves(self) -> Mapping[tuple[str, str], tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """(name, axis) -> (positions, numbers) of the metrics that have a number, in their order. These are copies."""
-        metrics = ~self.is_score & self.has_value
+        metrics = (self.kind == METRIC) & self.has_value
         found = {}
         for number, named in enumerate(self.names):
             rows = metrics & (self.batch.columns.name == number)

@@ -34,7 +34,7 @@ class MetricRows(NamedTuple):
         at: position on the axis, NO_POSITION = none.
         ts: nanoseconds since the epoch.
         texts: by index: values that are texts.
-        kind: METRIC or SCORE.
+        kind: METRIC, SCORE or ARTIFACT.
         absent: there is no number.
         about: what they are about.
     """

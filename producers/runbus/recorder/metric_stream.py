@@ -13,13 +13,15 @@ import numpy as np
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import METRICS
 from runbus.recorder.annotations import LeaveOut, plain_text
+from runbus.recorder.artifact import Artifact
 from runbus.recorder.counts import StreamCounts
+from runbus.recorder.file_reference import FileReference
 from runbus.recorder.metric_rows import MetricRows, MetricsRecorded, Names
 from runbus.recorder.metric_values import NamedValues, name_of, named_values, nanoseconds_of, position_of
 from runbus.recorder.score import About
 from runbus.recorder.stream import StreamEnded
 from runbus.recorder.values import number
-from runbus.schemas.metric_batch import NO_POSITION, SCORE
+from runbus.schemas.metric_batch import ARTIFACT, NO_POSITION, SCORE
 
 MAX_VALUES = 8192
 MAX_BYTES = 256 * 1024
@@ -82,6 +84,19 @@ class MetricStream:
             names, kept = self._names_of(NamedValues((name,), array("d", [found])), "")
             if len(names):
                 self._append(MetricRows(names, kept.numbers, NO_POSITION, ts, {}, SCORE, absent, about))
+
+    def artifact(self, artifact: Artifact, found: FileReference, why: str) -> None:
+        """Append the reference to an artifact; `why` says why it has no hash, if it should have one."""
+        if why:
+            self.leave_out("artifact", f"{found.uri} is recorded without a hash: {why}")
+        found = artifact.reference(found)
+        unknown = found.bytes < 0
+        with self.lock:
+            sizes = array("d", [np.nan if unknown else found.bytes])
+            names, kept = self._names_of(NamedValues((artifact.type,), sizes), artifact.axis)
+            if len(names):
+                about = artifact.about._replace(text=artifact.text(found))
+                self._append(MetricRows(names, kept.numbers, artifact.at, artifact.ts, {}, ARTIFACT, unknown, about))
 
     def leave_out(self, part: str, why: str) -> None:
         """Count a value that is not recorded, or not as it was given, and say why."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
+from os import PathLike
 from types import TracebackType
 from typing import ClassVar, Self, SupportsFloat, SupportsIndex, Unpack
 
 from runbus.kafka.settings import KafkaSettings
+from runbus.recorder.artifact import ArtifactWords
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder
 from runbus.recorder.score import ScoreWords
@@ -102,12 +104,25 @@ class Metrics:
         """
         self._source.score(value, name=name, time=time, **words)
 
+    def artifact(
+        self,
+        path: str | PathLike[str],
+        *,
+        type: str,  # noqa: A002 - as everybody calls it
+        step: SupportsIndex | None = None,
+        axis: str = "global_step",
+        time: float | None = None,
+        **words: Unpack[ArtifactWords],
+    ) -> None:
+        """Record a reference to what was written; see Recorder.artifact."""
+        self._source.artifact(path, type=type, step=step, axis=axis, time=time, **words)
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all that was recorded is delivered or dropped; return whether it was within `timeout` seconds."""
         return self._source.flush(timeout)
 
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
-        """End the stream. Does not wait; `flush` does, and the end of the process does too."""
+        """End the stream; see Recorder.close."""
         self._source.close(outcome, error)
 
     def stats(self) -> dict[str, int]:

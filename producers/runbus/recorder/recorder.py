@@ -8,19 +8,24 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from os import PathLike
+from time import monotonic
+from time import time_ns as _time_ns
 from types import TracebackType
-from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, Unpack
+from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.catalogue import JournalMode
+from runbus.config.deadline import Deadline
 from runbus.config.errors import ConfigError, InvalidValue
 from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
 from runbus.recorder.annotations import StepWords
+from runbus.recorder.artifact import ABOUT, Artifact, ArtifactWords, name_of_path
 from runbus.recorder.bus import RunBus
 from runbus.recorder.commands import Answers, Command, Inbox, as_command
 from runbus.recorder.config_text import config_text
@@ -29,6 +34,7 @@ from runbus.recorder.env_positions import NO_EPISODE
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.metric_stream import MetricStream
+from runbus.recorder.metric_values import position_of
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
@@ -359,6 +365,54 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._ignore_metrics(error)
 
+    def artifact(
+        self,
+        path: str | PathLike[str],
+        *,
+        type: str,  # noqa: A002 - as everybody calls it
+        step: SupportsIndex | None = None,
+        axis: str = "global_step",
+        time: float | None = None,
+        **words: Unpack[ArtifactWords],
+    ) -> None:
+        """Record a reference to what was written: where it is, its size and its hash, never its bytes.
+
+        A file or folder is hashed beside the loop, and recorded once that is done; `flush` waits for it, and the end
+        of the stream for at most 10 s. One that is not there, or changes meanwhile, is recorded without a hash.
+
+        Args:
+            path: of a file or a folder, or a URI of what is elsewhere.
+            type: checkpoint, video, dataset, model, log, or any other word.
+            step, axis: where it belongs, see `metrics`.
+            time: when it was written, seconds since the epoch; default: now.
+            words: by name: name (default: the last part of the path), agent, attempt, env and episode (what it shows;
+                an env or an episode without an agent is of this recorder's), size in bytes and sha256 (of what is
+                elsewhere).
+        """
+        try:
+            stream = self._metrics or self._begin_metrics()
+            assert self._recording is not None, "it has begun"
+            said = {part: word for part, word in words.items() if part in ABOUT and word is not None}
+            shown = cast("ScoreWords", said)
+            if "env" in shown or "episode" in shown:
+                shown = self._placed(shown)
+            at = position_of(step, stream.leave_out)
+            artifact = Artifact(
+                type=str(type),
+                name=words.get("name") or name_of_path(path),
+                at=at,
+                axis="" if step is None else axis,
+                ts=_time_ns() if time is None else int(time * 1e9),
+                about=about_of(shown, stream.leave_out),
+                size=words.get("size", -1),
+                sha256=words.get("sha256", ""),
+            )
+            self._recording.artifact(path, artifact)
+        except StreamEnded:
+            self._count_after_close(1)
+        except Exception as error:  # noqa: BLE001 - nothing may reach the loop
+            self._ignore_metrics(error)
+
     def _placed(self, words: ScoreWords) -> ScoreWords:
         """Return what a score is about, with what is known of this recorder's own agent."""
         if words.get("agent") not in (None, self.agent) or words.get("attempt") is not None:
@@ -464,7 +518,7 @@ class Recorder:
     # --- the stream -------------------------------------------------------------------------------------------
 
     def close(self, outcome: Outcome = "completed", error: str = "") -> None:
-        """End the stream. Does not wait; `flush` does, and the end of the process does too."""
+        """End the stream. Waits for artifacts that are being hashed, and for nothing else: `flush` does."""
         try:
             self._closed, self._stream, self._vector, self._metrics = True, None, None, None
             if self._recording is not None:
@@ -479,8 +533,11 @@ class Recorder:
         """Wait until all that was recorded is delivered or dropped; return whether it was within `timeout` seconds."""
         if self._recording is None:
             return True
+        deadline = Deadline.after(timeout, monotonic())
+        hashed = self._recording.hashing.wait(timeout)
         self._recording.close_batch()
-        return self._recording.courier is None or self._recording.courier.flush(timeout)
+        courier = self._recording.courier
+        return (courier is None or courier.flush(deadline.remaining(monotonic()))) and hashed
 
     def stats(self) -> dict[str, int | str | dict[str, int]]:
         """Return this stream's counts, produced = delivered + dropped + in_flight, and its complaints.

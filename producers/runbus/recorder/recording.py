@@ -7,12 +7,17 @@ still delivered and ended.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from os import PathLike
 
 from runbus.kafka.model import StreamId
+from runbus.recorder.artifact import PATIENCE_S, Artifact
 from runbus.recorder.bus import RunBus
 from runbus.recorder.courier import Courier
 from runbus.recorder.events import RowsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.file_reference import FileReference
+from runbus.recorder.hashing import Hashing
 from runbus.recorder.identity import now_us
 from runbus.recorder.journal.opening import begin_journal, stream_class
 from runbus.recorder.journal.settings import JournalSettings
@@ -20,7 +25,7 @@ from runbus.recorder.journal.stream import JournaledStream
 from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
-from runbus.recorder.stream import RecordedStream
+from runbus.recorder.stream import RecordedStream, StreamEnded
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.structure import structure_of_space
 from runbus.recorder.text import json_text
@@ -45,6 +50,7 @@ class Recording:
         bus: where it is published.
         stream: takes the rows.
         metrics: takes metrics and scores; None = there was none so far.
+        hashing: hashes artifacts.
         summary: the last value of each name that was logged.
         forgotten: nothing refers to the recorder any more. Set wherever garbage is collected, so it only is a flag; the
             next tick ends the stream.
@@ -78,6 +84,7 @@ class Recording:
         if isinstance(self.stream, JournaledStream) and self.journal is not None:
             self.stream.journal = self.stream.counts.journal = self.journal
         self.metrics: MetricStream | None = None
+        self.hashing = Hashing()
         self.summary: dict[str, float] = {}
         self.forgotten = False
         self.known_exception = id(exception_so_far())
@@ -116,10 +123,25 @@ class Recording:
                 self.metrics = metrics
             return self.metrics
 
+    def artifact(self, given: str | PathLike[str], artifact: Artifact) -> None:
+        """Record an artifact once it is hashed; one that is not on this machine, at once."""
+        metrics = self.begin_metrics()
+
+        def found(reference: FileReference, why: str) -> None:
+            with suppress(StreamEnded):  # the stream has ended without it: it has waited long enough
+                metrics.artifact(artifact, reference, why)
+
+        self.hashing.add(given, found)
+
     def end(self, outcome: Outcome, error: str) -> bool:
-        """Publish what is open, then the end; return False if that was done before."""
+        """Publish what is open, then the end; return False if that was done before.
+
+        Files that are being hashed are waited for, but not for long.
+        """
         if self.forgotten:
             outcome, error = "interrupted", FORGOTTEN
+        if not self.hashing.wait(0.0 if self.forgotten else PATIENCE_S):
+            self.hashing.give_up()
         with self.stream.lock:
             if self._over:
                 return False

@@ -48,10 +48,11 @@ STEPS = StoredTopic("steps", "StepBatch", "steps", "steps_landing")
 RUNS = StoredTopic("runs", "RunEvent", "runs", "runs_landing")
 EPISODES = StoredTopic("episodes", "EpisodeFinalized", "episodes", "episodes_landing")
 HEARTBEATS = StoredTopic("heartbeats", "Heartbeat", "heartbeats", "heartbeats_landing")
+ANNOTATIONS = StoredTopic("annotations", "Annotation", "annotations", "annotations_landing")
 DEAD_LETTERS = StoredTopic("dead-letters", "DeadLetter", "dead_letters", "dead_letters_landing")
 METRICS = StoredTopic("metrics", "MetricBatch", "metrics", "metrics_landing")
 
-STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS, METRICS)
+STORED_TOPICS: tuple[StoredTopic, ...] = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS, METRICS, ANNOTATIONS)
 
 LOST_RANGES = "lost_ranges"
 

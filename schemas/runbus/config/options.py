@@ -105,7 +105,7 @@ TAIL_TOPICS = Setting(
     "",
     text(),
     "runs,steps,metrics,episodes",
-    "What is shown: topics without the prefix, comma separated; live-metrics and heartbeats too.",
+    "What is shown: topics without the prefix, comma separated; live-metrics, heartbeats and annotations too.",
     "--topics",
 )
 TAIL_LAST = Setting("RUNBUS_TAIL_LAST", "", integer(0), "20", "So many of the newest lines.", "--last")
@@ -162,6 +162,27 @@ CONTROL_WAIT = Setting(
     "0",
     "Wait so long for the answers of all agents; exit code 1 if one is missing.",
     "--wait",
+)
+
+# --- annotate ---
+ANNOTATE_AGENT = Setting("RUNBUS_ANNOTATE_AGENT", "", text(), "", "On this agent of the run.", "--agent")
+ANNOTATE_ATTEMPT = Setting(
+    "RUNBUS_ANNOTATE_ATTEMPT", "", integer(0), "0", "With --agent: on this attempt of it; 0 = whichever.", "--attempt"
+)
+ANNOTATE_EPISODE = Setting("RUNBUS_ANNOTATE_EPISODE", "", optional(integer(0)), "", "On this episode.", "--episode")
+ANNOTATE_ENV = Setting(
+    "RUNBUS_ANNOTATE_ENV", "", optional(integer(0)), "", "With --episode: of this environment; default: 0.", "--env"
+)
+ANNOTATE_STEP = Setting(
+    "RUNBUS_ANNOTATE_STEP", "", optional(integer(0)), "", "With --episode: on this step of it.", "--step"
+)
+ANNOTATE_NAME = Setting(
+    "RUNBUS_ANNOTATE_NAME",
+    "",
+    text(),
+    "",
+    "Of the note; another text under the same name replaces it. Default: made from the text.",
+    "--name",
 )
 
 # --- export ---

@@ -228,17 +228,17 @@ def new_command_reader(kafka: KafkaSettings, on_error: Callable[[KafkaError], No
     )
 
 
-def new_operator_producer(
-    kafka: KafkaSettings, delivery_seconds: float, on_error: Callable[[KafkaError], None]
+def new_commands_producer(
+    kafka: KafkaSettings, client_id: str, delivery_seconds: float, on_error: Callable[[KafkaError], None]
 ) -> Producer:
-    """Return the producer of `runbus control`: what is not delivered within `delivery_seconds` is given up.
+    """Return the producer of a command: what is not delivered within `delivery_seconds` is given up.
 
     `on_error` hears, while it flushes, what is wrong with its connections.
     """
     return Producer(
         {
             **kafka.producer_config(),
-            "client.id": "runbus-control",
+            "client.id": client_id,
             "message.timeout.ms": int(delivery_seconds * 1000),
             "error_cb": on_error,
             "log_level": 0,

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from runbus.config.errors import ConfigError
 from runbus.kafka.stream_apps import EPISODES_APP, LIVE_METRICS_APP, AppTopics
 from runbus.kafka.topics import (
+    ANNOTATIONS,
     CONTROL,
     DEAD_LETTERS,
     EPISODES,
@@ -37,6 +38,7 @@ Role = Literal[
     "dashboard",
     "reader",
     "operator",
+    "annotator",
     "faust",
     "admin",
 ]
@@ -163,7 +165,7 @@ SINK = Principal(
     "sink",
     "`runbus sink`",
     (
-        *_topics("Read", "what it stores", STEPS, METRICS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS),
+        *_topics("Read", "what it stores", STEPS, METRICS, RUNS, EPISODES, HEARTBEATS, ANNOTATIONS, DEAD_LETTERS),
         *_topics("Write", "what it says of itself; what it cannot store", HEARTBEATS, DEAD_LETTERS),
         Right("Group", SINK_GROUP, "Read", "its membership and its offsets"),
     ),
@@ -185,7 +187,7 @@ WATCHDOG = Principal(
         Right("Group", READERS, "Describe", "how far readers are", prefixed=True),
     ),
 )
-_SHOWN = (STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL)
+_SHOWN = (STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, DEAD_LETTERS, CONTROL, ANNOTATIONS)
 _SHOWN_GROUPS = (
     Right("Group", SINK_GROUP, "Describe", "how far the sink is"),
     Right("Group", "episodes", "Describe", "how far the app is"),
@@ -218,11 +220,19 @@ OPERATOR = Principal(
         *_topics("Read", "to list what was asked", CONTROL),
     ),
 )
+ANNOTATOR = Principal(
+    "annotator",
+    "`runbus annotate`, `runbus.annotations`",
+    (
+        *_topics("Write", "notes, tags and pins, and their removal", ANNOTATIONS),
+        *_topics("Read", "to list them", ANNOTATIONS),
+    ),
+)
 FAUST_APPS = Principal(
     "faust",
     "apps of `runbus.faust`",
     (
-        *_topics("Read", "what agents read", STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS),
+        *_topics("Read", "what agents read", STEPS, METRICS, RUNS, EPISODES, LIVE_METRICS, HEARTBEATS, ANNOTATIONS),
         Right("Group", FAUST, "Read", "memberships and offsets", prefixed=True),
         Right("Topic", FAUST, "Create", "changelogs of tables and topics of their own, at a start", prefixed=True),
         Right("Topic", FAUST, "Read", "tables, taken back at a start", prefixed=True),
@@ -253,6 +263,7 @@ PRINCIPALS: tuple[Principal, ...] = (
     DASHBOARD,
     READER,
     OPERATOR,
+    ANNOTATOR,
     FAUST_APPS,
     ADMIN,
 )

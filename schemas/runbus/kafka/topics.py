@@ -110,6 +110,16 @@ CONTROL = Topic(
     30 * DAY_MS,
     {**_BROKER_TIME, **_SMALL_SEGMENTS},
 )
+# Who reads an annotation and then nothing for a month may miss that it was removed: so long Kafka keeps tombstones.
+ANNOTATIONS = Topic(
+    "annotations",
+    "run_id/agent_id or empty/attempt/env/episode/step/kind/name",
+    "Annotation",
+    False,
+    "compact",
+    -1,
+    {**_BROKER_TIME, **_SMALL_SEGMENTS, "delete.retention.ms": str(30 * DAY_MS)},
+)
 EPISODES_STATE = state_topic("episodes")
 LIVE_METRICS_STATE = state_topic("live-metrics")
 
@@ -122,6 +132,7 @@ TOPICS: tuple[Topic, ...] = (
     HEARTBEATS,
     DEAD_LETTERS,
     CONTROL,
+    ANNOTATIONS,
     EPISODES_STATE,
     LIVE_METRICS_STATE,
 )

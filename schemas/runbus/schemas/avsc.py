@@ -22,6 +22,7 @@ NAMES: tuple[str, ...] = (
     "LiveMetrics",
     "Heartbeat",
     "ControlCommand",
+    "Annotation",
 )
 #: records that never leave a process, so they may change: the sink makes them of values that are not Avro
 INTERNAL: tuple[str, ...] = ("DeadLetter",)
@@ -33,6 +34,7 @@ _FILES = {
     "LiveMetrics": "live_metrics",
     "Heartbeat": "heartbeat",
     "ControlCommand": "control_command",
+    "Annotation": "annotation",
     "DeadLetter": "dead_letter",
 }
 

@@ -18,6 +18,9 @@ Outcome = Literal["", "completed", "failed", "interrupted"]
 METRICS_ROLE = "metrics"
 EndReason = Literal["terminated", "truncated", "abandoned", "interrupted"]
 
+_IDS: Mapping[str, tuple[str, ...]] = {"Annotation": ("kind",)}  # the others: run_id and agent_id, where they have them
+_MAY_BE_EMPTY: Mapping[str, tuple[str, ...]] = {"Annotation": ("run_id", "agent_id")}
+
 
 class Event:
     """A record whose dataclass fields are the fields of its Avro schema (a trailing `_` avoids a keyword)."""
@@ -50,8 +53,11 @@ def _check(name: str, record: Mapping[str, Any]) -> None:
         validate(record, schema(name).parsed)
     except (ValidationError, OverflowError) as error:
         raise InvalidValue(f"{name}: {error}") from error
-    for field_name in ("run_id", "agent_id"):
+    for field_name in _IDS.get(name, ("run_id", "agent_id")):
         if field_name in record:
+            check_id(field_name, record[field_name])
+    for field_name in _MAY_BE_EMPTY.get(name, ()):
+        if record[field_name]:
             check_id(field_name, record[field_name])
     missing = [record[end] for end in ("missing_from", "missing_to") if end in record]
     if missing and len(missing[0]) != len(missing[1]):
@@ -214,3 +220,22 @@ class ControlCommand(Event):
     value: str
     sent_at: int
     sent_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation(Event):
+    """A note, a tag or a pin on a run, an agent, an episode or a step; see annotation.avsc for each field."""
+
+    SCHEMA: ClassVar[str] = "Annotation"
+    run_id: str
+    agent_id: str = ""
+    attempt: int = 0
+    env: int = -1
+    episode: int = -1
+    step: int = -1
+    kind: str
+    name: str = ""
+    text: str = ""
+    author: str = ""
+    sent_at: int
+    removed: bool = False

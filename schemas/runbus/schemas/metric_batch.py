@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -28,8 +29,8 @@ NO_ATTEMPT = 0
 NONE = -1
 
 #: what a value is, by the number in the column `kind`
-METRIC, SCORE = 0, 1
-VALUE_KINDS: tuple[str, ...] = ("metric", "score")
+METRIC, SCORE, ARTIFACT = 0, 1, 2
+VALUE_KINDS: tuple[str, ...] = ("metric", "score", "artifact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,20 @@ assert set(_COLUMNS) == {column.name for column in fields(MetricColumns)}, "each
 
 #: column -> the least value that it may have
 _LEAST = {"agent_attempt": NO_ATTEMPT, "env": NONE, "episode": NONE, "step": NONE, "step_seq": NONE}
+
+
+def artifact_text(name: str, uri: str, size: int, sha256: str) -> str:
+    """Return what the text of an artifact says; -1 and empty = not known."""
+    return json.dumps({"name": name, "uri": uri, "bytes": size, "sha256": sha256}, ensure_ascii=False)
+
+
+def artifact_said(text: str) -> dict[str, Any]:
+    """Return what the text of an artifact says, by name; what is no such text says nothing."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def check(batch: MetricBatch) -> None:

@@ -28,6 +28,7 @@ MODULES = {
     "export": "export",
     "watch": "watch",
     "control": "control",
+    "annotate": "annotate",
     "schema": "schema",
     "config": "config",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from runbus.cli.output import plain
 from runbus.config.terminal import printable
 from runbus.reader import (
+    Annotation,
     EpisodeFinalized,
     Heartbeat,
     LiveMetrics,
@@ -28,7 +29,7 @@ from runbus.reader import (
     Steps,
     Unreadable,
 )
-from runbus.schemas.metric_batch import NO_ATTEMPT, NO_POSITION, NONE
+from runbus.schemas.metric_batch import NO_ATTEMPT, NO_POSITION, NONE, VALUE_KINDS
 
 Document = dict[str, Any]
 _NAMES: Mapping[type[LogEvent], str] = {
@@ -37,6 +38,7 @@ _NAMES: Mapping[type[LogEvent], str] = {
     EpisodeFinalized: "episode_finalized",
     LiveMetrics: "live_metrics",
     Heartbeat: "heartbeat",
+    Annotation: "annotation",
 }
 _MOST_ITEMS = 8  # of an array
 _MOST_TEXT = 80  # characters of a value
@@ -87,10 +89,10 @@ def _values(event: MetricValues) -> Iterator[Document]:
     if event.gap is not None:
         yield {"event": "missing", **whose, "first_seq": event.gap[0], "last_seq": event.gap[1]}
     batch, columns = event.batch, event.columns
-    rows = zip(columns.name, event.ts, event.is_score, event.position, event.has_value, event.value, strict=True)
-    for row, (number, ts, is_score, at, has_value, value) in enumerate(rows):
+    rows = zip(columns.name, event.ts, event.kind, event.position, event.has_value, event.value, strict=True)
+    for row, (number, ts, kind, at, has_value, value) in enumerate(rows):
         name, axis = event.names[number]
-        document: Document = {"event": "score" if is_score else "metric", **whose, "seq": event.first_seq + row}
+        document: Document = {"event": _kind_of_value(kind), **whose, "seq": event.first_seq + row}
         document |= {"ts": int(ts), "name": name}
         if axis:
             document["axis"] = axis
@@ -106,6 +108,10 @@ def _values(event: MetricValues) -> Iterator[Document]:
             document["agent_attempt"] = int(columns.agent_attempt[row])
         said = (("agent_id", batch.agent), ("judge", batch.judge), ("label", batch.label), ("text", batch.text))
         yield document | {part: texts[row] for part, texts in said if texts and texts[row]}
+
+
+def _kind_of_value(kind: int) -> str:
+    return VALUE_KINDS[kind] if kind < len(VALUE_KINDS) else f"value of kind {kind}"
 
 
 # --- steps --------------------------------------------------------------------------------------------------------
@@ -217,38 +223,9 @@ def _parts(document: Document) -> Iterator[tuple[str, str]]:
     if at_us:
         yield "time", _time(at_us)
     if "run_id" in document:
-        yield "who", f"{document['run_id']}/{document.get('source') or document['agent_id']}"
-    match document["event"]:
-        case "step" | "metric" | "score":
-            yield from (_step_parts if document["event"] == "step" else _value_parts)(document)
-        case "missing":
-            yield "bad", f"seq {document['first_seq']} to {document['last_seq']} missing"
-        case "run_started":
-            yield "what", "started"
-            yield "", f"attempt {document['attempt']}"
-            yield "", f"config {_short(document['config'])}"
-        case "run_finished":
-            yield "what", f"ended: {document['outcome']}"
-            yield (
-                "",
-                f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes",
-            )
-            yield "bad", _short(document["error"])
-        case "episode_finalized":
-            yield from _episode_parts(document)
-        case "live_metrics":
-            yield "what", f"{document['steps']:,} steps, {document['steps_per_second']:,.0f}/s"
-            yield "", f"{document['episodes']:,} episodes, last return {document['last_return']:g}"
-        case "heartbeat":
-            yield "who", document["component_id"]
-            yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
-        case "unreadable":
-            yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
-            yield "", _short(document["reason"])
-        case "records_deleted":
-            yield "bad", f"{document['topic']}:{document['partition']} {document['first']}-{document['last']} deleted"
-        case other:
-            yield "what", str(other)
+        source = document.get("source") or document["agent_id"]
+        yield "who", "/".join(filter(None, (document["run_id"], source)))
+    yield from _PARTS_OF.get(document["event"], _other_parts)(document)
 
 
 def _step_parts(document: Document) -> Iterator[tuple[str, str]]:
@@ -290,6 +267,72 @@ def _episode_parts(document: Document) -> Iterator[tuple[str, str]]:
     if not document["complete"]:
         gaps = zip(document["missing_from"], document["missing_to"], strict=True)
         yield "bad", "incomplete " + ", ".join(f"{first}-{last}" for first, last in gaps)
+
+
+def _missing_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"seq {document['first_seq']} to {document['last_seq']} missing"
+
+
+def _start_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", "started"
+    yield "", f"attempt {document['attempt']}"
+    yield "", f"config {_short(document['config'])}"
+
+
+def _end_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", f"ended: {document['outcome']}"
+    yield "", f"{document['produced']:,} steps, {document['dropped']:,} dropped, {document['episodes']:,} episodes"
+    yield "bad", _short(document["error"])
+
+
+def _annotation_parts(document: Document) -> Iterator[tuple[str, str]]:
+    numbers = {"env": 1, "episode": 0, "step": 0}  # below that nothing is said: the first environment is the usual one
+    yield "", " ".join(f"{name} {document[name]}" for name, least in numbers.items() if document[name] >= least)
+    said = (document["kind"], document["name"], "removed" if document["removed"] else "")
+    yield "what", " ".join(filter(None, said))
+    yield "", _short(document["text"])
+    yield "", f"by {document['author']}" if document["author"] else ""
+
+
+def _live_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", f"{document['steps']:,} steps, {document['steps_per_second']:,.0f}/s"
+    yield "", f"{document['episodes']:,} episodes, last return {document['last_return']:g}"
+
+
+def _heartbeat_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "who", document["component_id"]
+    yield "what", f"{document['total_events']:,} events, lag {document['lag_events']:,}"
+
+
+def _unreadable_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"{document['topic']}:{document['partition']}:{document['offset']} cannot be read"
+    yield "", _short(document["reason"])
+
+
+def _deleted_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "bad", f"{document['topic']}:{document['partition']} {document['first']}-{document['last']} deleted"
+
+
+def _other_parts(document: Document) -> Iterator[tuple[str, str]]:
+    yield "what", str(document["event"])
+
+
+#: what an event is called -> the parts of its line
+_PARTS_OF: Mapping[str, Callable[[Document], Iterator[tuple[str, str]]]] = {
+    "step": _step_parts,
+    "metric": _value_parts,
+    "score": _value_parts,
+    "artifact": _value_parts,
+    "missing": _missing_parts,
+    "run_started": _start_parts,
+    "run_finished": _end_parts,
+    "episode_finalized": _episode_parts,
+    "live_metrics": _live_parts,
+    "heartbeat": _heartbeat_parts,
+    "annotation": _annotation_parts,
+    "unreadable": _unreadable_parts,
+    "records_deleted": _deleted_parts,
+}
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any JSON

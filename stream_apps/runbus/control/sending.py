@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 import time
 import uuid
 from collections.abc import Sequence
 from typing import Literal
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from runbus.config.errors import ConfigError, InvalidValue, RunBusError
-from runbus.kafka.clients import new_operator_producer
-from runbus.kafka.errors import BrokerUnavailable, RightMissing, TopicMissing, no_answer
+from runbus.config.errors import ConfigError, InvalidValue
+from runbus.kafka import sending
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import CONTROL, check_id, control_key
 from runbus.schemas.avsc import schema
@@ -22,7 +17,6 @@ from runbus.schemas.codec import Codec
 from runbus.schemas.events import ControlCommand
 
 CommandName = Literal["pause", "resume", "stop", "checkpoint", "set"]
-_DELIVERY_S = 15.0
 _VALUE_BYTES = 4 * 1024
 
 
@@ -53,7 +47,7 @@ def make_command(run: str, agent: str, name: CommandName, key: str = "", value: 
         key=key,
         value=value,
         sent_at=time.time_ns() // 1000,
-        sent_by=_sender(),
+        sent_by=sending.sender(),
     )
 
 
@@ -83,50 +77,8 @@ def topic_key(command: ControlCommand) -> bytes:
 
 
 def send(settings: KafkaSettings, codec: Codec, commands: Sequence[ControlCommand]) -> None:
-    """Write commands to the log, in their order; returns once they are accepted.
-
-    Raises:
-        BrokerUnavailable: the broker did not take them within 15 s.
-        TopicMissing, RightMissing
-        RunBusError: it refused one.
-    """
+    """Write commands to the log, in their order; returns once they are accepted. Raises like runbus.kafka.sending."""
     topic = settings.topic_prefix + CONTROL.name
-    reasons: list[str] = []
-    errors: list[KafkaError] = []
-
-    def told(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            errors.append(error)
-
-    producer = _producer(settings, reasons)
-    for command in commands:
-        value = codec.frame(topic, schema(ControlCommand.SCHEMA), command.encode())
-        producer.produce(topic, value, topic_key(command), partition=0, on_delivery=told)
-    if producer.flush(_DELIVERY_S + 1) or errors:
-        _raise(settings, topic, errors[0] if errors else None, reasons)
-
-
-def _producer(settings: KafkaSettings, reasons: list[str]) -> Producer:
-    try:
-        return new_operator_producer(settings, _DELIVERY_S, lambda error: reasons.append(error.str()))
-    except KafkaException as error:
-        raise BrokerUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from error
-
-
-def _raise(settings: KafkaSettings, topic: str, error: KafkaError | None, reasons: Sequence[str]) -> None:
-    code = error.code() if error is not None else KafkaError._MSG_TIMED_OUT
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        raise TopicMissing(f"there is no topic {topic}: run `runbus topics apply` (RUNBUS_TOPIC_PREFIX is the prefix)")
-    if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        raise RightMissing(settings, [f"Write on Topic {topic}"])
-    if code == KafkaError._MSG_TIMED_OUT:
-        raise BrokerUnavailable(no_answer(settings, "; ".join(reasons)))
-    raise RunBusError(f"Kafka at {settings.bootstrap_servers} refuses the command: {error}")
-
-
-def _sender() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no entry for this user id, as in a container
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    known = schema(ControlCommand.SCHEMA)
+    values = [(topic_key(command), codec.frame(topic, known, command.encode())) for command in commands]
+    sending.send(settings, CONTROL, values, "runbus-control")

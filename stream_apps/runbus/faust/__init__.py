@@ -3,7 +3,7 @@
 from runbus.faust.app import LogApp, new_app
 from runbus.faust.serializer import EventSerializer
 from runbus.faust.stream import LogStream
-from runbus.faust.topics import LogTopic, episodes, heartbeats, live_metrics, metrics, runs, steps
+from runbus.faust.topics import LogTopic, annotation_events, episodes, heartbeats, live_metrics, metrics, runs, steps
 from runbus.faust.worker import run
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LogApp",
     "LogStream",
     "LogTopic",
+    "annotation_events",
     "episodes",
     "heartbeats",
     "live_metrics",

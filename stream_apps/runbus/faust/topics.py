@@ -18,6 +18,7 @@ from runbus.kafka import topics as catalogue
 from runbus.kafka.topics import Topic
 from runbus.reader.events import (
     KINDS,
+    Annotation,
     At,
     EpisodeFinalized,
     Heartbeat,
@@ -73,6 +74,8 @@ class LogTopic(Generic[E]):
         at = At(message.topic, message.partition, message.offset, timestamp_ms, message.key or b"")
         value: bytes | None = message.value
         try:
+            if value is None and self._kind.removed is not None:
+                return self._kind.removed(at)
             ref, start = split(value)
             return self._kind.make(at, (value or b"")[start:], await self._writer(ref))
         except (InvalidValue, UnknownSchema) as error:
@@ -119,3 +122,8 @@ def live_metrics(app: LogApp) -> LogTopic[LiveMetrics]:
 def heartbeats(app: LogApp) -> LogTopic[Heartbeat]:
     """Return the heartbeats. Their topic has one partition: read it in an app that reads nothing else."""
     return LogTopic(app, catalogue.HEARTBEATS)
+
+
+def annotation_events(app: LogApp) -> LogTopic[Annotation]:
+    """Return the notes, tags and pins, and their removals. Their topic has one partition, as that of heartbeats."""
+    return LogTopic(app, catalogue.ANNOTATIONS)

@@ -28,7 +28,7 @@ from runbus.sink.context import ProtocolContext
 from runbus.sink.process import CodecSchemas
 from runbus.sink.protocol import deliver
 from runbus.sink.ranges import Backlog, RangeLimits
-from runbus.sink.records import read, wrap
+from runbus.sink.records import framed
 from runbus.sink.store import ClickHouseStore
 
 #: All records may be dead letters: the sink has judged them already.
@@ -164,6 +164,4 @@ async def _next(ranges: Iterator[OffsetRange]) -> OffsetRange | None:
 
 def _framed(at: TopicPartition, message: Message, route: Route) -> FramedRecord:
     offset, key, value, time_ms = record_position(message)[1], message.key(), message.value(), message.timestamp()[1]
-    if route.wrapped:
-        return wrap(at, offset, value, headers_of(message), key=key, timestamp_ms=time_ms)
-    return read(offset, key, value, time_ms, batched=route.batched)
+    return framed(route, at, offset, key, value, time_ms, lambda: headers_of(message))

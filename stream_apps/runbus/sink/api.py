@@ -88,6 +88,8 @@ class Route:
         target: table that the landing's view fills, one row a step or a value (or a record).
         batched: a record holds several rows (`count` of them), else one.
         wrapped: values are any bytes: each record is wrapped into one of `schema` as it is read (records.py).
+        removable: a record without a value says that what its key names was removed, and becomes one of `schema` as it
+            is read (records.py).
     """
 
     topic: str
@@ -96,6 +98,7 @@ class Route:
     target: str
     batched: bool = False
     wrapped: bool = False
+    removable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

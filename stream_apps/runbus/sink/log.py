@@ -17,7 +17,7 @@ from runbus.kafka.threads import OneThread
 from runbus.kafka.topic_log import headers_of
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.group import OnAssigned, OnRevoked, ReadBatch, Restart
-from runbus.sink.records import read, wrap
+from runbus.sink.records import framed
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -196,10 +196,7 @@ def _sorted(messages: Iterable[Message], routes: Mapping[str, Route]) -> ReadBat
 
 def _record(at: TopicPartition, message: Message, route: Route) -> FramedRecord:
     offset, key, value = int(message.offset() or 0), _raw(message.key()), _raw(message.value())
-    timestamp_ms = message.timestamp()[1]
-    if route.wrapped:
-        return wrap(at, offset, value, headers_of(message), key=key, timestamp_ms=timestamp_ms)
-    return read(offset, key, value, timestamp_ms, batched=route.batched)
+    return framed(route, at, offset, key, value, message.timestamp()[1], lambda: headers_of(message))
 
 
 def _raise_or_log(error: KafkaError, topic: str) -> None:

@@ -1,25 +1,46 @@
 """Makes the sink's records of what was read: splits a value's framing once, and decodes nothing.
 
-Records of `dead-letters` hold any bytes, so each is wrapped into an Avro record as it is read. Container, protocol and
-counting then treat its route like the others. Any bytes can be wrapped, so a dead letter never becomes a dead letter.
+Two kinds of record are none in Avro, and become one as they are read; container, protocol and counting then treat them
+like the others. Records of `dead-letters` hold any bytes, so each is wrapped: a dead letter never becomes a dead
+letter. A tombstone of `annotations` says that what its key names was removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from runbus.config.errors import InvalidValue
 from runbus.kafka.headers import position_key
 from runbus.kafka.model import TopicPartition
+from runbus.schemas.annotations import removed_by
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Fingerprint, framing
 from runbus.schemas.dead_letters import DeadLetterRow
+from runbus.schemas.events import Annotation
 from runbus.schemas.walk import number
-from runbus.sink.api import FramedRecord
+from runbus.sink.api import FramedRecord, Route
 
 #: memory of a record besides its key and value
 RECORD_BYTES = 200
-_REF = Fingerprint(schema(DeadLetterRow.SCHEMA).fingerprint)
+_LETTER = Fingerprint(schema(DeadLetterRow.SCHEMA).fingerprint)
+_ANNOTATION = Fingerprint(schema(Annotation.SCHEMA).fingerprint)
+
+
+def framed(
+    route: Route,
+    at: TopicPartition,
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    timestamp_ms: int,
+    headers: Callable[[], Mapping[str, bytes]],
+) -> FramedRecord:
+    """Return a record of the log as its route is stored; `headers` are read where they matter."""
+    if route.wrapped:
+        return wrap(at, offset, value, headers(), key=key, timestamp_ms=timestamp_ms)
+    if route.removable and value is None:
+        return removal(offset, key, timestamp_ms)
+    return read(offset, key, value, timestamp_ms, batched=route.batched)
 
 
 def read(offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int, *, batched: bool) -> FramedRecord:
@@ -68,4 +89,13 @@ def wrap(
     """
     row = DeadLetterRow.of(position_key(*at, offset), key, value, headers, timestamp_ms)
     body = row.encode()
-    return FramedRecord(offset, key, body, timestamp_ms, len(body) + RECORD_BYTES, _REF)
+    return FramedRecord(offset, key, body, timestamp_ms, len(body) + RECORD_BYTES, _LETTER)
+
+
+def removal(offset: int, key: bytes | None, timestamp_ms: int) -> FramedRecord:
+    """Return a tombstone as the annotation that it removed; as it is, if its key is that of none."""
+    try:
+        body = removed_by(key, timestamp_ms).encode()
+    except InvalidValue:
+        return read(offset, key, None, timestamp_ms, batched=False)
+    return FramedRecord(offset, key, body, timestamp_ms, len(body) + RECORD_BYTES, _ANNOTATION)

@@ -10,12 +10,12 @@ from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batches import BATCHES
 from runbus.schemas.codec import SchemaRef, unframed
 from runbus.schemas.dead_letters import DeadLetterRow
-from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
+from runbus.schemas.events import Annotation, EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.sink.api import FramedRecord, Route
 from runbus.sink.container import Framed
 from runbus.sink.ranges import consecutive
 
-_KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, DeadLetterRow)
+_KINDS: tuple[type[Event | DeadLetterRow], ...] = (RunEvent, EpisodeFinalized, Heartbeat, Annotation, DeadLetterRow)
 _BY_NAME = {kind.SCHEMA: kind for kind in _KINDS}
 
 

@@ -59,7 +59,7 @@ def test_a_sound_log_has_no_damage_while_it_is_written_and_after(scene: AuditSet
     stored = [f.range for f in findings if f.topic.endswith("steps") and f.range.verdict is Verdict.STORED]
     assert sum(r.rows for r in stored) == sum(r.expected for r in stored) == scene.feed.total
     assert counted["dead-letters"] == {Verdict.STORED: 1}
-    assert len(result.partitions) == 4 * PARTITIONS + 2
+    assert len(result.partitions) == 4 * PARTITIONS + 3
 
 
 def started(feed: Feed, agent: str) -> bytes:
@@ -271,7 +271,7 @@ def test_the_command_says_it_and_exits_with_one(scene: AuditSetup) -> None:
         "distinct_rows": 0,
     }]  # fmt: skip
     assert document["total"]["missing"] == 3
-    assert len(document["partitions"]) == 4 * PARTITIONS + 2
+    assert len(document["partitions"]) == 4 * PARTITIONS + 3
     (steps, *_) = document["partitions"]
     assert (steps["first_offset"], steps["end_offset"], steps["committed_offset"]) == (0, 20, 20)
     assert (steps["stored"], steps["missing"]) == (17, 3)

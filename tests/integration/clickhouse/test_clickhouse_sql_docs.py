@@ -12,7 +12,7 @@ import fastavro
 import numpy as np
 import pytest
 
-from runbus.clickhouse.tables import DEAD_LETTERS, EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
+from runbus.clickhouse.tables import ANNOTATIONS, DEAD_LETTERS, EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
 from runbus.kafka.headers import letter_headers
 from runbus.schemas.avsc import schema
 from runbus.schemas.batch import NO_SEED
@@ -177,6 +177,11 @@ def filled(store: Store) -> Store:
         **dict.fromkeys(("sent_at", "started_at", "total_events", "dropped_events", "lag_ms", "lag_events"), 1),
     }
     store.insert(HEARTBEATS, records(HEARTBEATS, beat))
+    on = {"run_id": "cartpole", "agent_id": "", "attempt": 0, "env": -1, "episode": -1, "step": -1, "removed": False}
+    said = on | {"text": "", "author": "me@here", "sent_at": 1}
+    tags = [said | {"kind": "tag", "name": name} for name in ("good", "bad")]
+    note = said | {"agent_id": "agent-0", "env": 0, "episode": 0, "kind": "note", "name": "n", "text": "odd"}
+    store.insert(ANNOTATIONS, records(ANNOTATIONS, *tags, note, tags[1] | {"removed": True}))
     headers = dict(
         letter_headers("sink", "runbus.steps", "bad", topic_id="t", partition=0, offset=7, key=b"cartpole/a")
     )
@@ -206,6 +211,7 @@ def test_every_table_and_column_is_documented(store: Store) -> None:
     )
     columns = store.rows(
         "SELECT DISTINCT name FROM system.columns WHERE database = currentDatabase() "
-        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'dead_letters', 'lost_ranges', 'metrics')"
+        "AND table IN ('steps', 'runs', 'episodes', 'heartbeats', 'metrics', 'annotations', 'dead_letters', "
+        "'lost_ranges')"
     )
     assert {name for (name,) in tables + columns if f"`{name}`" not in page} == set()

@@ -19,10 +19,10 @@ import pytest
 
 from runbus.clickhouse.deduplication import insert_settings
 from runbus.clickhouse.errors import DataError, StoreError, translated
-from runbus.clickhouse.tables import EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
+from runbus.clickhouse.tables import ANNOTATIONS, EPISODES, HEARTBEATS, METRICS, RUNS, STEPS, StoredTopic
 from runbus.config.errors import InvalidValue
 from runbus.schemas.avsc import AvroSchema, schema
-from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, RunEvent
+from runbus.schemas.events import Annotation, EpisodeFinalized, Event, Heartbeat, RunEvent
 from runbus.sink.container import Container
 from tests.fuzz.batches import LATER, STEP_BATCH, Batches
 from tests.fuzz.events import GOOD, Events
@@ -136,9 +136,12 @@ def test_batches_of_a_later_release_are_taken_or_refused_alike(store: Store) -> 
     assert not disagreements(engine, bodies, lambda body: step_rows(body, LATER))
 
 
-@pytest.mark.parametrize(("topic", "kind"), [(RUNS, RunEvent), (EPISODES, EpisodeFinalized), (HEARTBEATS, Heartbeat)])
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [(RUNS, RunEvent), (EPISODES, EpisodeFinalized), (HEARTBEATS, Heartbeat), (ANNOTATIONS, Annotation)],
+)
 def test_events_are_taken_or_refused_alike(store: Store, topic: StoredTopic, kind: type[Event]) -> None:
-    """Runs, episodes and heartbeats too."""
+    """Runs, episodes, heartbeats and annotations too."""
     source = Events(kind, SEED)
     bodies = [source.mutated() for _ in range(MUTATIONS // 2)]
     engine = Engine(store, topic, event_columns(GOOD[kind.SCHEMA]), schema(kind.SCHEMA))

@@ -74,7 +74,7 @@ def _lacks(admin: AdminClient, rights: list[Right], names: ResourceNames, right:
     return list(lacking(admin, rights, names)) == [right]
 
 
-@pytest.mark.parametrize("role", [*APPS, "watchdog", "dashboard", "reader", "operator"])
+@pytest.mark.parametrize("role", [*APPS, "watchdog", "dashboard", "reader", "operator", "annotator"])
 def test_each_right_on_a_topic_or_group_is_named_before_work_begins(installation: Installation, role: Role) -> None:
     """With all but one of its rights the check names that one; with all of them it is silent."""
     settings, names = installation.settings(role), ResourceNames(installation.prefix)

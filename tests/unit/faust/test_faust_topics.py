@@ -11,14 +11,25 @@ import numpy as np
 import pytest
 
 from runbus.config.errors import InvalidValue
-from runbus.faust import EventSerializer, LogTopic, episodes, heartbeats, live_metrics, new_app, runs, steps
+from runbus.faust import (
+    EventSerializer,
+    LogTopic,
+    annotation_events,
+    episodes,
+    heartbeats,
+    live_metrics,
+    new_app,
+    runs,
+    steps,
+)
 from runbus.faust import topics as module
 from runbus.kafka.settings import KafkaSettings
-from runbus.reader import At, LogEvent, Steps, Unreadable
+from runbus.reader import Annotation, At, LogEvent, Steps, Unreadable
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.batch import BatchHeader, StepBatch, encode
 from runbus.schemas.codec import Codec
 from runbus.schemas.errors import RegistryUnavailable
+from runbus.schemas.events import Annotation as Note
 from runbus.schemas.events import Heartbeat
 from runbus.schemas.known_schemas import KnownSchemas
 from tests.support.batches import step_columns
@@ -82,6 +93,15 @@ class Stream:
         """Yield Faust's events."""
         for offset, value in enumerate(self.values):
             yield Event(value, offset, self.acknowledged)
+
+
+class Tombstones(Stream):
+    """A stream of a compacted topic: every record has the key of one annotation."""
+
+    async def events(self) -> AsyncIterator[Any]:
+        """Yield Faust's events."""
+        for offset, value in enumerate(self.values):
+            yield Event(value, offset, self.acknowledged, topic="lab.annotations", key=b"run/a/////tag/best")
 
 
 def batch(first: int = 0) -> bytes:
@@ -165,3 +185,14 @@ def test_events_are_written_in_a_framing_and_read_in_both() -> None:
     assert framed.clone().loads(framed.dumps(BEAT)) == BEAT
     with pytest.raises(InvalidValue, match="neither Avro"):
         plain.loads(b"garbage")
+
+
+def test_a_tombstone_of_an_annotation_is_its_removal() -> None:
+    """It is no poison: it says that what its key names holds no more."""
+    note = Note(run_id="run", agent_id="a", kind="tag", name="best", author="me@here", sent_at=1)
+    values = [Codec().frame("", schema("Annotation"), note.encode()), None]
+    said, removed = taken(annotation_events(new_app("annotated", KAFKA)), Tombstones(values))
+    assert isinstance(said, Annotation)
+    assert isinstance(removed, Annotation)
+    assert (said.name, said.removed, said.author) == ("best", False, "me@here")
+    assert (removed.name, removed.removed, removed.sent_at) == ("best", True, 1_790_000_000_250_000)

@@ -1,12 +1,14 @@
 """The event of metrics: arrays as they came, gaps as those of steps."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from runbus.kafka.model import StreamId
 from runbus.reader import MetricValues
 from runbus.reader.events import KINDS, At
 from runbus.schemas.avsc import schema
-from runbus.schemas.metric_batch import MetricHeader, decode, encode
+from runbus.schemas.metric_batch import MetricHeader, artifact_text, decode, encode
 from tests.support.batches import make_metrics
 from tests.unit.test_schemas_metric_batch import make_batch
 
@@ -41,6 +43,17 @@ def test_curves_are_the_metrics_by_name_and_axis() -> None:
     assert scored.label == ("", "", "good")
     assert ("reward", "") in scored.names
     assert sum(len(values) for _, values in scored.curves.values()) == 2
+
+
+def test_artifacts_are_told_from_numbers() -> None:
+    """By row, as they were recorded; neither they nor what a later version knows are points of a curve."""
+    batch = make_batch(4)
+    words = artifact_text("a.pt", "s3://a.pt", 1, "5f")
+    columns = replace(batch.columns, kind=np.array([0, 2, 2, 9], "u1"))
+    event = MetricValues(AT, decode(encode(replace(batch, columns=columns, text=("", words, "no JSON", "")))))
+    said = {"type": "reward", "name": "a.pt", "uri": "s3://a.pt", "bytes": 1, "sha256": "5f"}
+    assert event.artifacts == {1: said, 2: {"type": "loss"}}
+    assert [len(values) for _, values in event.curves.values()] == [1]
 
 
 def test_nothing_is_copied() -> None:

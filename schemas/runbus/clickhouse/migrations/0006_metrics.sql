@@ -85,7 +85,7 @@ SELECT
     fromUnixTimestamp64Micro(s_ts, 'UTC') AS ts,
     if(s_absent = 1, NULL, s_value) AS value,
     -- a number that a later version knows stays visible as that number
-    if(s_kind > 1, toString(s_kind), ['metric', 'score'][s_kind + 1]) AS kind,
+    if(s_kind > 2, toString(s_kind), ['metric', 'score', 'artifact'][s_kind + 1]) AS kind,
     s_agent AS agent_id,
     s_agent_attempt AS agent_attempt,
     s_env AS env,

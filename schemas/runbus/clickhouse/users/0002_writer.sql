@@ -5,6 +5,7 @@ GRANT INSERT ON `{database}`.steps_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.runs_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.episodes_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.heartbeats_landing TO `{database}_writer`;
+GRANT INSERT ON `{database}`.annotations_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.dead_letters_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.metrics_landing TO `{database}_writer`;
 GRANT INSERT ON `{database}`.lost_ranges TO `{database}_writer`;
@@ -12,6 +13,7 @@ GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset, seq) ON `{database}`
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.runs TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.episodes TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.heartbeats TO `{database}_writer`;
+GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.annotations TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset) ON `{database}`.dead_letters TO `{database}_writer`;
 GRANT SELECT(kafka_topic_id, kafka_partition, kafka_offset, seq) ON `{database}`.metrics TO `{database}_writer`;
 -- An insert that would not be dropped when it is repeated is refused, whatever the client asks for.

@@ -8,3 +8,5 @@ CREATE ROW POLICY OR REPLACE `{database}_all` ON `{database}`.episodes USING 1
     TO `{database}_migrator`, `{database}_writer`, `{database}_reader`, `{database}_dashboard`;
 CREATE ROW POLICY OR REPLACE `{database}_all` ON `{database}`.metrics USING 1
     TO `{database}_migrator`, `{database}_writer`, `{database}_reader`, `{database}_dashboard`;
+CREATE ROW POLICY OR REPLACE `{database}_all` ON `{database}`.annotations USING 1
+    TO `{database}_migrator`, `{database}_writer`, `{database}_reader`, `{database}_dashboard`;

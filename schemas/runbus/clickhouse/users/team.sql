@@ -14,6 +14,9 @@ GRANT SELECT ON `{database}`.episode_check TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.episode_returns TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.stream_summary TO `{database}_team_{team}`;
 GRANT SELECT ON `{database}`.run_summary TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.annotations TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.annotations_latest TO `{database}_team_{team}`;
+GRANT SELECT ON `{database}`.artifacts TO `{database}_team_{team}`;
 CREATE SETTINGS PROFILE OR REPLACE `{database}_team_{team}` SETTINGS
     readonly = 1,
     max_execution_time = 60,
@@ -30,4 +33,6 @@ CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.runs
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.episodes
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
 CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.metrics
+    USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;
+CREATE ROW POLICY OR REPLACE `{database}_team_{team}` ON `{database}`.annotations
     USING startsWith(run_id, {prefix}) TO `{database}_team_{team}`;

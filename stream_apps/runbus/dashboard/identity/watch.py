@@ -22,7 +22,7 @@ from runbus.kafka.model import LogUnavailable, StreamId, TopicPartition
 from runbus.kafka.offsets import LogBounds
 from runbus.kafka.partitioner import partition_of
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS
+from runbus.kafka.topics import ANNOTATIONS, DEAD_LETTERS, EPISODES, HEARTBEATS, RUNS, STEPS
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 
@@ -46,7 +46,7 @@ _ENDED_S = 600
 _PATIENCE_US = 10_000_000
 #: Counting costs ClickHouse at most this share of its time.
 _SHARE = 0.2
-_STORED = (STEPS, RUNS, EPISODES, HEARTBEATS, DEAD_LETTERS)
+_STORED = (STEPS, RUNS, EPISODES, HEARTBEATS, ANNOTATIONS, DEAD_LETTERS)
 
 
 class IdentityWatch:
