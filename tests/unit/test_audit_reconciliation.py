@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,3 +128,16 @@ def test_the_keys_that_scripts_read() -> None:
     """The sums have the names of the contract, and the dead letters."""
     contract = {"produced", "stored", "dropped", "in_flight", "missing", "duplicates", "resent"}
     assert StreamSums().as_dict().keys() == contract | {"dead_letters"}
+
+
+def test_metrics_are_summed_apart_and_judged_together() -> None:
+    """No value is a step; what is missing of either makes the audit unsound, what is in flight unsettled."""
+    steps, values = {STREAM: Logged(9, finished=True)}, {STREAM: Logged(20, pending=5, finished=True)}
+    audit = replace(
+        reconcile(steps, {STREAM: Stored(9, 9, 9)}), metrics=reconcile(values, {STREAM: Stored(12, 12, 20)})
+    )
+    assert audit.total.produced == 9
+    assert audit.metrics is not None
+    assert audit.metrics.total == StreamSums(produced=20, stored=12, in_flight=5, missing=3)
+    assert (audit.sound, audit.settled) == (False, False)
+    assert audit.as_json()["metrics"] == audit.metrics.as_json()

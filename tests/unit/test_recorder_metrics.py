@@ -16,12 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbus.config.errors import ConfigError
+from runbus.kafka.topics import METRICS
 from runbus.recorder import Metrics, Recorder, RunBus, Subscription
+from runbus.recorder.encoding import Packing, encoded
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
+from runbus.recorder.identity import now_us
 from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.recorder.metric_stream import MAX_NAMES
 from runbus.recorder.metric_values import MAX_TEXT_BYTES
+from runbus.schemas.avsc import schema
+from runbus.schemas.codec import Codec
 from runbus.schemas.metric_batch import encode
+from runbus.sink.api import FramedRecord
+from runbus.sink.routes import ROUTES
+from runbus.sink.values import without
 from tests.fuzz.metric_batches import metric_rows
 from tests.unit.batches import quick
 
@@ -159,6 +167,20 @@ def test_what_is_no_value_is_left_out_alone(learner: Metrics, heard: Heard, capl
     assert heard.values() == [("good", 1.0)] * 3
     assert learner.stats()["left_out"] == 3 * (len(bad) + 1) + 2
     assert 1 <= len(caplog.records) <= 3
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, 1e12, -5.0, "now"])
+def test_a_time_that_is_none_costs_no_value(time: Any, learner: Metrics, heard: Heard) -> None:
+    """The values are there with the time of the call; names and axes of any kind are texts."""
+    before = now_us()
+    learner.log({"a": 1.0, 7: 2.0, "\ud800": 3.0}, step=1, axis="\udfff", time=time)  # type: ignore[dict-item]
+    learner.score(1.0, time=time)
+    learner.flush(0)
+    rows = heard.rows()
+    assert [row["name"] for row in rows[:2]] == ["a", "7"]
+    assert len(rows) == 4
+    assert all(before <= row["ts"] <= now_us() for row in rows)
+    assert learner.stats()["left_out"] == 2
 
 
 def test_any_order_and_any_repetition_is_taken(learner: Metrics, heard: Heard) -> None:
@@ -338,3 +360,44 @@ def test_a_source_needs_a_name_that_makes_a_key() -> None:
     """As a run and an agent do."""
     with pytest.raises(ConfigError, match="leave out '/'"):
         Metrics("run-1", "a/b", kafka=False)
+
+
+def closed(heard: Heard) -> MetricsRecorded:
+    """Return the only batch that was published."""
+    heard.rows()
+    (batch,) = [event for event in heard.events if isinstance(event, MetricsRecorded)]
+    return batch
+
+
+def test_a_batch_is_cut_to_the_size_of_a_record(learner: Metrics, heard: Heard) -> None:
+    """Its parts follow each other on the topic of metrics, under the source's key, and are the whole."""
+    learner.log({f"name-{i}": float(i) for i in range(400)}, step=1)
+    learner.flush(0)
+    whole = closed(heard)
+    parts = encoded(whole, Packing("runbus.", Codec(), limit=3_000), 1)
+    assert len(parts) > 2
+    assert {(part.topic.name, part.key) for part in parts} == {(METRICS.name, b"run-1/learner-0")}
+    assert all(len(part.value) <= 3_000 for part in parts)
+    rows = [row for part in parts for row in metric_rows(Codec().open(part.value, "MetricBatch")[1])]
+    assert rows == metric_rows(encode(whole.batch(sent_at=1)))
+
+
+def test_a_value_that_no_record_holds_is_kept_without_its_text(learner: Metrics, heard: Heard) -> None:
+    """The longest words go first; the number stays."""
+    learner.score(0.5, label="good", text="x" * 5_000)
+    learner.flush(0)
+    (part,) = encoded(closed(heard), Packing("runbus.", Codec(), limit=1_000), 1)
+    (row,) = metric_rows(Codec().open(part.value, "MetricBatch")[1])
+    assert part.without == ("text",)
+    assert (row["label"], row["text"], _number(row["value"])) == ("good", "", 0.5)
+
+
+def test_a_record_that_is_half_there_is_completed_by_the_rest(learner: Metrics, heard: Heard) -> None:
+    """The sink's repair of metrics has the rows that are missing, and no others."""
+    learner.log({f"name-{i % 3}/{i}": float(i) for i in range(9)})
+    learner.flush(0)
+    body = encode(closed(heard).batch(sent_at=1))
+    (route,) = [route for route in ROUTES if route.topic == "metrics"]
+    pieces = without(route, FramedRecord(1, None, body, 0), schema("MetricBatch"), {0, 1, 5})
+    found = [row for piece in pieces for row in metric_rows(piece)]
+    assert found == [row for row in metric_rows(body) if row["seq"] not in (0, 1, 5)]

@@ -83,8 +83,11 @@ class MetricsRecorded:
     def batch(self, *, sent_at: int = 0) -> MetricBatch:
         """Return the wire's batch, in columns. `sent_at` is microseconds."""
         id_, rows = self.counts.id, self.rows
-        used, name = np.unique(np.concatenate([one.names for one in rows]), return_inverse=True)
-        series = [self.series[number] for number in used]
+        numbers = np.concatenate([one.names for one in rows])
+        used = np.flatnonzero(np.bincount(numbers))  # a stream has few names, so this is much faster than sorting
+        place = np.zeros(int(used[-1]) + 1, np.uint16)
+        place[used] = np.arange(len(used))
+        series = [self.series[number] for number in used.tolist()]
         return MetricBatch(
             header=MetricHeader(
                 run_id=id_.run_id,
@@ -95,7 +98,7 @@ class MetricsRecorded:
                 dropped=self.counts.dropped,
                 sent_at=sent_at,
             ),
-            columns=self._columns(name.astype(np.uint16)),
+            columns=self._columns(place[numbers]),
             names=tuple(name for name, _ in series),
             axes=tuple(axis for _, axis in series),
             agent=self._texts([one.about.agent for one in rows]),
@@ -113,12 +116,18 @@ class MetricsRecorded:
             at=self._optional([one.at for one in rows], np.int64, NO_POSITION),
             kind=self._optional([one.kind for one in rows], np.uint8, METRIC),
             absent=self._absent(),
-            agent_attempt=self._optional([one.about.agent_attempt for one in rows], np.int64, NOTHING.agent_attempt),
-            env=self._optional([one.about.env for one in rows], np.int32, NOTHING.env),
-            episode=self._optional([one.about.episode for one in rows], np.int64, NOTHING.episode),
-            step=self._optional([one.about.step for one in rows], np.int32, NOTHING.step),
-            step_seq=self._optional([one.about.step_seq for one in rows], np.int64, NOTHING.step_seq),
+            agent_attempt=self._about("agent_attempt", np.int64),
+            env=self._about("env", np.int32),
+            episode=self._about("episode", np.int64),
+            step=self._about("step", np.int32),
+            step_seq=self._about("step_seq", np.int64),
         )
+
+    def _about(self, part: str, dtype: type[np.generic]) -> NDArray[Any] | None:
+        """Return a column of what the values are about; None if no call names it."""
+        if all(one.about is NOTHING for one in self.rows):
+            return None
+        return self._optional([getattr(one.about, part) for one in self.rows], dtype, getattr(NOTHING, part))
 
     def _spread(self, of_calls: Sequence[Any], dtype: type[np.generic]) -> NDArray[Any]:
         """Return a value of each call for each of its rows."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
 from array import array
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import METRICS
-from runbus.recorder.annotations import LeaveOut
+from runbus.recorder.annotations import LeaveOut, plain_text
 from runbus.recorder.artifact import Artifact
 from runbus.recorder.counts import StreamCounts
 from runbus.recorder.file_reference import FileReference
 from runbus.recorder.metric_rows import MetricRows, MetricsRecorded, Names
-from runbus.recorder.metric_values import NamedValues, name_of, named_values, position_of
+from runbus.recorder.metric_values import NamedValues, name_of, named_values, nanoseconds_of, position_of
 from runbus.recorder.score import About
 from runbus.recorder.stream import StreamEnded
 from runbus.recorder.values import number
@@ -51,14 +51,15 @@ class MetricStream:
         self._remark = remark
         self._series: list[tuple[str, str]] = []
         self._numbers: dict[tuple[str, str], int] = {}
-        self._known: dict[tuple[str, tuple[str, ...]], Names] = {}
+        self._known: dict[tuple[str, tuple[Any, ...]], Names] = {}
         self._open = MetricsRecorded(self.counts, self._series)
         self._first_seq = 0
         self._ended = False
         self._seen_by_ticker = -1
 
-    def log(self, values: Mapping[Any, Any], step: object, axis: str, ts: int) -> None:
-        """Append named values. See Recorder.metrics; `ts` is nanoseconds."""
+    def log(self, values: Mapping[Any, Any], step: object, axis: str, time: float | None) -> None:
+        """Append named values. See Recorder.metrics."""
+        ts = nanoseconds_of(time, self.leave_out)
         found = named_values(values, self.leave_out)
         at = position_of(step, self.leave_out)
         with self.lock:
@@ -66,8 +67,9 @@ class MetricStream:
             if len(names):
                 self._append(MetricRows(names, kept.numbers, at, ts, kept.texts))
 
-    def score(self, value: Any, name: str, about: About, ts: int) -> None:  # noqa: ANN401 - any number, or None
-        """Append one score; None as its value = it only has words. See Recorder.score; `ts` is nanoseconds."""
+    def score(self, value: Any, name: str, about: About, time: float | None) -> None:  # noqa: ANN401 - any number, or None
+        """Append one score; None as its value = it only has words. See Recorder.score."""
+        ts = nanoseconds_of(time, self.leave_out)
         absent, found = value is None, np.nan
         try:
             found = found if absent else number(value)
@@ -106,7 +108,8 @@ class MetricStream:
         known = self._known.get((axis, found.names))
         if known is not None:
             return known, found
-        numbers = [self._number_of(name_of(name, self.leave_out), axis) for name in found.names]
+        of_axis = plain_text(axis, "metrics", self.leave_out)
+        numbers = [self._number_of(name_of(name, self.leave_out), of_axis) for name in found.names]
         kept = [row for row, of in enumerate(numbers) if of is not None]
         names = np.array([numbers[row] for row in kept], np.uint32)
         if len(kept) == len(numbers):
@@ -132,7 +135,7 @@ class MetricStream:
             )
         return of
 
-    def _remember(self, axis: str, names: tuple[str, ...], numbers: Names) -> None:
+    def _remember(self, axis: str, names: tuple[Any, ...], numbers: Names) -> None:
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[axis, names] = numbers
@@ -167,7 +170,7 @@ class MetricStream:
             if batch.count == 0:
                 return
             fresh = MetricsRecorded(self.counts, self._series)
-            batch.closed_at = time.monotonic()
+            batch.closed_at = monotonic()
             batch.first_seq = self._first_seq
             end, closed = self._first_seq + batch.count, False
             try:  # in one statement without a call: an interrupt comes before all of it, or after

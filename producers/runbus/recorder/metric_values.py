@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterator, Mapping
+from time import time_ns
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ _MAX_DEPTH = 20  # of nested dicts
 _PLAIN = frozenset(
     [float, int, bool, np.bool_, np.float64, np.float32, np.float16, np.int64, np.int32, np.uint64, np.uint32]
 )
+_TIMES = range(2**63)  # to the year 2262
 _POSITIONS = range(NO_POSITION + 1, 2**63)
 
 
@@ -28,12 +30,12 @@ class NamedValues(NamedTuple):
     """Values and their names, in the order in which they were given.
 
     Attributes:
-        names: as many as numbers.
+        names: as many as numbers; texts, or whatever the caller has for one.
         numbers: NaN where there is a text.
         texts: by index.
     """
 
-    names: tuple[str, ...]
+    names: tuple[Any, ...]
     numbers: array[float]
     texts: Mapping[int, str] = {}
 
@@ -65,14 +67,11 @@ def named_values(values: Mapping[Any, Any], leave_out: LeaveOut) -> NamedValues:
 
 
 def _all_plain(values: Mapping[Any, Any]) -> NamedValues | None:
-    """Return the values if all are numbers of Python or numpy under texts: what nearly every call is."""
-    if type(values) is not dict or not set(map(type, values.values())) <= _PLAIN:
-        return None
-    names = tuple(values)
-    if not set(map(type, names)) <= {str}:
+    """Return the values if all are numbers of Python or numpy: what nearly every call is."""
+    if type(values) is not dict or not _PLAIN.issuperset(map(type, values.values())):
         return None
     try:
-        return NamedValues(names, array("d", values.values()))
+        return NamedValues(tuple(values), array("d", values.values()))
     except (OverflowError, ValueError):  # an integer that no float holds, or the dict grows meanwhile
         return None
 
@@ -90,11 +89,12 @@ def _flat(values: Mapping[Any, Any], prefix: str, depth: int, leave_out: LeaveOu
             leave_out("metrics", f"{shown(name)} is nested more than {_MAX_DEPTH} deep")
 
 
-def name_of(name: str, leave_out: LeaveOut) -> str:
-    """Return a name as it is recorded; an empty one is left out, as an empty text. Never raises."""
-    if not name:
+def name_of(name: object, leave_out: LeaveOut) -> str:
+    """Return a name as it is recorded, as text; an empty one is left out. Never raises."""
+    text = plain_text(name, "metrics", leave_out)
+    if not text:
         leave_out("metrics", "a name is empty")
-    return plain_text(name, "metrics", leave_out)
+    return text
 
 
 def position_of(step: Any, leave_out: LeaveOut) -> int:  # noqa: ANN401 - an integer of any type
@@ -109,6 +109,21 @@ def position_of(step: Any, leave_out: LeaveOut) -> int:  # noqa: ANN401 - an int
         return whole
     leave_out("metrics step", f"step={shown(step)} is no whole number of 64 bits: the values are recorded without it")
     return NO_POSITION
+
+
+def nanoseconds_of(time: float | None, leave_out: LeaveOut) -> int:
+    """Return a time of the user, seconds since the epoch, in nanoseconds; now, if there is none. Never raises."""
+    now = time_ns()
+    if time is None:
+        return now
+    try:
+        found = int(time * 1e9)
+    except Exception:  # noqa: BLE001 - whatever the caller gave
+        found = -1
+    if found in _TIMES:
+        return found
+    leave_out("metrics time", f"time={shown(time)} is no time in seconds since 1970: the values have that of the call")
+    return now
 
 
 def text_within_limit(text: str, leave_out: LeaveOut) -> str:

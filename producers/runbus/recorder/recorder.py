@@ -330,7 +330,7 @@ class Recorder:
         """
         try:
             stream = self._metrics or self._begin_metrics()
-            stream.log(values, step, axis, _time_ns() if time is None else int(time * 1e9))
+            stream.log(values, step, axis, time)
         except StreamEnded:
             self._count_after_close(1)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
@@ -359,7 +359,7 @@ class Recorder:
         try:
             stream = self._metrics or self._begin_metrics()
             about = about_of(self._placed(words), stream.leave_out)
-            stream.score(value, name, about, _time_ns() if time is None else int(time * 1e9))
+            stream.score(value, name, about, time)
         except StreamEnded:
             self._count_after_close(1)
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop

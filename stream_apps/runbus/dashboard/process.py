@@ -19,7 +19,7 @@ from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.principals import Role
 from runbus.kafka.start import Needs
-from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS
+from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS, STEPS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
@@ -35,7 +35,7 @@ def dashboard_process(sources: Sources) -> ProcessSpec:
     """Return the process for its host. Raises ConfigError naming the variable and the bad value."""
     settings = DashboardSettings.load(sources)
     topics = tuple(
-        settings.kafka.topic_prefix + topic.name for topic in (HEARTBEATS, RUNS, STEPS, EPISODES, LIVE_METRICS)
+        settings.kafka.topic_prefix + topic.name for topic in (HEARTBEATS, RUNS, STEPS, METRICS, EPISODES, LIVE_METRICS)
     )
     values = codec(sources)
     return ProcessSpec(

@@ -40,6 +40,7 @@ def test_each_snippet_reads_what_was_recorded(
         with Recorder(run, "agent-0", config={"lr": 0.1}, bus=RunBus(), settings=settings) as recorder:
             recorder.reset(np.zeros(4, np.float32))
             recorder.step(1, 1.0, True, False, np.ones(4, np.float32))
+            recorder.metrics({"loss": 0.5}, step=7)
         assert recorder.flush(10)
     process = script(code.replace("timeout=5.0", "timeout=2.0"))
     out, err = process.communicate(timeout=60)

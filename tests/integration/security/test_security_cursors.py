@@ -21,7 +21,7 @@ def test_a_reader_sees_the_groups_and_moves_none(installation: Installation, tmp
     reader = _as(installation, "reader", tmp_path)
     assert set(reader.groups()) == {installation.prefix + own for own in ("sink", "episodes", "live-metrics")}
     group = f"{installation.prefix}sink"
-    assert len(reader.positions(group)) == 3 * PARTITIONS + 2
+    assert len(reader.positions(group)) == 4 * PARTITIONS + 3
     assert f"it lacks Read on Group {group}" in reader.refused("reset", group, "--to", "end", "--yes")
 
 

@@ -117,7 +117,7 @@ def test_two_sinks_share_the_partitions(feed: Feed, sinks: Sinks, tables: Tables
     feed.steps(20)
     second = sinks.start(group_protocol=protocol)
     # the new protocol shares out topic by topic; cooperative-sticky only counts partitions
-    sinks.says("steps:" if protocol == "consumer" else "runs:", 1)
+    sinks.says("steps:" if protocol == "consumer" else "episodes:", 1)
     feed.steps(20)
     feed.flush()
     assert sinks.stop(first) == 0

@@ -33,7 +33,7 @@ def test_it_is_ready_once_its_partitions_are_open(feed: Feed, sinks: Sinks, tabl
     assert pages.value("runbus_inserted_steps_total") == feed.total
     for histogram in ("runbus_insert_seconds", "runbus_commit_seconds"):
         assert (pages.value(f"{histogram}_count") or 0) >= 1
-    assert pages.value("runbus_partitions_owned") == 14
+    assert pages.value("runbus_partitions_owned") == 19
     name = feed.settings.topic_prefix + "steps"
     until("no lag", lambda: all(pages.value("runbus_lag_events", topic=name, partition=p) == 0 for p in "0123"))
     assert sinks.stop(process) == 0

@@ -16,8 +16,12 @@ from runbus.dashboard.live.states import State, run_state, stream_state
 from runbus.kafka.model import StreamId
 from runbus.live_metrics.measure import Measure
 from runbus.recorder.encoding import framed as framed_for
+from runbus.schemas import metric_batch
+from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
+from runbus.schemas.metric_batch import MetricHeader
+from tests.support.batches import make_metrics
 
 START = 1_700_000_000_000_000
 STREAM = StreamId("run", "agent", START)
@@ -83,6 +87,12 @@ class Scene:
         row = self.board.row("runs", run, self.now)
         assert row is not None
         return row
+
+
+def framed_metrics(stream: StreamId) -> bytes:
+    """Return the value of a record of metrics."""
+    body = metric_batch.encode(make_metrics(MetricHeader(*stream, 0, 3, 0, 1)))
+    return Codec().frame("runbus.metrics", schema("MetricBatch"), body)
 
 
 def run_event(stream: StreamId, **more: Any) -> RunEvent:
@@ -182,6 +192,10 @@ def test_a_source_of_metrics_is_no_agent_and_lives_as_long_as_its_process() -> N
     scene.later(11, (RECORDER,))
     row = scene.run()
     assert (row["state"], row["agents"], row["attempts"], row["config"]) == ("running", 0, 0, {"learner": 1})
+    scene.read("metrics", "run/learner-0", framed_metrics(source))
+    stream_row = scene.board.row("streams/run", f"learner-0/{source.attempt}", scene.now)
+    assert stream_row is not None
+    assert [(one["name"], one["value"]) for one in stream_row["metrics"]] == [("loss", 2.0), ("return", 1.0)]
     scene.started(config='{"lr": 0.1}')
     scene.metrics()
     scene.tick()

@@ -12,6 +12,7 @@ from runbus.dashboard.live import rows
 from runbus.dashboard.live.below import Below
 from runbus.dashboard.live.episodes import Finalised, RecentEpisodes
 from runbus.dashboard.live.hub import Hub
+from runbus.dashboard.live.last_values import LastValues
 from runbus.dashboard.live.newest import Newest
 from runbus.dashboard.live.rows import Row
 from runbus.dashboard.live.runs import RunFacts, StreamFacts
@@ -19,7 +20,7 @@ from runbus.dashboard.live.silence import Silence
 from runbus.dashboard.live.states import State, run_state, stream_state
 from runbus.dashboard.live.values import Values, stream_of
 from runbus.kafka.model import StreamId
-from runbus.kafka.topics import CANARY_RUN, EPISODES, HEARTBEATS, LIVE_METRICS, RUNS
+from runbus.kafka.topics import CANARY_RUN, EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
 from runbus.schemas.codec import Codec
 from runbus.schemas.events import Heartbeat
 
@@ -77,6 +78,7 @@ class Board:
         self.silence = Silence()
         self._metrics: Newest[Mapping[str, Any]] = Newest(self._values.figures)
         self._beats: Newest[Heartbeat] = Newest(lambda value: Heartbeat(**self._values.fields(value, "Heartbeat")))
+        self._last_values = LastValues()
         self._steps: dict[StreamId, _Steps] = {}
         self._states: dict[StreamId, State] = {}
         self._run_rows: dict[str, Row] = {}
@@ -97,6 +99,8 @@ class Board:
                     self._take_metrics(record, now - age_s)
                 case EPISODES.name:
                     self._take_episode(record, now)
+                case METRICS.name:
+                    self._changed_streams.add(self._last_values.take(self._values.metrics(record.value)))
                 case RUNS.name:
                     self._take_run(record)
                 case HEARTBEATS.name:
@@ -282,7 +286,8 @@ class Board:
             return None
         value = self._metrics.value(str(stream)) if self._metrics.get(str(stream)) is not None else b""
         metrics = self._values.fields(value, "LiveMetrics") if value else None
-        return rows.stream_row(stream, facts, self._state(stream, facts, now), metrics)
+        row = rows.stream_row(stream, facts, self._state(stream, facts, now), metrics)
+        return {**row, "metrics": self._last_values.of(stream)}
 
     def _run_row(self, run: str, now: float) -> Row:
         facts = self.runs[run]

@@ -25,7 +25,7 @@ from runbus.kafka.offsets import KafkaOffsets, LogBounds
 from runbus.kafka.run_log import key_text
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import OneThread
-from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, RUNS
+from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ _CLOSE_S = 2.0
 _AGAIN_S = 0.5
 #: Of a partition of live metrics, heartbeats and episodes, so many of the newest records.
 _NEWEST = 50_000
-_TOPICS = (RUNS, LIVE_METRICS, HEARTBEATS, EPISODES)
+#: Of a partition of metrics fewer: a record has thousands of values, and only the last of each name is shown.
+_NEWEST_METRICS = 2_000
+_TOPICS = (RUNS, LIVE_METRICS, HEARTBEATS, EPISODES, METRICS)
 
 
 class Feed:
@@ -90,7 +92,8 @@ class Feed:
             await asyncio.gather(bounds_of.close(_CLOSE_S), committed_of.close(_CLOSE_S))
         starts = {}
         for at, (low, end) in bounds.items():
-            first = low if self._short[at.topic] == RUNS.name else max(low, end - _NEWEST)
+            newest = _NEWEST_METRICS if self._short[at.topic] == METRICS.name else _NEWEST
+            first = low if self._short[at.topic] == RUNS.name else max(low, end - newest)
             found = stored.get(at)
             wanted = self.positions.get(at, first if found is None else max(first, found.offset))
             starts[at] = wanted if low <= wanted <= end else low

@@ -9,6 +9,7 @@ from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.schemas.avsc import AvroSchema, schema
 from runbus.schemas.codec import Codec, framing
+from runbus.schemas.metric_batch import MetricBatch, decode
 from runbus.schemas.record import read_prefix, read_record
 
 Fields = dict[str, Any]
@@ -28,6 +29,11 @@ class Values:
         """Return the fields of a record `name`. Raises RunBusError if the value is none."""
         writer, body = self._codec.open(value, name)
         return read_record(body, writer, schema(name))
+
+    def metrics(self, value: bytes) -> MetricBatch:
+        """Return a batch of metrics. Raises RunBusError if the value is none."""
+        writer, body = self._codec.open(value, "MetricBatch")
+        return decode(body, writer)
 
     def figures(self, value: bytes) -> Fields:
         """Return the fields of a LiveMetrics without its windows, which are most of it and are seldom shown.
