@@ -175,12 +175,22 @@ def test_a_time_that_is_none_costs_no_value(time: Any, learner: Metrics, heard: 
     before = now_us()
     learner.log({"a": 1.0, 7: 2.0, "\ud800": 3.0}, step=1, axis="\udfff", time=time)  # type: ignore[dict-item]
     learner.score(1.0, time=time)
-    learner.flush(0)
+    learner.artifact("s3://models/final.pt", type="model", time=time)
+    learner.flush(5)
     rows = heard.rows()
     assert [row["name"] for row in rows[:2]] == ["a", "7"]
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert all(before <= row["ts"] <= now_us() for row in rows)
-    assert learner.stats()["left_out"] == 2
+    assert learner.stats()["left_out"] == 3
+
+
+def test_a_time_is_kept_to_the_microsecond(learner: Metrics, heard: Heard) -> None:
+    """A float of seconds has no nanoseconds: what it was made from comes back."""
+    times = [1_790_000_000_000_000 + n for n in (1, 7, 999_999)]
+    for time in times:
+        learner.log({"a": 1.0}, time=time / 1e6)
+    learner.flush(0)
+    assert [row["ts"] for row in heard.rows()] == times
 
 
 def test_any_order_and_any_repetition_is_taken(learner: Metrics, heard: Heard) -> None:

@@ -117,7 +117,7 @@ def nanoseconds_of(time: float | None, leave_out: LeaveOut) -> int:
     if time is None:
         return now
     try:
-        found = int(time * 1e9)
+        found = round(time * 1e6) * 1000  # of a float more is noise
     except Exception:  # noqa: BLE001 - whatever the caller gave
         found = -1
     if found in _TIMES:

@@ -10,7 +10,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from os import PathLike
 from time import monotonic
-from time import time_ns as _time_ns
 from types import TracebackType
 from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, Unpack, cast
 
@@ -34,7 +33,7 @@ from runbus.recorder.env_positions import NO_EPISODE
 from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.metric_stream import MetricStream
-from runbus.recorder.metric_values import position_of
+from runbus.recorder.metric_values import nanoseconds_of, position_of
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
@@ -402,7 +401,7 @@ class Recorder:
                 name=words.get("name") or name_of_path(path),
                 at=at,
                 axis="" if step is None else axis,
-                ts=_time_ns() if time is None else int(time * 1e9),
+                ts=nanoseconds_of(time, stream.leave_out),
                 about=about_of(shown, stream.leave_out),
                 size=words.get("size", -1),
                 sha256=words.get("sha256", ""),
