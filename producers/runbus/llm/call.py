@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from runbus.llm.values import used
-from runbus.recorder.annotations import Status
 from runbus.recorder.outcome import outcome_of
+from runbus.recorder.row_words import Status
 
 _TIMEOUTS = ("Timeout", "TimeoutError", "TimeoutException", "APITimeoutError")
 

@@ -12,8 +12,8 @@ from runbus.llm.call import Call, Said, status_of
 from runbus.llm.slots import Slots
 from runbus.llm.values import History, plain
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import Kind, StepWords
 from runbus.recorder.recorder import Recorder
+from runbus.recorder.row_words import Kind, StepWords
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")

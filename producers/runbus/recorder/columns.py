@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.recorder.annotations import dense
+from runbus.recorder.row_words import dense
 from runbus.schemas.batch import NO_SEED, NO_TICK, StepColumns
 from runbus.schemas.layout import Layout, pack
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runbus.kafka.topics import STEPS, Topic
-from runbus.recorder.annotations import Annotation, Annotations
 from runbus.recorder.columns import FACTS, Block, BlockNotes, StepRows, columns_of_blocks, columns_of_rows, large_seeds
 from runbus.recorder.counts import Kept, StreamCounts
 from runbus.recorder.logged import extras_of
 from runbus.recorder.metric_rows import MetricsRecorded
+from runbus.recorder.row_words import RowWords, WordsOfRows
 from runbus.recorder.size_limits import run_event_within
 from runbus.schemas.batch import BatchHeader, StepBatch
 from runbus.schemas.events import Outcome, RunEvent
@@ -35,7 +35,7 @@ class StepsRecorded:
         seeds, infos, extras: by index of the row in the batch; extras by name first.
         extra_columns: extras of vector calls, by name: index of a block's first row, and a number for each of its rows.
         logged: numbers that were logged before a row: index of the row, name, number; in the order of the rows.
-        annotations: what else is said about rows.
+        words: what else is said about rows.
         nbytes: bytes of actions and observations while it is filled, then the memory that it holds, roughly.
         closed_at: monotonic seconds; 0 = it is being filled.
         settled: its steps were written to the log or counted as dropped.
@@ -56,7 +56,7 @@ class StepsRecorded:
     extras: dict[str, dict[int, float]] = field(default_factory=dict)
     extra_columns: dict[str, list[tuple[int, NDArray[np.float64]]]] = field(default_factory=dict)
     logged: list[tuple[int, str, float]] = field(default_factory=list)
-    annotations: Annotations = field(default_factory=Annotations)
+    words: WordsOfRows = field(default_factory=WordsOfRows)
     nbytes: int = 0
     closed_at: float = 0.0
     settled: bool = False
@@ -66,9 +66,9 @@ class StepsRecorded:
         """Take what is said about the rows of a block that begins at row `first`."""
         self.seeds |= {first + row: seed for row, seed in notes.seeds.items()}
         self.infos |= {first + row: info for row, info in notes.infos.items()}
-        self.annotations.absent |= {first + row: bits for row, bits in notes.absent.items()}
+        self.words.absent |= {first + row: bits for row, bits in notes.absent.items()}
         for row, labels in notes.labels.items():
-            self.annotations.take(first + row, Annotation(labels=labels))
+            self.words.take(first + row, RowWords(labels=labels))
         for name, numbers in notes.extras.items():
             self.extra_columns.setdefault(name, []).append((first, numbers))
         for name, rows in notes.marks.items():
@@ -90,7 +90,7 @@ class StepsRecorded:
         columns = {name: [c for c in of if c[0] < self.count] for name, of in self.extra_columns.items()}
         self.extra_columns = {name: of for name, of in columns.items() if of}
         self.logged = [one for one in self.logged if one[0] < self.count]
-        self.annotations.cut_to(self.count)
+        self.words.cut_to(self.count)
 
     def batch(self, *, sent_at: int = 0) -> StepBatch:
         """Return the wire's batch, in columns (transposed at each call). `sent_at` is microseconds."""
@@ -112,14 +112,14 @@ class StepsRecorded:
             columns, actions, observations = columns_of_rows(self.rows, action, self.observation, self.seeds)
         return StepBatch(
             header=header,
-            columns=replace(columns, **self.annotations.columns(self.count)),
+            columns=replace(columns, **self.words.columns(self.count)),
             action=actions,
             observation=observations,
             extras=extras_of(self.extras, self.logged, self.extra_columns),
             info=tuple(infos.get(i, "") for i in range(self.count)) if infos else (),
             large_seeds=large_seeds(self.seeds, self.count),
-            labels=self.annotations.label_columns(),
-            stop=self.annotations.stops(self.count),
+            labels=self.words.label_columns(),
+            stop=self.words.stops(self.count),
         )
 
 

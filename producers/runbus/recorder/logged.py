@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runbus.recorder.annotations import LeaveOut, plain_text, shown
+from runbus.recorder.row_words import LeaveOut, plain_text, shown
 from runbus.recorder.values import number
 from runbus.schemas.batch import Extra
 from runbus.schemas.walk import MAX_RECORDS

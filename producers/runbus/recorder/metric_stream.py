@@ -12,12 +12,12 @@ import numpy as np
 
 from runbus.kafka.model import StreamId
 from runbus.kafka.topics import METRICS
-from runbus.recorder.annotations import LeaveOut, plain_text
 from runbus.recorder.artifact import Artifact
 from runbus.recorder.counts import StreamCounts
 from runbus.recorder.file_reference import FileReference
 from runbus.recorder.metric_rows import MetricRows, MetricsRecorded, Names
 from runbus.recorder.metric_values import NamedValues, name_of, named_values, nanoseconds_of, position_of
+from runbus.recorder.row_words import LeaveOut, plain_text
 from runbus.recorder.score import About
 from runbus.recorder.stream import StreamEnded
 from runbus.recorder.values import number

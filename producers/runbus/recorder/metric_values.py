@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runbus.recorder.annotations import LeaveOut, plain_text, shown
 from runbus.recorder.reading import text_of_object
+from runbus.recorder.row_words import LeaveOut, plain_text, shown
 from runbus.recorder.values import number
 from runbus.schemas.metric_batch import NO_POSITION
 from runbus.schemas.strict_json import utf8_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runbus.config.errors import ConfigError
-from runbus.recorder.annotations import labels_of, plain_text
+from runbus.recorder.row_words import labels_of, plain_text
 
 _STREAM = re.compile(r"[^/]+/[^/]+/[0-9]+")
 

@@ -23,7 +23,6 @@ from runbus.config.sources import read_sources
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import check_id
-from runbus.recorder.annotations import StepWords
 from runbus.recorder.artifact import ABOUT, Artifact, ArtifactWords, name_of_path
 from runbus.recorder.bus import RunBus
 from runbus.recorder.commands import Answers, Command, Inbox, as_command
@@ -38,6 +37,7 @@ from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
 from runbus.recorder.recording import Recording
+from runbus.recorder.row_words import StepWords
 from runbus.recorder.score import ScoreWords, about_of
 from runbus.recorder.settings import CourierSettings
 from runbus.recorder.stream import RecordedStream, StreamEnded

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from typing import Any, NamedTuple, TypedDict
 
-from runbus.recorder.annotations import LeaveOut, plain_text, shown
 from runbus.recorder.metric_values import text_within_limit
 from runbus.recorder.reading import text_of_object
+from runbus.recorder.row_words import LeaveOut, plain_text, shown
 from runbus.schemas.metric_batch import NO_ATTEMPT, NONE
 
 _INT32, _INT64 = 2**31, 2**63

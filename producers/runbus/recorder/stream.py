@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from runbus.config.errors import InvalidValue
 from runbus.kafka.model import StreamId
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import StepWords, annotation_of_reset, annotation_of_step
 from runbus.recorder.columns import FACTS, NO_NOTES, Block, BlockNotes
 from runbus.recorder.counts import StreamCounts
 from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
 from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
+from runbus.recorder.row_words import StepWords, words_of_reset, words_of_step
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
 from runbus.recorder.values import Capture, Observations, as_is, chooser, number
@@ -123,10 +123,10 @@ class RecordedStream:
                     batch.infos[batch.count] = said
                 if self.pending:
                     self._attach_pending(batch, batch.count)
-                if words and (note := annotation_of_step(words, self.leave_out)) is not None:
-                    batch.annotations.take(batch.count, note)
+                if words and (note := words_of_step(words, self.leave_out)) is not None:
+                    batch.words.take(batch.count, note)
                 if not (seen and did) and (observation is ABSENT or action is ABSENT):
-                    batch.annotations.absent[batch.count] = _absent(observation, action)
+                    batch.words.absent[batch.count] = _absent(observation, action)
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 rows = batch.rows
@@ -171,10 +171,10 @@ class RecordedStream:
                     batch.infos[batch.count] = said
                 if self.pending:
                     self._attach_pending(batch, batch.count)
-                if labels and (note := annotation_of_reset(labels, self.leave_out)) is not None:
-                    batch.annotations.take(batch.count, note)
+                if labels and (note := words_of_reset(labels, self.leave_out)) is not None:
+                    batch.words.take(batch.count, note)
                 if observation is ABSENT:
-                    batch.annotations.absent[batch.count] = ABSENT_OBSERVATION
+                    batch.words.absent[batch.count] = ABSENT_OBSERVATION
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
@@ -357,7 +357,7 @@ class RecordedStream:
                 return
             overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
             overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
-            overhead += 100 * len(batch.logged) + batch.annotations.size
+            overhead += 100 * len(batch.logged) + batch.words.size
             if batch.extra_columns:
                 overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
             fresh = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from runbus.config.errors import InvalidValue
-from runbus.recorder.annotations import labels_of
 from runbus.recorder.env_positions import Envs, Flags
+from runbus.recorder.row_words import labels_of
 from runbus.recorder.text import json_text
 
 MAX_ENV = 2**31

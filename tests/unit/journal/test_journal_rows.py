@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from runbus.kafka.model import StreamId
 from runbus.recorder import ABSENT
-from runbus.recorder.annotations import StepWords
 from runbus.recorder.counts import StreamCounts
 from runbus.recorder.events import StepsRecorded
 from runbus.recorder.journal.rows import BadRows, Batches, part_of, rows_since
+from runbus.recorder.row_words import StepWords
 from runbus.recorder.stream import RecordedStream
 from runbus.recorder.vector import VectorRows
 from runbus.recorder.vector_calls import VectorReset, VectorStep

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from runbus.config.errors import InvalidValue
-from runbus.recorder.annotations import Annotation
 from runbus.recorder.columns import FACTS, Block
 from runbus.recorder.counts import StreamCounts
 from runbus.recorder.events import StepsRecorded
+from runbus.recorder.row_words import RowWords
 from runbus.schemas.batch import NO_PARENT
 from runbus.schemas.layout import Layout, check_layout
 
@@ -65,8 +65,8 @@ def rows_since(batch: StepsRecorded, start: int, *, action_said: bool = False, e
         or batch.infos
         or batch.extras
         or batch.logged
-        or batch.annotations.size
-        or batch.annotations.absent
+        or batch.words.size
+        or batch.words.absent
         or batch.extra_columns
     )
     count = batch.count - start
@@ -117,7 +117,7 @@ def _blocks(batch: StepsRecorded, start: int) -> list[bytes]:
 
 def _notes(batch: StepsRecorded, start: int) -> dict[str, Any]:
     """Return what is said about the rows from `start` on; nothing of a kind that nothing is said of."""
-    stop, said = batch.count, batch.annotations
+    stop, said = batch.count, batch.words
     labels = {row: dict(texts) for row, texts in said.labels.items()}
     by_row: Mapping[str, Mapping[int, Any]] = {
         "seeds": batch.seeds,
@@ -295,7 +295,7 @@ class _Rows:
             self._note(batch, first, kept)
 
     def _note(self, batch: StepsRecorded, first: int, kept: range) -> None:
-        notes, said = self._notes, batch.annotations
+        notes, said = self._notes, batch.words
 
         def of(rows: list[list[Any]]) -> dict[int, Any]:
             return {first + row: value for row, value in rows if first + row in kept}
@@ -308,7 +308,7 @@ class _Rows:
             kind, status = words["kind"].get(row, 0), words["status"].get(row, 0)
             labels = words["labels"].get(row, MappingProxyType({}))
             said.take(
-                row, Annotation(kind, status, words["parent"].get(row, NO_PARENT), words["stop"].get(row, ""), labels)
+                row, RowWords(kind, status, words["parent"].get(row, NO_PARENT), words["stop"].get(row, ""), labels)
             )
         for name, rows in notes.get("extras", {}).items():
             batch.extras.setdefault(name, {}).update(of(rows))

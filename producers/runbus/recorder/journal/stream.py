@@ -8,11 +8,11 @@ from typing import Any
 from zlib import crc32
 
 from runbus.recorder.absent import ABSENT
-from runbus.recorder.annotations import StepWords
 from runbus.recorder.columns import FACTS, NO_NOTES, Block, BlockNotes
 from runbus.recorder.journal.format import MARK, ROWS
 from runbus.recorder.journal.journal import Journal
 from runbus.recorder.journal.rows import ONE_ROW, ONE_ROW_BYTES
+from runbus.recorder.row_words import StepWords
 from runbus.recorder.stream import RecordedStream
 from runbus.schemas.layout import Layout
 

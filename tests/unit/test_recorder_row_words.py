@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from runbus.config.errors import ConfigError
 from runbus.recorder import ABSENT, Recorder, RunBus, Subscription
-from runbus.recorder.annotations import MAX_LABELS, MAX_TEXT
 from runbus.recorder.events import StepsRecorded, StreamFinished, StreamStarted
 from runbus.recorder.logged import MAX_WAITING
+from runbus.recorder.row_words import MAX_LABELS, MAX_TEXT
 from runbus.schemas.batch import KINDS, STATUSES, encode
 from runbus.schemas.events import RunEvent
 from runbus.schemas.layout import unpack

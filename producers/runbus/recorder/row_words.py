@@ -29,7 +29,7 @@ _SEQS = range(2**63)
 _STEP_WORDS = dict.fromkeys(("kind", "status", "parent", "stop")).keys()
 
 
-class Annotation(NamedTuple):
+class RowWords(NamedTuple):
     """What is said about one row: numbers of KINDS and STATUSES, and the seq of its parent."""
 
     kind: int = 0
@@ -48,24 +48,24 @@ class StepWords(TypedDict, total=False):
     stop: str | None
 
 
-def annotation_of_step(words: StepWords, leave_out: LeaveOut) -> Annotation | None:
+def words_of_step(words: StepWords, leave_out: LeaveOut) -> RowWords | None:
     """Return what is said about a step, without what cannot be recorded of it; None if nothing is left."""
     kind, status, parent, stop = (words.get(name) for name in _STEP_WORDS)
     if not words.keys() <= _STEP_WORDS:
         leave_out("step", f"{sorted(words.keys() - _STEP_WORDS)} are no words for a step")
-    found = Annotation(
+    found = RowWords(
         kind=0 if kind is None else _number_of(kind, _KIND_NUMBERS, "kind", leave_out),
         status=0 if status is None else _number_of(status, _STATUS_NUMBERS, "status", leave_out),
         parent=NO_PARENT if parent is None else _parent(parent, leave_out),
         stop="" if stop is None else plain_text(stop, "stop", leave_out),
     )
-    return None if found == Annotation() else found
+    return None if found == RowWords() else found
 
 
-def annotation_of_reset(labels: Mapping[str, object] | None, leave_out: LeaveOut) -> Annotation | None:
+def words_of_reset(labels: Mapping[str, object] | None, leave_out: LeaveOut) -> RowWords | None:
     """Return what is said about a reset, likewise."""
     texts = labels_of(labels, leave_out)
-    return Annotation(labels=texts) if texts else None
+    return RowWords(labels=texts) if texts else None
 
 
 def labels_of(labels: Any, leave_out: LeaveOut) -> dict[str, str]:  # noqa: ANN401 - whatever a loop passes
@@ -122,7 +122,7 @@ def _parent(parent: Any, leave_out: LeaveOut) -> int:  # noqa: ANN401 - an integ
 
 
 @dataclass(slots=True)
-class Annotations:
+class WordsOfRows:
     """What is said about the rows of a batch, by index of the row; a row that nothing is said about is not in it.
 
     Attributes:
@@ -138,7 +138,7 @@ class Annotations:
     labels: dict[int, Mapping[str, str]] = field(default_factory=dict)
     size: int = 0
 
-    def take(self, row: int, said: Annotation) -> None:
+    def take(self, row: int, said: RowWords) -> None:
         """Note what is said about a row."""
         if said.kind:
             self.kind[row] = said.kind
