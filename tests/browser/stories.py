@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from runbus.annotations import Place, note, tag
 from runbus.clickhouse.client import connect
 from runbus.config.catalogue import CONFIG_FILE_ENV
 from runbus.config.clickhouse import ClickHouseSettings
@@ -193,9 +194,12 @@ def _learner() -> None:
             learner.log({"train/loss": 1 / (1 + step), "train/lr": 3e-4}, step=step)
         learner.log({"train/loss": 7.0}, step=5)
     with Metrics("learner", source="eval-0") as evaluation:
+        evaluation.artifact("s3://models/final.pt", type="checkpoint", size=7_000_000, sha256="5f", step=3000)
         for epoch in range(4):
             evaluation.log({"eval/return": 10.0 * epoch}, step=epoch, axis="epoch")
             evaluation.log({"train/lr": 1e-5}, step=epoch * 100)
+    note(Place("learner", agent="actor", episode=2), "why does it <i>wait</i>?", author="ann")
+    tag("learner", "look-at-this", author="ann")
 
 
 def _talk() -> None:

@@ -205,8 +205,10 @@ def test_metrics_have_their_own_axes_and_late_scores_are_seen(
     assert chart(visit, evaluation)["series"]["eval-0"]["y"] == [0, 10, 20, 30]
     assert chart(visit, loss)["shown"] == pytest.approx([0, 3000], abs=8)
     assert chart(visit, "return")["shown"] != chart(visit, loss)["shown"]
-    visit.until_text("a person")
+    for text in ("a person", "why does it <i>wait</i>?", "look-at-this", "s3://models/final.pt"):
+        visit.until_text(text)
     visit.page.get_by_role("link", name="actor, episode 2").first.click()
     visit.until_text("too long")
     assert "it <b>waits</b> too long" in visit.text()
     assert "a model" in visit.text()
+    visit.until_text("why does it <i>wait</i>?")

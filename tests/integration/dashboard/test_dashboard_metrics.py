@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from runbus.clickhouse.tables import METRICS
+from runbus.clickhouse.tables import ANNOTATIONS, METRICS
 from runbus.recorder import Metrics, Recorder, RunBus
 from runbus.recorder.metric_rows import MetricsRecorded
+from runbus.schemas.events import Annotation
 from runbus.schemas.metric_batch import encode
 from tests.integration.clickhouse.conftest import Store
 from tests.integration.dashboard.conftest import Page, columns
@@ -84,3 +85,45 @@ def test_the_sql_of_an_answer_says_the_same(page: Page, store: Store, run: str, 
     parameters = dict(pair.split("=") for pair in more.split("&")) if more else {}
     sql = page.raw(path, run=run, as_="sql", **parameters).text
     assert len(store.rows(sql)) == page.get(path, run=run, **parameters)["rows"] > 0
+
+
+def test_notes_and_files_are_those_that_hold(page: Page, store: Store) -> None:
+    """Of the run and all that is in it, or of one episode; what was removed is gone."""
+    said: list[dict[str, object]] = [
+        {
+            "kind": "note",
+            "name": "a",
+            "text": "flat from <b>here</b>",
+            "agent_id": "agent-0",
+            "env": 0,
+            "episode": 3,
+            "step": 9,
+        },
+        {"kind": "tag", "name": "good"},
+        {"kind": "tag", "name": "gone"},
+        {"kind": "tag", "name": "gone", "removed": True},
+        {"kind": "note", "name": "b", "text": "of all agents", "env": 0, "episode": 3},
+        {"kind": "note", "name": "c", "text": "elsewhere", "agent_id": "agent-1", "attempt": 7, "env": 0, "episode": 3},
+    ]
+    events = [
+        Annotation(**({"run_id": "noted", "author": "ann", "sent_at": n} | fields))  # type: ignore[arg-type]
+        for n, fields in enumerate(said, 1)
+    ]
+    store.insert(ANNOTATIONS, [event.encode() for event in events])
+    bus = RunBus()
+    seen = bus.subscribe("test")
+    with Metrics("noted", bus=bus, kafka=False) as learner:
+        learner.artifact("s3://models/a.pt", type="checkpoint", step=100, size=7, sha256="5f")
+        learner.artifact("s3://videos/3.mp4", type="video", agent="agent-0", attempt=5, env=0, episode=3)
+    batches = [event for event in seen.get_many(100) if isinstance(event, MetricsRecorded)]
+    store.insert(METRICS, [encode(event.batch()) for event in batches])
+    place = {"run": "noted", "agent": "agent-0", "attempt": 5, "env": 0, "episode": 3}
+    assert columns(page.get("/run/notes", run="noted"), "kind", "name") == [
+        ("note", "c"), ("note", "b"), ("tag", "good"), ("note", "a")
+    ]  # fmt: skip
+    assert columns(page.get("/run/notes", **place), "text", "author", "step") == [
+        ("of all agents", "ann", -1), ("flat from <b>here</b>", "ann", 9)
+    ]  # fmt: skip
+    files = columns(page.get("/run/artifacts", run="noted"), "name", "type", "bytes", "sha256", "axis", "position")
+    assert sorted(files) == [("3.mp4", "video", -1, "", "", -1), ("a.pt", "checkpoint", 7, "5f", "global_step", 100)]
+    assert columns(page.get("/run/artifacts", **place), "uri") == [("s3://videos/3.mp4",)]

@@ -66,6 +66,19 @@ class OfMetric(OfRun):
     bins: Annotated[int, Field(ge=1, le=4096)] = Field(1024, description="about how many bins: pixels")
 
 
+class OfNotes(OfStreams):
+    """What was put on a run or written by it, or on one of its episodes."""
+
+    episode: Annotated[int, Field(ge=-1, le=_LARGEST)] = Field(
+        -1, description="of the agent, attempt and env; -1 = of the run and all that is in it"
+    )
+
+    @property
+    def where(self) -> dict[str, object]:
+        """Whose, as the queries name them."""
+        return {**super().where, "episode": self.episode}
+
+
 class OfMarks(OfRun):
     """What happened to a run."""
 

@@ -23,8 +23,10 @@ const VIEWS = [
   ["steps", "Steps"],
 ];
 
+const NOTES_MS = 30_000;
 const steps = () => import("../ui/steps.js").then((module) => module.StepsView);
 const scores = () => import("../ui/episode-scores.js").then((module) => module.EpisodeScores);
+const notes = () => import("../ui/notes.js").then((module) => module.Notes);
 const transcript = () => import("../ui/transcript.js").then((module) => module.TranscriptView);
 
 export default function Episode() {
@@ -107,6 +109,7 @@ function Head({desk, running}) {
       class="labels">${labels.map(([name, value]) => html`<span class="label"
         key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
     <${Later} load=${scores} id=${id} />
+    <${Later} load=${notes} of=${id} every=${NOTES_MS} />
   </header>`;
 }
 

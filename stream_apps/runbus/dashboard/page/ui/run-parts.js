@@ -15,6 +15,7 @@ import {Panel} from "./panel.js";
 
 const metrics = async () => (await import("./metrics.js")).Metrics;
 const scores = async () => (await import("./metrics.js")).Scores;
+const notes = async () => (await import("./notes.js")).Notes;
 const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
 
 /**
@@ -26,6 +27,7 @@ export function Parts({run, alive, agent, axis, recent, streams, told, onNames})
   return html`
     ${named?.rows > 0 && html`<${Later} load=${metrics} run=${run} answer=${named} every=${every} />`}
     <${Later} load=${scores} run=${run} every=${every} />
+    <${Later} load=${notes} of=${{run}} every=${every} />
     <${Reasons} run=${run} every=${every} streams=${streams} recent=${recent} />
     <${Actions} run=${run} every=${every} agent=${agent} />
     <${MarksPanel} run=${run} every=${every} axis=${axis} />
