@@ -176,7 +176,11 @@ WATCHDOG = Principal(
     (
         *_topics("Read", "heartbeats, and the ends of streams", HEARTBEATS, RUNS),
         *_topics("Read", "what its canary becomes", EPISODES, LIVE_METRICS),
-        *_topics("Read", "the time of the record that a consumer should read next", STEPS, DEAD_LETTERS, CONTROL),
+        *_topics(
+            "Read",
+            "the time of the record that a consumer should read next",
+            *(STEPS, METRICS, DEAD_LETTERS, CONTROL, ANNOTATIONS),
+        ),
         *_topics("Write", "its canary", STEPS, RUNS),
         *_topics("Write", "what it says", HEARTBEATS),
         *_topics("Write", "a step of its canary that no record can hold", DEAD_LETTERS),

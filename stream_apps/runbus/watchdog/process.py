@@ -6,10 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 
+from runbus.clickhouse.tables import STORED_TOPICS
 from runbus.config.sources import Sources
 from runbus.kafka.principals import Role
 from runbus.kafka.start import Needs
-from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, RUNS, STEPS
+from runbus.kafka.topics import HEARTBEATS, LIVE_METRICS, STEPS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.registry import codec
 from runbus.service.component import ProcessSpec, Start
@@ -29,7 +30,7 @@ def watchdog_process(sources: Sources) -> ProcessSpec:
         settings=settings,
         codec=codec(sources),
         needs=Needs(KIND, settings.names.sink_group),
-        topics=tuple(prefix + topic.name for topic in (HEARTBEATS, RUNS, STEPS, EPISODES, LIVE_METRICS)),
+        topics=(prefix + LIVE_METRICS.name, *(prefix + stored.topic for stored in STORED_TOPICS)),
         new_component=lambda name: Watchdog(settings, name),
         watched=(prefix + STEPS.name, prefix + HEARTBEATS.name),
         credential_files=(*settings.kafka.credential_files, *settings.clickhouse.credential_files),

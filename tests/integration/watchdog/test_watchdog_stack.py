@@ -33,7 +33,7 @@ def test_a_stack_that_is_well(running: Installation, said: Reports) -> None:
     until("the command says that all is well", is_well)  # what a busy machine holds up is shown, too, for a moment
     document = seen[-1]
     assert {(group["kind"], group["state"], group["owned"]) for group in document["groups"]} == {
-        ("sink", "OK", 14),
+        ("sink", "OK", 19),
         ("episodes", "OK", 4),
         ("live-metrics", "OK", 4),
     }
