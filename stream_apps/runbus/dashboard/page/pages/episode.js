@@ -26,7 +26,7 @@ const VIEWS = [
 const NOTES_MS = 30_000;
 const steps = () => import("../ui/steps.js").then((module) => module.StepsView);
 const scores = () => import("../ui/episode-scores.js").then((module) => module.EpisodeScores);
-const notes = () => import("../ui/notes.js").then((module) => module.Notes);
+const notes = () => import("../ui/notes.js").then((module) => module.NotesOf);
 const transcript = () => import("../ui/transcript.js").then((module) => module.TranscriptView);
 
 export default function Episode() {

@@ -63,11 +63,12 @@ function drawn(run, answer, kind) {
   return seriesOf(history, answer.width, {run, kind, by: "agent", all: "", agents: sources});
 }
 
-/** How a run was judged: by name and judge, with the newest judgement. @param {{run: string, every: number}} props */
-export function Scores({run, every}) {
-  const params = {run}, asked = useAnswer("/run/scores", params, every), answer = asked.answer.value, c = answer?.columns;
-  useEffect(() => expose("scores", () => c ?? {}));
-  if (!answer?.rows) return null;
+/** @typedef {ReturnType<typeof useAnswer>} Asked */
+
+/** How a run was judged: by name and judge, with the newest judgement. @param {{run: string, asked: Asked}} props `asked`: `/run/scores` */
+export function Scores({run, asked}) {
+  const params = {run}, answer = asked.answer.value, c = answer.columns;
+  useEffect(() => expose("scores", () => c));
   return html`<${Panel} title="Scores" unit="judgements" class="wide" fresh=${freshOf(asked)} source=${{path: "/run/scores", params}}>
     <div class="scroll-x" tabindex="0"><table class="cards" aria-label="Scores by name and judge">
       <thead><tr><th>Score</th><th>Judge</th><th class="num">How many</th><th class="num">Mean</th><th class="num">Range</th><th>The newest</th></tr></thead>

@@ -19,11 +19,19 @@ function rowsOf(answer) {
   return Array.from({length: answer?.rows ?? 0}, (_, i) => Object.fromEntries(names.map((name) => [name, answer.columns[name][i]])));
 }
 
-/**
- * @param {{of: import("../lib/route.js").Changes, every: number}} props `of`: a run, or one of its episodes
- */
-export function Notes({of, every}) {
+/** @typedef {ReturnType<typeof useAnswer>} Asked */
+
+/** @param {{of: import("../lib/route.js").Changes, every: number}} props `of`: an episode */
+export function NotesOf({of, every}) {
   const said = useAnswer("/run/notes", of, every), written = useAnswer("/run/artifacts", of, every);
+  return html`<${Notes} of=${of} said=${said} written=${written} />`;
+}
+
+/**
+ * @param {{of: import("../lib/route.js").Changes, said: Asked, written: Asked}} props `of`: a run, or one of its
+ *   episodes; `said`: `/run/notes`; `written`: `/run/artifacts`
+ */
+export function Notes({of, said, written}) {
   const notes = rowsOf(said.answer.value), files = rowsOf(written.answer.value);
   useEffect(() => expose("notes", () => ({notes, files})));
   return html`${notes.length > 0 && html`<${Panel} title="Notes" class="wide" fresh=${freshOf(said)} source=${{path: "/run/notes", params: of}}>

@@ -23,11 +23,13 @@ const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
  *   streams: import("../lib/channels.js").Row[], told: import("../lib/channels.js").Row[], onNames: (names: string[]) => void}} props
  */
 export function Parts({run, alive, agent, axis, recent, streams, told, onNames}) {
-  const every = alive ? OFTEN_MS : SELDOM_MS, named = useAnswer("/run/metrics", {run}, every).answer.value;
+  const every = alive ? OFTEN_MS : SELDOM_MS, ask = (/** @type {string} */ path) => useAnswer(path, {run}, every);
+  const named = ask("/run/metrics"), judged = ask("/run/scores"), said = ask("/run/notes"), written = ask("/run/artifacts");
+  const has = (/** @type {{answer: {value: any}}} */ asked) => asked.answer.value?.rows > 0;
   return html`
-    ${named?.rows > 0 && html`<${Later} load=${metrics} run=${run} answer=${named} every=${every} />`}
-    <${Later} load=${scores} run=${run} every=${every} />
-    <${Later} load=${notes} of=${{run}} every=${every} />
+    ${has(named) && html`<${Later} load=${metrics} run=${run} answer=${named.answer.value} every=${every} />`}
+    ${has(judged) && html`<${Later} load=${scores} run=${run} asked=${judged} />`}
+    ${(has(said) || has(written)) && html`<${Later} load=${notes} of=${{run}} said=${said} written=${written} />`}
     <${Reasons} run=${run} every=${every} streams=${streams} recent=${recent} />
     <${Actions} run=${run} every=${every} agent=${agent} />
     <${MarksPanel} run=${run} every=${every} axis=${axis} />

@@ -18,7 +18,7 @@ export function line(values) {
   const known = values.filter((value) => value !== null);
   if (known.length < 2) return "";
   const low = Math.min(...known);
-  const span = Math.max(...known) - low || 1;
+  const half = Math.max(...known) / 2 - low / 2 || 1; // of the span, which the largest numbers would overflow
   let pen = "M";
   const parts = [];
   for (const [index, value] of values.entries()) {
@@ -26,7 +26,7 @@ export function line(values) {
       pen = "M";
       continue;
     }
-    parts.push(`${pen}${((96 * index) / (values.length - 1)).toFixed(1)} ${(20 - (18 * (value - low)) / span + 1).toFixed(1)}`);
+    parts.push(`${pen}${((96 * index) / (values.length - 1)).toFixed(1)} ${(21 - 18 * ((value / 2 - low / 2) / half)).toFixed(1)}`);
     pen = "L";
   }
   return parts.join("");
