@@ -155,7 +155,7 @@ function Body({run, live, recent, streams, everybody, told, away}) {
   useChartKeys(axis);
   useKeys({follow: () => (until === undefined && !params.has("range") ? frozen() : set({until: null, range: null}))});
   useEffect(() => {
-    page.link = () => (until === undefined && live.state.value === "live" ? frozenLink(axis) : location.href);
+    page.link = () => (until === undefined && !live.isReplay ? frozenLink(axis) : location.href);
     return () => (page.link = () => location.href);
   }, [axis, until]);
   const common = {axis, recent, what, smooth, live, away};
