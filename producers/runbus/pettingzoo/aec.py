@@ -48,11 +48,7 @@ class RecordAEC(BaseWrapper):  # type: ignore[misc]  # PettingZoo has no types
     ) -> None:
         super().__init__(env)
         options = WorldOptions(run, together, config, bus, settings, observations, record_info, kafka, labels, tags)
-        self.world = World(
-            options,
-            getattr(env, "possible_agents", ()),
-            lambda agent: (env.observation_space(agent), env.action_space(agent)),
-        )
+        self.world = World(options, env)
         self._pending: dict[Any, Any] = {}  # agent -> its action that has not come to anything yet
         self._seen: dict[Any, Any] = {}  # agent -> what it saw since the world last moved
 

@@ -51,11 +51,7 @@ class RecordParallel(BaseParallelWrapper):  # type: ignore[misc]  # PettingZoo h
     ) -> None:
         super().__init__(env)
         options = WorldOptions(run, together, config, bus, settings, observations, record_info, kafka, labels, tags)
-        self.world = World(
-            options,
-            getattr(env, "possible_agents", ()),
-            lambda agent: (env.observation_space(agent), env.action_space(agent)),
-        )
+        self.world = World(options, env)
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[Any, Any], Any]:
         """Reset the world and record what each agent sees."""

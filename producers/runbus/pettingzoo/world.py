@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,6 @@ from runbus.recorder.values import Observations
 from runbus.schemas.events import Outcome
 
 log = logging.getLogger(__name__)
-
-#: (observation space, action space) of an agent
-SpacesOf = Callable[[Any], tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -78,16 +75,15 @@ class World:
 
     Args:
         options: as the wrapper was given them.
-        possible: the agents that are known from the start.
-        spaces_of: returns the spaces of an agent.
+        env: knows its agents from the start, or not, and the spaces of each.
 
     Raises:
         ConfigError: a name or a setting is unusable.
     """
 
-    def __init__(self, options: WorldOptions, possible: Iterable[Hashable], spaces_of: SpacesOf) -> None:
+    def __init__(self, options: WorldOptions, env: Any) -> None:  # noqa: ANN401 - of either of PettingZoo's interfaces
         self._options = options
-        self._spaces_of = spaces_of
+        self._env = env
         self._agents: dict[Hashable, _Agent] = {}
         self._names: set[str] = set()
         self._shared: Recorder | None = None
@@ -100,7 +96,7 @@ class World:
         self.tick = 0
         if not options.run:
             raise ConfigError("give the run a name: run=")
-        agents = list(possible)
+        agents = list(getattr(env, "possible_agents", ()))
         for agent in agents:
             self._agent(agent)
         if not agents:
@@ -220,8 +216,7 @@ class World:
 
     def _spaces(self, agent: Hashable) -> tuple[str, str]:
         try:
-            observation, action = self._spaces_of(agent)
-            return space_json(observation), space_json(action)
+            return space_json(self._env.observation_space(agent)), space_json(self._env.action_space(agent))
         except Exception:  # noqa: BLE001 - a world that does not know its spaces is recorded without
             return "", ""
 

@@ -12,7 +12,7 @@ import {follow, now} from "../lib/live.js";
 import {joined, parted} from "../lib/names.js";
 import {href, route, set} from "../lib/route.js";
 import {nice} from "../lib/stats.js";
-import {useAnswer} from "../ui/answer.js";
+import {rowsOf, useAnswer} from "../ui/answer.js";
 import {useChartKeys} from "../ui/chart.js";
 import {CurvePanel} from "../ui/curve.js";
 import {Later} from "../ui/later.js";
@@ -75,7 +75,7 @@ const byName = (a, b) => (a.agent === b.agent ? a.attempt - b.attempt : a.agent 
 
 /** @param {{run: string, streams: Row[], told: any}} props */
 function Header({run, streams, told}) {
-  const known = told?.run ?? {}, rows = told ? agentsOf(rowsOf(told)) : [];
+  const known = told?.run ?? {}, rows = agentsOf(rowsOf(told));
   const newest = Math.max(0, ...streams.map((row) => row.newest_ts ?? 0), ...rows.map((row) => row.newest_ts ?? 0));
   const sum = (/** @type {string} */ name) => (streams.length ? streams : rows).reduce((all, row) => all + (row[name] ?? 0), 0);
   const state = streams.length ? stateOf(streams) : known.outcome === "running" ? "" : known.outcome;
@@ -129,12 +129,6 @@ function Audit({rows}) {
     <dt>Audit</dt><dd class=${left === 0 ? "ok" : left > 0 ? "warn" : "bad"}>${sum("dropped") && left === 0 ? "= every step is stored, or counted as dropped" : said}</dd></div>`;
 }
 
-/** @param {any} answer @returns {Row[]} its rows */
-function rowsOf({columns, rows}) {
-  const names = Object.keys(columns);
-  return Array.from({length: rows}, (_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
-}
-
 /**
  * @param {{run: string, live: import("../lib/live.js").Live, recent: RecentEpisodes, away: boolean,
  *   streams: import("../vendor/signals-core.js").ReadonlySignal<Row[]>, everybody: import("../vendor/signals-core.js").ReadonlySignal<Row[]>, told: import("../vendor/signals-core.js").Signal<any>}} props
@@ -144,7 +138,7 @@ function Body({run, live, recent, streams, everybody, told, away}) {
   const kind = /** @type {import("../lib/axis.js").Kind} */ (Object.keys(KINDS).find((known) => known === params.get("x")) ?? "seq");
   const axis = useMemo(() => new Axis(kind), [kind]);
   const names = useSignal(/** @type {string[]} */ ([]));
-  const agents = [...new Set([...streams.value.map((row) => row.agent), ...agentsOf(told.value ? rowsOf(told.value) : []).map((row) => row.agent)])].sort();
+  const rows = rowsOf(told.value), agents = [...new Set([...streams.value, ...agentsOf(rows)].map((row) => row.agent))].sort();
   const by = /** @type {import("../lib/curve.js").By} */ (["run", "agent", "stream"].find((known) => known === params.get("by")) ?? (agents.length > MOST_LINES ? "run" : "agent"));
   const until = params.has("until") ? Number(params.get("until")) : undefined;
   const smooth = smoothOf(params.get("smooth"), axis);
@@ -167,7 +161,7 @@ function Body({run, live, recent, streams, everybody, told, away}) {
       <${CurvePanel} ...${common} y="steps_per_second" title="Steps per second" unit="steps/s" />
       ${shown.map((name) => html`<${CurvePanel} key=${name} ...${common} y=${name} title=${name} unit="logged" />`)}
       <${Later} load=${parts} run=${run} alive=${alive} agent=${what.agent} axis=${axis} recent=${recent} streams=${everybody.value}
-        told=${told.value ? rowsOf(told.value) : []} onNames=${(/** @type {string[]} */ found) => (names.value = found)} />
+        told=${rows} onNames=${(/** @type {string[]} */ found) => (names.value = found)} />
     </div>`;
 }
 

@@ -42,6 +42,15 @@ export function useAnswer(path, params, everyMs = 10_000) {
 }
 
 /**
+ * Return the rows of an answer; none before there is one.
+ * @param {any} answer
+ * @returns {import("../lib/channels.js").Row[]}
+ */
+export function rowsOf(answer) {
+  return Array.from({length: answer?.rows ?? 0}, (_, i) => Object.fromEntries(Object.entries(/** @type {Record<string, any[]>} */ (answer.columns)).map(([name, values]) => [name, values[i]])));
+}
+
+/**
  * Return how fresh a panel with an answer is.
  * @param {{answer: {value: any}, error: {value: Error | null}}} asked
  * @returns {import("./panel.js").Fresh}

@@ -6,18 +6,12 @@ import {ago, count, exact} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {now} from "../lib/live.js";
 import {href} from "../lib/route.js";
-import {freshOf, useAnswer} from "./answer.js";
+import {freshOf, rowsOf, useAnswer} from "./answer.js";
 import {Panel} from "./panel.js";
 
 /** @typedef {import("../lib/channels.js").Row} Row */
 
 const MOST_TEXT = 2000;
-
-/** @param {any} answer @returns {Row[]} */
-function rowsOf(answer) {
-  const names = Object.keys(answer?.columns ?? {});
-  return Array.from({length: answer?.rows ?? 0}, (_, i) => Object.fromEntries(names.map((name) => [name, answer.columns[name][i]])));
-}
 
 /** @typedef {ReturnType<typeof useAnswer>} Asked */
 
