@@ -38,7 +38,8 @@ def main() -> None:
     if not PYTHON.exists():
         print("left out: no Python with Stable-Baselines3; `make .venv-frameworks/.installed` makes one (5 GB)")
         return
-    worker = [PYTHON, ROOT / "benchmarks" / "workers" / "vecenv.py", str(arguments.calls), str(arguments.rounds)]
+    script = str(ROOT / "benchmarks" / "workers" / "vecenv.py")
+    worker = [str(PYTHON), script, str(arguments.calls), str(arguments.rounds)]
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as settings:
         apply_topics(settings)
         sources = os.pathsep.join(str(ROOT / name) for name in ("producers", "schemas"))
