@@ -160,7 +160,8 @@ tests/page/node_modules/.installed: tests/page/package.json tests/page/package-l
 $(FRAMEWORKS)/.installed: $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear $(FRAMEWORKS)
 	$(BIN)/uv pip install --quiet --python $(FRAMEWORKS)/bin/python \
-		stable-baselines3 transformers accelerate confluent-kafka fastavro pytest pytest-timeout hypothesis
+		stable-baselines3 transformers accelerate confluent-kafka fastavro pytest pytest-timeout hypothesis \
+		torchrl gymnax six 'ray[rllib]' pettingzoo # gymnax imports six and does not ask for it
 	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
