@@ -1,6 +1,8 @@
 """Runs a sink whose first consumer hangs: its nth commit never returns, as librdkafka's once did after an outage.
 
     python -m tests.integration.sink.hanging_client N
+
+Consumers that only ask for offsets are left alone.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class HangingConsumer(Consumer):
 
 
 def main() -> None:
-    """Run the sink; readers of offsets are consumers too, so only the member is replaced."""
+    """Replace the member of the group, and run the sink."""
     HangingConsumer.nth = int(sys.argv[1])
     setattr(clients, "Consumer", _for_members)  # noqa: B010 - mypy knows the name as a class
     sys.argv = ["runbus.sink"]
