@@ -32,7 +32,8 @@ def step(carry: tuple[object, object], key: jax.Array) -> tuple[object, object]:
 @partial(jax.jit, donate_argnums=0)
 def collect(carry: tuple[object, object], key: jax.Array) -> tuple[object, object]:
     """Return the environments after T steps, and the steps: arrays (T, ENVS, ...)."""
-    return jax.lax.scan(step, carry, jax.random.split(key, T))
+    carry, steps = jax.lax.scan(step, carry, jax.random.split(key, T))
+    return carry, steps
 
 
 first, *keys = jax.random.split(jax.random.key(1), 1 + ROLLOUTS)

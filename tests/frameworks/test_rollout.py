@@ -259,13 +259,13 @@ def test_a_recorder_inside_jit_says_so_once(caplog: pytest.LogCaptureFixture) ->
     """There are no values while a function is traced; the training goes on."""
     with Rollouts(envs=3, run="r", kafka=False) as rollouts, caplog.at_level(logging.ERROR, "runbus"):
 
-        @partial(jax.jit, static_argnums=0)
         def train(size: int, x: Any) -> Any:
             rolled = jnp.ones((2, size)) * x
             rollouts.record(rolled, rolled, rolled, rolled, rolled, last=rolled[0])
             return x + 1
 
-        assert [float(train(size, 1.0)) for size in (3, 4)] == [2, 2]
+        jitted = jax.jit(train, static_argnums=0)
+        assert [float(jitted(size, 1.0)) for size in (3, 4)] == [2, 2]
         assert rollouts.not_recorded() == {"traced": 2}
     assert caplog.text.count("inside a function that JAX traces") == 1
 
@@ -274,14 +274,14 @@ def test_a_plain_recorder_inside_jit_says_so_once(caplog: pytest.LogCaptureFixtu
     """Likewise for a step: the row is there without what has no value."""
     with Recorder("r", kafka=False) as recorder, caplog.at_level(logging.ERROR, "runbus"):
 
-        @jax.jit
         def train(x: Any) -> Any:
             recorder.step_vector(x, x, x > 0, x > 0, x)
             return x + 1
 
-        train(jnp.ones(3))
-        train(jnp.ones(4))
-    assert caplog.text.count("outside the traced function") <= 2
+        jitted = jax.jit(train)
+        jitted(jnp.ones(3))
+        jitted(jnp.ones(4))
+    assert 1 <= caplog.text.count("Tracer") <= 2
     assert recorder.stats()["complaints"]
 
 

@@ -147,9 +147,11 @@ def test_a_loop_that_resets_says_so(script: list[list[list[str]]], last: bool) -
             begins = np.zeros_like(played.terminated)
             begins[0] = True
             begins[1:] = (played.terminated | played.truncated)[:-1]
-            behind = {"last": played.last} if last else {"next_observations": played.next_observations}
-            final = {"final_observations": played.next_observations} if last else {}
-            rollouts.record(*played.facts, begins=begins, **behind, **final)
+            after = played.next_observations
+            if last:
+                rollouts.record(*played.facts, begins=begins, last=played.last, final_observations=after)
+            else:
+                rollouts.record(*played.facts, begins=begins, next_observations=after)
     assert same(acted(world.ledger), acted(ledger_of(rows(subscription))))
 
 

@@ -106,9 +106,9 @@ def alike(one: Any, other: Any, count: int) -> NDArray[np.bool_]:  # noqa: ANN40
     if isinstance(one, (Mapping, tuple)):
         keys = one if isinstance(one, Mapping) else range(len(one))
         parts = [alike(one[key], other[key], count) for key in keys]
-        return np.logical_and.reduce(parts) if parts else np.ones(count, np.bool_)
-    same: NDArray[np.bool_] = (np.asarray(one == other)).reshape(count, -1).all(axis=1)
-    return same
+        return np.asarray(np.stack(parts).all(axis=0)) if parts else np.ones(count, np.bool_)
+    same: NDArray[np.bool_] = np.asarray(one == other).reshape(count, -1)
+    return np.asarray(same.all(axis=1))
 
 
 def _swapped(values: Any) -> Any:  # noqa: ANN401

@@ -46,8 +46,13 @@ class Behind:
     def _begin(self) -> None:
         self._work, self._pid = Queue(self._waiting), os.getpid()
         threading.Thread(target=_run, args=(self._work,), name="runbus-rollout", daemon=True).start()
-        owner = weakref.ref(self)
-        atexit.register(lambda: (found := owner()) and found.finish())
+        atexit.register(_finish, weakref.ref(self))
+
+
+def _finish(owner: weakref.ref[Behind]) -> None:
+    behind = owner()
+    if behind is not None:
+        behind.finish()
 
 
 def _run(work: Queue[Callable[[], None] | None]) -> None:

@@ -68,7 +68,7 @@ class _Group:
         """Record these environments' rows; `due` and `begun` of all are brought up to date."""
         mine = picked_of(rollout, self._picked)
         ended = mine.terminated | mine.truncated
-        some = ended.any(axis=1).tolist()
+        some: list[bool] = np.asarray(ended.any(axis=1)).tolist()
         waiting, fresh = _some(due[self._picked]), _some(begun[self._picked])
         for step, any_ended in enumerate(some):
             begins = _begins(mine.begins, step, waiting, fresh)
