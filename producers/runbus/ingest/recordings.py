@@ -211,7 +211,7 @@ class Recordings:
         words: ScoreWords = {}
         for name in ("judge", "label", "text"):
             if word := getattr(act, name):
-                words[name] = word  # type: ignore[literal-required] # names of ScoreWords
+                words[name] = word
         self._stream(act.who).recorder.score(act.value, name=act.name, time=_seconds(act.at_us), **words)
         self.made.scores += 1
 

@@ -175,8 +175,9 @@ def _lines(
     reading = Reading(one, target.recordings, target.letters, limit, prints=piped)
     if not piped:  # who writes into a pipe does not wait for Kafka
         reading.after_line = target.keep_pace
+    sources: list[Path | None] = [*files] if files else [None]
     try:
-        for path in files or [None]:
+        for path in sources:
             reading.begin("" if path is None else str(path))
             for chunk in _chunks(path):
                 reading.feed(chunk)

@@ -28,7 +28,7 @@ def lines(content: bytes, chunk: int, limit: int) -> list[Line]:
 @quick
 @given(CONTENT, st.integers(1, 50), st.integers(1, 40))
 def test_lines_are_those_of_the_content_whatever_the_chunks(content: bytes, chunk: int, limit: int) -> None:
-    """The reference splits the whole; of a line above the limit there are start, size and hash, of a blank one nothing."""
+    """The reference splits the whole; a line above the limit has a start, size and hash, a blank one is passed over."""
     content = content.removeprefix(b"\xef\xbb\xbf")
     expected = []
     parts = content.split(b"\n")
