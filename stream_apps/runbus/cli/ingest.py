@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from runbus.cli.output import Json, complain, plain, say
 from runbus.cli.output import print_json as print_json_document
 from runbus.config import options as o
 from runbus.config.errors import ConfigError, RunBusError
+from runbus.config.sources import hand_on
 from runbus.ingest.acts import Defaults, Started, Who
 from runbus.ingest.beside import Beside
 from runbus.ingest.formats import FORMATS, acts_of_file, dialect
@@ -139,7 +140,7 @@ class _Target:
 
 def _target(current: Settings, run: str) -> _Target:
     kafka = current.kafka
-    os.environ.update(current.flags)  # a recorder reads its settings there, and so does the worker
+    hand_on(current.flags)
     courier = CourierSettings.load(current.sources)
     bus = RunBus()
 
@@ -253,10 +254,9 @@ def _say_beside(text: str) -> None:
 
 
 def _summary(target: _Target, reading: Reading | None) -> dict[str, Any]:
-    made = asdict(target.recordings.made)
-    made["left_out"] = {
-        what: {"count": n, "bytes": size} for what, (n, size) in target.recordings.made.left_out.items()
-    }
+    counts = target.recordings.made
+    made: dict[str, Any] = {one.name: getattr(counts, one.name) for one in fields(counts)}
+    made["left_out"] = {what: {"count": n, "bytes": size} for what, (n, size) in counts.left_out.items()}
     return {**made, **({} if reading is None else asdict(reading.read)), "dead_letters": target.letters.taken}
 
 
