@@ -24,7 +24,9 @@ class SpanNode:
         start: nanoseconds since the epoch.
         scope: the instrumentation that made it.
         kind: "" = nothing of ours, or not said yet.
+        hinted: its name says that it is about something of ours.
         named: it is an agent's, and has an episode of its own.
+        double: it is an agent's that the span around it is about, too.
         among: where the calls of its agent wait, this one too if it is a call.
         below: where those below it wait.
         children: how many below it are kept.
@@ -37,9 +39,11 @@ class SpanNode:
     start: int
     scope: str
     kind: Kind
+    hinted: bool
     among: Waiting
     below: Waiting
     named: bool = False
+    double: bool = False
     open: bool = True
     children: int = 0
     events: list[Event] = field(default_factory=list)
@@ -92,9 +96,9 @@ def same_call(one: HeldCall, other: HeldCall) -> bool:
     a, b = one.reading, other.reading
     if a.kind != b.kind:
         return False
-    if a.kind == "model" or one.node.scope != other.node.scope or a.name == b.name:
-        if _nested(one.node, other.node) or _nested(other.node, one.node):
-            return True
+    nested = _nested(one.node, other.node) or _nested(other.node, one.node)
+    if nested and (a.kind == "model" or one.node.scope != other.node.scope):
+        return True
     if one.node.scope == other.node.scope or one.start > other.end or other.start > one.end:
         return False
     if a.id and b.id:

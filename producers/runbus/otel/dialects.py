@@ -20,7 +20,7 @@ def agent_of(attributes: Attributes, span_name: str) -> str:
     return genai.agent_of(attributes, span_name)
 
 
-def read(  # noqa: PLR0913, PLR0917 - what a span consists of
+def read(
     attributes: Attributes,
     events: Sequence[Event],
     span_name: str,

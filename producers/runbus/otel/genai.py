@@ -23,6 +23,8 @@ _KINDS: Mapping[str, Kind] = {
     "retrieval": "tool",
     "invoke_agent": "agent",
 }
+#: What the name of a span begins with.
+OPERATIONS = _KINDS.keys()
 DETAILS = "gen_ai.client.inference.operation.details"
 _ROLES = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
 _USAGE = {
@@ -85,7 +87,9 @@ def read(attributes: Attributes, events: Sequence[Event], kind: Kind, span_name:
 def _read_tool(found: Reading, attributes: Attributes, events: Sequence[Event]) -> Reading:
     found.name = text(attributes, "gen_ai.tool.name", "gen_ai.operation.name") or "tool"
     found.id = text(attributes, "gen_ai.tool.call.id")
-    found.asked = parsed(first(attributes, "gen_ai.tool.call.arguments", "tool_arguments", "gen_ai.retrieval.query.text"))
+    found.asked = parsed(
+        first(attributes, "gen_ai.tool.call.arguments", "tool_arguments", "gen_ai.retrieval.query.text")
+    )
     names = ("gen_ai.tool.call.result", "tool_response", "gen_ai.retrieval.documents")
     found.answer = parsed(first(attributes, *names))
     if found.answer is ABSENT:

@@ -1,8 +1,8 @@
-"""Reads messages in the forms that instrumentations write, as chat messages. Pure; what has no such form stays as it is.
+"""Reads messages in the forms that instrumentations write, as chat messages. Pure; what has no such form stays.
 
 A chat message is what `runbus.llm` gets from clients: a dict of role, content (a text, or a list of parts), tool_calls
-(a list of id, name and arguments) and, of role `tool`, tool_call_id. One call is the same in each form, so that what was
-answered is known when it comes back as history.
+(a list of id, name and arguments) and, of role `tool`, tool_call_id. One message is the same whatever form it came in,
+so that an answer is known when it comes back as history.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runbus.otel.messages import ids_of_calls, from_openinference, messages_of, parsed, unflattened
+from runbus.otel.messages import from_openinference, ids_of_calls, messages_of, parsed, unflattened
 from runbus.otel.reading import Attributes, Kind, Reading, first, numbers, text
 from runbus.recorder.absent import ABSENT
 
@@ -36,7 +36,7 @@ def kind_of(attributes: Attributes) -> Kind:
 
 
 def agent_of(attributes: Attributes, span_name: str) -> str:
-    """Return the name of the agent that a span is about: its attribute, or what it is called by smolagents, NAME.run."""
+    """Return the name of the agent that a span is about: its attribute, or what smolagents calls the span, NAME.run."""
     return text(attributes, "agent.name") or (span_name[:-4] if span_name.endswith(".run") else "")
 
 

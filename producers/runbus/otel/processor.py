@@ -167,7 +167,7 @@ class RecordSpans(SpanProcessor):
             self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
             return
         with self._lock:
-            said, kind = self._traces.events_of(begun.id, begun.trace)
+            said, kind = self._traces.known_of(begun.id, begun.trace)
         of_span = [Event(event.name, dict(event.attributes or {})) for event in span.events]
         failed = span.status.status_code.name == "ERROR"
         reading = read(begun.attributes, [*of_span, *said], begun.name, failed, span.status.description or "", kind)

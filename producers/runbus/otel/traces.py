@@ -1,9 +1,9 @@
-"""Puts the spans of traces in order: a call is written once all that began before it are over. Pure but for the writing.
+"""Puts the spans of traces in order: a call is written once all that began before it are over.
 
 A span ends before the one around it does, and some say only at their end what they are. So a call waits while a span
-that began before it is open among the same agent's, if that one is a call or may turn out to be one: it is not known yet
-what it is, and its instrumentation is known to say so late. What runs inside an agent's span is an episode of that agent;
-what runs in none belongs to its trace, and a call with no span around it to its conversation.
+that began before it is open among the same agent's, if that one is a call or may turn out to be one: it does not say
+yet what it is, but its name does, or its instrumentation is known to say so late. What runs inside an agent's span is
+an episode of that agent; what runs in none belongs to its trace, and a call with no span around it to its conversation.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Any
 from runbus.otel.calls import HeldCall, SpanNode, merged, same_call
 from runbus.otel.dialects import agent_of, kind_of
 from runbus.otel.episodes import Ending, Episodes, SpanEpisode, Verdict
+from runbus.otel.genai import OPERATIONS
 from runbus.otel.limits import Limits
-from runbus.otel.reading import Event, Reading, text
+from runbus.otel.reading import Event, Kind, Reading, text
 from runbus.recorder.complaints import Complaints
 
 #: Log records that are kept for one span.
 _EVENTS = 1000
-_IDS = 5000
+#: Answers by whose id a second trace about them is known.
+_ANSWERS = 1000
 _NEVER = float("inf")
 
 
@@ -97,7 +99,7 @@ class Traces:
         self._talking: dict[str, Waiting] = {}  # conversation of an agent's span that is not over
         self._closing: OrderedDict[Waiting, float] = OrderedDict()  # whose agent's span is over, since when
         self._late: set[str] = set()  # instrumentations that say at the end of a span what it is
-        self._ids: OrderedDict[tuple[str, str], Waiting] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[Waiting, HeldCall]] = OrderedDict()  # by id
         self._open = 0
         self._size = 0
 
@@ -113,7 +115,8 @@ class Traces:
         trace = self._touched(span.trace, now)
         up = trace.nodes.get(span.parent) if span.parent is not None else None
         among = trace.top if up is None else up.below
-        node = SpanNode(span.id, span.trace, up, span.start, span.scope, kind_of(span.attributes), among, among)
+        kind, hinted = kind_of(span.attributes), span.name.partition(" ")[0] in OPERATIONS
+        node = SpanNode(span.id, span.trace, up, span.start, span.scope, kind, hinted, among, among)
         trace.nodes[span.id] = node
         trace.open += 1
         self._open += 1
@@ -161,7 +164,7 @@ class Traces:
         node.events.append(event)
         return True
 
-    def events_of(self, span: int, trace: int) -> tuple[list[Event], str]:
+    def known_of(self, span: int, trace: int) -> tuple[list[Event], Kind]:
         """Return what was said inside a span so far by log records, and what kind it began as."""
         known = self._traces.get(trace)
         node = known.nodes.get(span) if known is not None else None
@@ -187,16 +190,16 @@ class Traces:
 
     # --- agents -------------------------------------------------------------------------------------------------
 
-    def _take_as_agent(self, trace: Trace, node: SpanNode, name: str, conversation: str) -> None:
-        """Give an agent's span an episode, unless it is that of the agent around it as another one saw it."""
+    def _take_as_agent(self, trace: Trace, node: SpanNode, name: str, conversation: str) -> bool:
+        """Give an agent's span an episode; False if it is that of the agent around it, as another one saw it."""
         around = node.up
         while around is not None and not around.named:
             around = around.up
         caller = around.below.episode if around is not None else None
         if caller is not None and caller.agent == name and around is not None and around.scope != node.scope:
-            node.kind = "container"
+            node.kind, node.double = "container", True
             self._double("agents")
-            return
+            return False
         labels = {"trace": f"{trace.id:032x}"}
         labels |= {"conversation": conversation} if conversation else {}
         labels |= {"caller": caller.agent} if caller is not None else {}
@@ -206,12 +209,12 @@ class Traces:
         trace.agents[node.below] = None
         if conversation:
             self._talking.setdefault(conversation, node.below)
+        return True
 
     def _end_agent(self, trace: Trace, node: SpanNode, reading: Reading) -> None:
-        if not node.named and reading.name:
-            self._take_as_agent(trace, node, reading.name, reading.conversation)
-            if node.named:
-                self._adopt(node)
+        is_new = not node.named and not node.double and reading.name != ""
+        if is_new and self._take_as_agent(trace, node, reading.name, reading.conversation):
+            self._adopt(node)
         if node.named:
             node.below.ending = _ending(reading)
             self._closing[node.below] = trace.touched
@@ -235,27 +238,20 @@ class Traces:
 
     def _hold(self, trace: Trace, call: HeldCall) -> None:
         waiting = self._place_of(trace, call)
-        key = (call.reading.kind, call.reading.id)
-        seen = self._ids.get(key) if call.reading.id else None
-        if seen is not None and seen is not waiting:
-            if not seen.over:
-                waiting.instead = seen  # a trace of its own about the same calls
-                waiting = seen
-            else:
-                apart = "a call of %s was recorded before, from another trace, and is recorded twice: leave one of the "
-                self._complaints.say("doubles apart", apart + "instrumentations out", call.node.scope, level=logging.WARNING)
+        elsewhere = self._seen_elsewhere(waiting, call)
+        if elsewhere is not None:
+            waiting.instead = elsewhere if waiting.episode is not None else None
+            waiting = elsewhere
         if self._is_double(waiting, call):
             return
-        if call.reading.id:
-            self._ids[key] = waiting
-            if len(self._ids) > _IDS:
-                self._ids.popitem(last=False)
         waiting.calls.append(call)
         self._size += call.size
         if waiting is not call.node.among:
             self._release(waiting)
         if len(waiting.calls) > self._limits.held_calls:
-            self._complaints.say("order", "over %d calls wait for one that began before: written without it", self._limits.held_calls)
+            self._complaints.say(
+                "order", "over %d calls wait for one that began before: written without it", self._limits.held_calls
+            )
             self._write(waiting, min(waiting.calls, key=lambda held: held.start))
 
     def _place_of(self, trace: Trace, call: HeldCall) -> Waiting:
@@ -263,9 +259,9 @@ class Traces:
         waiting = call.node.among
         if waiting is trace.top and call.reading.conversation:
             talking = self._talking.get(call.reading.conversation)
-            if talking is not None and talking.episode is not None:
-                if call.reading.agent in {"", talking.episode.agent}:
-                    waiting = talking
+            episode = talking.episode if talking is not None else None
+            if talking is not None and episode is not None and call.reading.agent in {"", episode.agent}:
+                waiting = talking
         while waiting.instead is not None and not waiting.instead.over:
             waiting = waiting.instead
         if waiting.over and waiting.episode is not None:
@@ -274,6 +270,25 @@ class Traces:
             call.reading.agent = waiting.episode.agent
             return trace.top
         return waiting
+
+    def _seen_elsewhere(self, waiting: Waiting, call: HeldCall) -> Waiting | None:
+        """Return where another instrumentation's span about this call of a model is, if under an agent of its own."""
+        id_ = call.reading.id
+        if not id_ or call.reading.kind != "model":
+            return None
+        place, other = self._answers.get(id_, (waiting, call))
+        if other is call or not same_call(call, other):
+            self._answers[id_] = waiting, call
+            if len(self._answers) > _ANSWERS:
+                self._answers.popitem(last=False)
+        elif place is not waiting and not place.over:
+            return place
+        elif place is not waiting:
+            apart = "a call of %s was recorded before, from another trace, and is recorded twice: leave one of the "
+            self._complaints.say(
+                "doubles apart", apart + "instrumentations out", call.node.scope, level=logging.WARNING
+            )
+        return None
 
     def _is_double(self, waiting: Waiting, call: HeldCall) -> bool:
         for at, other in enumerate(waiting.calls):
@@ -304,16 +319,18 @@ class Traces:
     def _may_be_a_call(self, node: SpanNode) -> bool:
         if node.kind == "agent":
             return not node.named
-        return node.is_call() or (not node.kind and node.scope in self._late)
+        return node.is_call() or (not node.kind and (node.hinted or node.scope in self._late))
 
     def _write(self, waiting: Waiting, call: HeldCall) -> None:
         waiting.calls.remove(call)
         waiting.written.append(call)
         self._size -= call.size
-        if call.dropped:
-            text = "spans of %s lost attributes to the limits of the SDK (%d of one): set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
-            self._complaints.say("dropped attributes", text, call.node.scope, call.dropped, level=logging.WARNING)
         (waiting.episode or self._episode_of(waiting.trace, call.reading, alone=call.node.up is None)).write(call)
+        if call.dropped:
+            text = (
+                "spans of %s lost attributes to the limits of the SDK (%d of one): set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
+            )
+            self._complaints.say("dropped attributes", text, call.node.scope, call.dropped, level=logging.WARNING)
 
     def _episode_of(self, trace: Trace, reading: Reading, *, alone: bool) -> SpanEpisode:
         """Return the episode of a call that is in no agent's span: of its trace, or, without any span around, of its
@@ -416,4 +433,5 @@ class Traces:
 
 
 def _ending(reading: Reading) -> Ending:
-    return Ending(reading.status, reading.error, reading.answer, reading.asked)
+    stop = reading.error or ("" if reading.status == "ok" else reading.status)
+    return Ending(reading.status, stop, reading.answer, reading.asked)
