@@ -188,8 +188,10 @@ class SpanEpisode:
         if reading.kind == "model":
             return episode.model(None if reading.asked is ABSENT else reading.asked)
         arguments = None if reading.asked is ABSENT else reading.asked
-        kind = "judge" if reading.kind == "judge" else "tool"
-        return episode.tool(reading.name, arguments, parent=self._asked_by.get(reading.id, self._model), kind=kind)
+        parent = self._asked_by.get(reading.id, self._model)
+        if reading.kind == "judge":
+            return episode.tool(reading.name, arguments, parent=parent, kind="judge")
+        return episode.tool(reading.name, arguments, parent=parent)
 
 
 def _numbers(call: HeldCall) -> dict[str, float]:

@@ -82,7 +82,7 @@ def test_spans_beside_each_other_are_one_call_if_they_agree_in_what_only_one_say
 
 
 def test_a_second_trace_about_the_same_agent_adds_nothing() -> None:
-    """Two processors of traces of one framework: the ids of the answers tell, and what follows goes where it belongs."""
+    """Of two instrumentations, at one time: its id or its content. Two calls of one of them are two."""
     traced = Traced()
     agents = [traced.begin("invoke_agent planner", CURRENT.agent("planner"), scope=scope) for scope in ("a", "b")]
     for at, answer in ((1, CALLING), (3, ANSWER)):
