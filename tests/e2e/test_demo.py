@@ -79,7 +79,7 @@ def test_ctrl_c_ends_the_agents_and_still_audits(runbus: Command) -> None:
     assert processes_of(runbus.home) == []
 
 
-@pytest.mark.long  # short: test_up_undone.py, an `up` killed while the apps start
+@pytest.mark.long  # short: tests/integration/test_local_stack.py, its supervisor killed
 def test_a_killed_demo_leaves_no_process(runbus: Command) -> None:
     """SIGKILL of the demo takes broker, engine, sink, supervisor and agents with it."""
     demo = runbus.start("demo")

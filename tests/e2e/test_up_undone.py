@@ -64,9 +64,8 @@ def test_an_interrupted_up_is_undone_and_says_so(runbus: Command, moment: str, n
     assert "no stack runs" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "moment", [*(pytest.param(m, marks=pytest.mark.long) for m in ("supervisor", "engines")), "apps"]
-)
+@pytest.mark.long  # short: tests/integration/test_local_stack.py, its supervisor killed
+@pytest.mark.parametrize("moment", ["supervisor", "engines", "apps"])
 def test_a_killed_up_ends_what_it_started(runbus: Command, moment: str) -> None:
     """SIGKILL of `up`: the supervisor notices and stops everything; `down` waits for that, the next `up` works."""
     up = _interrupted(runbus, moment, signal.SIGKILL)

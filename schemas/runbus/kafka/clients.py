@@ -79,6 +79,8 @@ def new_sink_consumer(kafka: KafkaSettings, membership: Membership) -> Consumer:
         "fetch.wait.max.ms": 100,
         "topic.metadata.refresh.interval.ms": 30_000,
         "reconnect.backoff.max.ms": 2000,
+        # for a client that hangs and was left behind (sink/session.py): it holds its partitions so long
+        "max.poll.interval.ms": int(max(60, membership.session_seconds) * 1000),
         "log_level": 4,
     }
     if membership.protocol == "classic":

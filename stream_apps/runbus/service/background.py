@@ -19,6 +19,7 @@ class BackgroundTasks:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self._failed = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -33,6 +34,20 @@ class BackgroundTasks:
         if self.error is not None:
             raise self.error
 
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the main work; if a task fails meanwhile, cancel it, wherever it waits, and raise the error."""
+        main, failed = asyncio.ensure_future(work), asyncio.ensure_future(self._failed.wait())
+        try:
+            await asyncio.wait((main, failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+            if not main.done():
+                main.cancel()
+                await asyncio.gather(main, return_exceptions=True)
+        if main.cancelled():
+            self.raise_error()
+        main.result()
+
     async def cancel(self) -> None:
         """Cancel all tasks and wait for them."""
         running = list(self._running)
@@ -43,6 +58,8 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self.error = self.error or error_of(task)
+        if self.error is not None:
+            self._failed.set()
 
 
 def error_of(task: asyncio.Task[None]) -> BaseException | None:

@@ -21,7 +21,7 @@ from runbus.sink.records import framed
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-# One request to the coordinator. Far below max.poll.interval.ms (300 s): a rebalance callback waits for it.
+# One request to the coordinator. Far below max.poll.interval.ms (60 s): a rebalance callback waits for it.
 _TIMEOUT_S = 10.0
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 

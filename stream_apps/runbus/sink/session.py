@@ -30,8 +30,13 @@ _READ_S = 0.02
 # For the callback that takes away a partition whose commit was refused; it normally comes within a heartbeat. Past this
 # the member starts anew.
 _REFUSED_S = 5.0
-# Between two looks at the ids of the topics.
+# Between two looks at the ids of the topics, and at whether the consumer still returns.
 _TOPICS_S = 3.0
+# So many looks in a row at which the broker answered and the consumer had not returned since the look before: its call
+# will not return any more. Far more than the longest that a broker that answers lets it wait (three requests of 10 s
+# each while partitions come, `REVOKE_S` while they go). Looks and not seconds: a process that was stopped (SIGSTOP) has
+# not looked meanwhile.
+_HUNG_LOOKS = 12
 # Between two memberships: the cause of an end (a topic that is being created again) may last a moment.
 _RESTART_S = 1.0
 # For leaving the group, so that a broker that is away does not hold up the end of the process. Longer than the
@@ -40,7 +45,7 @@ _CLOSE_S = 12.0
 # For all that a revocation waits for, of all its partitions together: commits of what is delivered, and answers to
 # commits that are under way. It guards against a log that hangs: the callback blocks the consumer's thread, and with it
 # records and commits of every partition that stays.
-#   max.poll.interval.ms  300 s: past it the group removes a member whose callback still runs.
+#   max.poll.interval.ms  60 s: past it the group removes a member whose callback still runs.
 #   session               20 s (RUNBUS_SINK_SESSION_SECONDS), 45 s if the broker sets it (KIP-848): never more than
 #                         half of what is set, so that the member is in the group when it joins again.
 #   SIGTERM               grace (8 s) for inserts, then this, inside `_CLOSE_S`: 8 + 12 + 1 s, and 8 s for the other
@@ -95,6 +100,7 @@ class Session:
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self.flows: dict[TopicPartition, Flow] = {}
         self.joined = False  # the group has assigned partitions, or none
+        self._closed = False
         self.turned_at = context.clock.now()
 
     async def run(self) -> None:
@@ -102,7 +108,7 @@ class Session:
         await self._member.subscribe(list(self._routes), self._open, self._revoke)
         self._background.start(self._watch_topics())
         try:
-            await self._read()
+            await self._background.run(self._read())
             await self._finish()
         finally:
             await self._close()
@@ -122,21 +128,34 @@ class Session:
                     flow.reached(offset)
 
     async def _watch_topics(self) -> None:
-        """Raise Restart once a topic was re-created under its name, also while nothing is read from it."""
+        """Raise Restart once a topic was re-created under its name, also while nothing is read from it.
+
+        And once the consumer hangs though the broker answers: librdkafka 2.16's commit waits for its answer without a
+        limit, and after an outage of some seconds under load that answer may never come. The client is left behind; as
+        it does not poll, the group removes it within max.poll.interval.ms.
+        """
+        hung, turned_at = 0, self.turned_at
         while True:
             await asyncio.sleep(_TOPICS_S)
             try:
                 ids = await self._topics.ids(self._context.clock.now())
             except LogUnavailable:
+                hung = 0  # whatever the consumer waits for, the broker is away
                 continue
             for position, flow in self.flows.items():
                 if ids.get(position.topic) != flow.lease.source.topic_id:
                     raise Restart(f"topic {position.topic} was deleted or re-created")
+            hung = hung + 1 if turned_at == self.turned_at else 0
+            turned_at = self.turned_at
+            if hung == _HUNG_LOOKS:
+                raise Restart(f"the broker answers, and the consumer has not returned for {hung * _TOPICS_S:.0f} s")
 
     # --- partitions -----------------------------------------------------------------------------------------------
 
     async def _open(self, positions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Start a flow for each partition; return the first offset to read of each. Wait for a broker that is away."""
+        if self._closed:  # a consumer that hung came back: another session has taken over
+            return {}
         if not positions:
             self.joined = True
             return {}
@@ -250,6 +269,7 @@ class Session:
 
     async def _close(self) -> None:
         """Leave the group; the callback of the revocation runs inside it."""
+        self._closed = True
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._member.close()

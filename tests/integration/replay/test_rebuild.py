@@ -71,6 +71,7 @@ def test_everything_is_equal_under_load(scene: Scene) -> None:
     assert scene.rows(stored, run=feed.run) == [(feed.total, feed.total)]
 
 
+@pytest.mark.long  # short: a table that was emptied, and false results
 def test_damaged_rows_are_found_and_not_swapped_unasked(scene: Scene) -> None:
     """A changed bit, a row too few, one too many and a false one: named by offset, left, then mended if told so."""
     scene.settle()

@@ -61,6 +61,7 @@ def finish(processes: Processes, store: dict[str, str], reader: KafkaSettings) -
     assert total["produced"] == total["stored"] == stats["produced"]
 
 
+@pytest.mark.long  # short: a certificate, below
 @pytest.mark.timeout(600)
 def test_a_password_changes_under_load_without_a_lost_step(
     installation: Installation, migrated: ClickHouseSettings, client: Client, processes: Processes, tmp_path: Path

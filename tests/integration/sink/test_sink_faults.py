@@ -248,6 +248,7 @@ def spend(tables: Tables, token: str) -> None:
     asyncio.run(ClickHouseStore(tables.client, "group").insert("steps_landing", container, token))
 
 
+@pytest.mark.long  # short: tests/integration/cursors/test_cursors_sink.py, from the beginning
 def test_offsets_that_were_moved_back_store_nothing_twice(feed: Feed, sinks: Sinks, tables: Tables) -> None:
     """An operator resets the group to the start, rows are missing here and there: each is counted, only they come."""
     feed.steps(6)

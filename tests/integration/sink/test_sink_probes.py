@@ -129,6 +129,7 @@ def test_a_broker_that_is_away_is_said_at_once_and_not_every_second(
         sinks.kill_all()
 
 
+@pytest.mark.long  # short: test_sink_outage.py, whose sink says it too
 @pytest.mark.faults
 def test_a_broker_that_dies_is_a_reason_until_it_is_back(
     migrated: ClickHouseSettings, tables: Tables, tmp_path: Path

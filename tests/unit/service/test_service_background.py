@@ -57,3 +57,42 @@ def test_a_task_that_nobody_cancelled_has_failed() -> None:
             tasks.raise_error()
 
     asyncio.run(story())
+
+
+def test_a_task_that_fails_ends_the_main_work_wherever_it_waits() -> None:
+    """The work is cancelled and waited for, and the task's error is raised; without one its own outcome counts."""
+
+    async def story() -> None:
+        tasks, cleaned = BackgroundTasks(), []
+
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(True)
+
+        tasks.start(_fail("beside"))
+        with pytest.raises(ValueError, match="beside"):
+            await tasks.run(work())
+        assert cleaned == [True]
+        await BackgroundTasks().run(asyncio.sleep(0))
+        with pytest.raises(ValueError, match="its own"):
+            await BackgroundTasks().run(_fail("its own"))
+
+    asyncio.run(story())
+
+
+def test_the_main_work_ends_with_its_caller() -> None:
+    """A cancelled caller leaves nothing running."""
+
+    async def story() -> None:
+        work = asyncio.ensure_future(asyncio.Event().wait())
+        caller = asyncio.ensure_future(BackgroundTasks().run(work))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+        assert work.cancelled()
+        assert caller.cancelled()
+
+    asyncio.run(story())

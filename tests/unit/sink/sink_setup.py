@@ -2,12 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from runbus.kafka.commit_metadata import Intent
+from runbus.config.clickhouse import ClickHouseSettings
+from runbus.config.secret import Secret
+from runbus.kafka.commit_metadata import Committed, Intent
 from runbus.kafka.dead_letter_rate import NONE_YET, DeadLetterRate
 from runbus.kafka.model import TopicIdPartition, TopicPartition
+from runbus.kafka.settings import KafkaSettings
 from runbus.sink.api import Lease, OffsetRange, Route
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import (
@@ -24,6 +27,7 @@ from runbus.sink.protocol import complete, deliver, replay
 from runbus.sink.ranges import Backlog, RangeLimits
 from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
+from runbus.sink.settings import SinkSettings
 
 MakeValue = Callable[..., bytes]
 AT = TopicPartition("steps", 3)
@@ -32,8 +36,28 @@ STEPS = next(route for route in ROUTES if route.topic == "steps")
 LIMITS = RangeLimits(steps=10, seconds=0.0)
 
 
+SETTINGS = SinkSettings(
+    kafka=KafkaSettings("memory:1"),
+    clickhouse=ClickHouseSettings("http://memory", "u", Secret(""), "d"),
+    group="sink",
+    limits=RangeLimits(steps=10_000, seconds=0.02, most_seconds=0.02),
+)
+
+
 class Crash(BaseException):
     """The process dies here; not an Exception, so nothing in the code under test can catch it."""
+
+
+class Positions:
+    """What the group committed and what the log has."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self.bounds = log.bounds
+
+    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
+        """Return what the group committed for each partition."""
+        return await self._log.offsets(positions)
 
 
 class Owner(MemoryMember):

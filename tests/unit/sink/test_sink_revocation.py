@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from runbus.config.clickhouse import ClickHouseSettings
-from runbus.config.secret import Secret
-from runbus.kafka.commit_metadata import Committed, Intent
+from runbus.kafka.commit_metadata import Intent
 from runbus.kafka.model import TopicPartition
-from runbus.kafka.settings import KafkaSettings
 from runbus.probes import server
 from runbus.service import heartbeat
 from runbus.sink import process
@@ -20,14 +17,12 @@ from runbus.sink import session as module
 from runbus.sink.context import ProtocolContext
 from runbus.sink.memory import LocalSchemas, MemoryGroup, MemoryLog, MemoryMember, MemoryStore
 from runbus.sink.process import WallClock
-from runbus.sink.ranges import RangeLimits
 from runbus.sink.records import read
 from runbus.sink.routes import ROUTES
 from runbus.sink.session import Session
-from runbus.sink.settings import SinkSettings
 from runbus.sink.topics import TopicIds
 from tests.support.waiting import until_holds
-from tests.unit.sink.sink_setup import STEPS, MakeValue
+from tests.unit.sink.sink_setup import SETTINGS, STEPS, MakeValue, Positions
 
 TOPIC = "steps"
 PARTITIONS = 24
@@ -64,18 +59,6 @@ class HangingMember(MemoryMember):
         await super().commit(position, offset, intent)
 
 
-class Positions:
-    """What the group committed and what the log has."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        self._log = log
-        self.bounds = log.bounds
-
-    async def committed(self, positions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed | None]:
-        """Return what the group committed for each partition."""
-        return await self._log.offsets(positions)
-
-
 class Scene:
     """A log with one record in each partition, a store, and members of one group, one after the other."""
 
@@ -94,16 +77,10 @@ class Scene:
     @contextlib.asynccontextmanager
     async def member(self) -> AsyncIterator[tuple[Session, HangingMember]]:
         """Run one membership inside the block; it owns everything."""
-        settings = SinkSettings(
-            kafka=KafkaSettings("memory:1"),
-            clickhouse=ClickHouseSettings("http://memory", "u", Secret(""), "d"),
-            group="sink",
-            limits=RangeLimits(steps=10_000, seconds=0.02, most_seconds=0.02),
-        )
         context = ProtocolContext(self.log, self.store, LocalSchemas(), self.clock, rng=random.Random(1))
         member = HangingMember(self.group, self.clock)
         topics, routes = TopicIds(self.log.ids, self.clock), {TOPIC: STEPS}
-        session = Session(settings, context, member, topics, Positions(self.log), routes, asyncio.Event())
+        session = Session(SETTINGS, context, member, topics, Positions(self.log), routes, asyncio.Event())
         task = asyncio.create_task(session.run())
         try:
             await until_holds(lambda: len(session.flows) == PARTITIONS == len(self.log.committed))
@@ -191,12 +168,11 @@ def test_what_is_delivered_is_completed_where_the_log_answers(scene: Scene) -> N
 
 
 def test_the_deadline_is_smaller_than_the_session_and_the_poll_interval() -> None:
-    """The constants keep the order that their comment gives: callback < leaving < 300 s, SIGTERM within 30 s."""
-    settings = SinkSettings(KafkaSettings("memory:1"), ClickHouseSettings("http://m", "u", Secret(""), "d"), "sink")
-    assert settings.session_seconds / 2 >= module.REVOKE_S
-    assert module.REVOKE_S < module._CLOSE_S < 300
+    """The constants keep the order that their comment gives: callback < leaving < 60 s, SIGTERM within 30 s."""
+    assert SETTINGS.session_seconds / 2 >= module.REVOKE_S
+    assert module.REVOKE_S < module._CLOSE_S < 60
     others = 2 * process._CLOSE_S + heartbeat._FLUSH_S + server._CLOSE_S
-    assert settings.grace_seconds + module._CLOSE_S + module._LEFT_S + others < 30
+    assert SETTINGS.grace_seconds + module._CLOSE_S + module._LEFT_S + others < 30
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -3,7 +3,7 @@
  *
  * A page says what its keys do with `useKeys`. Keys are off in fields that take text.
  */
-import {useEffect} from "./preact.js";
+import {useLayoutEffect} from "./preact.js";
 
 /**
  * @typedef {{key: string, name: string, does: string, where: string}} Key
@@ -99,7 +99,7 @@ export function listenToKeys() {
  * @param {Actions} actions
  */
 export function useKeys(actions) {
-  useEffect(() => {
+  useLayoutEffect(() => { // with the drawing, not after it: a key that follows what is seen meets what is seen
     listeners.unshift(actions);
     return () => void listeners.splice(listeners.indexOf(actions), 1);
   });

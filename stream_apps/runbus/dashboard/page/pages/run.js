@@ -147,11 +147,13 @@ function Body({run, live, recent, streams, everybody, told, away}) {
   const what = {run, kind, alive, agents: agents.length > MOST_LOOKS ? [] : agents, by, agent: params.get("agent") ?? "", until, all: agents.length === 1 ? agents[0] : `all ${agents.length} agents`};
   const frozen = () => set({until: axis.shown.peek()[1], range: axis.shown.peek().join("..")});
   useChartKeys(axis);
-  useKeys({follow: () => (until === undefined && !params.has("range") ? frozen() : set({until: null, range: null}))});
+  // asked of the address, not of the last drawing: a key may be quicker than the page
+  const has = (/** @type {string} */ name) => route.peek().params.has(name);
+  useKeys({follow: () => (has("until") || has("range") ? set({until: null, range: null}) : frozen())});
   useEffect(() => {
-    page.link = () => (until === undefined && !live.isReplay ? frozenLink(axis) : location.href);
+    page.link = () => (has("until") || live.isReplay ? location.href : frozenLink(axis));
     return () => (page.link = () => location.href);
-  }, [axis, until]);
+  }, [axis, live]);
   const common = {axis, recent, what, smooth, live, away};
   return html`
     <${Tools} axis=${axis} by=${by} until=${until} agents=${agents} names=${names.value} shown=${shown} freeze=${frozen} />

@@ -1,9 +1,9 @@
 /**
  * Draws what is around every page: name, ways to the pages, whether what is seen is live, help, messages.
  */
-import {html, signal, useEffect, useRef, useSignal} from "../lib/preact.js";
+import {html, signal, useEffect, useSignal} from "../lib/preact.js";
 import {get} from "../lib/api.js";
-import {KEYS, useKeys} from "../lib/keys.js";
+import {useKeys} from "../lib/keys.js";
 import {current, now, UNHEARD} from "../lib/live.js";
 import {go, route} from "../lib/route.js";
 import {nextTheme, theme} from "../lib/theme.js";
@@ -31,10 +31,11 @@ export function say(text) {
 }
 
 export function Shell() {
-  const help = useSignal(false), find = useSignal(false), found = useSignal(false), loggedIn = useSignal(false);
+  const help = useSignal(false), helped = useSignal(false), find = useSignal(false), found = useSignal(false), loggedIn = useSignal(false);
+  const showHelp = () => (help.value = helped.value = true);
   useEffect(() => void get("/session").then((session) => (loggedIn.value = session.token), () => {}), []);
   useKeys({
-    help: () => (help.value = !help.value),
+    help: () => (help.value ? (help.value = false) : showHelp()),
     find: () => (find.value = found.value = true),
     "go-runs": () => go("/"),
     "go-compare": () => go("/compare"),
@@ -58,11 +59,11 @@ export function Shell() {
       <${LiveState} />
       <button class="quiet" type="button" onClick=${copyLink} title="Copy the link to this view (s)">Link</button>
       <button class="quiet" type="button" onClick=${nextTheme} title="Dark, light, as the system (d)">${{system: "Auto", dark: "Dark", light: "Light"}[theme.value]}</button>
-      <button class="quiet" type="button" onClick=${() => (help.value = true)} title="Keys (?)" aria-label="Keys">?</button>
+      <button class="quiet" type="button" onClick=${showHelp} title="Keys (?)" aria-label="Keys">?</button>
       ${loggedIn.value && html`<form method="post" action="/logout"><button class="quiet">Log out</button></form>`}
     </header>
     <main id="page" tabindex="-1"><${Current} /></main>
-    <${Help} open=${help} />
+    ${helped.value && html`<${Later} load=${() => import("./help.js").then((module) => module.Help)} open=${help} />`}
     ${found.value && html`<${Later} load=${() => import("./find.js").then((module) => module.Find)} open=${find} />`}
     <div class="said" role="status">${said.value}</div>`;
 }
@@ -106,26 +107,6 @@ function LiveState() {
   const old = silence ? ` · ${duration(now.value - silence.since / 1000)}` : state !== "live" && live.sentAt.value ? ` · ${duration(age)}` : "";
   return html`<span class="live ${state}" role="status" title=${silence?.why ?? `Newest from the server: ${live.sentAt.value ? `${duration(age)} ago` : "nothing yet"}`}>
     <span class="dot" aria-hidden="true"></span>${WORDS[state]}${old}</span>`;
-}
-
-/** @param {{open: import("../vendor/signals-core.js").Signal<boolean>}} props */
-function Help({open}) {
-  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    if (open.value && !dialog.current?.open) dialog.current?.showModal();
-    if (!open.value && dialog.current?.open) dialog.current.close();
-  }, [open.value]);
-  const places = [...new Set(KEYS.map((key) => key.where))];
-  return html`
-    <dialog ref=${dialog} class="help" aria-labelledby="keys" onClose=${() => (open.value = false)}>
-      <h2 id="keys">Keys</h2>
-      <div class="columns">
-        ${places.map((place) => html`<section><h3>${place}</h3><dl>
-          ${KEYS.filter((key) => key.where === place).map((key) => html`<div><dt><kbd>${key.key === " " ? "Space" : key.key}</kbd></dt><dd>${key.does}</dd></div>`)}
-        </dl></section>`)}
-      </div>
-      <form method="dialog"><button>Close</button></form>
-    </dialog>`;
 }
 
 function Logo() {
