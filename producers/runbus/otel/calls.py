@@ -94,12 +94,13 @@ def same_call(one: HeldCall, other: HeldCall) -> bool:
     there. Without any such sign they are two.
     """
     a, b = one.reading, other.reading
-    if a.kind != b.kind:
+    apart = one.node.scope != other.node.scope
+    if a.kind != b.kind or not (apart or a.kind == "model"):
         return False
     nested = _nested(one.node, other.node) or _nested(other.node, one.node)
-    if nested and (a.kind == "model" or one.node.scope != other.node.scope):
+    if nested:
         return True
-    if one.node.scope == other.node.scope or one.start > other.end or other.start > one.end:
+    if not apart or one.start > other.end or other.start > one.end:
         return False
     if a.id and b.id:
         return a.id == b.id

@@ -36,11 +36,12 @@ def read(
         description: of the status.
         begun_as: what it was about when it began: what the attributes said then may be dropped since.
     """
+    status, error = outcome(failed, attributes, events, description)
     kind = kind_of(attributes) or begun_as
+    if not kind:
+        return Reading(status=status, error=error)
     flat = openinference.kind_of(attributes) or (begun_as and not genai.kind_of(attributes))
     found = openinference.read(attributes, kind, span_name) if flat else genai.read(attributes, events, kind, span_name)
-    found = found if kind else Reading()
-    status, error = outcome(failed, attributes, events, description)
     if status != "ok":
         found.status, found.error = status, error
     return found

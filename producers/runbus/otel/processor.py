@@ -9,10 +9,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ParamSpec
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm import Agent
@@ -26,6 +27,7 @@ from runbus.recorder.complaints import Complaints
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 EVALUATION = "gen_ai.evaluation.result"
 
 
@@ -94,11 +96,11 @@ class RecordSpans(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's contract
         """Note that a span began."""
-        self._guarded(lambda: self._start(span))
+        self._guarded(self._start, span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record what a span was about, once all that began before it is over."""
-        self._guarded(lambda: self._end(span))
+        self._guarded(self._end, span)
 
     def shutdown(self) -> None:
         """Record what waits, and end the streams; spans that are open are given up."""
@@ -128,11 +130,11 @@ class RecordSpans(SpanProcessor):
 
     def take_log(self, record: Any) -> None:  # noqa: ANN401 - the SDK has no stable type for it
         """Note what a log record says of a span, or record the evaluation that it is."""
-        self._guarded(lambda: self._take_log(record))
+        self._guarded(self._take_log, record)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _guarded(self, act: Callable[[], None]) -> None:
+    def _guarded(self, act: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
         """Do something so that nothing reaches the program; spans that are made meanwhile by its own doing are none."""
         inside = self._inside
         if getattr(inside, "busy", False):
@@ -141,7 +143,7 @@ class RecordSpans(SpanProcessor):
         try:
             if self._pid != os.getpid():  # a forked child: what is open was begun by the parent, and is over there
                 self._begin_process()
-            act()
+            act(*given, **named)
         except Exception as error:  # noqa: BLE001 - nothing may reach the program
             self._complain(error)
         finally:
@@ -169,7 +171,7 @@ class RecordSpans(SpanProcessor):
         with self._lock:
             said, kind = self._traces.known_of(begun.id, begun.trace)
         of_span = [Event(event.name, dict(event.attributes or {})) for event in span.events]
-        failed = span.status.status_code.name == "ERROR"
+        failed = span.status.status_code is StatusCode.ERROR
         reading = read(begun.attributes, [*of_span, *said], begun.name, failed, span.status.description or "", kind)
         with self._lock:
             if self._closed:

@@ -58,12 +58,20 @@ class Reading:
 
 def text(attributes: Attributes, *names: str) -> str:
     """Return the first of these attributes that is a text with something in it."""
-    return next((value for name in names if isinstance(value := attributes.get(name), str) and value), "")
+    for name in names:
+        value = attributes.get(name)
+        if value and isinstance(value, str):
+            return value
+    return ""
 
 
 def first(attributes: Attributes, *names: str) -> Any:  # noqa: ANN401 - any value of an attribute
     """Return the first of these attributes that is there; ABSENT if none is."""
-    return next((value for name in names if (value := attributes.get(name)) is not None), ABSENT)
+    for name in names:
+        value = attributes.get(name)
+        if value is not None:
+            return value
+    return ABSENT
 
 
 def numbers(attributes: Attributes, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.trace import Link, SpanKind, StatusCode, TraceState
 from opentelemetry.util.types import Attributes
 
 from runbus.config.errors import ConfigError
@@ -332,7 +332,7 @@ def bare_span(number: int, attributes: dict[str, Any], parent: bool) -> Any:
         instrumentation_scope=SimpleNamespace(name=f"scope-{number % 2}"),
         attributes=attributes,
         events=[SimpleNamespace(name="gen_ai.choice", attributes=attributes)],
-        status=SimpleNamespace(status_code=SimpleNamespace(name="ERROR"), description=None),
+        status=SimpleNamespace(status_code=StatusCode.ERROR, description=None),
         dropped_attributes=0,
     )
 
