@@ -76,7 +76,7 @@ def ask(agent: str, city: str) -> None:
     done: list[Any] = []
     begun = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent}
     with tracer.start_as_current_span(f"invoke_agent {agent}", attributes=begun):
-        messages = [{"role": "user", "parts": [{"type": "text", "content": asked}]}]
+        messages: list[Message] = [{"role": "user", "parts": [{"type": "text", "content": asked}]}]
         messages.append(chat(messages, done))
         call = messages[-1]["parts"][0]
         result = weather(city, call["id"], done)

@@ -9,7 +9,7 @@ from runbus.otel.reading import Event, Kind, Reading
 from runbus.recorder.absent import ABSENT
 
 if TYPE_CHECKING:
-    from runbus.otel.traces import Waiting
+    from runbus.otel.waiting import Waiting
 
 _CALLS = frozenset({"model", "tool", "judge"})
 

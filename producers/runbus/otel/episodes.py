@@ -211,6 +211,6 @@ def _score(placed: Placed, verdict: Verdict) -> None:
 
 
 def _as_id(name: str) -> str:
-    """Return a name that a stream may have."""
-    kept = "".join("_" if char == "/" or not char.isprintable() else char for char in name)
+    """Return a name that a stream may have; a "/" is written as PettingZoo's agents have it, too."""
+    kept = "".join("_" if not char.isprintable() else char for char in name.replace("/", "%2F"))
     return kept.encode("utf-8", "replace")[:255].decode("utf-8", "ignore")

@@ -21,7 +21,8 @@ from runbus.otel.dialects import read
 from runbus.otel.episodes import Episodes, Verdict
 from runbus.otel.limits import Limits
 from runbus.otel.reading import Event, text
-from runbus.otel.traces import Begun, Traces
+from runbus.otel.traces import Traces
+from runbus.otel.waiting import Begun
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
 

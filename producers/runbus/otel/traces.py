@@ -9,10 +9,7 @@ an episode of that agent; what runs in none belongs to its trace, and a call wit
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections import OrderedDict
 
 from runbus.otel.calls import HeldCall, SpanNode, merged, same_call
 from runbus.otel.dialects import agent_of, kind_of
@@ -20,65 +17,13 @@ from runbus.otel.episodes import Ending, Episodes, SpanEpisode, Verdict
 from runbus.otel.genai import OPERATIONS
 from runbus.otel.limits import Limits
 from runbus.otel.reading import Event, Kind, Reading, text
+from runbus.otel.waiting import NEVER, Begun, Trace, Waiting
 from runbus.recorder.complaints import Complaints
 
 #: Log records that are kept for one span.
 _EVENTS = 1000
 #: Answers by whose id a second trace about them is known.
 _ANSWERS = 1000
-_NEVER = float("inf")
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """The calls of one agent's span, or of a trace outside of any, that wait to be written.
-
-    Attributes:
-        episode: of the agent's span; None = those of the trace, by conversation.
-        open: spans that began and are not over.
-        calls: that are over and not written.
-        written: the newest that were.
-        ending: how the agent's span ended.
-        instead: where these calls go, as another instrumentation saw the same ones there.
-        over: the episode has ended, and takes no more calls.
-    """
-
-    trace: Trace
-    episode: SpanEpisode | None = None
-    conversation: str = ""
-    open: dict[SpanNode, None] = field(default_factory=dict)
-    calls: list[HeldCall] = field(default_factory=list)
-    written: deque[HeldCall] = field(default_factory=lambda: deque(maxlen=64))
-    ending: Ending | None = None
-    instead: Waiting | None = None
-    over: bool = False
-
-
-class Trace:
-    """What is kept of a trace while a span of it is open, or waits."""
-
-    def __init__(self, id_: int, now: float) -> None:
-        self.id = id_
-        self.touched = now
-        self.nodes: dict[int, SpanNode] = {}
-        self.open = 0
-        self.top = Waiting(self)
-        self.agents: dict[Waiting, None] = {}
-        self.episodes: dict[str, SpanEpisode] = {}  # of calls that no agent's span is around, by agent
-        self.ending = Ending()
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A span as it is when it begins."""
-
-    id: int
-    trace: int
-    parent: int | None
-    start: int
-    scope: str
-    name: str
-    attributes: Mapping[str, Any]
 
 
 class Traces:
@@ -310,16 +255,11 @@ class Traces:
 
     def _release(self, waiting: Waiting) -> None:
         """Write the calls that wait for nobody, in the order in which they began; and the end, if it is one."""
-        bar = min((node.start for node in waiting.open if self._may_be_a_call(node)), default=_NEVER)
+        bar = waiting.waits_for(self._late)
         for call in sorted((call for call in waiting.calls if call.start < bar), key=lambda call: call.start):
             self._write(waiting, call)
-        if waiting.ending is not None and bar == _NEVER:
+        if waiting.ending is not None and bar == NEVER:
             self._finish(waiting)
-
-    def _may_be_a_call(self, node: SpanNode) -> bool:
-        if node.kind == "agent":
-            return not node.named
-        return node.is_call() or (not node.kind and (node.hinted or node.scope in self._late))
 
     def _write(self, waiting: Waiting, call: HeldCall) -> None:
         waiting.calls.remove(call)

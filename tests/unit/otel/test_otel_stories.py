@@ -151,8 +151,8 @@ def test_an_agent_that_another_began_has_a_stream_and_an_episode_of_its_own() ->
     traced.end(outer, at=7)
     rows = traced.rows()
     assert [spoken.words.kind for spoken in rows["planner"]] == ["", "tool", "env"]
-    assert [spoken.words.kind for spoken in rows["re_searcher"]] == ["", "model", "env"]
-    assert rows["re_searcher"][0].labels["caller"] == "planner"
+    assert [spoken.words.kind for spoken in rows["re%2Fsearcher"]] == ["", "model", "env"]
+    assert rows["re%2Fsearcher"][0].labels["caller"] == "planner"
 
 
 def test_a_name_that_is_put_right_at_the_end_is_the_agents_from_its_begin() -> None:
