@@ -172,7 +172,7 @@ $(OTEL)/.installed: $(VENV)/.dev
 		openai-agents pydantic-ai-slim[openai] langgraph langchain-openai smolagents[openai] \
 		openinference-instrumentation-openai openinference-instrumentation-openai-agents \
 		openinference-instrumentation-langchain openinference-instrumentation-smolagents \
-		opentelemetry-sdk confluent-kafka fastavro numpy
+		opentelemetry-instrumentation-openai-v2==2.3b0 "wrapt<2" opentelemetry-sdk confluent-kafka fastavro numpy
 	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt

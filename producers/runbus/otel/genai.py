@@ -131,7 +131,12 @@ def _of_events(events: Iterable[Event]) -> tuple[list[Message], list[Message]]:
             asked += messages_of(event.attributes.get("gen_ai.prompt"))
         elif event.name == "gen_ai.content.completion":
             answers += messages_of(event.attributes.get("gen_ai.completion"), "assistant")
-    return asked, answers
+    return [message for message in asked if _says(message)], [message for message in answers if _says(message)]
+
+
+def _says(message: Message) -> bool:
+    """Return whether anything is in a message: its event comes also where contents are left out."""
+    return message.get("content") is not None or "tool_calls" in message
 
 
 def _body(event: Event) -> Mapping[str, Any]:

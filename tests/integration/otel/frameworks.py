@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,7 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
-def openai_agents(url: str, provider: Any) -> None:
+def openai_agents(url: str, provider: Any, _loggers: Any) -> None:
     """The OpenAI Agents SDK, as OpenInference traces it."""
     from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool
     from openai import AsyncOpenAI
@@ -42,15 +43,15 @@ def openai_agents(url: str, provider: Any) -> None:
     Runner.run_sync(agent, QUESTION)
 
 
-def openai_agents_twice(url: str, provider: Any) -> None:
+def openai_agents_twice(url: str, provider: Any, loggers: Any) -> None:
     """The same, and its client is instrumented, too."""
     from openinference.instrumentation.openai import OpenAIInstrumentor
 
     OpenAIInstrumentor().instrument(tracer_provider=provider)
-    openai_agents(url, provider)
+    openai_agents(url, provider, loggers)
 
 
-def pydantic_ai(url: str, provider: Any, version: int = 5) -> None:
+def pydantic_ai(url: str, provider: Any, _loggers: Any, version: int = 5) -> None:
     """Pydantic AI, which traces itself."""
     from pydantic_ai import Agent
     from pydantic_ai.capabilities import Instrumentation
@@ -66,12 +67,12 @@ def pydantic_ai(url: str, provider: Any, version: int = 5) -> None:
     agent.run_sync(QUESTION)
 
 
-def pydantic_ai_2(url: str, provider: Any) -> None:
+def pydantic_ai_2(url: str, provider: Any, loggers: Any) -> None:
     """The same, in the oldest of its formats."""
-    pydantic_ai(url, provider, 2)
+    pydantic_ai(url, provider, loggers, 2)
 
 
-def langgraph(url: str, provider: Any) -> None:
+def langgraph(url: str, provider: Any, _loggers: Any) -> None:
     """LangGraph, as OpenInference traces LangChain: its agent has no name there."""
     from langchain_openai import ChatOpenAI
     from langgraph.prebuilt import create_react_agent
@@ -83,7 +84,7 @@ def langgraph(url: str, provider: Any) -> None:
     graph.invoke({"messages": [("user", QUESTION)]}, {"configurable": {"thread_id": "talk-1"}})
 
 
-def smolagents(url: str, provider: Any) -> None:
+def smolagents(url: str, provider: Any, _loggers: Any) -> None:
     """smolagents, as OpenInference traces it: its answer is a call of a tool, too."""
     from openinference.instrumentation.smolagents import SmolagentsInstrumentor
     from smolagents import OpenAIServerModel, ToolCallingAgent, tool
@@ -96,14 +97,42 @@ def smolagents(url: str, provider: Any) -> None:
     agent.run(QUESTION)
 
 
+def openai_client(url: str, provider: Any, loggers: Any) -> None:
+    """OpenAI's client in a loop of its own, as OpenTelemetry's own package traces it: messages come as log records."""
+    from openai import OpenAI
+    from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+
+    OpenAIInstrumentor().instrument(tracer_provider=provider, logger_provider=loggers)
+    client, tracer = OpenAI(base_url=url, api_key="none"), provider.get_tracer("my-loop")
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    tools: list[Any] = [{"type": "function", "function": {"name": "weather"}}]
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+    with tracer.start_as_current_span("invoke_agent planner", attributes=agent):
+        while True:
+            answer = client.chat.completions.create(model="pocket", messages=messages, tools=tools).choices[0].message
+            messages.append(answer.model_dump(exclude_none=True))
+            if not answer.tool_calls:
+                break
+            for call in answer.tool_calls:
+                known = {"gen_ai.tool.name": "weather", "gen_ai.tool.call.id": call.id}
+                with tracer.start_as_current_span("execute_tool weather", attributes=known) as span:
+                    arguments = call.function.arguments
+                    result = weather(**json.loads(arguments))
+                    span.set_attribute("gen_ai.operation.name", "execute_tool")
+                    span.set_attribute("gen_ai.tool.call.arguments", arguments)
+                    span.set_attribute("gen_ai.tool.call.result", result)
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+
+
 #: name -> how to run it, the agent that it is recorded as, complaints
-NAMES: dict[str, tuple[Callable[[str, Any], None], str, dict[str, int]]] = {
+NAMES: dict[str, tuple[Callable[[str, Any, Any], None], str, dict[str, int]]] = {
     "openai_agents": (openai_agents, "planner", {}),
     "openai_agents_twice": (openai_agents_twice, "planner", {"doubles": 2}),
     "pydantic_ai": (pydantic_ai, "planner", {}),
     "pydantic_ai_2": (pydantic_ai_2, "planner", {}),
     "langgraph": (langgraph, "agent-0", {}),
     "smolagents": (smolagents, "planner", {}),
+    "openai_client": (openai_client, "planner", {}),
 }
 
 
@@ -112,8 +141,9 @@ def main(name: str) -> None:
     run, agent, complaints = NAMES[name]
     traced = Traced()
     trace.set_tracer_provider(traced.provider)
+    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "true"
     with PocketServer() as server:
-        run(server.url, traced.provider)
+        run(server.url, traced.provider, traced.loggers)
         rows = traced.rows()
         assert rows.keys() == {agent}, rows.keys()
         compare(rows[agent], server.answers)

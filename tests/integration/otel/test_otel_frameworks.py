@@ -14,7 +14,15 @@ from runbus.schemas import avsc
 ROOT = Path(__file__).parents[3]
 #: a Python that has the frameworks and instrumentations of docs/otel.md: `make test-otel`
 PYTHON = os.environ.get("RUNBUS_TEST_OTEL", "")
-NAMES = ["openai_agents", "openai_agents_twice", "pydantic_ai", "pydantic_ai_2", "langgraph", "smolagents"]
+NAMES = [
+    "openai_agents",
+    "openai_agents_twice",
+    "pydantic_ai",
+    "pydantic_ai_2",
+    "langgraph",
+    "smolagents",
+    "openai_client",
+]
 
 pytestmark = [
     pytest.mark.integration,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry._logs import LogRecord
 from opentelemetry.trace import Span, set_span_in_context
 
+from runbus.recorder import ABSENT
 from tests.support.genai_spans import ANSWER, ASKED, CALLING, CALLS, SYSTEM, Current, old_message
 from tests.support.traced import Traced
 
+PAGE = Path(__file__).parents[3] / "docs" / "otel.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 CURRENT = Current()
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.system": "openai"}
 
@@ -70,6 +75,19 @@ def test_messages_beside_a_span_are_its_content(form: Any) -> None:
     reset, model, _ = traced.rows()["agent-0"]
     assert (reset.row.observation, model.row.action, model.words.status) == ([SYSTEM, ASKED], CALLING, "length")
     assert traced.complaints() == {}
+
+
+def test_events_without_content_say_nothing_but_which_tools_were_called() -> None:
+    """As they come where contents are left out."""
+    traced = Traced()
+    chat = traced.begin("chat", CHAT)
+    say(traced, chat, "gen_ai.user.message", None, {"gen_ai.system": "openai"})
+    call = {"id": "call-1", "type": "function", "function": {"name": "weather"}}
+    say(traced, chat, "gen_ai.choice", {"message": {"role": "assistant", "tool_calls": [call]}})
+    traced.end(chat, at=1)
+    reset, model, _ = traced.rows()["agent-0"]
+    assert reset.row.observation is ABSENT
+    assert model.row.action == {"role": "assistant", "tool_calls": [{"id": "call-1", "name": "weather"}]}
 
 
 def test_an_event_whose_span_is_over_is_counted_and_others_are_left_alone() -> None:
@@ -137,3 +155,12 @@ def test_evaluators_and_guardrails_are_judges() -> None:
     )
     assert (search.words.kind, search.row.action["tool"]) == ("tool", "retrieval")
     assert CALLS
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_each_example_of_its_page_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands; the first span connects to Kafka, and there is none in it."""
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", lambda _: None)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/otel.md", "exec"), names)
+    names["provider"].shutdown()
