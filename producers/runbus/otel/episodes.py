@@ -21,7 +21,10 @@ from runbus.recorder.row_words import Status
 _FOUND = 20_000
 #: Names of agents; those of more share the stream of the last resort.
 _AGENTS = 1000
+#: Scores that came before their span.
 _JUDGED = 1000
+#: Calls of tools that an episode still knows who asked for.
+_ASKED = 1000
 
 
 class Ending(NamedTuple):
@@ -163,6 +166,8 @@ class SpanEpisode:
         if reading.kind == "model":
             self._model = made.seq
             self._asked_by.update(dict.fromkeys(reading.calls, made.seq))
+            while len(self._asked_by) > _ASKED:
+                del self._asked_by[next(iter(self._asked_by))]
         for span in call.spans:
             self._episodes.place(span, episode, made.seq)
         if reading.id and reading.kind == "model":

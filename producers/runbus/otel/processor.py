@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
@@ -25,6 +24,7 @@ from runbus.otel.traces import Traces
 from runbus.otel.waiting import Begun
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
+from runbus.recorder.process import PROCESS
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,7 @@ class RecordSpans(SpanProcessor):
         self._inside = threading.local()
         self._closed = False
         self._begin_process()
-        own = weakref.ref(self)
-        atexit.register(lambda: _shut_down(own))  # before the recorders end, which were registered earlier
+        PROCESS.before_end(self._write_all)
 
     def _begin_process(self) -> None:
         self._pid = os.getpid()
@@ -106,15 +105,10 @@ class RecordSpans(SpanProcessor):
     def shutdown(self) -> None:
         """Record what waits, and end the streams; spans that are open are given up."""
 
-        def close() -> None:
-            with self._lock:
-                self._closed = True
-                self._traces.close()
+        if not self._closed:
+            self._write_all()
             for agent in self._episodes.agents():
                 agent.close()
-
-        if not self._closed:
-            self._guarded(close)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Wait until what was recorded is delivered or dropped; return whether it was within the time."""
@@ -149,6 +143,16 @@ class RecordSpans(SpanProcessor):
             self._complain(error)
         finally:
             inside.busy = False
+
+    def _write_all(self) -> None:
+        """Write what waits, and take nothing more."""
+        self._guarded(self._close_traces)
+
+    def _close_traces(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._traces.close()
 
     def _complain(self, error: Exception) -> None:
         try:
@@ -251,9 +255,3 @@ def _begun(span: ReadableSpan) -> Begun | None:
         span.name,
         dict(span.attributes or {}),
     )
-
-
-def _shut_down(own: weakref.ref[RecordSpans]) -> None:
-    spans = own()
-    if spans is not None:
-        spans.shutdown()

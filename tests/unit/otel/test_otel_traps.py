@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -402,6 +405,41 @@ def test_a_forked_child_records_its_own_calls_only() -> None:
         end.close()
     traced.end(agent, at=3)
     assert kinds(traced.rows()["planner"]) == ["", "env"]
+
+
+PROGRAM = """
+    import atexit
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import set_span_in_context
+    from runbus.otel import RecordSpans
+    from runbus.recorder import RunBus
+
+    def say():
+        events = published.get_many(100)
+        print(sum(event.batch().header.count for event in events if hasattr(event, "batch")))
+        print([event.outcome for event in events if hasattr(event, "outcome")])
+
+    atexit.register(say)  # the first that is registered is the last that is called
+    bus = RunBus()
+    published = bus.subscribe("test")
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(RecordSpans("run-1", bus=bus, kafka=False))
+    tracer = provider.get_tracer("mine")
+    chat = {"gen_ai.operation.name": "chat"}
+    root = set_span_in_context(tracer.start_span("root"))
+    tracer.start_span("chat", root, attributes=chat).end()
+    never_ended = tracer.start_span("chat", root, attributes=chat)
+    tracer.start_span("chat", root, attributes=chat).end()
+    raise ValueError("the program's own")
+"""
+
+
+def test_what_waits_when_the_program_ends_is_recorded_before_its_streams_end() -> None:
+    """Also where nobody shuts the provider down; how the program ended is what its streams say."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split("\n")[:2] == ["4", "['failed']"], done.stderr
 
 
 def test_after_shutdown_nothing_is_recorded_and_nothing_raises() -> None:
