@@ -125,6 +125,15 @@ def merged(one: HeldCall, other: HeldCall) -> HeldCall:
     return HeldCall(reading, outer.node, max(one.end, other.end), best.dropped, best.size, (*one.spans, *other.spans))
 
 
+def without_bulk(call: HeldCall) -> HeldCall:
+    """Return a call with what tells that another span is about it, and without what may be large: the messages that a
+    model was sent, the result of a tool.
+    """
+    reading = call.reading
+    slim = replace(reading, asked=ABSENT) if reading.kind == "model" else replace(reading, answer=ABSENT)
+    return HeldCall(slim, call.node, call.end, spans=call.spans)
+
+
 def _nested(inner: SpanNode, outer: SpanNode) -> bool:
     node = inner.up
     while node is not None and node is not outer:

@@ -7,7 +7,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 from opentelemetry.context import Context
@@ -29,6 +30,7 @@ from runbus.recorder.process import PROCESS
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+_LONGEST_WAIT_S = 1.0
 EVALUATION = "gen_ai.evaluation.result"
 
 
@@ -149,15 +151,29 @@ class RecordSpans(SpanProcessor):
         self._guarded(self._close_traces)
 
     def _close_traces(self) -> None:
-        with self._lock:
+        with self._locked():
             if not self._closed:
                 self._closed = True
                 self._traces.close()
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock, which others have for well below a millisecond.
+
+        If not, its holder waits for this thread, through a lock of a handler of logging for example: one span is not
+        worth a program that stands.
+        """
+        if not self._lock.acquire(timeout=_LONGEST_WAIT_S):
+            raise TimeoutError(f"the lock was held for {_LONGEST_WAIT_S:g} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _complain(self, error: Exception) -> None:
         try:
             kind = type(error).__name__
-            self._complaints.say("failed", "a span is not recorded, as it cannot be read: %s", kind)
+            self._complaints.say("failed", "a span is not recorded: %s", kind)
             log.debug("a span is not recorded", exc_info=error)
         except Exception:  # noqa: BLE001, S110 - a handler of logging may raise; it is the last line here
             pass
@@ -165,7 +181,7 @@ class RecordSpans(SpanProcessor):
     def _start(self, span: Span) -> None:
         begun = _begun(span) if not self._closed else None
         if begun is not None:
-            with self._lock:
+            with self._locked():
                 self._traces.begin(begun, time.monotonic())
 
     def _end(self, span: ReadableSpan) -> None:
@@ -173,12 +189,12 @@ class RecordSpans(SpanProcessor):
         if begun is None:
             self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
             return
-        with self._lock:
+        with self._locked():
             said, kind = self._traces.known_of(begun.id, begun.trace)
         of_span = [Event(event.name, dict(event.attributes or {})) for event in span.events]
         failed = span.status.status_code is StatusCode.ERROR
         reading = read(begun.attributes, [*of_span, *said], begun.name, failed, span.status.description or "", kind)
-        with self._lock:
+        with self._locked():
             if self._closed:
                 self._complaints.say("closed", "spans that end after shutdown are not recorded")
                 return
@@ -196,7 +212,7 @@ class RecordSpans(SpanProcessor):
         if name == EVALUATION:
             self._judge(record.span_id or 0, record.trace_id or 0, attributes)
             return
-        with self._lock:
+        with self._locked():
             if not self._traces.said(record.span_id or 0, record.trace_id or 0, Event(name, attributes, record.body)):
                 text = "an event %s came when its span was over, or unknown: its content is not recorded"
                 self._complaints.say("late events", text, name, level=logging.WARNING)
@@ -209,7 +225,7 @@ class RecordSpans(SpanProcessor):
             text(attributes, "gen_ai.evaluation.score.label"),
             text(attributes, "gen_ai.evaluation.explanation", "error.type"),
         )
-        with self._lock:
+        with self._locked():
             self._traces.judge(span, trace, text(attributes, "gen_ai.response.id"), verdict)
 
 

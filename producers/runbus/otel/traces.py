@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 
-from runbus.otel.calls import HeldCall, SpanNode, merged, same_call
+from runbus.otel.calls import HeldCall, SpanNode, merged, same_call, without_bulk
 from runbus.otel.dialects import agent_of, kind_of
 from runbus.otel.episodes import Ending, Episodes, SpanEpisode, Verdict
 from runbus.otel.genai import OPERATIONS
@@ -222,8 +222,8 @@ class Traces:
         if not id_ or call.reading.kind != "model":
             return None
         place, other = self._answers.get(id_, (waiting, call))
-        if other is call or not same_call(call, other):
-            self._answers[id_] = waiting, call
+        if id_ not in self._answers or not same_call(call, other):
+            self._answers[id_] = waiting, without_bulk(call)
             if len(self._answers) > _ANSWERS:
                 self._answers.popitem(last=False)
         elif place is not waiting and not place.over:
@@ -263,7 +263,7 @@ class Traces:
 
     def _write(self, waiting: Waiting, call: HeldCall) -> None:
         waiting.calls.remove(call)
-        waiting.written.append(call)
+        waiting.written.append(without_bulk(call))
         self._size -= call.size
         (waiting.episode or self._episode_of(waiting.trace, call.reading, alone=call.node.up is None)).write(call)
         if call.dropped:
@@ -295,6 +295,7 @@ class Traces:
         for call in sorted(waiting.calls, key=lambda call: call.start):
             self._write(waiting, call)
         waiting.over = True
+        waiting.written.clear()
         waiting.trace.agents.pop(waiting, None)
         self._closing.pop(waiting, None)
         if self._talking.get(waiting.conversation) is waiting:
@@ -310,6 +311,7 @@ class Traces:
         for episode in trace.episodes.values():
             episode.end(trace.ending)
         trace.top.over = True
+        trace.top.written.clear()
         del self._traces[trace.id]
 
     def _forget(self, trace: Trace, node: SpanNode | None) -> None:

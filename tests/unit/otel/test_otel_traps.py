@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from opentelemetry.util.types import Attributes
 
 from runbus.config.errors import ConfigError
 from runbus.otel import Limits, RecordSpans
-from runbus.recorder import RunBus
+from runbus.recorder import ABSENT, RunBus
 from tests.support.genai_spans import ANSWER, ASKED, CALLING, CALLS, RESULTS, Current, OpenInference
 from tests.support.traced import Spoken, Traced
 
@@ -261,7 +262,14 @@ def test_nothing_of_a_trace_is_kept_while_it_goes_on() -> None:
         agent = traced.begin("invoke_agent planner", CURRENT.agent("planner"), under=root, at=at)
         traced.call("chat", CURRENT.model([ASKED], ANSWER), under=agent, at=(at, at + 1))
         traced.end(agent, at=at + 1)
+    agent = traced.begin("invoke_agent busy", CURRENT.agent("busy"), under=root, at=60)
+    for at in range(200):
+        traced.call("chat", CURRENT.model([ASKED], ANSWER), under=agent, at=(60 + at, 61 + at))
     (trace,) = traced.spans._traces._traces.values()
+    (busy,) = trace.agents
+    assert (len(busy.calls), len(busy.written) <= 64) == (0, True)
+    assert all(call.reading.asked is ABSENT for call in busy.written)
+    traced.end(agent, at=300)
     assert (len(trace.nodes), len(trace.agents), trace.top.calls) == (1, 0, [])
     assert len(traced.rows()["planner"]) == 150
     assert root.is_recording()
@@ -381,6 +389,17 @@ def test_spans_that_its_own_log_lines_make_are_not_taken() -> None:
         logger.removeHandler(handler)
     assert kinds(traced.rows()["agent-0"]) == ["", "model", "env"]
     assert traced.complaints() == {"dropped attributes": 1, "failed": 1}
+
+
+def test_a_lock_that_is_held_for_long_costs_a_span_and_not_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder may wait for this thread: that is counted."""
+    monkeypatch.setattr("runbus.otel.processor._LONGEST_WAIT_S", 0.01)
+    traced = Traced()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(traced.spans._lock.acquire).result()
+        traced.call("chat", CURRENT.model([ASKED], ANSWER), at=(0, 1))
+        other.submit(traced.spans._lock.release).result()
+    assert traced.complaints() == {"failed": 2}
 
 
 def _in_child(traced: Traced, agent: Any, pipe: Any) -> None:
