@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,11 @@ def messages_as_events(traced: Traced, span: Span) -> None:
     """As events of the span."""
     for message in (SYSTEM, ASKED):
         span.add_event(f"gen_ai.{message['role']}.message", {"content": message["content"]})
-    import json
-
     span.add_event("gen_ai.choice", {"finish_reason": "length", "message": json.dumps(old_message(CALLING))})
 
 
 def two_events(traced: Traced, span: Span) -> None:
     """As the first drafts had them."""
-    import json
-
     prompt = json.dumps([SYSTEM, ASKED])
     span.add_event("gen_ai.content.prompt", {"gen_ai.prompt": prompt})
     span.add_event("gen_ai.content.completion", {"gen_ai.completion": json.dumps([old_message(CALLING)])})
@@ -58,9 +55,7 @@ def two_events(traced: Traced, span: Span) -> None:
 def details(traced: Traced, span: Span) -> None:
     """As the conventions of today have them beside a span: structured, in one event."""
     said = CURRENT.model([SYSTEM, ASKED], CALLING)
-    messages = {
-        name: __import__("json").loads(said[name]) for name in ("gen_ai.input.messages", "gen_ai.output.messages")
-    }
+    messages = {name: json.loads(said[name]) for name in ("gen_ai.input.messages", "gen_ai.output.messages")}
     say(traced, span, "gen_ai.client.inference.operation.details", None, messages)
     span.set_attribute("gen_ai.response.finish_reasons", ["length"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import subprocess
@@ -298,20 +299,15 @@ NAMES = st.sampled_from(
      "llm.output_messages.0", "llm.input_messages.0.message.tool_calls.0", "gen_ai.evaluation.score.value"]
 )  # fmt: skip
 WORDS = ["chat", "invoke_agent", "execute_tool", "LLM", "TOOL", "AGENT", "EVALUATOR", "x", ""]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["role", "parts", "content", "tool_calls", "type", "message"]), inner, max_size=4
-        )
-    ),
-    max_leaves=8,
-)
+KEYS = st.sampled_from(["role", "parts", "content", "tool_calls", "type", "message"])
+LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4)
+FLAT = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=3)
+DEEPER = FLAT | st.lists(FLAT, max_size=2) | st.dictionaries(KEYS, FLAT, max_size=3)
+JSON = DEEPER | st.lists(DEEPER, max_size=2) | st.dictionaries(KEYS, DEEPER, max_size=3)
 VALUES = (
     st.sampled_from(WORDS)
     | JSON
-    | JSON.map(lambda value: __import__("json").dumps(value))
+    | JSON.map(json.dumps)
     | st.sampled_from(["[" * 3000, "{", '{"a":', "\ud800", b"\xff", object()])
 )
 
