@@ -59,8 +59,9 @@ test-browser: $(VENV)/.dev tests/page/node_modules/.installed ## The page in a r
 test-browser-long: $(VENV)/.dev tests/page/node_modules/.installed ## What test-browser leaves out, as it takes longer
 	$(BIN)/pytest -m "browser and long" tests/browser $(ARGS)
 
-test-frameworks: $(VENV)/.dev $(FRAMEWORKS)/.installed ## Shims of frameworks that need PyTorch (5 GB), against the real ones
+test-frameworks: $(VENV)/.dev $(FRAMEWORKS)/.installed ## What is for frameworks that need PyTorch (5 GB), against the real ones
 	RUNBUS_TEST_FRAMEWORKS=$(abspath $(FRAMEWORKS))/bin/python $(BIN)/pytest tests/integration/shims/test_shims_frameworks.py $(ARGS)
+	PYTHONPATH=producers:schemas $(FRAMEWORKS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
 	$(BIN)/pytest -n 2 tests/unit $(ARGS)
@@ -159,7 +160,8 @@ tests/page/node_modules/.installed: tests/page/package.json tests/page/package-l
 $(FRAMEWORKS)/.installed: $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear $(FRAMEWORKS)
 	$(BIN)/uv pip install --quiet --python $(FRAMEWORKS)/bin/python \
-		stable-baselines3 transformers accelerate confluent-kafka fastavro
+		stable-baselines3 transformers accelerate confluent-kafka fastavro pytest pytest-timeout hypothesis \
+		torchrl gymnax six 'ray[rllib]' pettingzoo # gymnax imports six and does not ask for it
 	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt

@@ -28,10 +28,11 @@ class Recorded:
 
     def values(self) -> list[Value]:
         """Return every value that came, in order."""
-        return [value for batch in self.batches() for value in _values(batch)]
+        return [value for batch in self.batches() for value in values_of(batch)]
 
 
-def _values(batch: MetricBatch) -> list[Value]:
+def values_of(batch: MetricBatch) -> list[Value]:
+    """Return the values of a batch, in order."""
     c, count = batch.columns, batch.header.count
     at = [NO_POSITION] * count if c.at is None else c.at.tolist()
     absent = [0] * count if c.absent is None else c.absent.tolist()

@@ -14,7 +14,7 @@ from runbus.gymnasium import space_json
 from runbus.recorder import Recorder, RunBus, Subscription
 from runbus.recorder.events import StepsRecorded
 from runbus.schemas.batch import NO_SEED, StepBatch
-from runbus.schemas.layout import decode_value, unpack
+from runbus.schemas.layout import Layout, Omitted, decode_value, unpack
 from tests.support.recorded_rows import batches_of
 
 COUNT, STEPS = 3, 40
@@ -439,3 +439,31 @@ def test_a_call_without_rows_is_ignored() -> None:
     assert (batch.header.first_seq, batch.header.count) == (0, 1)
     assert [(e.name, e.rows.tolist()) for e in batch.extras] == [("loss", [0])]
     assert recorder.stats()["complaints"] == {}
+
+
+@pytest.mark.parametrize("which", [{"mask": [True, False, True]}, {"envs": [0, 2]}])
+def test_resets_without_observations_are_resets(which: dict[str, Any]) -> None:
+    """Whoever was reset is said by the mask or the envs."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    with Recorder("run-1", bus=bus, kafka=False) as recorder:
+        recorder.reset_vector(None, **which)
+        assert recorder.stats()["complaints"] == {}
+    assert [batch.columns.env.tolist() for batch in batches_of(subscription.get_many(10))] == [[0, 2]]
+
+
+def test_values_that_the_caller_leaves_out_are_omitted_as_what_they_are() -> None:
+    """`Omitted()` for all environments of a call: no bytes, no complaint, and the layout of those that are recorded."""
+    bus = RunBus()
+    subscription = bus.subscribe("test")
+    with Recorder("run-1", bus=bus, kafka=False) as recorder:
+        flags = np.zeros(2, bool)
+        recorder.step_vector(Omitted(), [0, 1], flags, flags, Omitted())
+        recorder.step_vector(np.zeros(2, np.int8), [0, 1], flags, flags, np.zeros((2, 3), np.float32))
+        recorder.step_vector(Omitted(), [0, 1], flags, flags, Omitted())
+        recorder.reset_vector(Omitted(), envs=[0, 1])
+        assert recorder.stats()["complaints"] == {}
+    found = [(batch.header.action.dtype, batch.header.observation) for batch in batches_of(subscription.get_many(10))]
+    left = Layout("omitted:<f4", (3,), 0)
+    assert found[:2] == [("omitted:json", Layout("omitted:json", (), 0)), ("|i1", Layout("<f4", (3,), 12))]
+    assert {layout for _, layout in found[2:]} == {left}

@@ -19,7 +19,7 @@ from runbus.recorder.reading import Reading
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.values import LEFT_OUT, Capture
 from runbus.schemas import tree
-from runbus.schemas.layout import NONE, OMITTED, STRUCT, VARIABLE, Layout, layout_of
+from runbus.schemas.layout import NONE, OMITTED, STRUCT, VARIABLE, Layout, Omitted, layout_of
 from runbus.schemas.leaf import as_array
 from runbus.schemas.tree import Node
 
@@ -38,6 +38,7 @@ class BatchedColumn:
         self._capture = capture
         self._copy: Copier = _copy_nothing
         self._layout = NONE
+        self._left_out = (NONE, LEFT_OUT)  # a layout, and what it is where its values are left out
         self.layout = NONE
         self.flaw = ""
 
@@ -47,6 +48,11 @@ class BatchedColumn:
         if raw is not None:
             self.layout, self.flaw = self._layout, ""
             return raw
+        if type(values) is Omitted:  # the values are there, and the caller does not want them recorded
+            if self._left_out[0] is not self._layout:
+                self._left_out = (self._layout, self._layout.omitted())
+            self.flaw, self.layout = values.why, self._left_out[1]
+            return b""
         try:
             return self._new(values, count)
         except Exception as error:  # noqa: BLE001 - the values are the user's: any error is possible
@@ -90,7 +96,7 @@ class Values:
         self.flawed = bool(reading.flaws)
         self._structure = structure
         #: how many environments they are of; None = there are no values
-        self.count: int | None = None if values is None else _count(self.plain, structure)
+        self.count: int | None = None if values is None or type(values) is Omitted else _count(self.plain, structure)
 
     def rows(self) -> Any:  # noqa: ANN401 - arrays of n rows, or dicts and tuples of them
         """Return the arrays of all environments; None if each value is to be read by itself."""
@@ -102,7 +108,7 @@ class Values:
 
     def picked(self, chosen: NDArray[np.int64]) -> Any:  # noqa: ANN401
         """Return the values of these environments, in the form in which they came."""
-        return _picked(self.plain, self._structure, chosen)
+        return self.plain if self.count is None else _picked(self.plain, self._structure, chosen)
 
 
 # --- what is a batch --------------------------------------------------------------------------------------------

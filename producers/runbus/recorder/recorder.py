@@ -510,6 +510,18 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - nothing may reach the loop
             self._complaints.refused(error)
 
+    def take_time_from(self, now_ns: Callable[[], int]) -> None:
+        """Let rows of `reset` and `step` have wall times of `now_ns`, in nanoseconds since the epoch.
+
+        For who records what happened elsewhere or before. The stream begins here.
+        """
+        try:
+            (self._stream or self._begin()).now_ns = now_ns
+        except StreamEnded:
+            self._complaints.closed()
+        except Exception as error:  # noqa: BLE001 - nothing may reach the loop
+            self._complaints.refused(error)
+
     def give_back_envs(self, reservation: EnvReservation) -> None:
         """Let another wrapper have these indices; nothing if they were given back."""
         self._env_indices.give_back(reservation)

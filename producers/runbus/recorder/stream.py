@@ -31,7 +31,7 @@ MAX_BLOCK_BYTES = 2 * 1024 * 1024  # a larger call is several events: one that i
 BLOCK_ROW_BYTES = 38  # the numbers of one row of a block
 ROW_BYTES = 150  # what one row takes beside its payload: its facts, two bytes objects, two list entries
 _ENVS = 2**31
-_pack_facts, _now_ns = FACTS.pack, time.time_ns  # looked up once: this is the loop's time
+_pack_facts = FACTS.pack  # looked up once: this is the loop's time
 _INT64 = range(-(2**63) + 1, 2**63)
 _NEVER = Layout(dtype="no value has this layout")
 
@@ -80,6 +80,8 @@ class RecordedStream:
         #: named numbers that wait for the next row, in the order in which they were logged
         self.pending: Numbers = []
         self._marks: dict[str, float] = {}  # of the row that is being made
+        #: wall time of single rows, in nanoseconds since the epoch
+        self.now_ns: Callable[[], int] = time.time_ns
 
     def step(  # noqa: PLR0912, PLR0913, PLR0917 - one row of everything, by position: this is the loop's time
         self,
@@ -130,7 +132,7 @@ class RecordedStream:
                 if self._marks:
                     self._attach_marks(batch, batch.count)
                 rows = batch.rows
-                rows.facts += _pack_facts(env, episode, step, _now_ns(), reward, over, cut, at_tick)
+                rows.facts += _pack_facts(env, episode, step, self.now_ns(), reward, over, cut, at_tick)
                 rows.actions.append(did)
                 rows.observations.append(seen)
                 nbytes, count = batch.nbytes + len(did) + len(seen), batch.count + 1
@@ -177,7 +179,7 @@ class RecordedStream:
                     batch.words.absent[batch.count] = ABSENT_OBSERVATION
                 if self._marks:
                     self._attach_marks(batch, batch.count)
-                batch.rows.facts += _pack_facts(env, episode, step, _now_ns(), 0.0, False, False, at_tick)
+                batch.rows.facts += _pack_facts(env, episode, step, self.now_ns(), 0.0, False, False, at_tick)
                 batch.rows.actions.append(b"")
                 batch.rows.observations.append(seen)
                 nbytes, count = batch.nbytes + len(seen), batch.count + 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from runbus.config.kinds import choice, integer, optional, path, seconds, speed, switch, text
+from runbus.config.kinds import choice, integer, mebibytes, optional, path, seconds, speed, switch, text
 from runbus.config.setting import Setting
 
 # --- of every command ---
@@ -221,6 +221,36 @@ EXPORT_VALUES = Setting(
 ExportStore = Literal["clickhouse", "kafka"]
 EXPORT_STORE: Setting[ExportStore] = Setting(
     "RUNBUS_EXPORT_STORE", "", choice(*get_args(ExportStore)), "clickhouse", "Where the steps are read.", "--store"
+)
+
+# --- ingest ---
+INGEST_RUN = Setting(
+    "RUNBUS_INGEST_RUN",
+    "",
+    text(),
+    "",
+    "Name of the run where the source names none. Default: the format and the time, or the name of the data set.",
+    "--run",
+)
+INGEST_AGENT = Setting(
+    "RUNBUS_INGEST_AGENT", "", text(), "agent-0", "Name of the agent where the source names none.", "--agent"
+)
+IngestFrames = Literal["drop", "ref", "keep"]
+INGEST_FRAMES: Setting[IngestFrames] = Setting(
+    "RUNBUS_INGEST_FRAMES",
+    "",
+    choice(*get_args(IngestFrames)),
+    "drop",
+    "Pictures inside of lines: not recorded, but counted; their size and hash; recorded with the step.",
+    "--frames",
+)
+INGEST_MAX_LINE = Setting(
+    "RUNBUS_INGEST_MAX_LINE_MB",
+    "",
+    mebibytes(1, 1024),
+    "64",
+    "Longest line that is read; of a longer one the start goes to the dead letters, with its length and hash.",
+    "--max-line-mb",
 )
 
 # --- query ---

@@ -121,6 +121,11 @@ def read_sources(flags: Mapping[str, str] | None = None, environ: Mapping[str, s
     return Sources(flags or {}, dict(env), _parse(path) if path else {}, path)
 
 
+def hand_on(flags: Mapping[str, str]) -> None:
+    """Let the recorders of this process, and the processes that it starts, find what the command line gave."""
+    os.environ.update(flags)
+
+
 def _config_file(env: Mapping[str, str]) -> Path | None:
     named = path_of(CONFIG_FILE, env)
     if named:

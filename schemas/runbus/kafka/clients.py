@@ -292,12 +292,12 @@ def new_copying_producer(kafka: KafkaSettings) -> Producer:
     )
 
 
-def new_dead_letter_producer(kafka: KafkaSettings) -> Producer:
-    """Return the sink's producer of dead letters."""
+def new_dead_letter_producer(kafka: KafkaSettings, client_id: str = "runbus-sink") -> Producer:
+    """Return a producer of dead letters."""
     return Producer(
         {
             **kafka.producer_config(),
-            "client.id": "runbus-sink",
+            "client.id": client_id,
             "linger.ms": 5,
             "message.timeout.ms": 30_000,
             "message.max.bytes": 8 * 1024 * 1024,

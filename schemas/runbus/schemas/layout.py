@@ -62,6 +62,7 @@ __all__ = [
     "check_variable",
     "decode_value",
     "encode_value",
+    "layout_named",
     "layout_of",
     "pack",
     "unpack",
@@ -97,6 +98,11 @@ class Layout:
 
 
 NONE = Layout()
+
+
+def layout_named(dtype: str, shape: Shape) -> Layout:
+    """Return the layout of a dtype and a shape, as text and numbers say them. Raises InvalidValue."""
+    return Layout(dtype, shape, _expected_width(dtype, shape))
 
 
 def check_layout(layout: Layout) -> None:

@@ -26,6 +26,7 @@ MODULES = {
     "journal": "journal",
     "rebuild": "rebuild",
     "export": "export",
+    "ingest": "ingest",
     "watch": "watch",
     "control": "control",
     "annotate": "annotate",

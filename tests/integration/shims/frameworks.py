@@ -21,7 +21,7 @@ def sb3(folder: Path) -> None:
     from stable_baselines3 import PPO
     from stable_baselines3.common.logger import CSVOutputFormat, Figure, HParam, Logger
 
-    from runbus.shims.sb3 import MetricsWriter
+    from runbus.sb3 import MetricsWriter
 
     recorded, file = Recorded(), folder / "progress.csv"
     metrics = recorded.metrics()
