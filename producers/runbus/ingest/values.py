@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from runbus.config.errors import InvalidValue
 from runbus.ingest.documents import Malformed
+from runbus.kafka.topics import check_id
 
 _EXACT = 2**53  # integers beyond are not all float64
 _YEAR_2300_S = 10_413_792_000
@@ -117,5 +119,14 @@ def flag(value: object) -> bool:
 
 
 def id_of(value: object) -> str:
-    """Return the name of a run or an agent as RunBus takes it; "" if there is none."""
-    return text_of(value).replace("/", ":")
+    """Return the name of a run or an agent as RunBus takes it, with `:` for `/`; "" if there is none.
+
+    Raises Malformed if it is no name.
+    """
+    name = text_of(value).replace("/", ":")
+    if name:
+        try:
+            check_id("its name", name)
+        except InvalidValue as error:
+            raise Malformed(str(error)) from error
+    return name

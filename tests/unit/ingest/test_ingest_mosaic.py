@@ -177,6 +177,14 @@ def test_each_agent_is_a_stream_and_none_is_the_default() -> None:
     assert {(one.run_id, one.agent_id) for one in found.started} == {("r", "a"), ("r", "b"), ("run-1", "me")}
 
 
+@pytest.mark.parametrize(("name", "kept"), [("org/model", "org:model"), ("a\x1fb", ""), ("x" * 100_000, ""), (7, "7")])
+def test_a_name_is_one_of_runbus_or_the_line_is_a_dead_letter(name: Any, kept: str) -> None:
+    """A `/` separates run and agent in the log."""
+    found = mosaic(step(run_id=name))
+    assert [one.run_id for one in found.started] == ([kept] if kept else [])
+    assert len(found.letters.letters) == (0 if kept else 1)
+
+
 # --- rule 6: attempts and ends
 
 
