@@ -92,7 +92,7 @@ def test_the_example_is_recorded(tmp_path: Path, kafka_settings: KafkaSettings) 
     log = TopicReader(kafka_settings)
     seqs = log.seqs()
     ends = [event for event in log.runs() if event.kind == "FINISHED" and event.role == ""]
-    assert sorted(event.agent_id for event in ends) == ["eval-1", "runner-1", "runner-2"]
+    assert sorted(event.agent_id for event in ends) == ["eval-1", "runner-1"]
     for event in ends:
         steps = seqs[event.run_id, event.agent_id, event.attempt]
         assert steps == list(range(event.produced))
