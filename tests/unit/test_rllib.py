@@ -15,7 +15,7 @@ from gymnasium.wrappers.vector import DictInfoToList
 
 from runbus.gymnasium.vector import RecordSteps
 from runbus.rllib import RecordRunners
-from runbus.rllib.names import agent_of, run_of, trial_of_process
+from runbus.rllib.names import agent_of, run_of
 
 
 def runner(env: Any = None, *, index: int | None = 1, evaluates: bool = False, trial: str | None = "default") -> Any:
@@ -110,22 +110,20 @@ def test_results_are_numbers_on_the_axis_of_env_steps() -> None:
 @pytest.mark.parametrize(
     ("folder", "trial"),
     [
-        ("PPO_CartPole-v1_fa183_00002_2_lr=0.1_2026-11-29_14-42-00", "fa183_00002"),
-        ("my-own-name", "my-own-name"),
-        (None, ""),
+        ("working_dirs/PPO_CartPole-v1_fa183_00002_2_lr=0.1_2026-11-29_14-42-00", "fa183_00002"),
+        ("working_dirs/my-own-name", "my-own-name"),
+        ("elsewhere", ""),
     ],
 )
 def test_the_process_of_a_trial_knows_whose_it_is_and_tells_its_runners(
-    folder: str | None, trial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: str, trial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tune puts it in a folder; elsewhere, or where Tune is told not to, there is no trial."""
     recording = RecordRunners("ppo", kafka=False)
-    assert trial_of_process() == ""
-    monkeypatch.setenv("TUNE_ORIG_WORKING_DIR", str(tmp_path))
-    (tmp_path / (folder or "")).mkdir(exist_ok=True)
-    monkeypatch.chdir(tmp_path / (folder or ""))
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
     sent = pickle.dumps(recording)
-    monkeypatch.delenv("TUNE_ORIG_WORKING_DIR")
+    monkeypatch.chdir(tmp_path)
     made = runner()
     pickle.loads(sent).wrap(env_runner=made)
     assert made.env.env.recorder.run == (f"ppo-{trial}" if trial else "ppo")

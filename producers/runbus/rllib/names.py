@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 #: what an algorithm says whose trial it does not know: Ray 2.60 forgets it on the way from Tune
 _NO_TRIAL = "default"
 _TRIAL_ID = re.compile(r"(?:^|_)([0-9a-f]{5,8}_\d{5})(?:_|$)")
-#: set by Tune in the process of a trial, before it goes to the trial's folder
-_BEFORE_TUNE = "TUNE_ORIG_WORKING_DIR"
+#: where Tune makes the folder of each trial, and puts the trial's process
+_TRIALS = "working_dirs"
 
 
 def run_of(run: str, trial_id: str | None, trial_here: str = "") -> str:
@@ -27,8 +26,7 @@ def run_of(run: str, trial_id: str | None, trial_here: str = "") -> str:
 
 def trial_of_process() -> str:
     """Return the id of the trial that this process runs, by the folder that Tune has put it in; empty = none."""
-    before = os.environ.get(_BEFORE_TUNE)
-    if before is None or Path(before) == Path.cwd():
+    if Path.cwd().parent.name != _TRIALS:
         return ""
     name = Path.cwd().name
     found = _TRIAL_ID.search(name)
