@@ -25,6 +25,7 @@ from runbus.otel.traces import Traces
 from runbus.otel.waiting import Begun
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
+from runbus.recorder.outcome import exception_so_far, exit_outcome
 from runbus.recorder.process import PROCESS
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class RecordSpans(SpanProcessor):
         self._episodes = Episodes(make, agent, self._complaints)
         self._inside = threading.local()
         self._closed = False
+        self._known = id(exception_so_far())
         self._begin_process()
         PROCESS.before_end(self._write_all)
 
@@ -110,7 +112,7 @@ class RecordSpans(SpanProcessor):
         if not self._closed:
             self._write_all()
             for agent in self._episodes.agents():
-                agent.close()
+                agent.recorder.close(*exit_outcome(self._known))
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Wait until what was recorded is delivered or dropped; return whether it was within the time."""

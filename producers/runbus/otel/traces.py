@@ -266,6 +266,9 @@ class Traces:
         waiting.written.append(without_bulk(call))
         self._size -= call.size
         (waiting.episode or self._episode_of(waiting.trace, call.reading, alone=call.node.up is None)).write(call)
+        if call.reading.cut:
+            cut = "messages of %s were cut by a limit of the SDK: raise OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+            self._complaints.say("cut messages", cut, call.node.scope, level=logging.WARNING)
         if call.dropped:
             text = (
                 "spans of %s lost attributes to the limits of the SDK (%d of one): set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"

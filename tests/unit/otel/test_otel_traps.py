@@ -299,6 +299,18 @@ NAMES = st.sampled_from(
      "llm.output_messages.0", "llm.input_messages.0.message.tool_calls.0", "gen_ai.evaluation.score.value"]
 )  # fmt: skip
 WORDS = ["chat", "invoke_agent", "execute_tool", "LLM", "TOOL", "AGENT", "EVALUATOR", "x", ""]
+
+
+def test_messages_that_the_sdk_cut_are_text_and_said() -> None:
+    """A limit of characters breaks their JSON: what is left of it is recorded."""
+    traced = Traced(span_limits=SpanLimits(max_attribute_length=80))
+    traced.call("chat", CURRENT.model([ASKED, ASKED], ANSWER), at=(0, 1))
+    reset, model, _ = traced.rows()["agent-0"]
+    assert reset.row.observation[0]["content"].startswith('[{"role": "user", "parts"')
+    assert model.row.extras["llm.output_tokens"] == 5
+    assert traced.complaints() == {"cut messages": 1}
+
+
 KEYS = st.sampled_from(["role", "parts", "content", "tool_calls", "type", "message"])
 LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4)
 FLAT = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=3)
@@ -424,10 +436,11 @@ def test_a_forked_child_records_its_own_calls_only() -> None:
 
 PROGRAM = """
     import atexit
+    import sys
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import set_span_in_context
     from runbus.otel import RecordSpans
-    from runbus.recorder import RunBus
+    from runbus.recorder import Recorder, RunBus
 
     def say():
         events = published.get_many(100)
@@ -437,7 +450,9 @@ PROGRAM = """
     atexit.register(say)  # the first that is registered is the last that is called
     bus = RunBus()
     published = bus.subscribe("test")
-    provider = TracerProvider(shutdown_on_exit=False)
+    if sys.argv[1] == "early":  # then the provider is shut down before the recorders hear of the end
+        Recorder("run-2", bus=RunBus(), kafka=False).reset("go")
+    provider = TracerProvider(shutdown_on_exit=sys.argv[1] == "early")
     provider.add_span_processor(RecordSpans("run-1", bus=bus, kafka=False))
     tracer = provider.get_tracer("mine")
     chat = {"gen_ai.operation.name": "chat"}
@@ -449,10 +464,11 @@ PROGRAM = """
 """
 
 
-def test_what_waits_when_the_program_ends_is_recorded_before_its_streams_end() -> None:
+@pytest.mark.parametrize("when", ["early", "never"])
+def test_what_waits_when_the_program_ends_is_recorded_before_its_streams_end(when: str) -> None:
     """Also where nobody shuts the provider down; how the program ended is what its streams say."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), when], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.split("\n")[:2] == ["4", "['failed']"], done.stderr
 
