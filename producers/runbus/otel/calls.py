@@ -27,6 +27,7 @@ class SpanNode:
         hinted: its name says that it is about something of ours.
         named: it is an agent's, and has an episode of its own.
         double: it is an agent's that the span around it is about, too.
+        exception: id of the exception that was handled when it began; 0 = none.
         among: where the calls of its agent wait, this one too if it is a call.
         below: where those below it wait.
         children: how many below it are kept.
@@ -44,6 +45,7 @@ class SpanNode:
     below: Waiting
     named: bool = False
     double: bool = False
+    exception: int = 0
     open: bool = True
     children: int = 0
     events: list[Event] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -25,8 +26,9 @@ from runbus.otel.traces import Traces
 from runbus.otel.waiting import Begun
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
-from runbus.recorder.outcome import exception_so_far, exit_outcome
+from runbus.recorder.outcome import exception_so_far, exit_outcome, outcome_of
 from runbus.recorder.process import PROCESS
+from runbus.recorder.row_words import Status
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +194,13 @@ class RecordSpans(SpanProcessor):
             self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
             return
         with self._locked():
-            said, kind = self._traces.known_of(begun.id, begun.trace)
+            said, kind, before = self._traces.known_of(begun.id, begun.trace)
         of_span = [Event(event.name, dict(event.attributes or {})) for event in span.events]
         failed = span.status.status_code is StatusCode.ERROR
         reading = read(begun.attributes, [*of_span, *said], begun.name, failed, span.status.description or "", kind)
+        error = sys.exc_info()[1]
+        if error is not None and reading.status == "ok" and id(error) != before:
+            reading.status, reading.error = _cancelled(error)
         with self._locked():
             if self._closed:
                 self._complaints.say("closed", "spans that end after shutdown are not recorded")
@@ -272,4 +277,14 @@ def _begun(span: ReadableSpan) -> Begun | None:
         scope.name if scope is not None else "",
         span.name,
         dict(span.attributes or {}),
+        0 if (error := sys.exc_info()[1]) is None else id(error),
     )
+
+
+def _cancelled(error: BaseException) -> tuple[Status, str]:
+    """Return how a span went that ends while an exception goes through it, if that is a cancellation.
+
+    OpenTelemetry's `with` notes an Exception only, and a task that is cancelled raises none.
+    """
+    outcome, text = outcome_of(error)
+    return ("cancelled", text) if outcome == "interrupted" else ("ok", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import multiprocessing
@@ -179,6 +180,40 @@ def test_a_span_that_never_ends_holds_up_its_episode_only_so_long() -> None:
     assert late.is_recording() is False
     assert (kinds(rows["planner"]), rows["planner"][-1].row.over) == (["", "model", "env"], (True, False))
     assert traced.complaints()["never ended"] >= 1
+
+
+async def _cancelled(traced: Traced) -> None:
+    tracer, begun = traced.provider.get_tracer("mine"), asyncio.Event()
+
+    async def run() -> None:
+        with (
+            tracer.start_as_current_span("invoke_agent a", attributes=CURRENT.agent("a")),
+            tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}),
+        ):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    await begun.wait()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        traced.call("chat", CURRENT.model([ASKED], ANSWER), at=(1, 2))
+
+
+def test_a_task_that_is_cancelled_is_cancelled_though_its_spans_do_not_say_it() -> None:
+    """The SDK's `with` notes nothing of it. What runs while the program handles the cancellation is not cancelled."""
+    traced = Traced()
+    asyncio.run(_cancelled(traced))
+    rows = traced.rows()
+    assert [(spoken.words.kind, spoken.words.status) for spoken in rows["a"]] == [
+        ("", ""),
+        ("model", "cancelled"),
+        ("env", "cancelled"),
+    ]
+    assert (rows["a"][-1].row.over, rows["a"][-1].words.stop) == ((False, True), "CancelledError: ")
+    assert [spoken.words.status for spoken in rows["agent-0"]] == ["", "ok", "ok"]
 
 
 def test_what_is_open_at_the_end_of_the_program_is_cut() -> None:
