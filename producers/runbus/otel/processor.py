@@ -14,11 +14,11 @@ from typing import Any, ParamSpec
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, TraceFlags
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm import Agent
-from runbus.otel.dialects import read
+from runbus.otel.dialects import kind_of, read
 from runbus.otel.episodes import Episodes, Verdict
 from runbus.otel.limits import Limits
 from runbus.otel.reading import Event, text
@@ -110,7 +110,6 @@ class RecordSpans(SpanProcessor):
 
     def shutdown(self) -> None:
         """Record what waits, and end the streams; spans that are open are given up."""
-
         if not self._closed:
             self._write_all()
             for agent in self._episodes.agents():
@@ -191,7 +190,8 @@ class RecordSpans(SpanProcessor):
     def _end(self, span: ReadableSpan) -> None:
         begun = _begun(span)
         if begun is None:
-            self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
+            if kind_of(dict(span.attributes or {})):
+                self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
             return
         with self._locked():
             said, kind, before = self._traces.known_of(begun.id, begun.trace)
@@ -202,10 +202,11 @@ class RecordSpans(SpanProcessor):
         if error is not None and reading.status == "ok" and id(error) != before:
             reading.status, reading.error = _cancelled(error)
         with self._locked():
-            if self._closed:
+            if not self._closed:
+                end = span.end_time or time.time_ns()
+                self._traces.end(begun, end, reading, span.dropped_attributes, time.monotonic())
+            elif reading.kind:
                 self._complaints.say("closed", "spans that end after shutdown are not recorded")
-                return
-            self._traces.end(begun, span.end_time or time.time_ns(), reading, span.dropped_attributes, time.monotonic())
         for event in of_span:
             if event.name == EVALUATION:
                 self._judge(begun.id, begun.trace, event.attributes)
@@ -218,6 +219,8 @@ class RecordSpans(SpanProcessor):
             return
         if name == EVALUATION:
             self._judge(record.span_id or 0, record.trace_id or 0, attributes)
+            return
+        if record.span_id and not int(getattr(record, "trace_flags", None) or 0) & TraceFlags.SAMPLED:
             return
         with self._locked():
             if not self._traces.said(record.span_id or 0, record.trace_id or 0, Event(name, attributes, record.body)):

@@ -160,6 +160,7 @@ def test_spans_that_are_not_sampled_are_not_recorded_and_their_children_are() ->
     traced = Traced(sampler=Deciding())
     dropped = traced.begin("DROP", CURRENT.agent("planner"))
     traced.call("RECORD_ONLY", CURRENT.model([ASKED], CALLING), under=dropped, at=(1, 2))
+    traced.call("RECORD_ONLY", {"not": "ours"}, under=dropped, at=(1, 2))
     traced.call("chat", CURRENT.model([ASKED], ANSWER), under=dropped, at=(3, 4))
     traced.end(dropped, at=5)
     rows = traced.rows()
@@ -515,6 +516,7 @@ def test_after_shutdown_nothing_is_recorded_and_nothing_raises() -> None:
     traced.spans.shutdown()
     traced.spans.shutdown()
     traced.end(open_span, at=1)
+    traced.call("other", {}, at=(1, 2))
     assert traced.spans.force_flush(1000)
     assert traced.complaints() == {"never ended": 1, "closed": 1}
     bus: RunBus = traced.bus
