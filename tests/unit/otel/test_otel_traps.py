@@ -87,6 +87,25 @@ def test_spans_beside_each_other_are_one_call_if_they_agree_in_what_only_one_say
     assert traced.complaints() == {"doubles": 2}
 
 
+def test_a_call_inside_another_one_is_one_of_its_own_if_it_is_another() -> None:
+    """A tool that calls another instrumentation's tool; a model made of models, of one instrumentation."""
+    traced = Traced()
+    agent = traced.begin("invoke_agent planner", CURRENT.agent("planner"))
+    outer = traced.begin("execute_tool research", {"gen_ai.operation.name": "execute_tool"}, under=agent, at=1)
+    for name, at in (("fetch", 2), ("research", 4)):
+        said = CURRENT.tool({"name": name, "id": "", "arguments": {"of": name}}, "found")
+        traced.call("tools/call", said, under=outer, at=(at, at + 1), scope="mcp")
+    traced.end(outer, CURRENT.tool({"name": "research", "id": "c-1", "arguments": {"n": 1}}, "all"), at=6)
+    ensemble = traced.begin("chat", {"gen_ai.operation.name": "chat"}, under=agent, at=7)
+    traced.call("chat", CURRENT.model([ASKED], CALLING), under=ensemble, at=(8, 9))
+    traced.end(ensemble, CURRENT.model([ASKED], ANSWER), at=10)
+    traced.end(agent, at=11)
+    rows = traced.rows()["planner"]
+    assert [spoken.row.action["tool"] for spoken in rows if spoken.words.kind == "tool"] == ["research", "fetch"]
+    assert kinds(rows).count("model") == 2
+    assert traced.complaints() == {"doubles": 1}
+
+
 def test_a_second_trace_about_the_same_agent_adds_nothing() -> None:
     """Of two instrumentations, at one time: its id or its content. Two calls of one of them are two."""
     traced = Traced()
