@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import Span
 
 from runbus.recorder import ABSENT
+from runbus.recorder.events import StreamStarted
 from runbus.schemas.batch import NO_PARENT
 from tests.support.genai_spans import ANSWER, ASKED, CALLING, CALLS, DIALECTS, RESULTS, SYSTEM, Current, Dialect
 from tests.support.traced import Spoken, Traced, story
@@ -154,6 +155,9 @@ def test_an_agent_that_another_began_has_a_stream_and_an_episode_of_its_own() ->
     assert [spoken.words.kind for spoken in rows["planner"]] == ["", "tool", "env"]
     assert [spoken.words.kind for spoken in rows["re%2Fsearcher"]] == ["", "model", "env"]
     assert rows["re%2Fsearcher"][0].labels["caller"] == "planner"
+    begun = {event.event.agent_id: event.event for event in traced.events() if isinstance(event, StreamStarted)}
+    assert begun["re%2Fsearcher"].parent.startswith("run-1/planner/")
+    assert begun["planner"].parent == ""
 
 
 def test_a_name_that_is_put_right_at_the_end_is_the_agents_from_its_begin() -> None:
