@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -72,6 +73,23 @@ def test_what_is_new_to_the_model_is_its_observation() -> None:
     traced.call("chat", dialect.model([ASKED, CALLING, *RESULTS, hurry], ANSWER), under=agent, at=(3, 4))
     traced.end(agent, at=5)
     assert traced.rows()["planner"][2].row.observation == [*RESULTS, hurry]
+
+
+@by_dialect
+@pytest.mark.parametrize("result", ['{"rain": true}', '["a", {"b": 1}]', "7"])
+def test_a_result_that_is_data_is_known_when_it_comes_back(dialect: Dialect, result: str) -> None:
+    """Recorded once, as data, though it is text in one place and data in another."""
+    traced = Traced()
+    agent = traced.begin("invoke_agent planner", dialect.agent("planner"))
+    one = {**CALLING, "tool_calls": CALLS[:1]}
+    traced.call("chat", dialect.model([ASKED], one), under=agent, at=(1, 2))
+    traced.call("tool", dialect.tool(CALLS[0], result), under=agent, at=(3, 4))
+    came_back = {**RESULTS[0], "content": json.loads(result) if dialect.name == "current" else result}
+    traced.call("chat", dialect.model([ASKED, one, came_back], ANSWER), under=agent, at=(5, 6))
+    traced.end(agent, at=9)
+    rows = traced.rows()["planner"]
+    assert rows[2].row.observation == (result if result == "7" else json.loads(result))
+    assert rows[3].row.observation is ABSENT
 
 
 @by_dialect
