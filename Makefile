@@ -19,6 +19,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS)
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv-deploy
 FRAMEWORKS := .venv-frameworks
+OTEL := .venv-otel
 PAGE := stream_apps/runbus/dashboard/page
 NODE_BIN := tests/page/node_modules/.bin
 REPORTER ?= dot
@@ -32,7 +33,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-frameworks test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-frameworks test-otel test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
 	lint types layers fmt check pictures bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
@@ -62,6 +63,9 @@ test-browser-long: $(VENV)/.dev tests/page/node_modules/.installed ## What test-
 test-frameworks: $(VENV)/.dev $(FRAMEWORKS)/.installed ## What is for frameworks that need PyTorch (5 GB), against the real ones
 	RUNBUS_TEST_FRAMEWORKS=$(abspath $(FRAMEWORKS))/bin/python $(BIN)/pytest tests/integration/shims/test_shims_frameworks.py $(ARGS)
 	PYTHONPATH=producers:schemas $(FRAMEWORKS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks $(ARGS)
+
+test-otel: $(VENV)/.dev $(OTEL)/.installed ## Agents of real frameworks with their OpenTelemetry instrumentations (300 MB), against a local model
+	RUNBUS_TEST_OTEL=$(abspath $(OTEL))/bin/python $(BIN)/pytest tests/integration/otel/test_otel_frameworks.py $(ARGS)
 
 test-unit: $(VENV)/.dev ## The tests that need no engine
 	$(BIN)/pytest -n 2 tests/unit $(ARGS)
@@ -138,7 +142,7 @@ dependency-audit: $(VENV)/.uv ## Known holes in what is locked; fails also where
 	for file in requirements/*.txt; do $(BIN)/uv tool run $(PIP_AUDIT) --strict --require-hashes --disable-pip -r $$file $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) $(FRAMEWORKS) $(TOOLS) tests/page/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf $(VENV) $(FRAMEWORKS) $(OTEL) $(TOOLS) tests/page/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/.uv:
 	@test -n "$(PYTHON)" || { echo "RunBus needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3"; exit 1; }
@@ -162,6 +166,15 @@ $(FRAMEWORKS)/.installed: $(VENV)/.dev
 	$(BIN)/uv pip install --quiet --python $(FRAMEWORKS)/bin/python \
 		stable-baselines3 transformers accelerate confluent-kafka fastavro pytest pytest-timeout hypothesis \
 		torchrl gymnax six 'ray[rllib]' pettingzoo # gymnax imports six and does not ask for it
+	touch $@
+
+$(OTEL)/.installed: $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear $(OTEL)
+	$(BIN)/uv pip install --quiet --python $(OTEL)/bin/python \
+		openai-agents pydantic-ai-slim[openai] langgraph langchain-openai smolagents[openai] \
+		openinference-instrumentation-openai openinference-instrumentation-openai-agents \
+		openinference-instrumentation-langchain openinference-instrumentation-smolagents \
+		opentelemetry-instrumentation-openai-v2==2.3b0 "wrapt<2" opentelemetry-sdk confluent-kafka fastavro numpy
 	touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt

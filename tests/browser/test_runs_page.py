@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from runbus.local.stack import Endpoints
+from tests.browser.asked import rows
 from tests.browser.chromium import Visit
 from tests.browser.conftest import Opener
 from tests.browser.many_runs import publish
@@ -52,7 +53,7 @@ def test_each_run_is_there_once_with_its_state(runs: Visit) -> None:
         )
 
 
-def test_filter_groups_order_pins_and_baseline_are_in_the_address(runs: Visit) -> None:
+def test_filter_groups_order_and_baseline_are_in_the_address(runs: Visit) -> None:
     """What was done to the list is there again after a reload; Back takes the last of it back."""
     page = runs.page
     page.fill("#filter", "algo:ppo,dqn")
@@ -62,17 +63,41 @@ def test_filter_groups_order_pins_and_baseline_are_in_the_address(runs: Visit) -
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("button", name="Run", exact=True).click()
     runs.until("it is sorted", lambda: names(runs)[:1] == ["dqn-0"])
-    page.get_by_role("button", name="Pin talk").or_(page.get_by_role("button", name="Pin ppo-3")).click()
-    runs.until("it is pinned", lambda: names(runs)[0] == "ppo-3")
     page.get_by_role("button", name="Compare all with dqn-1").click()
     runs.until("there is a baseline", lambda: page.locator("tr.base").count() == 1)
-    wanted = {"q": ["algo:ppo,dqn"], "group": ["algo"], "sort": ["run"], "pin": ["ppo-3"], "base": ["dqn-1"]}
+    wanted = {"q": ["algo:ppo,dqn"], "group": ["algo"], "sort": ["run"], "base": ["dqn-1"]}
     assert query(runs) == wanted
     before = names(runs)
     page.reload()
     runs.until("it is the same after a reload", lambda: names(runs) == before)
     page.go_back()
     runs.until("Back takes the baseline back", lambda: "base" not in query(runs))
+
+
+def test_a_pin_and_a_tag_are_for_everybody_who_looks(
+    runs: Visit, endpoints: Endpoints, dashboard: Dashboard, tab: Opener
+) -> None:
+    """Another page has them at once, and a filter finds the tag; whoever takes them off takes them off for all."""
+    other, run_page = tab(dashboard, "/?q=-scale"), tab(dashboard, "/run?run=ppo-3")
+    star = runs.page.get_by_role("button", name="Pin ppo-3")
+    star.click()
+    for page in (runs, other):
+        page.until("it is on top", lambda page=page: names(page)[:1] == ["ppo-3"])  # type: ignore[misc]
+    run_page.page.get_by_text("Add a note or a tag").click()
+    run_page.page.get_by_label("A note or a tag").fill("keep me")
+    run_page.page.get_by_role("button", name="Add tag").click()
+    run_page.until("it is there at once", lambda: "keep me" in run_page.page.locator(".notes").inner_text())
+    other.page.fill("#filter", 'tag:"keep me"')
+    other.until_text("1 of")
+    star.click()
+    run_page.page.get_by_role("button", name="Remove the tag keep me").click()
+    other.until_text('No run has tag:"keep me"')
+    runs.until("it is not pinned any more", lambda: runs.page.locator("tr.pinned").count() == 0)
+    said = (
+        "SELECT kind, name, removed FROM annotations WHERE run_id = 'ppo-3' AND author = 'page' ORDER BY kind, sent_at"
+    )
+    story = [("pin", "", False), ("pin", "", True), ("tag", "keep me", False), ("tag", "keep me", True)]
+    runs.until("who said what is stored", lambda: [tuple(row) for row in rows(endpoints, said)] == story)
 
 
 def test_a_filter_without_a_hit_names_its_clause_and_a_wrong_one_says_why(runs: Visit) -> None:

@@ -58,3 +58,11 @@ test("each run is there once, in whatever way the list is shown", () => {
     assert.deepEqual(found.sort(), rows.map((one) => one.run).sort());
   }));
 });
+
+test("runs that are pinned for everybody follow those of the address, and count if they fit", () => {
+  const rows = ["a", "b", "c", "d"].map((run) => ({ run, state: "completed", started_at: 1, pinned: run === "d" || run === "b" }));
+  const view = { q: "run:b,c", group: "", sort: "run", pins: ["d"] };
+  const { items, kept } = arrange(rows, view);
+  assert.deepEqual(items.map((item) => ("row" in item ? [item.row.run, item.pinned] : [])), [["d", true], ["b", true], ["c", false]]);
+  assert.equal(kept, 2);
+});

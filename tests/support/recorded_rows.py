@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 
 from runbus.recorder import ABSENT
 from runbus.recorder.events import StepsRecorded
-from runbus.schemas.batch import ABSENT_ACTION, ABSENT_OBSERVATION, NO_SEED, StepBatch, decode, encode
+from runbus.schemas.batch import (
+    ABSENT_ACTION,
+    ABSENT_OBSERVATION,
+    KINDS,
+    NO_PARENT,
+    NO_SEED,
+    STATUSES,
+    StepBatch,
+    decode,
+    encode,
+)
 from runbus.schemas.layout import decode_value, unpack
 
 
@@ -30,6 +40,15 @@ class RecordedRow(NamedTuple):
     def at(self) -> tuple[int, int]:
         """Episode and step."""
         return self.episode, self.step
+
+
+class RowWords(NamedTuple):
+    """What is said about a row."""
+
+    kind: str
+    status: str
+    parent: int
+    stop: str
 
 
 def batches_of(events: Iterable[object]) -> list[StepBatch]:
@@ -58,3 +77,24 @@ def rows_of(batch: StepBatch) -> Iterator[RecordedRow]:
             info=(batch.info[i] or None) if batch.info else None,
             extras={e.name: float(e.values[e.rows.tolist().index(i)]) for e in batch.extras if i in e.rows},
         )
+
+
+def words_of(batch: StepBatch) -> Iterator[RowWords]:
+    """Yield what is said about each row of a batch."""
+    columns = batch.columns
+    for i in range(batch.header.count):
+        yield RowWords(
+            kind=KINDS[0 if columns.kind is None else int(columns.kind[i])],
+            status=STATUSES[0 if columns.status is None else int(columns.status[i])],
+            parent=NO_PARENT if columns.parent is None else int(columns.parent[i]),
+            stop=batch.stop[i] if batch.stop else "",
+        )
+
+
+def labels_of(batch: StepBatch) -> list[dict[str, str]]:
+    """Return the labels of each row of a batch."""
+    found: list[dict[str, str]] = [{} for _ in range(batch.header.count)]
+    for label in batch.labels:
+        for row, value in zip(label.rows.tolist(), label.values, strict=True):
+            found[row][label.name] = value
+    return found

@@ -17,12 +17,10 @@ import pytest
 from runbus.llm import Agent, Episode, current
 from runbus.llm.values import History, plain, used
 from runbus.recorder import ABSENT, RunBus, Subscription
-from runbus.recorder.events import StepsRecorded
 from runbus.recorder.metric_rows import MetricsRecorded
-from runbus.schemas.batch import KINDS, NO_PARENT, STATUSES, decode, encode
-from tests.support.recorded_rows import RecordedRow, rows_of
+from runbus.schemas.batch import NO_PARENT
+from tests.support.recorded_rows import RecordedRow, RowWords, batches_of, rows_of, words_of
 
-Words = tuple[str, str, int, str]
 PAGE = Path(__file__).parents[2] / "docs" / "llm.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
@@ -33,21 +31,11 @@ def agent_on() -> tuple[Agent, Subscription]:
     return Agent("run-1", "planner", bus=bus, kafka=False), bus.subscribe("test", max_events=10_000_000)
 
 
-def recorded(agent: Agent, subscription: Subscription) -> list[tuple[RecordedRow, Words]]:
+def recorded(agent: Agent, subscription: Subscription) -> list[tuple[RecordedRow, RowWords]]:
     """End the stream; return its rows, each with kind, status, parent and stop."""
     agent.close()
-    found = []
-    for event in subscription.get_many(1_000_000):
-        if not isinstance(event, StepsRecorded):
-            continue
-        batch = decode(encode(event.batch()))
-        columns = batch.columns
-        for i, row in enumerate(rows_of(batch)):
-            kind = KINDS[0 if columns.kind is None else int(columns.kind[i])]
-            status = STATUSES[0 if columns.status is None else int(columns.status[i])]
-            parent = NO_PARENT if columns.parent is None else int(columns.parent[i])
-            found.append((row, (kind, status, parent, batch.stop[i] if batch.stop else "")))
-    return found
+    batches = batches_of(subscription.get_many(1_000_000))
+    return [both for batch in batches for both in zip(rows_of(batch), words_of(batch), strict=True)]
 
 
 def test_a_story_has_a_row_for_everything_that_was_said_called_and_got() -> None:
@@ -150,7 +138,7 @@ class Program:
                 await asyncio.sleep(0)
 
 
-def check(programs: list[Program], rows: list[tuple[RecordedRow, Words]]) -> None:
+def check(programs: list[Program], rows: list[tuple[RecordedRow, RowWords]]) -> None:
     """Compare what each program said with the rows of its episode."""
     found: dict[tuple[int, int], list[RecordedRow]] = {}
     for row, _ in rows:
@@ -240,6 +228,24 @@ def test_a_late_reward_finds_its_episode_though_its_place_is_anothers() -> None:
     assert columns.episode is not None
     assert (columns.env.tolist(), columns.episode.tolist(), columns.value.tolist()) == ([0, 0], [0, 1], [0.5, 1.0])
     assert first.env == second.env == 0
+
+
+def test_a_judge_is_called_as_a_tool_is_and_a_step_is_judged_by_its_seq() -> None:
+    """And an end has a status of its own."""
+    agent, subscription = agent_on()
+    episode = agent.episode("go")
+    with episode.tool("critic", "the answer", kind="judge") as critic:
+        critic.returns("fine")
+    episode.score(0.25, label="fair", seq=critic.seq)
+    episode.end(stop="out of money", truncated=True, status="error")
+    agent.recorder.flush(0)
+    agent.close()
+    events = subscription.get_many(1000)
+    said = [words for batch in batches_of(events) for words in words_of(batch)]
+    assert [(words.kind, words.status) for words in said] == [("", ""), ("judge", "ok"), ("env", "error")]
+    (batch,) = (event.batch() for event in events if isinstance(event, MetricsRecorded))
+    assert batch.columns.step_seq is not None
+    assert (batch.columns.step_seq.tolist(), list(batch.label)) == ([critic.seq], ["fair"])
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

@@ -12,7 +12,8 @@ from runbus.llm.values import used
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.row_words import Status
 
-_TIMEOUTS = ("Timeout", "TimeoutError", "TimeoutException", "APITimeoutError")
+#: Names of exceptions that say that something took too long.
+TIMEOUTS = ("Timeout", "TimeoutError", "TimeoutException", "APITimeoutError")
 
 
 @dataclass(slots=True)
@@ -109,4 +110,4 @@ def status_of(error: BaseException) -> Status:
     """Return how a call went that this exception ended."""
     if outcome_of(error)[0] == "interrupted":
         return "cancelled"
-    return "timeout" if any(kind.__name__ in _TIMEOUTS for kind in type(error).__mro__) else "error"
+    return "timeout" if any(kind.__name__ in TIMEOUTS for kind in type(error).__mro__) else "error"

@@ -6,14 +6,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token, copy_context
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from runbus.llm.call import Call, Said, status_of
 from runbus.llm.slots import Slots
 from runbus.llm.values import History, plain
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.recorder import Recorder
-from runbus.recorder.row_words import Kind, StepWords
+from runbus.recorder.row_words import Kind, Status, StepWords
+from runbus.recorder.score import ScoreWords
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -63,7 +64,9 @@ class Episode:
         seen = ABSENT if messages is None else self._history.new(messages) or ABSENT
         return Call(lambda said: self._record("model", _shown(said.answer), seen, parent, said))
 
-    def tool(self, name: str, arguments: object = None, *, parent: int | None = None) -> Call:
+    def tool(
+        self, name: str, arguments: object = None, *, parent: int | None = None, kind: Literal["tool", "judge"] = "tool"
+    ) -> Call:
         """Return a call of a tool, for a `with` around it.
 
         Args:
@@ -71,10 +74,11 @@ class Episode:
             arguments: JSON data.
             parent: seq of the model's call that asked for it; default: the newest row. Of several that run at the same
                 time, say it.
+            kind: a judge is called as a tool is.
         """
         asked = {"tool": name, "arguments": plain(arguments)}
         parent = self.last if parent is None else parent
-        return Call(lambda said: self._record("tool", asked, _shown(said.answer), parent, said))
+        return Call(lambda said: self._record(kind, asked, _shown(said.answer), parent, said))
 
     def human(self, message: object) -> int | None:
         """Record what a person said in the middle of an episode; return the seq of its row."""
@@ -117,26 +121,39 @@ class Episode:
 
     # --- its end --------------------------------------------------------------------------------------------------
 
-    def end(self, reward: float = 0.0, *, stop: str = "", truncated: bool = False) -> None:
+    def end(
+        self, reward: float = 0.0, *, stop: str = "", truncated: bool = False, status: Status | None = None
+    ) -> None:
         """End the episode, unless it has ended; a reward that is not known yet comes by `score`, at any time.
 
         Args:
             reward: for the whole, or for what is left of it.
             stop: why it stopped, in words.
             truncated: it was cut off: by a limit of turns, for example.
+            status: how it went, if that is not "ok".
         """
-        self._end(reward, truncated, {"stop": stop or None, "kind": "env"})
+        self._end(reward, truncated, {"stop": stop or None, "kind": "env", "status": status})
 
     def _end(self, reward: float, truncated: bool, words: StepWords) -> None:
         if not self._over:
             self._row(ABSENT, ABSENT, reward, not truncated, truncated, {}, words)
 
-    def score(self, value: float | None, *, name: str = "reward", text: str = "", judge: str = "") -> None:
-        """Judge the episode, also long after its end: see Recorder.score."""
+    def score(
+        self,
+        value: float | None,
+        *,
+        name: str = "reward",
+        label: str = "",
+        text: str = "",
+        judge: str = "",
+        seq: int | None = None,
+    ) -> None:
+        """Judge the episode, or the step of it that has `seq`, also long after its end: see Recorder.score."""
         if self.number < 0:
             return
-        said: dict[str, Any] = {key: word for key, word in (("text", text), ("judge", judge)) if word}
-        self._recorder.score(value, name=name, env=self.env, episode=self.number, **said)
+        said: ScoreWords = {"env": self.env, "episode": self.number, "seq": seq}
+        said["label"], said["text"], said["judge"] = label or None, text or None, judge or None
+        self._recorder.score(value, name=name, **said)
 
     def __enter__(self) -> Self:
         self._token = self._current.set(self)

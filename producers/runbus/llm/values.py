@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 #: What a use is called by providers -> the name of the recorded number. The first that is there counts.
@@ -21,6 +22,8 @@ _USED: Mapping[str, tuple[str, ...]] = {
 #: Where providers keep the number of cached tokens.
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _DEEPEST = 20
+#: Answers and results that are kept until the next list of messages comes.
+_RECORDED = 1000
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a client
@@ -88,7 +91,7 @@ class History:
 
     def __init__(self, prompt: object = None) -> None:
         self._known: list[Any] = list(plain(prompt)) if isinstance(prompt, list | tuple) else []
-        self._recorded: list[Any] = [] if isinstance(prompt, list | tuple) else [prompt]
+        self._recorded: deque[Any] = deque([] if isinstance(prompt, list | tuple) else [prompt], _RECORDED)
 
     def recorded(self, value: Any) -> None:  # noqa: ANN401
         """Note what has a row: an answer, a result, a message."""
@@ -101,12 +104,12 @@ class History:
         try:
             if given[: len(known)] != known:
                 return given
-            recorded, self._recorded = self._recorded, []
+            recorded, self._recorded = self._recorded, deque(maxlen=_RECORDED)
             return [message for message in given[len(known) :] if not _is_one_of(message, recorded)]
         except Exception:  # noqa: BLE001 - values that cannot be compared are recorded as they are
             return given
 
 
-def _is_one_of(message: Any, recorded: list[Any]) -> bool:  # noqa: ANN401
+def _is_one_of(message: Any, recorded: Collection[Any]) -> bool:  # noqa: ANN401
     says = [message, *(message.get(name) for name in ("content", "output") if isinstance(message, dict))]
     return any(said is not None and (said in recorded or said in map(str, recorded)) for said in says)

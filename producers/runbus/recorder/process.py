@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -75,6 +76,7 @@ class Process:
         self._feeds: dict[CourierSettings, CommandFeed] = {}
         self._adoptions: dict[Path, Adoption] = {}
         self._ticker: threading.Thread | None = None
+        self._before_end: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._hooked = False
         self._worker_hooked = False
         self._terminated = False
@@ -129,6 +131,12 @@ class Process:
                 self._ticker = threading.Thread(target=self._tick, name="runbus-ticker", daemon=True)
                 self._ticker.start()
 
+    def before_end(self, method: Callable[[], None]) -> None:
+        """Call a method before the streams end with the process: of somebody who holds rows back. It is kept weakly."""
+        with self.lock:
+            self._before_end = [known for known in self._before_end if known() is not None]
+            self._before_end.append(weakref.WeakMethod(method))
+
     def leave(self, member: OpenStream) -> None:
         """Forget a stream that has ended."""
         self._members.pop(id(member), None)
@@ -162,6 +170,13 @@ class Process:
     def _finish(self, how: Callable[[OpenStream], tuple[Outcome, str]]) -> None:
         self._ending = True
         deadline = self._bounded()
+        for held in list(self._before_end):
+            write = held()
+            try:
+                if write is not None:
+                    write()
+            except Exception:
+                log.exception("what was held back could not be recorded")
         for member in self.members():
             member.end(*how(member))
             self.leave(member)

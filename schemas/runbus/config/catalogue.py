@@ -23,6 +23,7 @@ from runbus.config.kinds import (
     path,
     seconds,
     secret,
+    switch,
     text,
 )
 from runbus.config.secret import Secret
@@ -469,6 +470,13 @@ DASHBOARD_HOSTS = Setting(
     text("([A-Za-z0-9._-]+(, *[A-Za-z0-9._-]+)*)?", "names of hosts with commas between them, without a port"),
     "",
     "Further names under which browsers reach the page; `localhost` and addresses in numbers always work.",
+)
+DASHBOARD_ANNOTATES = Setting(
+    "RUNBUS_DASHBOARD_ANNOTATES",
+    "dashboard.annotates",
+    switch(),
+    "true",
+    "Whether whoever looks may put notes, tags and pins there and remove them; false = the page only shows.",
 )
 DASHBOARD_CLIENTS = Setting(
     "RUNBUS_DASHBOARD_CLIENTS",

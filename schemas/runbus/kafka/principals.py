@@ -205,6 +205,7 @@ DASHBOARD = Principal(
         *_SHOWN_GROUPS,
         Right("Group", READERS, "Describe", "its client looks for their coordinator; it joins none", prefixed=True),
         *_topics("Write", "what it says of itself", HEARTBEATS),
+        *_topics("Write", "notes, tags and pins of whoever looks", ANNOTATIONS),
     ),
 )
 READER = Principal(

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from runbus.config.sources import Sources
+from runbus.dashboard.annotator import LogAnnotator
 from runbus.dashboard.app import create_app
 from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.identity.watch import IdentityWatch
@@ -19,7 +20,7 @@ from runbus.dashboard.server import listen, serve
 from runbus.dashboard.settings import DashboardSettings
 from runbus.kafka.principals import Role
 from runbus.kafka.start import Needs
-from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS, STEPS
+from runbus.kafka.topics import ANNOTATIONS, EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS, STEPS
 from runbus.probes import Health, Sample, catalogue
 from runbus.schemas.codec import Codec
 from runbus.schemas.registry import codec
@@ -35,7 +36,8 @@ def dashboard_process(sources: Sources) -> ProcessSpec:
     """Return the process for its host. Raises ConfigError naming the variable and the bad value."""
     settings = DashboardSettings.load(sources)
     topics = tuple(
-        settings.kafka.topic_prefix + topic.name for topic in (HEARTBEATS, RUNS, STEPS, METRICS, EPISODES, LIVE_METRICS)
+        settings.kafka.topic_prefix + topic.name
+        for topic in (HEARTBEATS, RUNS, STEPS, METRICS, EPISODES, LIVE_METRICS, ANNOTATIONS)
     )
     values = codec(sources)
     return ProcessSpec(
@@ -77,7 +79,8 @@ class Dashboard:
         try:
             await _either(live.ready(), ended.wait(), _CATCHES_UP_S)
             if not ended.is_set():
-                await self._serve(Parts(self._settings, live, self._history, start.topic_ids), ended)
+                annotator = LogAnnotator(self._settings.kafka, self._codec)
+                await self._serve(Parts(self._settings, live, self._history, annotator, start.topic_ids), ended)
             for work in works:
                 if work.done():
                     work.result()

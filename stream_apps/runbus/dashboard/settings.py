@@ -33,6 +33,7 @@ class DashboardSettings:
     address: str = of(c.DASHBOARD_ADDRESS)
     token: Secret = of(c.DASHBOARD_TOKEN)
     hosts: str = of(c.DASHBOARD_HOSTS)
+    annotates: bool = of(c.DASHBOARD_ANNOTATES)
     clients: int = of(c.DASHBOARD_CLIENTS)
     clients_per_address: int = of(c.DASHBOARD_CLIENTS_PER_ADDRESS)
     probes_address: str = of(c.PROBES_ADDRESS)

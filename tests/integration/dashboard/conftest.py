@@ -22,6 +22,8 @@ from runbus.dashboard.history.clickhouse import ClickHouseHistory
 from runbus.dashboard.live.api import LiveLog
 from runbus.dashboard.parts import Parts
 from runbus.dashboard.settings import DashboardSettings
+from runbus.kafka.errors import BrokerUnavailable
+from runbus.schemas.events import Annotation
 from tests.integration.clickhouse.conftest import TOPIC_ID, Store
 
 HOST = "http://127.0.0.1:8600"
@@ -61,6 +63,14 @@ class Page:
         return self.runner.run(self._client.get(f"/api/v1{path}", params=named))
 
 
+class Unwritten:
+    """An annotator without a log: these tests ask, and say nothing."""
+
+    async def write(self, annotation: Annotation) -> None:
+        """Refuse."""
+        raise BrokerUnavailable(f"there is no broker here for a {annotation.kind}")
+
+
 @pytest.fixture(scope="session")
 def store(clickhouse: ClickHouseSettings) -> Iterator[Store]:
     """Yield a migrated database that all tests of this folder share; each takes runs of its own."""
@@ -80,7 +90,7 @@ def page(store: Store) -> Iterator[Page]:
     history = ClickHouseHistory(store.settings)
     live = SimpleNamespace(below=lambda topic: below.get(topic, {}))
     topic_ids = {f"{settings.kafka.topic_prefix}{topic}": TOPIC_ID for topic in ("steps", "episodes", "runs")}
-    app = create_app(Parts(settings, cast("LiveLog", live), history, topic_ids))
+    app = create_app(Parts(settings, cast("LiveLog", live), history, Unwritten(), topic_ids))
     with asyncio.Runner() as runner:
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HOST)
         yield Page(runner, client, below, topic_ids)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from runbus.clickhouse.tables import EPISODES, RUNS
+from runbus.clickhouse.tables import ANNOTATIONS, EPISODES, RUNS
 from runbus.dashboard.history.filter import read
 from runbus.dashboard.history.statements import written_out
+from runbus.schemas.events import Annotation
 from tests.integration.clickhouse.conftest import Store, body
 from tests.integration.clickhouse.test_clickhouse_episodes import finalised
 from tests.integration.dashboard.conftest import Page
@@ -66,6 +67,22 @@ def test_pages_have_every_run_once_in_order(page: Page, runs: list[str], sort: s
         assert found == sorted(runs, reverse=descending)
     if sort == "config.lr":
         assert found == sorted(runs, reverse=not descending)
+
+
+def test_tags_and_pins_that_people_put_on_a_run_are_its_own(page: Page, runs: list[str], store: Store) -> None:
+    """Those that hold, in the order in which they were put; what is on an agent of it is none of the run."""
+    said: list[dict[str, Any]] = [
+        {"run_id": runs[3], "kind": "tag", "name": "later", "sent_at": 20},
+        {"run_id": runs[3], "kind": "tag", "name": "first", "sent_at": 10},
+        {"run_id": runs[3], "kind": "pin", "sent_at": 10},
+        {"run_id": runs[3], "kind": "tag", "name": "gone", "sent_at": 10, "removed": True},
+        {"run_id": runs[3], "kind": "tag", "name": "of-an-agent", "agent_id": "agent-0", "sent_at": 10},
+    ]
+    store.insert(ANNOTATIONS, [Annotation(**fields).encode() for fields in said])
+    columns = page.get("/runs", q="tag:first")["columns"]
+    assert (columns["run"], columns["tags"], columns["pinned"]) == ([runs[3]], [["first", "later"]], [True])
+    assert page.get("/runs", q="list- -tag:*", most=100)["rows"] == len(runs) - 1
+    assert page.get("/run", run=runs[3])["run"]["tags"] == ["first", "later"]
 
 
 def test_a_row_says_what_the_run_is(page: Page, runs: list[str]) -> None:

@@ -31,6 +31,7 @@ from runbus.dashboard.parts import Parts
 from runbus.dashboard.settings import DashboardSettings
 from tests.integration.clickhouse.conftest import Store, body, step_batch
 from tests.integration.clickhouse.test_clickhouse_episodes import ATTEMPT, finalised
+from tests.integration.dashboard.conftest import Unwritten
 from tests.integration.served import Served
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ class ServedPage(Served):
         live = SimpleNamespace(below=lambda _: {})
         self._history = ClickHouseHistory(self._store.settings, Budget(patience=600), seconds=600)
         parts = Parts(
-            dataclasses.replace(settings, clickhouse=self._store.settings), cast("LiveLog", live), self._history
+            dataclasses.replace(settings, clickhouse=self._store.settings),
+            cast("LiveLog", live),
+            self._history,
+            Unwritten(),
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]

@@ -134,6 +134,20 @@ def test_nothing_can_be_changed(site: Site, method: str) -> None:
     assert (answer.status_code, answer.json()["todo"]) == (405, "ask with GET")
 
 
+def test_annotations_can_be_changed_where_the_settings_allow_it(site: Site) -> None:
+    """By whoever may look, from this site alone."""
+    path = "/api/v1/annotations"
+    refused = "changes something, and this only shows"
+    for method in ("POST", "DELETE"):  # this app has no such route: what comes through is refused by the page's files
+        assert refused not in site().ask(path, method).text
+        assert site().ask(path, method, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        assert refused in site(RUNBUS_DASHBOARD_ANNOTATES="false").ask(path, method).text
+        closed = site(RUNBUS_DASHBOARD_TOKEN=TOKEN)
+        assert closed.ask(path, method).status_code == 401
+        assert refused not in closed.ask(path, method, headers=BEARER).text
+    assert refused in site().ask(path, "PUT").text
+
+
 def test_with_a_token_the_api_and_the_pages_need_it(site: Site) -> None:
     """A page leads to the login and back again; the API says how; files are no secret."""
     page = site(RUNBUS_DASHBOARD_TOKEN=TOKEN)

@@ -17,9 +17,10 @@ from runbus.kafka.model import StreamId
 from runbus.live_metrics.measure import Measure
 from runbus.recorder.encoding import framed as framed_for
 from runbus.schemas import metric_batch
+from runbus.schemas.annotations import annotation_key
 from runbus.schemas.avsc import schema
 from runbus.schemas.codec import Codec
-from runbus.schemas.events import EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
+from runbus.schemas.events import Annotation, EpisodeFinalized, Event, Heartbeat, LiveMetrics, RunEvent
 from runbus.schemas.metric_batch import MetricHeader
 from tests.support.batches import make_metrics
 
@@ -385,3 +386,24 @@ def test_a_configuration_becomes_plain_values_of_bounded_size() -> None:
     assert found == {"lr": 0.1, "on": True, "net.layers": 2, "net.act": "x" * 120}
     assert small_config("[1]") == small_config("") == small_config("{" * 100_000) == {}
     assert len(small_config(json.dumps(dict.fromkeys(map(str, range(100)), 1)))) == 32
+
+
+def test_tags_and_pins_of_a_run_are_in_its_row() -> None:
+    """Beside those that the run said itself, until they are removed, also by a tombstone alone."""
+    scene = Scene()
+    scene.started(tags=["own"])
+    good, pin = (Annotation(run_id="run", kind=k, name=n, sent_at=1) for k, n in (("tag", "good"), ("pin", "")))
+    for annotation in (good, pin):
+        scene.read("annotations", annotation_key(annotation).decode(), annotation)
+    scene.tick("runs")
+    row = scene.board.row("runs", "run", scene.now)
+    assert row is not None
+    assert (row["tags"], row["pinned"]) == (["own", "good"], True)
+    scene.read("annotations", annotation_key(good).decode(), replace(good, removed=True))
+    scene.read("annotations", annotation_key(pin).decode(), b"")
+    scene.read("annotations", "no key of ours", b"")
+    scene.tick("runs")
+    row = scene.board.row("runs", "run", scene.now)
+    assert row is not None
+    assert (row["tags"], row["pinned"]) == (["own"], False)
+    assert scene.board.unreadable == 1

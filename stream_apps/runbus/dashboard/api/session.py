@@ -12,6 +12,7 @@ class Session(BaseModel):
     """What this browser is to the server."""
 
     token: bool = Field(description="Whether the page needs a token; then this browser is logged in.")
+    annotates: bool = Field(description="Whether notes, tags and pins can be put and removed here.")
 
 
 def router(parts: Parts) -> APIRouter:
@@ -21,6 +22,6 @@ def router(parts: Parts) -> APIRouter:
     @made.get("/session")
     async def session() -> Session:
         """Return what this browser is; 401 = it has to log in."""
-        return Session(token=bool(parts.settings.token))
+        return Session(token=bool(parts.settings.token), annotates=parts.settings.annotates)
 
     return made

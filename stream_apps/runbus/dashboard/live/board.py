@@ -15,14 +15,16 @@ from runbus.dashboard.live.hub import Hub
 from runbus.dashboard.live.last_values import LastValues
 from runbus.dashboard.live.newest import Newest
 from runbus.dashboard.live.rows import Row
+from runbus.dashboard.live.run_marks import RunMarks
 from runbus.dashboard.live.runs import RunFacts, StreamFacts
 from runbus.dashboard.live.silence import Silence
 from runbus.dashboard.live.states import State, run_state, stream_state
 from runbus.dashboard.live.values import Values, stream_of
 from runbus.kafka.model import StreamId
-from runbus.kafka.topics import CANARY_RUN, EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
+from runbus.kafka.topics import ANNOTATIONS, CANARY_RUN, EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
+from runbus.schemas.annotations import removed_by
 from runbus.schemas.codec import Codec
-from runbus.schemas.events import Heartbeat
+from runbus.schemas.events import Annotation, Heartbeat
 
 log = logging.getLogger(__name__)
 #: Of runs that ended, so many of the newest are pushed; all are in history.
@@ -79,6 +81,7 @@ class Board:
         self._metrics: Newest[Mapping[str, Any]] = Newest(self._values.figures)
         self._beats: Newest[Heartbeat] = Newest(lambda value: Heartbeat(**self._values.fields(value, "Heartbeat")))
         self._last_values = LastValues()
+        self._marks = RunMarks()
         self._steps: dict[StreamId, _Steps] = {}
         self._states: dict[StreamId, State] = {}
         self._run_rows: dict[str, Row] = {}
@@ -103,6 +106,8 @@ class Board:
                     self._changed_streams.add(self._last_values.take(self._values.metrics(record.value)))
                 case RUNS.name:
                     self._take_run(record)
+                case ANNOTATIONS.name:
+                    self._take_annotation(record)
                 case HEARTBEATS.name:
                     self._take_beat(record, now, age_s)
         except RunBusError as error:
@@ -132,6 +137,14 @@ class Board:
         stream = StreamId(event["run_id"], event["agent_id"], event["attempt"])
         self._run(stream.run_id).take(stream, StreamFacts.of(event))
         self._changed_streams.add(stream)
+
+    def _take_annotation(self, record: Taken) -> None:
+        if record.value:
+            said = Annotation(**self._values.fields(record.value, "Annotation"))
+        else:
+            said = removed_by(record.key.encode(), record.timestamp_ms)
+        if (run := self._marks.take(said)) is not None:
+            self._changed_runs.add(run)
 
     def _take_beat(self, record: Taken, now: float, age_s: float) -> None:
         self._beats.put(record.key, record.value, now)
@@ -296,4 +309,4 @@ class Board:
             (stream, known, rows.counts(known, self._state(stream, known, now), self._metrics.get(str(stream))))
             for stream, known in facts.streams.items()
         ]
-        return rows.run_row(run, run_state(states), streams, facts.returns, now)
+        return rows.run_row(run, run_state(states), streams, facts.returns, self._marks.of(run), now)

@@ -1,8 +1,8 @@
 """Reads the topics that pages are made from: assigned, without a group, so no other consumer notices.
 
-`runs` is read from its start, for it is compacted and has every run. Of what comes all the time the newest records are
-enough: pages show how it is now, and history has the rest. `episodes` is read from the sink's position on, so that
-history and this together have every episode.
+`runs` and `annotations` are read from their start, for they are compacted and have all that holds. Of what comes all
+the time the newest records are enough: pages show how it is now, and history has the rest. `episodes` is read from the
+sink's position on, so that history and this together have every episode.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runbus.kafka.offsets import KafkaOffsets, LogBounds
 from runbus.kafka.run_log import key_text
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.threads import OneThread
-from runbus.kafka.topics import EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
+from runbus.kafka.topics import ANNOTATIONS, EPISODES, HEARTBEATS, LIVE_METRICS, METRICS, RUNS
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ _AGAIN_S = 0.5
 _NEWEST = 50_000
 #: Of a partition of metrics fewer: a record has thousands of values, and only the last of each name is shown.
 _NEWEST_METRICS = 2_000
-_TOPICS = (RUNS, LIVE_METRICS, HEARTBEATS, EPISODES, METRICS)
+_TOPICS = (RUNS, LIVE_METRICS, HEARTBEATS, EPISODES, METRICS, ANNOTATIONS)
+_COMPACTED = (RUNS.name, ANNOTATIONS.name)
 
 
 class Feed:
@@ -93,7 +94,7 @@ class Feed:
         starts = {}
         for at, (low, end) in bounds.items():
             newest = _NEWEST_METRICS if self._short[at.topic] == METRICS.name else _NEWEST
-            first = low if self._short[at.topic] == RUNS.name else max(low, end - newest)
+            first = low if self._short[at.topic] in _COMPACTED else max(low, end - newest)
             found = stored.get(at)
             wanted = self.positions.get(at, first if found is None else max(first, found.offset))
             starts[at] = wanted if low <= wanted <= end else low

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from datasketches import kll_doubles_sketch
@@ -79,7 +79,12 @@ def _quantiles(serialised: bytes) -> list[float | None]:
 
 
 def run_row(
-    run: str, state: State, streams: Iterable[tuple[StreamId, StreamFacts, Row]], returns: Returns, now: float
+    run: str,
+    state: State,
+    streams: Iterable[tuple[StreamId, StreamFacts, Row]],
+    returns: Returns,
+    marks: tuple[Sequence[str], bool],
+    now: float,
 ) -> Row:
     """Return the row of one run.
 
@@ -88,6 +93,7 @@ def run_row(
         state: of the run.
         streams: all its streams with their counts.
         returns: its newest episodes.
+        marks: tags that people put on it, and whether it is pinned.
         now: in seconds.
     """
     known = list(streams)
@@ -113,7 +119,8 @@ def run_row(
         "finished_at": max(ends, default=None) if state not in ("running", "stalled", "lost") else None,
         "error": next((facts.error[:_MOST_TEXT] for _, facts, _ in known if facts.error), ""),
         "labels": dict(newest.labels),
-        "tags": list(newest.tags),
+        "tags": list(dict.fromkeys((*newest.tags, *marks[0]))),
+        "pinned": marks[1],
         "config": small_config(newest.config),
     }
 

@@ -20,6 +20,7 @@ from runbus.dashboard.settings import DashboardSettings
 LOGIN = "/login"
 LOGOUT = "/logout"
 API = "/api/"
+ANNOTATIONS = f"{API}v1/annotations"
 _POSTS = (LOGIN, LOGOUT)
 
 
@@ -53,7 +54,7 @@ class Access:
         headers, path, method = Headers(scope=scope), str(scope["path"]), str(scope["method"])
         is_api = path.startswith(API)
         self._check_origin(method, headers, is_page=not is_api and "." not in path)
-        if method not in ("GET", "HEAD") and not (method == "POST" and path in _POSTS):
+        if method not in ("GET", "HEAD") and not self._may_change(method, path):
             raise ApiError(405, f"{method} changes something, and this only shows", "ask with GET")
         token = self._settings.token.reveal()
         if not token or (not is_api and ("." in path or path in _POSTS)):
@@ -65,6 +66,11 @@ class Access:
             return RedirectResponse(f"{LOGIN}?next={quote(path + ('?' + query if query else ''), safe='')}", 303)
         refused = ApiError(401, "this page needs its token", "log in, or send `Authorization: Bearer TOKEN`")
         return error_answer(refused, {"WWW-Authenticate": "Bearer"})
+
+    def _may_change(self, method: str, path: str) -> bool:
+        if path == ANNOTATIONS:
+            return method in ("POST", "DELETE") and self._settings.annotates
+        return method == "POST" and path in _POSTS
 
     def _check_origin(self, method: str, headers: Headers, *, is_page: bool) -> None:
         host = headers.get("host", "")

@@ -17,7 +17,10 @@
         sum(c.newest.4) AS episodes,
         argMax(c.newest.5, (c.newest.8 = '', c.attempt)) AS config,
         argMax(c.newest.6, (c.newest.8 = '', c.attempt))::Map(String, String) AS labels,
-        argMax(c.newest.7, (c.newest.8 = '', c.attempt))::Array(String) AS tags
+        arrayDistinct(arrayConcat(
+            argMax(c.newest.7, (c.newest.8 = '', c.attempt))::Array(String), any(put.tags)
+        )) AS tags,
+        any(put.pinned) AS pinned
     FROM
     (
         SELECT
@@ -60,4 +63,14 @@
             GROUP BY run_id, agent_id, attempt
         ) AS n USING (run_id, agent_id, attempt)
     ) AS c
+    LEFT JOIN
+    (
+        SELECT
+            run_id,
+            arrayMap(tag -> tag.2, arraySort(groupArrayIf((sent_at, name), kind = 'tag'))) AS tags,
+            countIf(kind = 'pin') > 0 AS pinned
+        FROM annotations_latest
+        WHERE agent_id = '' AND attempt = 0 AND episode < 0
+        GROUP BY run_id
+    ) AS put USING (run_id)
     GROUP BY c.run_id

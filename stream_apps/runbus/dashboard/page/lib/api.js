@@ -50,14 +50,26 @@ export async function bytes(path, params, abort) {
 }
 
 /**
+ * Change something: `POST` with a body, `DELETE` by the parameters.
+ * @param {string} path
+ * @param {{body?: object, params?: import("./route.js").Changes}} what
+ * @returns {Promise<any>}
+ */
+export async function change(path, {body, params = {}}) {
+  const headers = {"content-type": "application/json"};
+  return (await ask(path, params, undefined, body ? {method: "POST", headers, body: JSON.stringify(body)} : {method: "DELETE"})).json();
+}
+
+/**
  * @param {string} path
  * @param {import("./route.js").Changes} params
  * @param {AbortSignal} [abort]
+ * @param {RequestInit} [how]
  */
-async function ask(path, params, abort) {
+async function ask(path, params, abort, how) {
   let answer;
   try {
-    answer = await fetch(address(path, params), {signal: abort});
+    answer = await fetch(address(path, params), {...how, signal: abort});
   } catch (error) {
     if (abort?.aborted) throw error;
     throw new ApiError(0, {error: "The dashboard does not answer.", todo: "Start it again: runbus dashboard"});

@@ -10,7 +10,7 @@ import {emptying, filter, valuesOf} from "./filter.js";
  * @property {string} q the filter
  * @property {string} group a label or a part of the configuration; "" = no groups
  * @property {string} sort a field, with "-" in front from the largest down; "" = what runs first, then the newest
- * @property {string[]} pins names of runs that come first, whatever the filter says
+ * @property {string[]} pins names of runs that come first, whatever the filter says; those that are pinned follow
  * @property {Set<string>} [shut] groups of which only the head is shown
  */
 /** @typedef {{row: Row, pinned: boolean}} RunItem */
@@ -37,15 +37,16 @@ const MOST_VALUES = 200;
 export function arrange(rows, view) {
   const all = [...rows];
   const {clauses, wrong, keeps} = filter(view.q);
-  const pins = new Set(view.pins);
-  const pinned = view.pins.flatMap((name) => all.find((row) => row.run === name) ?? []);
+  const pins = new Set([...view.pins, ...all.filter((row) => row.pinned).sort(byName).map((row) => row.run)]);
+  const pinned = [...pins].flatMap((name) => all.find((row) => row.run === name) ?? []);
   const kept = all.filter((row) => !pins.has(row.run) && keeps(row)).sort(order(view.sort));
+  const fit = kept.length + pinned.filter(keeps).length;
   const items = view.group ? grouped(kept, view) : kept.map((row) => ({row, pinned: false}));
   return {
     items: [...pinned.map((row) => ({row, pinned: true})), ...items],
-    kept: kept.length,
+    kept: fit,
     wrong,
-    emptying: kept.length || !all.length ? "" : (emptying(clauses, all)?.text ?? ""),
+    emptying: fit || !all.length ? "" : (emptying(clauses, all)?.text ?? ""),
   };
 }
 

@@ -109,7 +109,7 @@ function Head({desk, running}) {
       class="labels">${labels.map(([name, value]) => html`<span class="label"
         key=${name}>${name}: ${value}</span>`)}</p>`}<${Beside} desk=${desk} /></div>
     <${Later} load=${scores} id=${id} />
-    <${Later} load=${notes} of=${id} every=${NOTES_MS} />
+    <${Later} load=${notes} of=${id} every=${NOTES_MS} step=${() => desk.player.cursor.peek()} />
   </header>`;
 }
 

@@ -1,7 +1,9 @@
 /**
- * The page Runs: what all runs do now, and each run in a row. Filter, groups, order, pins and baseline are in the address.
+ * The page Runs: what all runs do now, and each run in a row. Filter, groups, order and baseline are in the address; pins
+ * and tags are what people put on a run, for everybody who looks.
  */
 import {html, useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect} from "../lib/preact.js";
+import {put, take} from "../lib/annotate.js";
 import {ago, count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
 import {useKeys} from "../lib/keys.js";
@@ -10,9 +12,11 @@ import {lightOf} from "../lib/light.js";
 import {Means} from "../lib/means.js";
 import {go, href, route, set} from "../lib/route.js";
 import {arrange, groupable, nextSort} from "../lib/runlist.js";
+import {session} from "../lib/session.js";
 import {clamp, showing, turned} from "../lib/window.js";
 import {Empty} from "../ui/states.js";
 import {Take} from "../ui/panel.js";
+import {say} from "../ui/shell.js";
 import {State} from "../ui/state.js";
 import {Spark} from "../ui/spark.js";
 import {Pager, Thumb} from "../ui/window.js";
@@ -152,7 +156,7 @@ function List({live, means, items, shut}) {
     open: () => (row() ? go("/run", {run: row().run}) : item() && flip(shut, /** @type {any} */ (item()).group)),
     filter: () => document.getElementById("filter")?.focus(),
     select: onRow(toggle),
-    pin: onRow(pin),
+    pin: () => row() && pin(row()),
     baseline: onRow(toBaseline),
     compare: () => chosen.value.length > 0 && compare(chosen.value),
   });
@@ -220,10 +224,11 @@ function RunRow({row, pinned, base, chosen, onChoose, index, cursor}) {
   const isBase = base?.run === row.run;
   return html`<tr class=${`${cursor ? "cursor" : ""} ${pinned ? "pinned" : ""} ${isBase ? "base" : ""}`} aria-rowindex=${index + 2} aria-selected=${String(chosen)}>
     <td class="pick"><input type="checkbox" aria-label=${`Select ${row.run}`} checked=${chosen} onChange=${() => onChoose(row.run)} />
-      <button type="button" class="mark" aria-label=${`Pin ${row.run}`} aria-pressed=${String(pinned)} title="Keep it on top (p)" onClick=${() => pin(row.run)}>${pinned ? "★" : "☆"}</button>
+      <button type="button" class="mark" aria-label=${`Pin ${row.run}`} aria-pressed=${String(pinned)} title="Keep it on top (p)" onClick=${() => pin(row)}>${pinned ? "★" : "☆"}</button>
       <button type="button" class="mark" aria-label=${`Compare all with ${row.run}`} aria-pressed=${String(isBase)} title="Show how far all others are from it (b)" onClick=${() => toBaseline(row.run)}>Δ</button></td>
     <td class="name" title=${row.run}><a href=${href("/run", {run: row.run})}>${row.run}</a>
-      <span class="labels">${Object.entries(row.labels ?? {}).slice(0, 4).map(([name, value]) => html`<span class="label">${name}: ${value}</span>`)}</span></td>
+      <span class="labels">${Object.entries(row.labels ?? {}).slice(0, 4).map(([name, value]) => html`<span class="label">${name}: ${value}</span>`)}
+        ${(row.tags ?? []).slice(0, 4).map((/** @type {string} */ tag) => html`<span class="label tag">${tag}</span>`)}</span></td>
     <td><${State} state=${row.state} /></td>
     <td class="num" data-name="Steps" title=${exact(row.steps)}>${count(row.steps)}</td>
     <td class="num" data-name="Steps/s">${count(row.sps)}</td>
@@ -281,10 +286,15 @@ env = RecordSteps(gymnasium.make("CartPole-v1"), run="first")</pre>
   </${Empty}>`;
 }
 
-/** @param {string} run */
-function pin(run) {
+/**
+ * Pin a run, or take its pin off: for everybody, where the server takes it; else in the address.
+ * @param {Row} row
+ */
+function pin({run, pinned}) {
   const pins = named("pin");
-  set({pin: (pins.includes(run) ? pins.filter((one) => one !== run) : [...pins, run]).join(BETWEEN)});
+  const without = pins.filter((one) => one !== run);
+  if (session.value.annotates && !pins.includes(run)) (pinned ? take : put)({run}, {kind: "pin"}).catch((error) => say(error.message));
+  else set({pin: (pins.includes(run) ? without : [...pins, run]).join(BETWEEN)});
 }
 
 /** @param {string} run */

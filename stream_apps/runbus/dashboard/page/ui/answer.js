@@ -38,7 +38,7 @@ export function useAnswer(path, params, everyMs = 10_000) {
       if (!abort.signal.aborted) error.value = /** @type {Error} */ (wrong);
     }
   }
-  return {answer, error};
+  return {answer, error, again: () => void (turn.value += 1)};
 }
 
 /**

@@ -6,6 +6,7 @@ import {html, useEffect} from "../lib/preact.js";
 import {positions, unitsOf} from "../lib/curve.js";
 import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
+import {session} from "../lib/session.js";
 import {Agents} from "./agents.js";
 import {freshOf, useAnswer} from "./answer.js";
 import {Episodes} from "./episodes.js";
@@ -29,7 +30,7 @@ export function Parts({run, alive, agent, axis, recent, streams, told, onNames})
   return html`
     ${has(named) && html`<${Later} load=${metrics} run=${run} answer=${named.answer.value} every=${every} />`}
     ${has(judged) && html`<${Later} load=${scores} run=${run} asked=${judged} />`}
-    ${(has(said) || has(written)) && html`<${Later} load=${notes} of=${{run}} said=${said} written=${written} />`}
+    ${(has(said) || has(written) || session.value.annotates) && html`<${Later} load=${notes} of=${{run}} said=${said} written=${written} />`}
     <${Reasons} run=${run} every=${every} streams=${streams} recent=${recent} />
     <${Actions} run=${run} every=${every} agent=${agent} />
     <${MarksPanel} run=${run} every=${every} axis=${axis} />

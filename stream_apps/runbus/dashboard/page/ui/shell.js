@@ -2,10 +2,10 @@
  * Draws what is around every page: name, ways to the pages, whether what is seen is live, help, messages.
  */
 import {html, signal, useEffect, useSignal} from "../lib/preact.js";
-import {get} from "../lib/api.js";
 import {useKeys} from "../lib/keys.js";
 import {current, now, UNHEARD} from "../lib/live.js";
 import {go, route} from "../lib/route.js";
+import {learnSession, session} from "../lib/session.js";
 import {nextTheme, theme} from "../lib/theme.js";
 import {duration} from "../lib/format.js";
 import {pageOf, PAGES} from "../pages.js";
@@ -31,9 +31,9 @@ export function say(text) {
 }
 
 export function Shell() {
-  const help = useSignal(false), helped = useSignal(false), find = useSignal(false), found = useSignal(false), loggedIn = useSignal(false);
+  const help = useSignal(false), helped = useSignal(false), find = useSignal(false), found = useSignal(false);
   const showHelp = () => (help.value = helped.value = true);
-  useEffect(() => void get("/session").then((session) => (loggedIn.value = session.token), () => {}), []);
+  useEffect(learnSession, []);
   useKeys({
     help: () => (help.value ? (help.value = false) : showHelp()),
     find: () => (find.value = found.value = true),
@@ -60,7 +60,7 @@ export function Shell() {
       <button class="quiet" type="button" onClick=${copyLink} title="Copy the link to this view (s)">Link</button>
       <button class="quiet" type="button" onClick=${nextTheme} title="Dark, light, as the system (d)">${{system: "Auto", dark: "Dark", light: "Light"}[theme.value]}</button>
       <button class="quiet" type="button" onClick=${showHelp} title="Keys (?)" aria-label="Keys">?</button>
-      ${loggedIn.value && html`<form method="post" action="/logout"><button class="quiet">Log out</button></form>`}
+      ${session.value.token && html`<form method="post" action="/logout"><button class="quiet">Log out</button></form>`}
     </header>
     <main id="page" tabindex="-1"><${Current} /></main>
     ${helped.value && html`<${Later} load=${() => import("./help.js").then((module) => module.Help)} open=${help} />`}
