@@ -72,7 +72,7 @@ class ReplayStore:
 
     def _rows(self, name: QueryName, parameters: Mapping[str, object]) -> Iterable[Any]:
         with closing(connect(self._settings)) as client, asking():
-            return client.query(  # type: ignore[no-any-return]
+            return client.query(
                 query(name), parameters=dict(parameters), settings={"readonly": 1}, query_formats=_BYTES
             ).result_rows
 

@@ -170,7 +170,8 @@ def test_the_store_answers_with_what_the_file_says(stored: Stored) -> None:
     assert [one.metadata["episode_index"] for one in newest] == [9, 8]
     assert [one.episode_id for one in store.recent_episodes(2)] == [one.episode_id for one in newest]
     assert [of_record(record) for record in store.recent_steps(3)] == expected()[:-4:-1]
-    assert store.episodes_for_run("run-7", agent_id="nobody") == store.episode_steps("x") == ()
+    assert store.episodes_for_run("run-7", agent_id="nobody") == ()
+    assert store.episode_steps("x") == ()
     summary = store.get_run_summary("run-7")
     assert {**summary, "last_update": summary["last_update"][:26]} == {
         "run_id": "run-7", "episodes": 10, "steps": 50, "total_reward": 12.5, "status": "completed",
