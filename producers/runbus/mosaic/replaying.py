@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 from runbus.config.errors import RunBusError
 from runbus.config.sources import read_sources
 from runbus.kafka.settings import KafkaSettings
-from runbus.kafka.topics import RUNS
 from runbus.mosaic.events import TelemetryEvent
 from runbus.mosaic.payloads import telemetry_of
-from runbus.reader.events import At, LogEvent, RunFinished, RunStarted, located
-from runbus.reader.steps import Steps
 from runbus.replay.pace import Pace
 from runbus.replay.run_index import Indexer
-from runbus.replay.timeline import Moment, Span, StepsAgain, StreamBegins, Timeline
+from runbus.replay.timeline import Span, Timeline, event_of
 from runbus.schemas.registry import codec
 
 
@@ -48,19 +44,9 @@ def replay(
     timeline = Timeline(kafka, codec(sources), indexer.index(run, agent), Span())
     for moment in timeline.moments(indexer.group):
         pace.wait(moment.at_us)
-        for event in telemetry_of(_event(moment)):
+        for event in telemetry_of(event_of(moment)):
             bus.publish(event)
             published += 1
     if not published:
         raise RunBusError(f"the log has no steps of the run {run!r}: `runbus run ls` lists what there is")
     return published
-
-
-def _event(moment: Moment) -> LogEvent:
-    """Return a moment as a reader would hand it out."""
-    if isinstance(moment, StepsAgain):
-        return Steps(moment.at, moment.batch)
-    nowhere = At(RUNS.name, -1, -1, moment.at_us // 1000, b"")
-    if isinstance(moment, StreamBegins):
-        return located(replace(moment.event, kind="STARTED"), RunStarted, nowhere)
-    return located(moment.event, RunFinished, nowhere)
