@@ -25,6 +25,11 @@ def parsed(value: Any) -> Any:  # noqa: ANN401 - the value of an attribute
     return value
 
 
+def is_cut(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value is JSON text of a list or a mapping whose end is missing."""
+    return isinstance(value, str) and value[:1] in {"{", "["} and isinstance(parsed(value), str)
+
+
 def messages_of(value: Any, role: str = "") -> list[Message]:  # noqa: ANN401
     """Return the messages in a value: a list of messages, one of them, or its JSON text.
 

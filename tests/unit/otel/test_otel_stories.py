@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -210,6 +211,34 @@ def test_a_call_that_outlives_its_agents_span_is_in_its_episode() -> None:
     traced.end(agent, at=2)
     traced.end(chat, dialect.model([ASKED], ANSWER), at=3)
     assert [spoken.words.kind for spoken in traced.rows()["planner"]] == ["", "model", "env"]
+
+
+def test_agents_of_many_threads_do_not_mix() -> None:
+    """Each call once, in the episode of the agent that made it, in its order, with what it said."""
+    traced, dialect, chance = Traced(), Current(), random.Random(7)
+    ledger: dict[str, list[list[str]]] = {f"agent-{n}": [] for n in range(3)}
+
+    def run(number: int) -> None:
+        name, said = f"agent-{number % 3}", [f"{number}.{turn}" for turn in range(number % 7)]
+        agent = traced.begin(f"invoke_agent {name}", dialect.agent(name), at=number)
+        for turn, text in enumerate(said):
+            chat = traced.begin("chat", {"gen_ai.operation.name": "chat"}, under=agent, at=number + turn)
+            traced.end(chat, dialect.model([ASKED], {"role": "assistant", "content": text}), at=number + turn + 1)
+        traced.end(agent, at=number + 10)
+        ledger[name].append(said)
+
+    numbers = [*range(150)]
+    chance.shuffle(numbers)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, numbers))
+    for name, rows in traced.rows().items():
+        episodes: dict[tuple[int, int], list[Spoken]] = {}
+        for spoken in rows:
+            episodes.setdefault((spoken.row.env, spoken.row.episode), []).append(spoken)
+        assert all(episode[-1].row.over == (True, False) for episode in episodes.values())
+        found = [_texts([spoken for spoken in each if spoken.words.kind == "model"]) for each in episodes.values()]
+        assert sorted(found) == sorted(ledger.pop(name))
+    assert (ledger, traced.complaints()) == ({}, {})
 
 
 @quick
