@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import Span
 
 from runbus.recorder import ABSENT
+from runbus.recorder.events import StreamStarted
 from runbus.schemas.batch import NO_PARENT
 from tests.support.genai_spans import ANSWER, ASKED, CALLING, CALLS, DIALECTS, RESULTS, SYSTEM, Current, Dialect
 from tests.support.traced import Spoken, Traced, story
@@ -71,6 +73,23 @@ def test_what_is_new_to_the_model_is_its_observation() -> None:
     traced.call("chat", dialect.model([ASKED, CALLING, *RESULTS, hurry], ANSWER), under=agent, at=(3, 4))
     traced.end(agent, at=5)
     assert traced.rows()["planner"][2].row.observation == [*RESULTS, hurry]
+
+
+@by_dialect
+@pytest.mark.parametrize("result", ['{"rain": true}', '["a", {"b": 1}]', "7"])
+def test_a_result_that_is_data_is_known_when_it_comes_back(dialect: Dialect, result: str) -> None:
+    """Recorded once, as data, though it is text in one place and data in another."""
+    traced = Traced()
+    agent = traced.begin("invoke_agent planner", dialect.agent("planner"))
+    one = {**CALLING, "tool_calls": CALLS[:1]}
+    traced.call("chat", dialect.model([ASKED], one), under=agent, at=(1, 2))
+    traced.call("tool", dialect.tool(CALLS[0], result), under=agent, at=(3, 4))
+    came_back = {**RESULTS[0], "content": json.loads(result) if dialect.name == "current" else result}
+    traced.call("chat", dialect.model([ASKED, one, came_back], ANSWER), under=agent, at=(5, 6))
+    traced.end(agent, at=9)
+    rows = traced.rows()["planner"]
+    assert rows[2].row.observation == (result if result == "7" else json.loads(result))
+    assert rows[3].row.observation is ABSENT
 
 
 @by_dialect
@@ -154,6 +173,9 @@ def test_an_agent_that_another_began_has_a_stream_and_an_episode_of_its_own() ->
     assert [spoken.words.kind for spoken in rows["planner"]] == ["", "tool", "env"]
     assert [spoken.words.kind for spoken in rows["re%2Fsearcher"]] == ["", "model", "env"]
     assert rows["re%2Fsearcher"][0].labels["caller"] == "planner"
+    begun = {event.event.agent_id: event.event for event in traced.events() if isinstance(event, StreamStarted)}
+    assert begun["re%2Fsearcher"].parent.startswith("run-1/planner/")
+    assert begun["planner"].parent == ""
 
 
 def test_a_name_that_is_put_right_at_the_end_is_the_agents_from_its_begin() -> None:
