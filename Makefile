@@ -33,7 +33,7 @@ SOURCES := producers stream_apps schemas tests benchmarks examples tools
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-frameworks test-otel test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
+.PHONY: help demo test test-long test-unit test-page test-browser test-browser-long test-frameworks test-matrix test-otel test-sim test-faults test-deploy test-deploy-static fuzz image compose-up compose-down \
 	lint types layers fmt check pictures bench lock vendor build sbom dependency-audit clean
 .DEFAULT_GOAL := help
 
@@ -61,8 +61,11 @@ test-browser-long: $(VENV)/.dev tests/page/node_modules/.installed ## What test-
 	$(BIN)/pytest -m "browser and long" tests/browser $(ARGS)
 
 test-frameworks: $(VENV)/.dev $(FRAMEWORKS)/.installed ## What is for frameworks that need PyTorch (5 GB), against the real ones
-	RUNBUS_TEST_FRAMEWORKS=$(abspath $(FRAMEWORKS))/bin/python $(BIN)/pytest tests/integration/shims/test_shims_frameworks.py $(ARGS)
+	RUNBUS_TEST_FRAMEWORKS=$(abspath $(FRAMEWORKS))/bin/python $(BIN)/pytest tests/integration/shims/test_shims_frameworks.py tests/integration/rllib $(ARGS)
 	PYTHONPATH=producers:schemas $(FRAMEWORKS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks $(ARGS)
+
+test-matrix: $(VENV)/.dev ## The adapters against older versions of Gymnasium and PettingZoo, each in an environment of its own
+	$(BIN)/python tools/matrix.py $(ARGS)
 
 test-otel: $(VENV)/.dev $(OTEL)/.installed ## Agents of real frameworks with their OpenTelemetry instrumentations (300 MB), against a local model
 	RUNBUS_TEST_OTEL=$(abspath $(OTEL))/bin/python $(BIN)/pytest tests/integration/otel/test_otel_frameworks.py $(ARGS)

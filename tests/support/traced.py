@@ -88,7 +88,7 @@ class Traced:
         """End everything; return what was recorded, by agent."""
         self.provider.shutdown()
         found: dict[str, list[Spoken]] = {}
-        for batch in batches_of(self._all()):
+        for batch in batches_of(self.events()):
             rows = zip(rows_of(batch), words_of(batch), labels_of(batch), strict=True)
             found.setdefault(batch.header.agent_id, []).extend(Spoken(*both) for both in rows)
         return found
@@ -96,14 +96,15 @@ class Traced:
     def scores(self) -> list[MetricBatch]:
         """End everything; return the scores that were recorded."""
         self.provider.shutdown()
-        return [event.batch() for event in self._all() if isinstance(event, MetricsRecorded)]
+        return [event.batch() for event in self.events() if isinstance(event, MetricsRecorded)]
 
     def complaints(self) -> dict[str, int]:
         """Return what was said to be wrong, and how often."""
         counts: dict[str, int] = self.spans.stats()["complaints"]
         return counts
 
-    def _all(self) -> list[Any]:
+    def events(self) -> list[Any]:
+        """Return what was published on the bus so far."""
         self._events += self._subscription.get_many(10_000_000)
         return self._events
 

@@ -33,7 +33,7 @@ def test_only_its_app_writes_a_state_and_only_who_records_writes_the_steps() -> 
                 writers.setdefault(right.name, []).append(entry.role)
     assert writers["steps"] == writers["runs"] == ["recorder", "controlled-recorder", "journaled-recorder", "watchdog"]
     assert writers["control"] == ["operator"]
-    assert writers["annotations"] == ["annotator"]
+    assert writers["annotations"] == ["dashboard", "annotator"]
     assert writers["episodes"] == writers["episodes-state-changelog"] == ["episodes"]
     assert writers["live-metrics"] == writers["live-metrics-state-changelog"] == ["live-metrics"]
     assert not {r.operation for r in principal("reader").rights} & {"Write", "Create", "Alter", "AlterConfigs"}

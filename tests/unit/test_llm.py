@@ -346,3 +346,7 @@ def test_only_new_messages_are_new() -> None:
     shorter = [{"role": "user", "content": "a summary"}]
     assert history.new(shorter) == shorter
     assert History("a").new(one[:1]) == []
+    history.recorded(1)
+    assert history.new([*shorter, {"role": "tool", "content": "1"}]) == []
+    history.recorded("2")
+    assert history.new([*shorter, {"role": "tool", "content": "1"}, {"role": "tool", "content": 2}]) == []

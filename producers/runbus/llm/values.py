@@ -112,4 +112,4 @@ class History:
 
 def _is_one_of(message: Any, recorded: Collection[Any]) -> bool:  # noqa: ANN401
     says = [message, *(message.get(name) for name in ("content", "output") if isinstance(message, dict))]
-    return any(said is not None and (said in recorded or said in map(str, recorded)) for said in says)
+    return any(said is not None and (said in recorded or str(said) in map(str, recorded)) for said in says)

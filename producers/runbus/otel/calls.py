@@ -27,6 +27,7 @@ class SpanNode:
         hinted: its name says that it is about something of ours.
         named: it is an agent's, and has an episode of its own.
         double: it is an agent's that the span around it is about, too.
+        exception: id of the exception that was handled when it began; 0 = none.
         among: where the calls of its agent wait, this one too if it is a call.
         below: where those below it wait.
         children: how many below it are kept.
@@ -44,6 +45,7 @@ class SpanNode:
     below: Waiting
     named: bool = False
     double: bool = False
+    exception: int = 0
     open: bool = True
     children: int = 0
     events: list[Event] = field(default_factory=list)
@@ -89,18 +91,17 @@ class HeldCall:
 def same_call(one: HeldCall, other: HeldCall) -> bool:
     """Return whether two spans are about one call, as two instrumentations saw it.
 
-    One is inside the other, with nothing between them that calls; or they are of two instrumentations, at the same
-    time, and agree in what only one call says: its id, its arguments, its answer, or its tokens where nothing else is
-    there. Without any such sign they are two.
+    They are of two instrumentations, and one is inside the other with nothing between them that calls: models, or
+    tools of one name. Or they are at the same time, and agree in what only one call says: its id, its arguments, its
+    answer, or its tokens where nothing else is there. Without any such sign they are two.
     """
     a, b = one.reading, other.reading
-    apart = one.node.scope != other.node.scope
-    if a.kind != b.kind or not (apart or a.kind == "model"):
+    if a.kind != b.kind or one.node.scope == other.node.scope:
         return False
-    nested = _nested(one.node, other.node) or _nested(other.node, one.node)
-    if nested:
+    named_alike = a.kind == "model" or a.name == b.name
+    if named_alike and (_nested(one.node, other.node) or _nested(other.node, one.node)):
         return True
-    if not apart or one.start > other.end or other.start > one.end:
+    if one.start > other.end or other.start > one.end:
         return False
     if a.id and b.id:
         return a.id == b.id

@@ -142,7 +142,7 @@ class SpanEpisode:
         self.agent = agent
         self._episodes = episodes
         self._labels = labels
-        self._caller = caller
+        self._of = episodes.agent(agent, caller)  # here: whoever begins this agent's is there before
         self._span = span
         self._episode: Episode | None = None
         self._asked_by: dict[str, int | None] = {}  # id of a tool call -> row of the model that asked for it
@@ -183,8 +183,7 @@ class SpanEpisode:
         episode.end(truncated=ending.status != "ok", stop=ending.stop, status=ending.status)
 
     def _begin(self, prompt: Any) -> Episode:  # noqa: ANN401
-        agent = self._episodes.agent(self.agent, self._caller)
-        episode = self._episode = agent.episode(prompt, labels=self._labels)
+        episode = self._episode = self._of.episode(prompt, labels=self._labels)
         if self._span is not None:
             self._episodes.place(self._span, episode, None)
         return episode

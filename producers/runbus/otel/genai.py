@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from runbus.otel.messages import Message, ids_of_calls, instructions_of, messages_of, parsed, unflattened
+from runbus.otel.messages import Message, ids_of_calls, instructions_of, is_cut, messages_of, parsed, unflattened
 from runbus.otel.reading import Attributes, Event, Kind, Reading, first, numbers, text
 from runbus.recorder.absent import ABSENT
 
@@ -70,6 +70,7 @@ def read(attributes: Attributes, events: Sequence[Event], kind: Kind, span_name:
     if kind == "tool":
         return _read_tool(found, attributes, events)
     found.asked, answers = _said(attributes, events)
+    found.cut = any(is_cut(attributes.get(name)) for name in ("gen_ai.input.messages", "gen_ai.output.messages"))
     if kind == "agent":
         found.name = agent_of(attributes, span_name)
         final = first(attributes, "final_result")

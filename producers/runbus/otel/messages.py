@@ -2,7 +2,8 @@
 
 A chat message is what `runbus.llm` gets from clients: a dict of role, content (a text, or a list of parts), tool_calls
 (a list of id, name and arguments) and, of role `tool`, tool_call_id. One message is the same whatever form it came in,
-so that an answer is known when it comes back as history.
+so that an answer is known when it comes back as history. What a tool answered is data, if it is JSON, here as in its
+own span.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ def parsed(value: Any) -> Any:  # noqa: ANN401 - the value of an attribute
         except (ValueError, RecursionError):
             return value
     return value
+
+
+def is_cut(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value is JSON text of a list or a mapping whose end is missing."""
+    return isinstance(value, str) and value[:1] in {"{", "["} and isinstance(parsed(value), str)
 
 
 def messages_of(value: Any, role: str = "") -> list[Message]:  # noqa: ANN401
@@ -89,7 +95,7 @@ def from_openinference(item: Any) -> list[Message]:  # noqa: ANN401
     message: Message = {"role": said.get("role", "user")}
     contents = [part for entry in _list(said.get("contents")) for part in _part_of_contents(entry)]
     if "content" in said:
-        message["content"] = said["content"]
+        message["content"] = parsed(said["content"]) if message["role"] == "tool" else said["content"]
     elif contents:
         message["content"] = _content(contents)
     calls = [call for entry in _list(said.get("tool_calls")) for call in _call_of_openinference(entry)]
@@ -137,7 +143,7 @@ def _from_parts(said: Mapping[str, Any], role: str) -> list[Message]:
 
 def _result(part: Mapping[str, Any]) -> Message:
     result = next((part[name] for name in ("response", "result", "content") if name in part), None)
-    message = {"role": "tool", "tool_call_id": part.get("id"), "content": result}
+    message = {"role": "tool", "tool_call_id": part.get("id"), "content": parsed(result)}
     return {key: value for key, value in message.items() if value is not None or key == "content"}
 
 
@@ -160,7 +166,7 @@ def _from_chat(said: Mapping[str, Any], role: str) -> Message:
     content = parsed(said.get("content"))
     if isinstance(content, list) and content and all(isinstance(part, Mapping) for part in content):
         content = _content([_part(part) for part in content])
-    elif content is not None:
+    elif content is not None and message["role"] != "tool":
         content = said["content"]
     calls = [call for entry in _list(said.get("tool_calls")) for call in _call_of_chat(entry)]
     answers = said.get("tool_call_id", said.get("id") if message["role"] == "tool" else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -13,11 +14,11 @@ from typing import Any, ParamSpec
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, TraceFlags
 
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm import Agent
-from runbus.otel.dialects import read
+from runbus.otel.dialects import kind_of, read
 from runbus.otel.episodes import Episodes, Verdict
 from runbus.otel.limits import Limits
 from runbus.otel.reading import Event, text
@@ -25,7 +26,9 @@ from runbus.otel.traces import Traces
 from runbus.otel.waiting import Begun
 from runbus.recorder.bus import RunBus
 from runbus.recorder.complaints import Complaints
+from runbus.recorder.outcome import exception_so_far, exit_outcome, outcome_of
 from runbus.recorder.process import PROCESS
+from runbus.recorder.row_words import Status
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +89,7 @@ class RecordSpans(SpanProcessor):
         self._episodes = Episodes(make, agent, self._complaints)
         self._inside = threading.local()
         self._closed = False
+        self._known = id(exception_so_far())
         self._begin_process()
         PROCESS.before_end(self._write_all)
 
@@ -106,11 +110,10 @@ class RecordSpans(SpanProcessor):
 
     def shutdown(self) -> None:
         """Record what waits, and end the streams; spans that are open are given up."""
-
         if not self._closed:
             self._write_all()
             for agent in self._episodes.agents():
-                agent.close()
+                agent.recorder.close(*exit_outcome(self._known))
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Wait until what was recorded is delivered or dropped; return whether it was within the time."""
@@ -187,18 +190,23 @@ class RecordSpans(SpanProcessor):
     def _end(self, span: ReadableSpan) -> None:
         begun = _begun(span)
         if begun is None:
-            self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
+            if kind_of(dict(span.attributes or {})):
+                self._complaints.say("not sampled", "spans that are not sampled are not recorded", level=logging.DEBUG)
             return
         with self._locked():
-            said, kind = self._traces.known_of(begun.id, begun.trace)
+            said, kind, before = self._traces.known_of(begun.id, begun.trace)
         of_span = [Event(event.name, dict(event.attributes or {})) for event in span.events]
         failed = span.status.status_code is StatusCode.ERROR
         reading = read(begun.attributes, [*of_span, *said], begun.name, failed, span.status.description or "", kind)
+        error = sys.exc_info()[1]
+        if error is not None and reading.status == "ok" and id(error) != before:
+            reading.status, reading.error = _cancelled(error)
         with self._locked():
-            if self._closed:
+            if not self._closed:
+                end = span.end_time or time.time_ns()
+                self._traces.end(begun, end, reading, span.dropped_attributes, time.monotonic())
+            elif reading.kind:
                 self._complaints.say("closed", "spans that end after shutdown are not recorded")
-                return
-            self._traces.end(begun, span.end_time or time.time_ns(), reading, span.dropped_attributes, time.monotonic())
         for event in of_span:
             if event.name == EVALUATION:
                 self._judge(begun.id, begun.trace, event.attributes)
@@ -211,6 +219,8 @@ class RecordSpans(SpanProcessor):
             return
         if name == EVALUATION:
             self._judge(record.span_id or 0, record.trace_id or 0, attributes)
+            return
+        if record.span_id and not int(getattr(record, "trace_flags", None) or 0) & TraceFlags.SAMPLED:
             return
         with self._locked():
             if not self._traces.said(record.span_id or 0, record.trace_id or 0, Event(name, attributes, record.body)):
@@ -270,4 +280,14 @@ def _begun(span: ReadableSpan) -> Begun | None:
         scope.name if scope is not None else "",
         span.name,
         dict(span.attributes or {}),
+        0 if (error := sys.exc_info()[1]) is None else id(error),
     )
+
+
+def _cancelled(error: BaseException) -> tuple[Status, str]:
+    """Return how a span went that ends while an exception goes through it, if that is a cancellation.
+
+    OpenTelemetry's `with` notes an Exception only, and a task that is cancelled raises none.
+    """
+    outcome, text = outcome_of(error)
+    return ("cancelled", text) if outcome == "interrupted" else ("ok", "")

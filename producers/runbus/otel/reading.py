@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from runbus.llm.call import TIMEOUTS
 from runbus.recorder.absent import ABSENT
+from runbus.recorder.outcome import CANCELLED
 from runbus.recorder.row_words import Status
 
 #: What a span is about: nothing of ours, somebody who acts, a call, or something that only holds others together.
@@ -40,6 +41,7 @@ class Reading:
         cost_usd: what it cost, if that is said.
         status: how it went.
         error: why not, in words.
+        cut: its messages are JSON that a limit cut off.
     """
 
     kind: Kind = ""
@@ -54,6 +56,7 @@ class Reading:
     cost_usd: float | None = None
     status: Status = "ok"
     error: str = ""
+    cut: bool = False
 
 
 def text(attributes: Attributes, *names: str) -> str:
@@ -89,6 +92,6 @@ def outcome(failed: bool, attributes: Attributes, events: Sequence[Event], descr
     message = text(said, "exception.message") or description
     why = message if not kind or message.startswith(kind) else f"{kind}: {message}" if message else kind
     short = kind.rpartition(".")[2]
-    if short in {"CancelledError", "KeyboardInterrupt", "cancelled", "GeneratorExit"}:
+    if short in CANCELLED or short.lower() == "cancelled":
         return "cancelled", why
     return ("timeout" if short in TIMEOUTS or short.lower() == "timeout" else "error"), why

@@ -62,6 +62,7 @@ class Traces:
         among = trace.top if up is None else up.below
         kind, hinted = kind_of(span.attributes), span.name.partition(" ")[0] in OPERATIONS
         node = SpanNode(span.id, span.trace, up, span.start, span.scope, kind, hinted, among, among)
+        node.exception = span.exception
         trace.nodes[span.id] = node
         trace.open += 1
         self._open += 1
@@ -109,11 +110,11 @@ class Traces:
         node.events.append(event)
         return True
 
-    def known_of(self, span: int, trace: int) -> tuple[list[Event], Kind]:
-        """Return what was said inside a span so far by log records, and what kind it began as."""
+    def known_of(self, span: int, trace: int) -> tuple[list[Event], Kind, int]:
+        """Return what was said inside a span so far by log records, what kind it began as, and `Begun.exception`."""
         known = self._traces.get(trace)
         node = known.nodes.get(span) if known is not None else None
-        return (list(node.events), node.kind) if node is not None else ([], "")
+        return (list(node.events), node.kind, node.exception) if node is not None else ([], "", 0)
 
     def judge(self, span: int, trace: int, answer: str, verdict: Verdict) -> None:
         """Record a score about a span, or the call around it, or the answer that has an id."""
@@ -266,6 +267,9 @@ class Traces:
         waiting.written.append(without_bulk(call))
         self._size -= call.size
         (waiting.episode or self._episode_of(waiting.trace, call.reading, alone=call.node.up is None)).write(call)
+        if call.reading.cut:
+            cut = "messages of %s were cut by a limit of the SDK: raise OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+            self._complaints.say("cut messages", cut, call.node.scope, level=logging.WARNING)
         if call.dropped:
             text = (
                 "spans of %s lost attributes to the limits of the SDK (%d of one): set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"

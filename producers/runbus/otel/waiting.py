@@ -62,7 +62,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A span as it is when it begins."""
+    """A span as it is when it begins.
+
+    Attributes:
+        exception: id of the exception that the thread was handling; 0 = none.
+    """
 
     id: int
     trace: int
@@ -71,6 +75,7 @@ class Begun:
     scope: str
     name: str
     attributes: Mapping[str, Any]
+    exception: int = 0
 
 
 def _may_be_a_call(node: SpanNode, late: Collection[str]) -> bool:

@@ -6,15 +6,15 @@ import sys
 
 from runbus.schemas.events import Outcome
 
-# By name: neither asyncio nor another library is imported for this.
-_CANCELLED = frozenset(["CancelledError", "Cancelled", "KeyboardInterrupt", "GeneratorExit"])
+#: Names of exceptions by which something is stopped; by name: neither asyncio nor another library is imported for this.
+CANCELLED = frozenset(["CancelledError", "Cancelled", "KeyboardInterrupt", "GeneratorExit"])
 
 
 def outcome_of(error: BaseException) -> tuple[Outcome, str]:
     """Return the outcome and error text of a stream that this exception ended: a cancelled task is interrupted."""
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return "completed", ""
-    interrupted = any(kind.__name__ in _CANCELLED for kind in type(error).__mro__)
+    interrupted = any(kind.__name__ in CANCELLED for kind in type(error).__mro__)
     return "interrupted" if interrupted else "failed", f"{type(error).__name__}: {error}"
 
 

@@ -37,9 +37,8 @@ class RolloutRows:
 
     def write(self, rollout: Rollout) -> None:
         """Record a rollout: environments that are observed, then the others."""
-        if (
-            rollout.begins is not None and self._begun.any()
-        ):  # by itself, or by the loop, which then sees something else
+        if rollout.begins is not None and self._begun.any():
+            # Who begins was reset by itself, which is recorded, or by the loop as well: then it sees something else.
             self._begun &= alike(self._last, at(rollout.observations, 0), len(self._begun))
         for envs, full in self._groups:
             _Group(self._recorder, self._first, envs, full).write(rollout, self._due, self._begun)

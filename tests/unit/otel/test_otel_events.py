@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from opentelemetry._logs import LogRecord
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, set_span_in_context
 
 from runbus.recorder import ABSENT
@@ -83,6 +84,13 @@ def test_events_without_content_say_nothing_but_which_tools_were_called() -> Non
     reset, model, _ = traced.rows()["agent-0"]
     assert reset.row.observation is ABSENT
     assert model.row.action == {"role": "assistant", "tool_calls": [{"id": "call-1", "name": "weather"}]}
+
+
+def test_events_of_a_span_that_is_not_sampled_are_not_looked_for() -> None:
+    """As little as the span itself."""
+    traced = Traced(sampler=ALWAYS_OFF)
+    say(traced, traced.begin("chat", CHAT), "gen_ai.choice", {"message": old_message(ANSWER)})
+    assert traced.complaints() == {}
 
 
 def test_an_event_whose_span_is_over_is_counted_and_others_are_left_alone() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import Span
 
 from runbus.recorder import ABSENT
+from runbus.recorder.events import StreamStarted
 from runbus.schemas.batch import NO_PARENT
 from tests.support.genai_spans import ANSWER, ASKED, CALLING, CALLS, DIALECTS, RESULTS, SYSTEM, Current, Dialect
 from tests.support.traced import Spoken, Traced, story
@@ -70,6 +73,23 @@ def test_what_is_new_to_the_model_is_its_observation() -> None:
     traced.call("chat", dialect.model([ASKED, CALLING, *RESULTS, hurry], ANSWER), under=agent, at=(3, 4))
     traced.end(agent, at=5)
     assert traced.rows()["planner"][2].row.observation == [*RESULTS, hurry]
+
+
+@by_dialect
+@pytest.mark.parametrize("result", ['{"rain": true}', '["a", {"b": 1}]', "7"])
+def test_a_result_that_is_data_is_known_when_it_comes_back(dialect: Dialect, result: str) -> None:
+    """Recorded once, as data, though it is text in one place and data in another."""
+    traced = Traced()
+    agent = traced.begin("invoke_agent planner", dialect.agent("planner"))
+    one = {**CALLING, "tool_calls": CALLS[:1]}
+    traced.call("chat", dialect.model([ASKED], one), under=agent, at=(1, 2))
+    traced.call("tool", dialect.tool(CALLS[0], result), under=agent, at=(3, 4))
+    came_back = {**RESULTS[0], "content": json.loads(result) if dialect.name == "current" else result}
+    traced.call("chat", dialect.model([ASKED, one, came_back], ANSWER), under=agent, at=(5, 6))
+    traced.end(agent, at=9)
+    rows = traced.rows()["planner"]
+    assert rows[2].row.observation == (result if result == "7" else json.loads(result))
+    assert rows[3].row.observation is ABSENT
 
 
 @by_dialect
@@ -153,6 +173,9 @@ def test_an_agent_that_another_began_has_a_stream_and_an_episode_of_its_own() ->
     assert [spoken.words.kind for spoken in rows["planner"]] == ["", "tool", "env"]
     assert [spoken.words.kind for spoken in rows["re%2Fsearcher"]] == ["", "model", "env"]
     assert rows["re%2Fsearcher"][0].labels["caller"] == "planner"
+    begun = {event.event.agent_id: event.event for event in traced.events() if isinstance(event, StreamStarted)}
+    assert begun["re%2Fsearcher"].parent.startswith("run-1/planner/")
+    assert begun["planner"].parent == ""
 
 
 def test_a_name_that_is_put_right_at_the_end_is_the_agents_from_its_begin() -> None:
@@ -210,6 +233,34 @@ def test_a_call_that_outlives_its_agents_span_is_in_its_episode() -> None:
     traced.end(agent, at=2)
     traced.end(chat, dialect.model([ASKED], ANSWER), at=3)
     assert [spoken.words.kind for spoken in traced.rows()["planner"]] == ["", "model", "env"]
+
+
+def test_agents_of_many_threads_do_not_mix() -> None:
+    """Each call once, in the episode of the agent that made it, in its order, with what it said."""
+    traced, dialect, chance = Traced(), Current(), random.Random(7)
+    ledger: dict[str, list[list[str]]] = {f"agent-{n}": [] for n in range(3)}
+
+    def run(number: int) -> None:
+        name, said = f"agent-{number % 3}", [f"{number}.{turn}" for turn in range(number % 7)]
+        agent = traced.begin(f"invoke_agent {name}", dialect.agent(name), at=number)
+        for turn, text in enumerate(said):
+            chat = traced.begin("chat", {"gen_ai.operation.name": "chat"}, under=agent, at=number + turn)
+            traced.end(chat, dialect.model([ASKED], {"role": "assistant", "content": text}), at=number + turn + 1)
+        traced.end(agent, at=number + 10)
+        ledger[name].append(said)
+
+    numbers = [*range(150)]
+    chance.shuffle(numbers)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, numbers))
+    for name, rows in traced.rows().items():
+        episodes: dict[tuple[int, int], list[Spoken]] = {}
+        for spoken in rows:
+            episodes.setdefault((spoken.row.env, spoken.row.episode), []).append(spoken)
+        assert all(episode[-1].row.over == (True, False) for episode in episodes.values())
+        found = [_texts([spoken for spoken in each if spoken.words.kind == "model"]) for each in episodes.values()]
+        assert sorted(found) == sorted(ledger.pop(name))
+    assert (ledger, traced.complaints()) == ({}, {})
 
 
 @quick

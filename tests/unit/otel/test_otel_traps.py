@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import multiprocessing
@@ -86,6 +87,25 @@ def test_spans_beside_each_other_are_one_call_if_they_agree_in_what_only_one_say
     assert traced.complaints() == {"doubles": 2}
 
 
+def test_a_call_inside_another_one_is_one_of_its_own_if_it_is_another() -> None:
+    """A tool that calls another instrumentation's tool; a model made of models, of one instrumentation."""
+    traced = Traced()
+    agent = traced.begin("invoke_agent planner", CURRENT.agent("planner"))
+    outer = traced.begin("execute_tool research", {"gen_ai.operation.name": "execute_tool"}, under=agent, at=1)
+    for name, at in (("fetch", 2), ("research", 4)):
+        said = CURRENT.tool({"name": name, "id": "", "arguments": {"of": name}}, "found")
+        traced.call("tools/call", said, under=outer, at=(at, at + 1), scope="mcp")
+    traced.end(outer, CURRENT.tool({"name": "research", "id": "c-1", "arguments": {"n": 1}}, "all"), at=6)
+    ensemble = traced.begin("chat", {"gen_ai.operation.name": "chat"}, under=agent, at=7)
+    traced.call("chat", CURRENT.model([ASKED], CALLING), under=ensemble, at=(8, 9))
+    traced.end(ensemble, CURRENT.model([ASKED], ANSWER), at=10)
+    traced.end(agent, at=11)
+    rows = traced.rows()["planner"]
+    assert [spoken.row.action["tool"] for spoken in rows if spoken.words.kind == "tool"] == ["research", "fetch"]
+    assert kinds(rows).count("model") == 2
+    assert traced.complaints() == {"doubles": 1}
+
+
 def test_a_second_trace_about_the_same_agent_adds_nothing() -> None:
     """Of two instrumentations, at one time: its id or its content. Two calls of one of them are two."""
     traced = Traced()
@@ -159,6 +179,7 @@ def test_spans_that_are_not_sampled_are_not_recorded_and_their_children_are() ->
     traced = Traced(sampler=Deciding())
     dropped = traced.begin("DROP", CURRENT.agent("planner"))
     traced.call("RECORD_ONLY", CURRENT.model([ASKED], CALLING), under=dropped, at=(1, 2))
+    traced.call("RECORD_ONLY", {"not": "ours"}, under=dropped, at=(1, 2))
     traced.call("chat", CURRENT.model([ASKED], ANSWER), under=dropped, at=(3, 4))
     traced.end(dropped, at=5)
     rows = traced.rows()
@@ -179,6 +200,40 @@ def test_a_span_that_never_ends_holds_up_its_episode_only_so_long() -> None:
     assert late.is_recording() is False
     assert (kinds(rows["planner"]), rows["planner"][-1].row.over) == (["", "model", "env"], (True, False))
     assert traced.complaints()["never ended"] >= 1
+
+
+async def _cancelled(traced: Traced) -> None:
+    tracer, begun = traced.provider.get_tracer("mine"), asyncio.Event()
+
+    async def run() -> None:
+        with (
+            tracer.start_as_current_span("invoke_agent a", attributes=CURRENT.agent("a")),
+            tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}),
+        ):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    await begun.wait()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        traced.call("chat", CURRENT.model([ASKED], ANSWER), at=(1, 2))
+
+
+def test_a_task_that_is_cancelled_is_cancelled_though_its_spans_do_not_say_it() -> None:
+    """The SDK's `with` notes nothing of it. What runs while the program handles the cancellation is not cancelled."""
+    traced = Traced()
+    asyncio.run(_cancelled(traced))
+    rows = traced.rows()
+    assert [(spoken.words.kind, spoken.words.status) for spoken in rows["a"]] == [
+        ("", ""),
+        ("model", "cancelled"),
+        ("env", "cancelled"),
+    ]
+    assert (rows["a"][-1].row.over, rows["a"][-1].words.stop) == ((False, True), "CancelledError: ")
+    assert [spoken.words.status for spoken in rows["agent-0"]] == ["", "ok", "ok"]
 
 
 def test_what_is_open_at_the_end_of_the_program_is_cut() -> None:
@@ -299,6 +354,18 @@ NAMES = st.sampled_from(
      "llm.output_messages.0", "llm.input_messages.0.message.tool_calls.0", "gen_ai.evaluation.score.value"]
 )  # fmt: skip
 WORDS = ["chat", "invoke_agent", "execute_tool", "LLM", "TOOL", "AGENT", "EVALUATOR", "x", ""]
+
+
+def test_messages_that_the_sdk_cut_are_text_and_said() -> None:
+    """A limit of characters breaks their JSON: what is left of it is recorded."""
+    traced = Traced(span_limits=SpanLimits(max_attribute_length=80))
+    traced.call("chat", CURRENT.model([ASKED, ASKED], ANSWER), at=(0, 1))
+    reset, model, _ = traced.rows()["agent-0"]
+    assert reset.row.observation[0]["content"].startswith('[{"role": "user", "parts"')
+    assert model.row.extras["llm.output_tokens"] == 5
+    assert traced.complaints() == {"cut messages": 1}
+
+
 KEYS = st.sampled_from(["role", "parts", "content", "tool_calls", "type", "message"])
 LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4)
 FLAT = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=3)
@@ -424,10 +491,11 @@ def test_a_forked_child_records_its_own_calls_only() -> None:
 
 PROGRAM = """
     import atexit
+    import sys
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import set_span_in_context
     from runbus.otel import RecordSpans
-    from runbus.recorder import RunBus
+    from runbus.recorder import Recorder, RunBus
 
     def say():
         events = published.get_many(100)
@@ -437,7 +505,9 @@ PROGRAM = """
     atexit.register(say)  # the first that is registered is the last that is called
     bus = RunBus()
     published = bus.subscribe("test")
-    provider = TracerProvider(shutdown_on_exit=False)
+    if sys.argv[1] == "early":  # then the provider is shut down before the recorders hear of the end
+        Recorder("run-2", bus=RunBus(), kafka=False).reset("go")
+    provider = TracerProvider(shutdown_on_exit=sys.argv[1] == "early")
     provider.add_span_processor(RecordSpans("run-1", bus=bus, kafka=False))
     tracer = provider.get_tracer("mine")
     chat = {"gen_ai.operation.name": "chat"}
@@ -449,10 +519,11 @@ PROGRAM = """
 """
 
 
-def test_what_waits_when_the_program_ends_is_recorded_before_its_streams_end() -> None:
+@pytest.mark.parametrize("when", ["early", "never"])
+def test_what_waits_when_the_program_ends_is_recorded_before_its_streams_end(when: str) -> None:
     """Also where nobody shuts the provider down; how the program ended is what its streams say."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), when], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.split("\n")[:2] == ["4", "['failed']"], done.stderr
 
@@ -464,6 +535,7 @@ def test_after_shutdown_nothing_is_recorded_and_nothing_raises() -> None:
     traced.spans.shutdown()
     traced.spans.shutdown()
     traced.end(open_span, at=1)
+    traced.call("other", {}, at=(1, 2))
     assert traced.spans.force_flush(1000)
     assert traced.complaints() == {"never ended": 1, "closed": 1}
     bus: RunBus = traced.bus
