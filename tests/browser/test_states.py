@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import replace
 
@@ -95,6 +96,17 @@ def test_without_clickhouse_what_is_live_is_shown(endpoints: Endpoints, own_dash
 def _points(said: dict[str, dict[str, dict[str, dict[str, dict[str, list[float]]]]]]) -> int:
     series = said.get("charts", {}).get("return", {}).get("series", {})
     return sum(len(one["x"]) for one in series.values())
+
+
+def test_a_clock_that_is_off_is_said_and_nobody_is_lost_for_it(
+    stories: Endpoints, dashboard: Dashboard, tab: Opener
+) -> None:
+    """Five minutes behind: an agent that waits is stalled, not lost; who is silent is told by the broker's clock."""
+    with live_agents(stories, "wrong-clock", "--agents", "1", "--rate", "0.05", "--clock", "-300"):
+        visit = tab(dashboard, "/run?run=wrong-clock")
+        visit.expected.append("404")  # until its first step is stored
+        visit.until("the clock is said", lambda: re.search(r"clock (5 min 0|4 min 59).* behind", visit.text()))
+        visit.until("it waits", lambda: [row["state"] for row in visit.inspect()["run"]["streams"]] == ["stalled"])
 
 
 def test_the_first_run_of_an_empty_log_appears_without_a_reload(

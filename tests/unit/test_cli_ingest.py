@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runbus.cli.ingest import _AHEAD_BYTES, _AHEAD_ROWS, _check, _sentences, _summary, _Target, _WithCommand
+from runbus.cli.ingest import _AHEAD_BYTES, _AHEAD_ROWS, _check, _sentences, _summarise, _summary, _Target, _WithCommand
 from runbus.config.errors import ConfigError, RunBusError
 from runbus.config.sources import Sources
 from runbus.ingest.acts import Begin, LeftOut, Step, Unknown, Who
@@ -92,6 +92,23 @@ def test_a_broker_that_takes_nothing_ends_the_reading() -> None:
     """With one sentence."""
     with pytest.raises(RunBusError, match=r"Kafka at 127\.0\.0\.1:1 has not taken what was read"):
         target(Flushed(delivered=False)).keep_pace(_AHEAD_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ({"dropped": 3, "undelivered": 1}, "^4 rows are not in Kafka"),
+        ({"letters_undelivered": 2}, "^2 dead letters are not in Kafka"),
+        ({"undelivered": 1000, "letters_undelivered": 2}, "^1,000 rows and 2 dead letters are not in Kafka"),
+    ],
+)
+def test_what_kafka_does_not_have_is_an_error(lost: dict[str, int], words: str) -> None:
+    """Behind the summary."""
+    found, said = Ingested(), list[str]()
+    with pytest.raises(RunBusError, match=words):
+        _summarise({**_summary(target(found), None), **lost}, as_json=False, print_line=said.append)
+    assert said == ["0 steps in 0 episodes of 0 streams, 0 metrics, 0 scores, 0 artifacts"]
+    found.close()
 
 
 def test_the_summary_says_what_is_not_recorded() -> None:

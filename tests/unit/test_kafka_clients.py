@@ -34,9 +34,10 @@ def test_each_client_has_an_id_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) 
         clients.new_reader(KAFKA, Membership("group", "classic", 10)),
         clients.new_recorder_producer(KAFKA, {}),
         clients.new_dead_letter_producer(KAFKA),
+        clients.new_ingest_producer(KAFKA),
     ]
     ids = [client.config["client.id"] for client in made]
-    kinds = ["sink", "offsets", "offsets", "log-reader", "reader", "recorder", "sink"]
+    kinds = ["sink", "offsets", "offsets", "log-reader", "reader", "recorder", "sink", "ingest"]
     assert ids == [f"runbus-{kind}" for kind in kinds]
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from confluent_kafka import KafkaException, Producer
 
 from runbus.ingest.lines import START_BYTES, Line
-from runbus.kafka.clients import new_dead_letter_producer
+from runbus.kafka.clients import new_ingest_producer
 from runbus.kafka.headers import letter_headers
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topics import DEAD_LETTERS
@@ -56,7 +56,7 @@ class KafkaLetters:
         key = f"{KIND}/{self._run}/{self._began}/{self.taken}"
         try:
             if self._producer is None:
-                self._producer = new_dead_letter_producer(self._kafka, "runbus-ingest")
+                self._producer = new_ingest_producer(self._kafka)
             self._producer.produce(self._topic, line.data[:START_BYTES], key.encode(), headers=list(headers))
             self._producer.poll(0)
         except (KafkaException, BufferError) as error:  # a broker that is away must not stop what is read

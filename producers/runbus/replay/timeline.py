@@ -9,7 +9,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from confluent_kafka import Message
@@ -17,8 +17,9 @@ from confluent_kafka import Message
 from runbus.kafka.model import StreamId
 from runbus.kafka.settings import KafkaSettings
 from runbus.kafka.topic_log import open_topic
-from runbus.kafka.topics import STEPS
-from runbus.reader.events import At
+from runbus.kafka.topics import RUNS, STEPS
+from runbus.reader.events import At, LogEvent, RunFinished, RunStarted, located
+from runbus.reader.steps import Steps
 from runbus.replay.errors import RunChanged
 from runbus.replay.run_index import EntryReader, Lane, RunIndex
 from runbus.schemas.batch import StepBatch, decode
@@ -95,6 +96,16 @@ class StreamEnds:
 
 
 Moment = StreamBegins | StepsAgain | StreamEnds
+
+
+def event_of(moment: Moment) -> LogEvent:
+    """Return a moment as a reader would hand it out. What `runs` had is at the place of no record any more."""
+    if isinstance(moment, StepsAgain):
+        return Steps(moment.at, moment.batch)
+    nowhere = At(RUNS.name, -1, -1, moment.at_us // 1000, b"")
+    if isinstance(moment, StreamBegins):
+        return located(replace(moment.event, kind="STARTED"), RunStarted, nowhere)
+    return located(moment.event, RunFinished, nowhere)
 
 
 class Timeline:

@@ -292,17 +292,31 @@ def new_copying_producer(kafka: KafkaSettings) -> Producer:
     )
 
 
-def new_dead_letter_producer(kafka: KafkaSettings, client_id: str = "runbus-sink") -> Producer:
-    """Return a producer of dead letters."""
+def new_dead_letter_producer(kafka: KafkaSettings) -> Producer:
+    """Return the sink's producer of dead letters."""
     return Producer(
         {
             **kafka.producer_config(),
-            "client.id": client_id,
+            "client.id": "runbus-sink",
             "linger.ms": 5,
             "message.timeout.ms": 30_000,
             "message.max.bytes": 8 * 1024 * 1024,
             "reconnect.backoff.max.ms": 2000,
             "log_level": 4,
+        },
+        logger=_QUIET,
+    )
+
+
+def new_ingest_producer(kafka: KafkaSettings) -> Producer:
+    """Return the producer of an ingest's dead letters; that a broker is away its recorders say."""
+    return Producer(
+        {
+            **kafka.producer_config(),
+            "client.id": "runbus-ingest",
+            "linger.ms": 5,
+            "message.timeout.ms": 30_000,
+            "log_level": 0,
         },
         logger=_QUIET,
     )

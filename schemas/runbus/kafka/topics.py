@@ -91,7 +91,16 @@ EPISODES = Topic("episodes", "run_id/agent_id", "EpisodeFinalized", True, "delet
 LIVE_METRICS = Topic(
     "live-metrics", "run_id/agent_id", "LiveMetrics", True, "compact,delete", 60 * MINUTE_MS, _SMALL_SEGMENTS
 )
-HEARTBEATS = Topic("heartbeats", "component_id", "Heartbeat", False, "compact,delete", DAY_MS, _SMALL_SEGMENTS)
+# Who is silent is told by the broker's clock too: an agent whose own is behind is not lost.
+HEARTBEATS = Topic(
+    "heartbeats",
+    "component_id",
+    "Heartbeat",
+    False,
+    "compact,delete",
+    DAY_MS,
+    {**_BROKER_TIME, **_SMALL_SEGMENTS},
+)
 DEAD_LETTERS = Topic(
     "dead-letters",
     "topic-partition-offset",

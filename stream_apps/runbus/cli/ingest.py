@@ -116,6 +116,7 @@ class _Target:
     kafka: CourierSettings
     since_rows: int = 0
     since_bytes: int = 0
+    letters_left: int = 0
 
     def keep_pace(self, size: int) -> None:
         """Wait for Kafka if much is on its way. Raises RunBusError if it takes nothing."""
@@ -135,7 +136,7 @@ class _Target:
         """Wait for the rest."""
         self.recordings.flush(timeout)
         self.recordings.count_undelivered()
-        self.letters.flush(timeout)
+        self.letters_left = self.letters.flush(timeout)
 
 
 def _target(current: Settings, run: str) -> _Target:
@@ -257,7 +258,12 @@ def _summary(target: _Target, reading: Reading | None) -> dict[str, Any]:
     counts = target.recordings.made
     made: dict[str, Any] = {one.name: getattr(counts, one.name) for one in fields(counts)}
     made["left_out"] = {what: {"count": n, "bytes": size} for what, (n, size) in counts.left_out.items()}
-    return {**made, **({} if reading is None else asdict(reading.read)), "dead_letters": target.letters.taken}
+    return {
+        **made,
+        **({} if reading is None else asdict(reading.read)),
+        "dead_letters": target.letters.taken,
+        "letters_undelivered": target.letters_left,
+    }
 
 
 def _summarise(summary: dict[str, Any], *, as_json: bool, print_line: Callable[[str], None]) -> None:
@@ -271,9 +277,10 @@ def _summarise(summary: dict[str, Any], *, as_json: bool, print_line: Callable[[
     else:
         for line in _sentences(summary):
             print_line(line)
-    lost = summary["dropped"] + summary["undelivered"]
-    if lost:
-        raise RunBusError(f"{lost:,} rows were recorded and are not in Kafka: it was away, or slower than the source")
+    rows, letters = summary["dropped"] + summary["undelivered"], summary["letters_undelivered"]
+    if rows or letters:
+        lost = " and ".join(f"{count:,} {what}" for count, what in ((rows, "rows"), (letters, "dead letters")) if count)
+        raise RunBusError(f"{lost} are not in Kafka: it was away, or slower than the source")
 
 
 def _sentences(summary: dict[str, Any]) -> Iterator[str]:

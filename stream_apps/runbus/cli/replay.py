@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,15 +16,12 @@ from runbus.cli.progress import progress
 from runbus.cli.tail import CTRL_C, at_time
 from runbus.config import options as o
 from runbus.config.errors import ConfigError, RunBusError
-from runbus.kafka.topics import RUNS
-from runbus.reader.events import At, LogEvent, RunFinished, RunStarted, located
-from runbus.reader.steps import Steps
 from runbus.recorder.settings import CourierSettings
 from runbus.replay.again import NewRun
 from runbus.replay.copy import Copy
 from runbus.replay.pace import Pace
 from runbus.replay.run_index import Indexer, RunIndex
-from runbus.replay.timeline import Moment, Span, StepsAgain, StreamBegins, Timeline
+from runbus.replay.timeline import Moment, Span, StepsAgain, Timeline, event_of
 
 
 def register(app: typer.Typer) -> None:
@@ -128,7 +124,7 @@ class _Replay:
     def to_stdout(self) -> None:
         """Print it, as `runbus tail --json` does."""
         for moment in self._moments(self._index()):
-            for document in documents(_event(moment)):
+            for document in documents(event_of(moment)):
                 write(json_line(document))
             flush()
 
@@ -152,13 +148,3 @@ class _Replay:
             print_json(document)
         else:
             say(text)
-
-
-def _event(moment: Moment) -> LogEvent:
-    """Return a moment as a reader would hand it out. What `runs` had is at the place of no record any more."""
-    if isinstance(moment, StepsAgain):
-        return Steps(moment.at, moment.batch)
-    nowhere = At(RUNS.name, -1, -1, moment.at_us // 1000, b"")
-    if isinstance(moment, StreamBegins):
-        return located(replace(moment.event, kind="STARTED"), RunStarted, nowhere)
-    return located(moment.event, RunFinished, nowhere)

@@ -145,7 +145,7 @@ def test_a_worker_goes_on_while_the_broker_is_killed(
     log = TopicReader(settings)
     with subprocess.Popen(
         [sys.executable, "-m", "runbus.cli", "ingest", "mosaic", "--", sys.executable, "-c", WORKER],
-        env=environ(settings, RUNBUS_RECORDER_FLUSH_SECONDS="60"),
+        env=environ(settings, RUNBUS_RECORDER_FLUSH_SECONDS="200"),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
@@ -167,7 +167,7 @@ def test_a_worker_goes_on_while_the_broker_is_killed(
         started.append(start(kafka_service(options), tmp_path / "kafka.log"))
         stdin.close()
         errors = stderr.read().decode()
-        assert process.wait(120) == 7
+        assert process.wait(60) == 7
     assert "300 steps in 1 episodes of 1 streams" in errors
     assert "not recorded: 6 lines that are no JSON" in errors
     assert [len(seqs) for seqs in log.seqs().values()] == [301]

@@ -48,7 +48,7 @@ class Scene:
         offset = self._offsets.get(topic, 0)
         self._offsets[topic] = offset + 1
         value = event if isinstance(event, bytes) else framed(event)
-        self.board.take(Taken(topic, key, value, 0, offset, 0), self.now, age_s)
+        self.board.take(Taken(topic, key, value, 0, offset, int(self.now * 1e3)), self.now, age_s)
 
     def started(self, stream: StreamId = STREAM, **more: Any) -> None:
         """A stream begins."""
@@ -407,3 +407,22 @@ def test_tags_and_pins_of_a_run_are_in_its_row() -> None:
     assert row is not None
     assert (row["tags"], row["pinned"]) == (["own"], False)
     assert scene.board.unreadable == 1
+
+
+@pytest.mark.parametrize("off_s", [0, 300, -3600])
+def test_a_clock_that_is_off_is_said_of_a_stream(off_s: int) -> None:
+    """By the heartbeat's own time and the broker's; before the first one nothing is known."""
+    scene = Scene()
+    scene.started()
+
+    def clock() -> object:
+        row = scene.board.row(streams_channel("run"), f"agent/{START}", scene.now)
+        assert row is not None
+        return row["clock_s"]
+
+    assert clock() is None
+    beat = Heartbeat(
+        component_id=RECORDER, kind="recorder", sent_at=int((scene.now + off_s) * 1e6), started_at=0, version="1"
+    )
+    scene.read("heartbeats", RECORDER, beat)
+    assert clock() == off_s

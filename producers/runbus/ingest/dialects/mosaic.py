@@ -171,6 +171,7 @@ class Mosaic:
         frame, left_out = self._frame(document)
         yield from left_out
         before, after = _observations(document)
+        held = _step_fields(who, document, said, frame)  # from here on nothing is wrong with the line
         where = _where(life, episode, number)
         if where != "goes on":
             yield from _released(who, life, ABSENT)
@@ -180,7 +181,6 @@ class Mosaic:
         else:
             yield from _released(who, life, before)
         life.episode, life.number = episode if episode is not None else life.episode, number
-        held = _step_fields(who, document, said, frame)
         life.running = not (held["terminated"] or held["truncated"])
         if before is ABSENT or after is not ABSENT or not life.running:
             yield Step(**held, observation=after)

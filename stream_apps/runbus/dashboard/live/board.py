@@ -80,6 +80,7 @@ class Board:
         self.silence = Silence()
         self._metrics: Newest[Mapping[str, Any]] = Newest(self._values.figures)
         self._beats: Newest[Heartbeat] = Newest(lambda value: Heartbeat(**self._values.fields(value, "Heartbeat")))
+        self._beat_at: dict[str, int] = {}  # broker time of the newest heartbeat of a recorder, milliseconds
         self._last_values = LastValues()
         self._marks = RunMarks()
         self._steps: dict[StreamId, _Steps] = {}
@@ -150,6 +151,7 @@ class Board:
         self._beats.put(record.key, record.value, now)
         self.silence.hear(record.key, now, age_s)
         if record.key.startswith("recorder"):
+            self._beat_at[record.key] = record.timestamp_ms
             return
         beat = self._beats.get(record.key)
         if beat is not None and beat.kind == "sink":
@@ -300,7 +302,12 @@ class Board:
         value = self._metrics.value(str(stream)) if self._metrics.get(str(stream)) is not None else b""
         metrics = self._values.fields(value, "LiveMetrics") if value else None
         row = rows.stream_row(stream, facts, self._state(stream, facts, now), metrics)
-        return {**row, "metrics": self._last_values.of(stream)}
+        return {**row, "clock_s": self._clock_of(facts.recorder), "metrics": self._last_values.of(stream)}
+
+    def _clock_of(self, recorder: str) -> float | None:
+        """Return how far the clock of a recorder is ahead of the broker's, in seconds; None = it was not heard."""
+        beat, at = self._beats.get(recorder), self._beat_at.get(recorder)
+        return None if beat is None or at is None else round(beat.sent_at / 1e6 - at / 1e3)
 
     def _run_row(self, run: str, now: float) -> Row:
         facts = self.runs[run]

@@ -2,7 +2,7 @@
  * Lists the streams of a run: what each agent does, in each of its attempts.
  */
 import {html, useSignal} from "../lib/preact.js";
-import {ago, count, exact, moment, number} from "../lib/format.js";
+import {ago, count, duration, exact, moment, number} from "../lib/format.js";
 import {now} from "../lib/live.js";
 import {route, set} from "../lib/route.js";
 import {look, looks} from "../lib/colour.js";
@@ -12,6 +12,9 @@ import {State} from "./state.js";
 import {Table} from "./table.js";
 
 /** @typedef {import("../lib/channels.js").Row} Row */
+
+/** A clock that is further from the broker's is said. */
+const MOST_OFF_S = 60;
 
 /**
  * Return a row a stream: what is live, beside what history says.
@@ -37,7 +40,7 @@ export function Agents({run, streams, told}) {
   const known = looks(rows.map((row) => `${run}/${row.agent}`));
   const columns = [
     {name: "Agent", sort: "agent", cell: (/** @type {Row} */ row) => html`<${Swatch} look=${known.get(`${run}/${row.agent}`) ?? look("")} /> <button type="button" class="sort" aria-pressed=${chosen === row.agent}
-      title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>${row.role ? html` <small class="muted">metrics</small>` : ""}`},
+      title="Show this agent alone, or all again" onClick=${() => set({agent: chosen === row.agent ? null : row.agent})}>${row.agent}</button>${row.role ? html` <small class="muted">metrics</small>` : ""}${wrongClock(row)}`},
     {name: "Attempt", sort: "attempt", wide: true, cell: (/** @type {Row} */ row) => html`<span title=${row.attempt}>${moment(row.attempt)}</span>`},
     {name: "State", sort: "state", cell: (/** @type {Row} */ row) => row.state && html`<${State} state=${row.state} />`},
     {name: "Steps", sort: "steps", num: true, cell: (/** @type {Row} */ row) => html`<span title=${exact(row.steps)}>${count(row.steps)}</span>`},
@@ -55,6 +58,12 @@ export function Agents({run, streams, told}) {
   return html`<${Panel} title="Agents" class="wide" source=${{path: "/run", params: {run}}} tools=${html`<span class="fresh">${rows.length} streams</span>`}>
     <${Table} label="Agents" columns=${columns} rows=${rows} keyOf=${(/** @type {Row} */ row) => row.key} sort=${sort.value} descending=${descending.value} onSort=${onSort} view=${12} />
   </${Panel}>`;
+}
+
+/** What is said of a clock that is more than a minute off; all times of the agent's steps are by it. @param {Row} row */
+function wrongClock({clock_s: off}) {
+  if (!(Math.abs(off ?? 0) > MOST_OFF_S)) return "";
+  return html` <small class="warn" title="Times of its steps are by its own clock">clock ${duration(Math.abs(off) * 1000)} ${off > 0 ? "ahead" : "behind"}</small>`;
 }
 
 /** @param {Row} a @param {Row} b @param {string} by @param {boolean} descending */
