@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -34,22 +35,27 @@ Line = tuple[Any, float, bool, bool, list[float]]
 def ran(command: list[str], folder: Path, settings: KafkaSettings) -> str:
     """Run the Python that has RLlib; return what it printed last."""
     sources = [Path(str(package.__file__)).parents[2] for package in (recorder, avsc)]
-    done = subprocess.run(
-        [PYTHON, *command],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *sources])),
-            "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "RUNBUS_TOPIC_PREFIX": settings.topic_prefix,
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_USAGE_STATS_ENABLED": "0",
-        },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(
+        prefix="ray-"
+    ) as scratch:  # a short path: Ray's sockets are in it, and its results
+        done = subprocess.run(
+            [PYTHON, *command],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *sources])),
+                "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+                "RUNBUS_TOPIC_PREFIX": settings.topic_prefix,
+                "HOME": scratch,
+                "RAY_TMPDIR": scratch,
+                "RAY_AUTH_MODE": "disabled",
+                "RAY_USAGE_STATS_ENABLED": "0",
+            },
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout.splitlines()[-1] if done.stdout else ""
 

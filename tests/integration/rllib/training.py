@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,11 +80,10 @@ def main(folder: Path) -> None:
         .fault_tolerance(restart_failed_sub_environments=True)
         .callbacks(**recording.callbacks())
     )
-    with tempfile.TemporaryDirectory(prefix="ray-") as scratch:  # its sockets need a short path
-        ray.init(num_cpus=4, include_dashboard=False, object_store_memory=150_000_000, _temp_dir=scratch)
-        run = tune.RunConfig(storage_path=str(folder / "tune"), stop={"training_iteration": 2}, verbose=0)
-        found = tune.Tuner("PPO", param_space=config, run_config=run).fit()
-        ray.shutdown()
+    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=150_000_000)
+    run = tune.RunConfig(storage_path=str(folder / "tune"), stop={"training_iteration": 2}, verbose=0)
+    found = tune.Tuner("PPO", param_space=config, run_config=run).fit()
+    ray.shutdown()
     assert not found.errors, found.errors
     print(found[0].metrics["trial_id"])
 
