@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from array import array
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -17,9 +15,9 @@ from runbus.recorder.counts import StreamCounts
 from runbus.recorder.file_reference import FileReference
 from runbus.recorder.metric_rows import MetricRows, MetricsRecorded, Names
 from runbus.recorder.metric_values import NamedValues, name_of, named_values, nanoseconds_of, position_of
+from runbus.recorder.open_batch import BatchedStream, StreamEnded
 from runbus.recorder.row_words import LeaveOut, plain_text
 from runbus.recorder.score import About
-from runbus.recorder.stream import StreamEnded
 from runbus.recorder.values import number
 from runbus.schemas.metric_batch import ARTIFACT, NO_POSITION, SCORE
 
@@ -33,7 +31,7 @@ _MAX_KNOWN = 64  # sets of names that are remembered
 Publish = Callable[[MetricsRecorded], None]
 
 
-class MetricStream:
+class MetricStream(BatchedStream[MetricsRecorded]):
     """Takes the metrics and scores of one (run, source, attempt) and publishes them in batches, in order.
 
     Any order and any repetition of positions is taken. A value that cannot be kept is left out by itself and counted.
@@ -45,17 +43,12 @@ class MetricStream:
     """
 
     def __init__(self, id_: StreamId, publish: Publish, remark: LeaveOut) -> None:
-        self.counts = StreamCounts(id_, METRICS)
-        self.lock = threading.RLock()
-        self._publish = publish
-        self._remark = remark
+        counts = StreamCounts(id_, METRICS)
         self._series: list[tuple[str, str]] = []
+        super().__init__(counts, MetricsRecorded(counts, self._series), publish)
+        self._remark = remark
         self._numbers: dict[tuple[str, str], int] = {}
         self._known: dict[tuple[str, tuple[Any, ...]], Names] = {}
-        self._open = MetricsRecorded(self.counts, self._series)
-        self._first_seq = 0
-        self._ended = False
-        self._seen_by_ticker = -1
 
     def log(self, values: Mapping[Any, Any], step: object, axis: str, time: float | None) -> None:
         """Append named values. See Recorder.metrics."""
@@ -157,43 +150,5 @@ class MetricStream:
         if count >= MAX_VALUES or nbytes >= MAX_BYTES:
             self.close()
 
-    @property
-    def produced(self) -> int:
-        """Values taken so far: the next seq."""
-        with self.lock:
-            return self._first_seq + self._open.count
-
-    def close(self) -> None:
-        """Publish the open batch, if it has values."""
-        with self.lock:
-            batch = self._open
-            if batch.count == 0:
-                return
-            fresh = MetricsRecorded(self.counts, self._series)
-            batch.closed_at = monotonic()
-            batch.first_seq = self._first_seq
-            end, closed = self._first_seq + batch.count, False
-            try:  # in one statement without a call: an interrupt comes before all of it, or after
-                self._first_seq, self.counts.produced, self._open, closed = end, end, fresh, True
-                self._publish(batch)
-            except BaseException as error:
-                if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
-                    self._publish(batch)  # the courier takes a batch once
-                raise
-
-    def end(self) -> None:
-        """Publish the open batch and take no more values: one that still comes raises StreamEnded."""
-        with self.lock:
-            self.close()
-            self._ended = True
-
-    def close_if_old(self) -> None:
-        """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
-        if not self.lock.acquire(blocking=False):
-            return
-        try:
-            if self._open.count and self._seen_by_ticker == self._first_seq:
-                self.close()
-            self._seen_by_ticker = self._first_seq if self._open.count else -1
-        finally:
-            self.lock.release()
+    def _after(self, _batch: MetricsRecorded, /) -> MetricsRecorded:
+        return MetricsRecorded(self.counts, self._series)

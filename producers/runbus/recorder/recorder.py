@@ -33,6 +33,7 @@ from runbus.recorder.identity import host, now_us, version
 from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.metric_stream import MetricStream
 from runbus.recorder.metric_values import nanoseconds_of, position_of
+from runbus.recorder.open_batch import StreamEnded
 from runbus.recorder.origin import Origin, origin_of
 from runbus.recorder.outcome import outcome_of
 from runbus.recorder.process import PROCESS
@@ -40,7 +41,7 @@ from runbus.recorder.recording import Recording
 from runbus.recorder.row_words import StepWords
 from runbus.recorder.score import ScoreWords, about_of
 from runbus.recorder.settings import CourierSettings
-from runbus.recorder.stream import RecordedStream, StreamEnded
+from runbus.recorder.stream import RecordedStream
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.values import Observations, chooser
 from runbus.recorder.vector import VectorRows, row_count

@@ -23,9 +23,10 @@ from runbus.recorder.journal.opening import begin_journal, stream_class
 from runbus.recorder.journal.settings import JournalSettings
 from runbus.recorder.journal.stream import JournaledStream
 from runbus.recorder.metric_stream import MetricStream
+from runbus.recorder.open_batch import StreamEnded
 from runbus.recorder.outcome import exception_so_far
 from runbus.recorder.size_limits import run_event_within
-from runbus.recorder.stream import RecordedStream, StreamEnded
+from runbus.recorder.stream import RecordedStream
 from runbus.recorder.stream_complaints import StreamComplaints
 from runbus.recorder.structure import structure_of_space
 from runbus.recorder.text import json_text

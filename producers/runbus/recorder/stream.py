@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from runbus.recorder.env_positions import EnvPositions, Envs, Flags
 from runbus.recorder.events import StepsRecorded
 from runbus.recorder.left_out import Remark, mark_name, say_nothing
 from runbus.recorder.logged import MAX_WAITING, Numbers, by_name, numbers_of
+from runbus.recorder.open_batch import BatchedStream, StreamEnded
 from runbus.recorder.row_words import StepWords, words_of_reset, words_of_step
 from runbus.recorder.structure import FREE, Structure
 from runbus.recorder.text import json_text
@@ -39,11 +39,7 @@ _T = TypeVar("_T")
 Publish = Callable[[StepsRecorded], None]
 
 
-class StreamEnded(InvalidValue):
-    """A row came after the end of its stream."""
-
-
-class RecordedStream:
+class RecordedStream(BatchedStream[StepsRecorded]):
     """Takes the steps of one (run, agent, attempt) and publishes them in batches, in order.
 
     A part of a step that cannot be kept is left out: the row says so in an extra (left_out.py), and the step stays. The
@@ -66,17 +62,12 @@ class RecordedStream:
         remark: Remark = say_nothing,
         spaces: tuple[Structure, Structure] = (FREE, FREE),
     ) -> None:
-        self.counts = StreamCounts(id_)
+        counts = StreamCounts(id_)
+        super().__init__(counts, StepsRecorded(counts), publish)
         self.positions = EnvPositions(unannounced)
-        self.lock = threading.RLock()
-        self._publish = publish
         self.remark = remark
         self.action = Capture(as_is, spaces[0])
         self.observation = Capture(chooser(observations), spaces[1])
-        self._open = StepsRecorded(self.counts)
-        self._first_seq = 0
-        self._ended = False
-        self._seen_by_ticker = -1
         #: named numbers that wait for the next row, in the order in which they were logged
         self.pending: Numbers = []
         self._marks: dict[str, float] = {}  # of the row that is being made
@@ -345,53 +336,20 @@ class RecordedStream:
                 raise
             self._close_if_full()
 
-    @property
-    def produced(self) -> int:
-        """Steps taken so far: the next seq."""
-        with self.lock:
-            return self._first_seq + self._open.count
-
-    def close(self) -> None:
-        """Publish the open batch, if it has rows."""
-        with self.lock:
-            batch = self._open
-            if batch.count == 0:
-                return
-            overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
-            overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
-            overhead += 100 * len(batch.logged) + batch.words.size
-            if batch.extra_columns:
-                overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
-            fresh = StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
-            batch.nbytes += overhead
-            batch.closed_at = time.monotonic()
-            batch.first_seq = self._first_seq
-            end, closed = self._first_seq + batch.count, False
-            try:  # in one statement without a call: an interrupt comes before all of it, or after
-                self._first_seq, self.counts.produced, self._open, closed = end, end, fresh, True
-                self._publish(batch)
-            except BaseException as error:
-                if closed and not isinstance(error, Exception):  # whether it is published cannot be known now;
-                    self._publish(batch)  # the courier takes a batch once
-                raise
+    def _after(self, batch: StepsRecorded, /) -> StepsRecorded:
+        overhead = ROW_BYTES * len(batch.rows.actions) + BLOCK_ROW_BYTES * sum(block.size for block in batch.blocks)
+        overhead += sum(map(len, batch.infos.values())) + 100 * sum(map(len, batch.extras.values()))
+        overhead += 100 * len(batch.logged) + batch.words.size
+        if batch.extra_columns:
+            overhead += sum(values.nbytes for parts in batch.extra_columns.values() for _, values in parts)
+        batch.nbytes += overhead
+        return StepsRecorded(self.counts, observation=batch.observation, action=batch.action)
 
     def end(self) -> None:
-        """Publish the open batch and take no more rows: a row that still comes raises StreamEnded."""
+        """Publish the open batch and take no more rows; see BatchedStream."""
         with self.lock:
-            self.close()
-            self._ended = True
+            super().end()
             self._open = StepsRecorded(self.counts, observation=_NEVER)  # so that the next row asks for a batch
-
-    def close_if_old(self) -> None:
-        """Publish the open batch if it was already open at the call before. Skips a stream that is busy."""
-        if not self.lock.acquire(blocking=False):
-            return
-        try:
-            if self._open.count and self._seen_by_ticker == self._first_seq:
-                self.close()
-            self._seen_by_ticker = self._first_seq if self._open.count else -1
-        finally:
-            self.lock.release()
 
     def _batch_for(self, observation: Layout, action: Layout | None, *, blocks: bool = False) -> StepsRecorded:
         """Return the open batch, or a new one if these layouts cannot share the open one."""
