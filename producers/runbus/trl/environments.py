@@ -1,0 +1,177 @@
+"""Records the environments that a trainer makes, resets and lets the model call: an instance has one episode at a time.
+
+The trainer looks at the class of an instance: its public methods are the tools, `type(instance)` tells whose reward it
+is. So a recorded environment is of a subclass, made once for each class, that has the same methods and nothing public
+besides; what belongs to the recording is kept here, by instance.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from runbus.llm import Agent, Episode
+
+log = logging.getLogger(__name__)
+Labels = Callable[[object], dict[str, str]]
+
+
+class RecordedEnvironments:
+    """The environments of one trainer.
+
+    Args:
+        agent: whose episodes they are.
+        labels: says whose rollout a prompt begins.
+    """
+
+    def __init__(self, agent: Agent, labels: Labels) -> None:
+        self._agent = agent
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._classes: dict[type, type] = {}
+        self._episodes: dict[int, Episode] = {}
+        self._kept: list[object] = []  # pooled by the trainer for as long as it lives: an id means one of them
+
+    def factory(self, factory: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a factory of recorded environments."""
+
+        @functools.wraps(factory, updated=())
+        def make() -> Any:  # noqa: ANN401
+            made = factory()
+            try:
+                made.__class__ = self._class_of(type(made))
+                self._kept.append(made)
+            except TypeError as error:
+                log.warning("an environment of %s is not recorded: %s", type(made).__name__, error)
+            return made
+
+        return make
+
+    def judged(self, environment: object, completion: object) -> Episode | None:
+        """Return the episode of an environment, with what the model said in it at last; None = it has none."""
+        episode = self._episodes.get(id(environment))
+        if episode is None:
+            return None
+        episode.step(_said(completion), kind="model")
+        if not hasattr(environment, "get_reward"):
+            del self._episodes[id(environment)]
+            episode.end()
+        return episode
+
+    def _class_of(self, kind: type) -> type:
+        with self._lock:
+            if kind not in self._classes:
+                self._classes[kind] = self._subclass(kind)
+            return self._classes[kind]
+
+    def _subclass(self, kind: type) -> type:
+        namespace: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        namespace |= {"__doc__": kind.__doc__, "__slots__": ()}
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            if isinstance(inspect.getattr_static(kind, name), staticmethod):
+                continue  # no tool: the trainer takes methods
+            if name == "reset":
+                namespace[name] = self._reset(method)
+            elif name == "get_reward":
+                namespace[name] = self._get_reward(method)
+            elif not name.startswith("_"):
+                namespace[name] = self._tool(method)
+        return type(kind.__name__, (kind,), namespace)
+
+    # --- methods --------------------------------------------------------------------------------------------------
+
+    def _reset(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def reset(environment: object, *args: Any, **row: Any) -> Any:  # noqa: ANN401
+            seen = method(environment, *args, **row)
+            self._begin(environment, row, seen)
+            return seen
+
+        return reset
+
+    def _begin(self, environment: object, row: dict[str, Any], seen: object) -> None:
+        before = self._episodes.pop(id(environment), None)
+        if before is not None:
+            before.end(truncated=True, stop="the environment was reset before anybody judged it")
+        prompt = row.get("prompt")
+        first = {"prompt": prompt, "observation": seen} if seen is not None and prompt is not None else (prompt or seen)
+        self._episodes[id(environment)] = self._agent.episode(first, labels=self._labels(prompt))
+
+    def _tool(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(method):
+
+            @functools.wraps(method)
+            async def call_beside(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+                episode = self._episodes.get(id(environment))
+                if episode is None:
+                    return await method(environment, *args, **named)
+                with episode.tool(method.__name__, _arguments(args, named)) as call:
+                    result = await method(environment, *args, **named)
+                    call.returns(result)
+                return result
+
+            return call_beside
+
+        @functools.wraps(method)
+        def call(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+            episode = self._episodes.get(id(environment))
+            if episode is None:
+                return method(environment, *args, **named)
+            with episode.tool(method.__name__, _arguments(args, named)) as made:
+                result = method(environment, *args, **named)
+                made.returns(result)
+            return result
+
+        return call
+
+    def _get_reward(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(method):
+
+            @functools.wraps(method)
+            async def judge_beside(environment: object) -> Any:  # noqa: ANN401
+                reward = await method(environment)
+                self._end(environment, reward)
+                return reward
+
+            return judge_beside
+
+        @functools.wraps(method)
+        def judge(environment: object) -> Any:  # noqa: ANN401
+            reward = method(environment)
+            self._end(environment, reward)
+            return reward
+
+        return judge
+
+    def _end(self, environment: object, reward: object) -> None:
+        """End the rollout with the reward that the environment gives it; None and NaN are none, and no 0."""
+        episode = self._episodes.pop(id(environment), None)
+        if episode is None:
+            return
+        name = type(environment).__name__
+        try:
+            value = math.nan if reward is None else float(reward)  # type: ignore[arg-type]  # what it is, is seen here
+        except (TypeError, ValueError):
+            value = math.nan
+        if math.isnan(value):
+            episode.end()
+            episode.score(None, name=name, label="not judged", judge=name)
+        else:
+            episode.end(value)
+
+
+def _arguments(args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    return {**{str(at): value for at, value in enumerate(args)}, **named}
+
+
+def _said(completion: object) -> object:
+    """Return what the model said at last: of a list of messages the last one that is its own."""
+    if isinstance(completion, list):
+        own = [message for message in completion if isinstance(message, dict) and message.get("role") == "assistant"]
+        return own[-1] if own else completion
+    return completion
