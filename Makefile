@@ -168,7 +168,7 @@ $(FRAMEWORKS)/.installed: $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear $(FRAMEWORKS)
 	$(BIN)/uv pip install --quiet --python $(FRAMEWORKS)/bin/python \
 		stable-baselines3 transformers accelerate confluent-kafka fastavro pytest pytest-timeout hypothesis \
-		torchrl gymnax six 'ray[rllib]' pettingzoo trl datasets # gymnax imports six and does not ask for it
+		torchrl gymnax six 'ray[rllib]' pettingzoo trl datasets jmespath # gymnax imports six and does not ask for it
 	touch $@
 
 $(OTEL)/.installed: $(VENV)/.dev

@@ -6,13 +6,14 @@ PyTorch is large: `make test-frameworks` has an environment of its own, elsewher
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 pytest.importorskip("trl")
 
 import torch
+import trl
 from datasets import Dataset
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -50,29 +51,91 @@ class Ledger:
         return [-float(len(one)) for one in completions]
 
 
-def trained(folder: Path, ledger: Ledger, record: RecordRollouts | None) -> dict[str, torch.Tensor]:
-    """Train a tiny model; return its weights."""
+def tiny() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
+    """Return a model of some thousand weights, and a tokenizer that knows ten words."""
     set_seed(7)
     words = Tokenizer(WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="<unk>"))
     words.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
-    size = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(WORDS), bos_token_id=1, eos_token_id=1, pad_token_id=0, **size))
+    size = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 1024}
+    config = GPT2Config(vocab_size=len(WORDS), bos_token_id=1, eos_token_id=1, pad_token_id=0, **size)
+    return GPT2LMHeadModel(config), tokenizer
+
+
+def options(folder: Path) -> GRPOConfig:
+    """Return what a short training needs."""
+    return GRPOConfig(
+        output_dir=str(folder), max_steps=3, per_device_train_batch_size=4, num_generations=2, logging_steps=1,
+        max_completion_length=6, report_to=[], save_strategy="no", use_cpu=True, learning_rate=1e-2, seed=7,
+    )  # fmt: skip
+
+
+def trained(folder: Path, ledger: Ledger, record: RecordRollouts | None) -> dict[str, torch.Tensor]:
+    """Train a tiny model; return its weights."""
+    model, tokenizer = tiny()
     functions = [ledger.many_a, ledger.short]
     trainer = GRPOTrainer(
         model=model,
         processing_class=tokenizer,
-        args=GRPOConfig(
-            output_dir=str(folder), max_steps=3, per_device_train_batch_size=4, num_generations=2, logging_steps=1,
-            max_completion_length=6, report_to=[], save_strategy="no", use_cpu=True, learning_rate=1e-2, seed=7,
-        ),
+        args=options(folder),
         train_dataset=Dataset.from_dict({"prompt": ["a b", "c d", "e f", "g h"]}),
         reward_funcs=functions if record is None else record.rewards(functions),
         callbacks=[] if record is None else [record.callback()],
-    )  # fmt: skip
+    )
     trainer.train()
     assert trainer.reward_func_names == ["many_a", "short"]
     return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+class Shop:
+    """An environment with a tool and a reward of its own; it remembers what happened to it."""
+
+    ledger: ClassVar[list[tuple[str, float | None]]] = []
+
+    def reset(self, prompt: list[dict[str, str]], **_: Any) -> str:
+        """Open it."""
+        self._asked = prompt[-1]["content"]
+        return " open"
+
+    def buy(self, item: str) -> str:
+        """Buy something.
+
+        Args:
+            item: what.
+        """
+        return item
+
+    def get_reward(self) -> float | None:
+        """Pay for one of the prompts only."""
+        reward = 2.0 if self._asked == "a b" else None
+        self.ledger.append((self._asked, reward))
+        return reward
+
+
+def test_environments_of_the_trainer_are_episodes_with_their_own_rewards(tmp_path: Path) -> None:
+    """Each reset begins one, each get_reward ends it; without a reward it ends all the same."""
+    bus = RunBus()
+    subscription = bus.subscribe("test", max_events=1_000_000)
+    record = RecordRollouts("grpo-2", bus=bus, kafka=False)
+    model, tokenizer = tiny()
+    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text()
+    prompts = [[{"role": "user", "content": text}] for text in ("a b", "c d", "e f", "g h")]
+    trainer = GRPOTrainer(
+        model=model,
+        processing_class=tokenizer,
+        args=options(tmp_path),
+        train_dataset=Dataset.from_dict({"prompt": prompts}),
+        reward_funcs=record.rewards([Ledger().short]),
+        environment_factory=record.environments(Shop),
+    )
+    trainer.train()
+    assert trainer.reward_func_names == ["short", "Shop"]
+    record.close()
+    rows = [row for batch in batches_of(subscription.get_many(1_000_000)) for row in rows_of(batch)]
+    begun = {(row.env, row.at[0]): row.observation["prompt"][-1]["content"] for row in rows if row.at[1] == 0}
+    ended = {(row.env, row.at[0]): row.reward for row in rows if row.over == (True, False)}
+    assert len(begun) == len(Shop.ledger) == 12
+    assert sorted((begun[at], reward or None) for at, reward in ended.items()) == sorted(Shop.ledger)
 
 
 def test_completions_and_rewards_are_the_ledger_and_the_weights_as_without(tmp_path: Path) -> None:

@@ -7,18 +7,39 @@ besides; what belongs to the recording is kept here, by instance.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from runbus.llm import Agent, Episode
 
 log = logging.getLogger(__name__)
 Labels = Callable[[object], dict[str, str]]
+
+
+@dataclass(slots=True)
+class _Rollout:
+    """What an environment is in the middle of.
+
+    Attributes:
+        episode: of it.
+        heard: what the model said in it is recorded.
+        paid: `get_reward` was asked.
+        reward: what it said; NaN = none.
+        over: the episode has ended.
+    """
+
+    episode: Episode
+    heard: bool = False
+    paid: bool = False
+    reward: float = math.nan
+    over: bool = False
 
 
 class RecordedEnvironments:
@@ -34,7 +55,10 @@ class RecordedEnvironments:
         self._labels = labels
         self._lock = threading.Lock()
         self._classes: dict[type, type] = {}
-        self._episodes: dict[int, Episode] = {}
+        self._rollouts: dict[int, _Rollout] = {}
+        #: Reward functions are recorded too. The trainer calls them before `get_reward` or behind it, and only they
+        #: know what the model said: an episode ends once it has both.
+        self.has_judges = False
         self._kept: list[object] = []  # pooled by the trainer for as long as it lives: an id means one of them
 
     def factory(self, factory: Callable[[], Any]) -> Callable[[], Any]:
@@ -54,14 +78,22 @@ class RecordedEnvironments:
 
     def judged(self, environment: object, completion: object) -> Episode | None:
         """Return the episode of an environment, with what the model said in it at last; None = it has none."""
-        episode = self._episodes.get(id(environment))
-        if episode is None:
+        rollout = self._rollouts.get(id(environment))
+        if rollout is None:
             return None
-        episode.step(_said(completion), kind="model")
-        if not hasattr(environment, "get_reward"):
-            del self._episodes[id(environment)]
-            episode.end()
-        return episode
+        if not (rollout.heard or rollout.over):
+            rollout.heard = True
+            rollout.episode.step(_said(completion), kind="model")
+            if rollout.paid or not hasattr(environment, "get_reward"):
+                self._finish(environment, rollout)
+        return rollout.episode
+
+    def close(self) -> None:
+        """End what has its reward and waited for functions."""
+        for environment in self._kept:
+            rollout = self._rollouts.get(id(environment))
+            if rollout is not None and rollout.paid:
+                self._finish(environment, rollout)
 
     def _class_of(self, kind: type) -> type:
         with self._lock:
@@ -95,19 +127,25 @@ class RecordedEnvironments:
         return reset
 
     def _begin(self, environment: object, row: dict[str, Any], seen: object) -> None:
-        before = self._episodes.pop(id(environment), None)
-        if before is not None:
-            before.end(truncated=True, stop="the environment was reset before anybody judged it")
+        before = self._rollouts.pop(id(environment), None)
+        if before is not None and before.paid:
+            self._finish(environment, before)
+        elif before is not None:
+            before.episode.end(truncated=True, stop="the environment was reset before anybody judged it")
         prompt = row.get("prompt")
         first = {"prompt": prompt, "observation": seen} if seen is not None and prompt is not None else (prompt or seen)
-        self._episodes[id(environment)] = self._agent.episode(first, labels=self._labels(prompt))
+        self._rollouts[id(environment)] = _Rollout(self._agent.episode(first, labels=self._labels(prompt)))
+
+    def _running(self, environment: object) -> Episode | None:
+        rollout = self._rollouts.get(id(environment))
+        return None if rollout is None or rollout.over else rollout.episode
 
     def _tool(self, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
 
             @functools.wraps(method)
             async def call_beside(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-                episode = self._episodes.get(id(environment))
+                episode = self._running(environment)
                 if episode is None:
                     return await method(environment, *args, **named)
                 with episode.tool(method.__name__, _arguments(args, named)) as call:
@@ -119,7 +157,7 @@ class RecordedEnvironments:
 
         @functools.wraps(method)
         def call(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-            episode = self._episodes.get(id(environment))
+            episode = self._running(environment)
             if episode is None:
                 return method(environment, *args, **named)
             with episode.tool(method.__name__, _arguments(args, named)) as made:
@@ -149,20 +187,24 @@ class RecordedEnvironments:
         return judge
 
     def _end(self, environment: object, reward: object) -> None:
-        """End the rollout with the reward that the environment gives it; None and NaN are none, and no 0."""
-        episode = self._episodes.pop(id(environment), None)
-        if episode is None:
+        rollout = self._rollouts.get(id(environment))
+        if rollout is None or rollout.paid:
             return
-        name = type(environment).__name__
-        try:
-            value = math.nan if reward is None else float(reward)  # type: ignore[arg-type]  # what it is, is seen here
-        except (TypeError, ValueError):
-            value = math.nan
-        if math.isnan(value):
-            episode.end()
-            episode.score(None, name=name, label="not judged", judge=name)
-        else:
-            episode.end(value)
+        rollout.paid = True
+        with contextlib.suppress(TypeError, ValueError):  # None, or what is no number: no reward
+            rollout.reward = float(reward)  # type: ignore[arg-type]
+        if rollout.heard or not self.has_judges:
+            self._finish(environment, rollout)
+
+    def _finish(self, environment: object, rollout: _Rollout) -> None:
+        """End the episode with the reward that the environment gave it; none is no 0."""
+        if rollout.over:
+            return
+        rollout.over = True
+        rollout.episode.end(0.0 if math.isnan(rollout.reward) else rollout.reward)
+        if rollout.paid and math.isnan(rollout.reward):
+            name = type(environment).__name__
+            rollout.episode.score(None, name=name, label="not judged", judge=name)
 
 
 def _arguments(args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm import Agent, Episode
 from runbus.llm.values import plain
+from runbus.recorder import Metrics
 from runbus.recorder.bus import RunBus
 from runbus.trl.environments import RecordedEnvironments
 
@@ -63,6 +64,8 @@ class RecordRollouts:
         agent = agent or f"policy-{os.environ.get('RANK', '0')}"
         self.agent = Agent(run, agent, config=config, labels=labels, tags=tags, bus=bus, settings=settings, kafka=kafka)
         self._run = run
+        own = bus is not None or settings is not None or not kafka
+        self._beside: dict[str, Any] | None = {"bus": bus, "settings": settings, "kafka": kafka} if own else None
         self._environments = RecordedEnvironments(self.agent, self._labels)
         self._lock = threading.Lock()  # functions that are coroutines are called in another thread than the others
         self._newest: _Batch | None = None
@@ -78,7 +81,9 @@ class RecordRollouts:
         reward is in the trainer's logs.
         """
         wanted = functions if isinstance(functions, list) else [functions]
-        return [one if isinstance(one, str) or _is_module(one) else self._reward(one) for one in wanted]
+        made = [one if isinstance(one, str) or _is_module(one) else self._reward(one) for one in wanted]
+        self._environments.has_judges |= any(new is not old for new, old in zip(made, wanted, strict=True))
+        return made
 
     def environments(self, factory: Any) -> Any:  # noqa: ANN401 - a callable, or names of callables
         """Return an `environment_factory` whose environments are recorded; tools keep names, signatures and texts."""
@@ -90,7 +95,8 @@ class RecordRollouts:
         """Return a TrainerCallback that records what the trainer logs, and its checkpoints; needs transformers."""
         from runbus.shims.transformers import MetricsCallback
 
-        return MetricsCallback(self._run, source)
+        beside = self._run if self._beside is None else Metrics(self._run, source, **self._beside)
+        return MetricsCallback(beside, source)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all is delivered or dropped; return whether it was within `timeout` seconds."""
@@ -98,6 +104,7 @@ class RecordRollouts:
 
     def close(self) -> None:
         """End the stream; rollouts that nobody has judged are abandoned."""
+        self._environments.close()
         self.agent.close()
 
     def __enter__(self) -> Self:
@@ -107,6 +114,7 @@ class RecordRollouts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._environments.close()
         self.agent.__exit__(kind, error, traceback)
 
     # --- rewards ------------------------------------------------------------------------------------------------------

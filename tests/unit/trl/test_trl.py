@@ -259,6 +259,23 @@ def test_a_rollout_of_an_environment_is_an_episode_with_its_tools(log: Log) -> N
     assert len(rows) == 6
 
 
+def test_a_judge_that_comes_behind_get_reward_is_waited_for(log: Log) -> None:
+    """The trainer calls coroutines last; what the model said and the reward are in the episode all the same."""
+    functions = log.record.rewards([beside])
+    make = log.record.environments(Shop)
+    judged, forgotten = make(), make()
+    for shop in (judged, forgotten):
+        shop.reset(prompt="buy!")
+        shop.buy("tea")
+        assert shop.get_reward() == 1.0
+    asyncio.run(functions[0](prompts=["buy!"], completions=["done"], environments=[judged]))
+    _, rows, scores = log.ended()  # the other one ends with the stream
+    said = [[row.action for row in rows if row.env == env][2:] for env in (0, 1)]
+    assert said[0][0] == "done"
+    assert [row.reward for row in rows if any(row.over)] == [1.0, 1.0]
+    assert [(name, value, env) for name, value, _, env, _ in scores] == [("beside", 0.5, 0)]
+
+
 def test_no_reward_is_no_zero(log: Log) -> None:
     """An environment that gives none ends its episode, and a score without a number says so."""
     shop = log.record.environments(Shop)()
