@@ -61,7 +61,7 @@ def test_short_retention_has_short_segments() -> None:
 def test_what_stream_time_is_read_from_has_the_brokers_clock() -> None:
     """The broker dates what it is asked the order of, whatever an agent's clock says; others keep their writer's."""
     dated = {t.name for t in TOPICS if t.config()["message.timestamp.type"] == "LogAppendTime"}
-    assert dated == {"steps", "metrics", "runs", "control", "annotations"} | {
+    assert dated == {"steps", "metrics", "runs", "control", "annotations", "heartbeats"} | {
         t.name for t in (EPISODES_STATE, LIVE_METRICS_STATE)
     }
 

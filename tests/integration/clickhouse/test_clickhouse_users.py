@@ -56,6 +56,9 @@ PARAMETERS: dict[str, Any] = {
     "observation_width": 16,
     "all": True,
     "canary": "",
+    "env": 0,
+    "episode": 0,
+    "newest": 1,
 }
 VIEWS = ("episodes_latest", "team_episodes", "episode_check", "episode_returns", "stream_summary", "run_summary")
 

@@ -17,8 +17,10 @@ from runbus.ingest.dialects.mosaic import Mosaic
 from runbus.ingest.reading import Reading
 from tests.support.ingested import Ingested
 
+# A library in the process of the tests may have blocked SIGPIPE; where a person types, it is not.
 _RUN = """
-import sys
+import signal, sys
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPIPE])
 from runbus.ingest.worker import CannotStart, Worker, end_as
 try:
     worker = Worker(sys.argv[2:])
