@@ -34,10 +34,10 @@ export function NotesOf({of, every, step}) {
 }
 
 /**
- * @param {{of: Place, said: Asked, written: Asked, step?: () => number}} props `of`: a run, or one of its episodes;
- *   `said`: `/run/notes`; `written`: `/run/artifacts`; `step`: that under the cursor
+ * @param {{of: Place, said: Asked, written: Asked, step?: () => number, open?: boolean}} props `of`: a run, or one of its
+ *   episodes; `said`: `/run/notes`; `written`: `/run/artifacts`; `step`: that under the cursor; `open`: to write at once
  */
-export function Notes({of, said, written, step}) {
+export function Notes({of, said, written, step, open = false}) {
   const mine = useSignal(/** @type {Change[]} */ ([]));
   const notes = held(rowsOf(said.answer.value), mine.value), files = rowsOf(written.answer.value);
   useEffect(() => expose("notes", () => ({notes, files})));
@@ -54,7 +54,7 @@ export function Notes({of, said, written, step}) {
   };
   const add = (/** @type {Place} */ place, /** @type {What} */ what) => tell(put(place, what), (answer) => ({row: rowOf(place, what, answer, author.peek()), removed: false}));
   const remove = (/** @type {Row} */ row) => tell(take(placeOf(of.run, row), /** @type {What} */ (row)), ({sent_at: ts}) => ({row: {...row, ts}, removed: true}));
-  const write = session.value.annotates && html`<details class="take wide"><summary>Add a note or a tag</summary><${Write} of=${of} step=${step} onSay=${add} /></details>`;
+  const write = session.value.annotates && html`<details class="take wide" open=${open}><summary>Add a note or a tag</summary><${Write} of=${of} step=${step} onSay=${add} /></details>`;
   return html`${notes.length === 0 ? write : html`<${Panel} title="Notes" class="wide" fresh=${freshOf(said)} source=${{path: "/run/notes", params: {...of}}}>
       <ul class="notes">${notes.map((row) => html`<li key=${`${row.kind} ${row.name} ${row.agent} ${row.episode} ${row.step}`}>
         <span class="label">${row.kind}</span> ${row.kind === "note" ? html`<span class="note-text">${row.text.slice(0, MOST_TEXT)}</span>` : html`<b>${row.kind === "pin" ? "" : row.name}</b>`}${" "}

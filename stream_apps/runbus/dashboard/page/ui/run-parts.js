@@ -2,7 +2,7 @@
  * Draws what is no curve of a run: how its episodes ended, what its actions were, what happened to it, its streams, its
  * episodes.
  */
-import {html, useEffect} from "../lib/preact.js";
+import {html, useEffect, useSignal} from "../lib/preact.js";
 import {positions, unitsOf} from "../lib/curve.js";
 import {count, exact, number} from "../lib/format.js";
 import {expose} from "../lib/inspect.js";
@@ -26,11 +26,13 @@ const OFTEN_MS = 15_000, SELDOM_MS = 60_000;
 export function Parts({run, alive, agent, axis, recent, streams, told, onNames}) {
   const every = alive ? OFTEN_MS : SELDOM_MS, ask = (/** @type {string} */ path) => useAnswer(path, {run}, every);
   const named = ask("/run/metrics"), judged = ask("/run/scores"), said = ask("/run/notes"), written = ask("/run/artifacts");
+  const writes = useSignal(false); // what notes are drawn by is loaded once there are any, or somebody wants to write one
   const has = (/** @type {{answer: {value: any}}} */ asked) => asked.answer.value?.rows > 0;
   return html`
     ${has(named) && html`<${Later} load=${metrics} run=${run} answer=${named.answer.value} every=${every} />`}
     ${has(judged) && html`<${Later} load=${scores} run=${run} asked=${judged} />`}
-    ${(has(said) || has(written) || session.value.annotates) && html`<${Later} load=${notes} of=${{run}} said=${said} written=${written} />`}
+    ${has(said) || has(written) || writes.value ? html`<${Later} load=${notes} of=${{run}} said=${said} written=${written} open=${writes.value} />`
+      : session.value.annotates && html`<button type="button" class="quiet wide" onClick=${() => (writes.value = true)}>Add a note or a tag</button>`}
     <${Reasons} run=${run} every=${every} streams=${streams} recent=${recent} />
     <${Actions} run=${run} every=${every} agent=${agent} />
     <${MarksPanel} run=${run} every=${every} axis=${axis} />
