@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[3]
 def test_a_commit_that_never_returns(feed: Feed, sinks: Sinks, tables: Tables) -> None:
     """The group keeps the partitions for a client that hangs; then the same process stores each step once."""
     sinks.env["PYTHONPATH"] = str(ROOT)
-    process = sinks.start("tests.integration.sink.hanging_client", "9", range_steps="64")
-    feed.steps(50, agents=4)
+    process = sinks.start("tests.integration.sink.hanging_client", "5")
+    feed.steps(4, agents=4)
     feed.flush()
     sinks.says("the commit hangs")
-    feed.steps(50, agents=4)
+    feed.steps(4, agents=4)
     feed.flush()
     sinks.says("has not returned", seconds=90)
     tables.wait(feed)
