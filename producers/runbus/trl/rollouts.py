@@ -8,13 +8,13 @@ import inspect
 import json
 import logging
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from runbus.config.sources import read_sources
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm import Agent, Episode
 from runbus.llm.values import plain
@@ -61,7 +61,9 @@ class RecordRollouts:
         settings: KafkaSettings | None = None,
         kafka: bool = True,
     ) -> None:
-        agent = agent or f"policy-{os.environ.get('RANK', '0')}"
+        agent = (
+            agent or f"policy-{read_sources().environ.get('RANK', '0')}"
+        )  # as torchrun and accelerate number processes
         self.agent = Agent(run, agent, config=config, labels=labels, tags=tags, bus=bus, settings=settings, kafka=kafka)
         self._run = run
         own = bus is not None or settings is not None or not kafka

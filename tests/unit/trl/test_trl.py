@@ -119,6 +119,13 @@ def test_each_completion_is_an_episode_and_each_answer_a_score(log: Log) -> None
     assert len(scores) == 12
 
 
+def test_each_process_of_a_training_is_an_agent_of_its_own(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its rank."""
+    assert log.record.agent.recorder.agent == "policy-0"
+    monkeypatch.setenv("RANK", "3")
+    assert RecordRollouts("grpo-1", kafka=False).agent.recorder.agent == "policy-3"
+
+
 def test_functions_keep_their_names_and_what_they_are(log: Log) -> None:
     """The trainer names its columns by them; what it calls itself it gets back untouched."""
     model = SimpleNamespace(forward=print, parameters=print)
