@@ -62,6 +62,11 @@ def episode(endpoints: Endpoints, kind: str, agent: str, **more: object) -> str:
 
 
 def attempt(endpoints: Endpoints, kind: str, agent: str) -> int:
-    """Return the newest attempt of an agent in the run of a kind."""
+    """Return the newest attempt of an agent in the run of a kind, once its beginning is stored."""
     sql = "SELECT max(attempt) FROM runs WHERE run_id = {run:String} AND agent_id = {agent:String}"
-    return int(rows(endpoints, sql, run=name_of(kind), agent=agent)[0][0])
+
+    def stored() -> int:
+        return int(rows(endpoints, sql, run=name_of(kind), agent=agent)[0][0])
+
+    until(f"the beginning of {name_of(kind)} is stored", lambda: stored() > 0)
+    return stored()

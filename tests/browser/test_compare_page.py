@@ -22,8 +22,8 @@ def test_hiding_an_arm_changes_no_other_line(stories: Endpoints, dashboard: Dash
     visit = tab(dashboard, "/compare?q=/^(ppo%7Cdqn)-[0-3]$/&group=config.algo")
     visit.expected.append("504")  # a question that a busy machine did not answer in time is asked again
     visit.until(
-        "both curves and who is better",
-        lambda: len(compared(visit).get("lines", [])) == 2 and compared(visit)["better"],
+        "both curves, who is better, and in what they differ",
+        lambda: len(compared(visit).get("lines", [])) == 2 and compared(visit)["better"] and compared(visit)["differs"],
         60,
     )
     before = {line["key"]: line for line in compared(visit)["lines"]}
