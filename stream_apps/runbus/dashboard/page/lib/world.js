@@ -13,6 +13,8 @@ import {stepsOf} from "./steps.js";
 /** @typedef {{agent: string, attempt: number, first_tick: number, last_tick: number, stored_return: number, terminated: boolean, truncated: boolean, newest_ts: number}} Member */
 
 const LOOK_MS = 2000;
+/** The agents of a world are stored one after the other: one that has just ended may still get one. Microseconds. */
+const SETTLES_US = 30_000_000;
 const TICKS = 128;
 const MOST = 100_000;
 
@@ -45,7 +47,7 @@ export class World {
     return found;
   }
 
-  /** Ask who is there, and again while one of them goes on. */
+  /** Ask who is there, and again while one of them goes on, or may still come. */
   async look() {
     try {
       const answer = await get("/world", {...this.id});
@@ -63,11 +65,16 @@ export class World {
       if (this.closed) return;
       if (!this.members.peek().length) this.failed.value = error;
     }
-    if (this.running() || this.failed.peek()) this.again = window.setTimeout(() => this.look(), LOOK_MS);
+    if (this.running() || !this.settled() || this.failed.peek()) this.again = window.setTimeout(() => this.look(), LOOK_MS);
   }
 
   running() {
     return this.members.peek().some((member) => !member.terminated && !member.truncated);
+  }
+
+  settled() {
+    const newest = Math.max(...this.members.peek().map((member) => member.newest_ts));
+    return this.fresh.peek() - newest > SETTLES_US;
   }
 
   /** Pages of ticks that some agent lacks; one that has left lacks nothing behind its last tick. @param {import("./pager.js").View} view */
