@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from runbus.ingest.acts import Act, Defaults, Dialect, Started, Who
+from runbus.ingest.acts import Act, Defaults, Dialect
 from runbus.ingest.lines import Line
 from runbus.ingest.reading import Read, Reading
-from runbus.ingest.recordings import Made, Recordings
-from runbus.recorder import Recorder, RunBus
+from runbus.ingest.recordings import Made, Recordings, recorder_of
+from runbus.recorder import RunBus
 from runbus.recorder.events import StreamFinished, StreamStarted
 from runbus.recorder.metric_rows import MetricsRecorded
 from runbus.schemas import metric_batch
@@ -38,22 +39,7 @@ class Ingested:
     def __init__(self) -> None:
         bus = RunBus()
         self._subscription = bus.subscribe("test", max_events=10_000_000, max_bytes=1_000_000_000)
-
-        def new_recorder(who: Who, said: Started) -> Recorder:
-            return Recorder(
-                who.run,
-                who.agent,
-                config=said.config,
-                observation_space=said.observation_space or None,
-                action_space=said.action_space or None,
-                labels=said.labels,
-                tags=said.tags,
-                observations="all",
-                bus=bus,
-                kafka=False,
-            )
-
-        self.recordings = Recordings(new_recorder)
+        self.recordings = Recordings(partial(recorder_of, bus=bus, kafka=False))
         self.letters = KeptLetters()
         self._events: list[Any] = []
 

@@ -23,13 +23,33 @@ from runbus.ingest.acts import (
     Who,
     Wrote,
 )
-from runbus.recorder import Recorder
+from runbus.kafka.settings import KafkaSettings
+from runbus.recorder import Recorder, RunBus
 from runbus.recorder.row_words import StepWords
 from runbus.recorder.score import ScoreWords
 from runbus.schemas.events import Outcome
 
 #: Makes the recorder of an agent, from what was said of it.
 NewRecorder = Callable[[Who, Started], Recorder]
+
+
+def recorder_of(
+    who: Who, said: Started, *, bus: RunBus, settings: KafkaSettings | None = None, kafka: bool = True
+) -> Recorder:
+    """Return a recorder of all that an agent observes, with what was said of it; `bus`, ...: see Recorder."""
+    return Recorder(
+        who.run,
+        who.agent,
+        config=said.config,
+        observation_space=said.observation_space or None,
+        action_space=said.action_space or None,
+        labels=said.labels,
+        tags=said.tags,
+        observations="all",
+        bus=bus,
+        settings=settings,
+        kafka=kafka,
+    )
 
 
 @dataclass(slots=True)

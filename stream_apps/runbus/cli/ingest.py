@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,15 +22,15 @@ from runbus.cli.output import print_json as print_json_document
 from runbus.config import options as o
 from runbus.config.errors import ConfigError, RunBusError
 from runbus.config.sources import hand_on
-from runbus.ingest.acts import Defaults, Started, Who
+from runbus.ingest.acts import Defaults
 from runbus.ingest.beside import Beside
 from runbus.ingest.formats import FORMATS, acts_of_file, dialect
 from runbus.ingest.letters import KafkaLetters
 from runbus.ingest.reading import Reading
-from runbus.ingest.recordings import Recordings
+from runbus.ingest.recordings import Recordings, recorder_of
 from runbus.ingest.worker import CannotStart, Worker, end_as
 from runbus.kafka.topics import check_id
-from runbus.recorder import Recorder, RunBus
+from runbus.recorder import RunBus
 from runbus.recorder.settings import CourierSettings
 
 _CHUNK = 1024 * 1024
@@ -144,22 +145,7 @@ def _target(current: Settings, run: str) -> _Target:
     hand_on(current.flags)
     courier = CourierSettings.load(current.sources)
     bus = RunBus()
-
-    def new_recorder(who: Who, said: Started) -> Recorder:
-        return Recorder(
-            who.run,
-            who.agent,
-            config=said.config,
-            observation_space=said.observation_space or None,
-            action_space=said.action_space or None,
-            labels=said.labels,
-            tags=said.tags,
-            observations="all",
-            bus=bus,
-            settings=kafka,
-        )
-
-    return _Target(Recordings(new_recorder), KafkaLetters(kafka, run), courier)
+    return _Target(Recordings(partial(recorder_of, bus=bus, settings=kafka)), KafkaLetters(kafka, run), courier)
 
 
 def _named(format_: str, defaults: Defaults) -> Defaults:
