@@ -71,7 +71,7 @@ class RecordRollouts:
         self._environments = RecordedEnvironments(self.agent, self._labels)
         self._lock = threading.Lock()  # functions that are coroutines are called in another thread than the others
         self._newest: _Batch | None = None
-        self._step = 0
+        self._state: object = None  # of the trainer, who changes it: known from the first call of a function on
         self._said = False
 
     # --- what the trainer gets --------------------------------------------------------------------------------------
@@ -160,10 +160,10 @@ class RecordRollouts:
         """Return the episodes of a call: those of the call before, if it was about the same completions."""
         completions = called["completions"]
         with self._lock:
-            self._step = _step_of(called)
-            newest = self._newest
-            if newest is None or newest.completions is not completions or newest.step != self._step:
-                self._newest = newest = _Batch(completions, self._step, self._recorded(called))
+            self._state = called.get("trainer_state")
+            newest, step = self._newest, self._step
+            if newest is None or newest.completions is not completions or newest.step != step:
+                self._newest = newest = _Batch(completions, step, self._recorded(called))
             return newest.episodes
 
     def _recorded(self, called: Mapping[str, Any]) -> Sequence[Episode]:
@@ -191,14 +191,15 @@ class RecordRollouts:
             labels["sample"] = str(samples[task])
         return labels
 
+    @property
+    def _step(self) -> int:
+        """The step of the policy now."""
+        return int(getattr(self._state, "global_step", 0) or 0)
+
     def _complain(self, text: str) -> None:
         if not self._said:
             self._said = True
             log.warning("run %s: %s; further ones are not said", self._run, text)
-
-
-def _step_of(called: Mapping[str, Any]) -> int:
-    return int(getattr(called.get("trainer_state"), "global_step", 0) or 0)
 
 
 def _name_of(function: Any) -> str:  # noqa: ANN401

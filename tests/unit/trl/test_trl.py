@@ -283,6 +283,23 @@ def test_a_judge_that_comes_behind_get_reward_is_waited_for(log: Log) -> None:
     assert [(name, value, env) for name, value, _, env, _ in scores] == [("beside", 0.5, 0)]
 
 
+def test_a_rollout_is_of_the_policy_that_the_trainer_is_at(log: Log) -> None:
+    """A reset comes before anybody is told the step: it is the trainer's own state that counts."""
+    functions, shop, state = (
+        log.record.rewards([length]),
+        log.record.environments(Shop)(),
+        SimpleNamespace(global_step=4),
+    )
+    for step in (4, 5):
+        state.global_step = step
+        shop.reset(prompt="buy!")
+        functions[0](prompts=["buy!"], completions=["x"], environments=[shop], trainer_state=state)
+        shop.get_reward()
+    batches, _, _ = log.ended()
+    said = [labels["policy"] for batch in batches for labels in labels_of(batch) if labels]
+    assert said == ["0", "5"]  # before the first call of a function nobody knows the state
+
+
 def test_no_reward_is_no_zero(log: Log) -> None:
     """An environment that gives none ends its episode, and a score without a number says so."""
     shop = log.record.environments(Shop)()
