@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
 import multiprocessing
 import random
 import re
@@ -210,6 +211,29 @@ def test_tools_are_recorded_in_other_threads_too() -> None:
     assert seen == [None, episode]
     tool = recorded(agent, subscription)[1][0]
     assert (tool.action, tool.observation) == ({"tool": "<lambda>", "arguments": {"0": 1, "b": 2}}, 3)
+
+
+def test_a_tool_that_is_a_coroutine_is_recorded_when_it_has_its_result() -> None:
+    """It stays a coroutine function; what it raises is its error."""
+    agent, subscription = agent_on()
+
+    async def search(to: str) -> str:
+        await asyncio.sleep(0)
+        if to == "the moon":
+            raise LookupError(to)
+        return f"89 EUR to {to}"
+
+    with agent.episode("go") as episode:
+        tool = episode.recorded_tool(search)
+        assert inspect.iscoroutinefunction(tool)
+        assert asyncio.run(tool("Oslo")) == "89 EUR to Oslo"
+        with pytest.raises(LookupError):
+            asyncio.run(tool(to="the moon"))
+    rows = recorded(agent, subscription)[1:3]
+    asked = [{"tool": "search", "arguments": {"0": "Oslo"}}, {"tool": "search", "arguments": {"to": "the moon"}}]
+    assert [row.action for row, _ in rows] == asked
+    assert [words.status for _, words in rows] == ["ok", "error"]
+    assert rows[0][0].observation == "89 EUR to Oslo"
 
 
 def test_a_late_reward_finds_its_episode_though_its_place_is_anothers() -> None:

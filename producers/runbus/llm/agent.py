@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from runbus.kafka.settings import KafkaSettings
 from runbus.llm.episode import Episode
 from runbus.llm.slots import SlotsOfProcess
+from runbus.llm.values import by_name
 from runbus.recorder.bus import RunBus
 from runbus.recorder.recorder import Recorder
 
@@ -133,4 +134,4 @@ class Agent:
 def _prompt(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
     if len(args) == 1 and not kwargs:
         return args[0]
-    return {**{str(at): value for at, value in enumerate(args)}, **kwargs} or None
+    return by_name(args, kwargs) or None

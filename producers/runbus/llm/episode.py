@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token, copy_context
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast
 
 from runbus.llm.call import Call, Said, status_of
 from runbus.llm.slots import Slots
-from runbus.llm.values import History, plain
+from runbus.llm.values import History, by_name, plain
 from runbus.recorder.absent import ABSENT
 from runbus.recorder.recorder import Recorder
 from runbus.recorder.row_words import Kind, Status, StepWords
@@ -98,11 +99,20 @@ class Episode:
         return self._row(action, observation, reward, False, False, numbers or {}, words)
 
     def recorded_tool(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return the function as a tool of this episode: each call of it is recorded under its name."""
+        """Return the function, which may be a coroutine function, as a tool: each call is recorded under its name."""
+        name = getattr(function, "__name__", "tool")
+        if inspect.iscoroutinefunction(function):
+
+            async def call_task(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - as the function has it
+                with self.tool(name, by_name(args, kwargs)) as made:
+                    result = await function(*args, **kwargs)
+                    made.returns(result)
+                    return result
+
+            return cast("Callable[P, R]", call_task)
 
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            arguments = {**{str(at): value for at, value in enumerate(args)}, **kwargs}
-            with self.tool(getattr(function, "__name__", "tool"), arguments) as made:
+            with self.tool(name, by_name(args, kwargs)) as made:
                 result = function(*args, **kwargs)
                 made.returns(result)
                 return result

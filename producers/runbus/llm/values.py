@@ -113,3 +113,8 @@ class History:
 def _is_one_of(message: Any, recorded: Collection[Any]) -> bool:  # noqa: ANN401
     says = [message, *(message.get(name) for name in ("content", "output") if isinstance(message, dict))]
     return any(said is not None and (said in recorded or str(said) in map(str, recorded)) for said in says)
+
+
+def by_name(args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by their names; those without one are called by their places."""
+    return {**{str(at): value for at, value in enumerate(args)}, **named}

@@ -15,6 +15,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 from runbus.llm import Agent, Episode
@@ -28,6 +29,7 @@ class _Rollout:
     """What an environment is in the middle of.
 
     Attributes:
+        environment: which one; while it is held here, no other has its id.
         episode: of it.
         heard: what the model said in it is recorded.
         paid: `get_reward` was asked.
@@ -35,6 +37,7 @@ class _Rollout:
         over: the episode has ended.
     """
 
+    environment: object
     episode: Episode
     heard: bool = False
     paid: bool = False
@@ -59,7 +62,6 @@ class RecordedEnvironments:
         #: Reward functions are recorded too. The trainer calls them before `get_reward` or behind it, and only they
         #: know what the model said: an episode ends once it has both.
         self.has_judges = False
-        self._kept: list[object] = []  # pooled by the trainer for as long as it lives: an id means one of them
 
     def factory(self, factory: Callable[[], Any]) -> Callable[[], Any]:
         """Return a factory of recorded environments."""
@@ -69,7 +71,6 @@ class RecordedEnvironments:
             made = factory()
             try:
                 made.__class__ = self._class_of(type(made))
-                self._kept.append(made)
             except TypeError as error:
                 log.warning("an environment of %s is not recorded: %s", type(made).__name__, error)
             return made
@@ -85,15 +86,14 @@ class RecordedEnvironments:
             rollout.heard = True
             rollout.episode.step(_said(completion), kind="model")
             if rollout.paid or not hasattr(environment, "get_reward"):
-                self._finish(environment, rollout)
+                _finish(rollout)
         return rollout.episode
 
     def close(self) -> None:
         """End what has its reward and waited for functions."""
-        for environment in self._kept:
-            rollout = self._rollouts.get(id(environment))
-            if rollout is not None and rollout.paid:
-                self._finish(environment, rollout)
+        for rollout in self._rollouts.values():
+            if rollout.paid:
+                _finish(rollout)
 
     def _class_of(self, kind: type) -> type:
         with self._lock:
@@ -129,43 +129,33 @@ class RecordedEnvironments:
     def _begin(self, environment: object, row: dict[str, Any], seen: object) -> None:
         before = self._rollouts.pop(id(environment), None)
         if before is not None and before.paid:
-            self._finish(environment, before)
+            _finish(before)
         elif before is not None:
             before.episode.end(truncated=True, stop="the environment was reset before anybody judged it")
         prompt = row.get("prompt")
         first = {"prompt": prompt, "observation": seen} if seen is not None and prompt is not None else (prompt or seen)
-        self._rollouts[id(environment)] = _Rollout(self._agent.episode(first, labels=self._labels(prompt)))
-
-    def _running(self, environment: object) -> Episode | None:
-        rollout = self._rollouts.get(id(environment))
-        return None if rollout is None or rollout.over else rollout.episode
+        self._rollouts[id(environment)] = _Rollout(environment, self._agent.episode(first, labels=self._labels(prompt)))
 
     def _tool(self, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
 
             @functools.wraps(method)
             async def call_beside(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-                episode = self._running(environment)
-                if episode is None:
-                    return await method(environment, *args, **named)
-                with episode.tool(method.__name__, _arguments(args, named)) as call:
-                    result = await method(environment, *args, **named)
-                    call.returns(result)
-                return result
+                return await self._recorded(method, environment)(*args, **named)
 
             return call_beside
 
         @functools.wraps(method)
         def call(environment: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-            episode = self._running(environment)
-            if episode is None:
-                return method(environment, *args, **named)
-            with episode.tool(method.__name__, _arguments(args, named)) as made:
-                result = method(environment, *args, **named)
-                made.returns(result)
-            return result
+            return self._recorded(method, environment)(*args, **named)
 
         return call
+
+    def _recorded(self, method: Callable[..., Any], environment: object) -> Callable[..., Any]:
+        """Return the method of an environment, as a tool of the episode that it is in the middle of."""
+        bound: Callable[..., Any] = MethodType(method, environment)
+        rollout = self._rollouts.get(id(environment))
+        return bound if rollout is None or rollout.over else rollout.episode.recorded_tool(bound)
 
     def _get_reward(self, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
@@ -194,21 +184,18 @@ class RecordedEnvironments:
         with contextlib.suppress(TypeError, ValueError):  # None, or what is no number: no reward
             rollout.reward = float(reward)  # type: ignore[arg-type]
         if rollout.heard or not self.has_judges:
-            self._finish(environment, rollout)
-
-    def _finish(self, environment: object, rollout: _Rollout) -> None:
-        """End the episode with the reward that the environment gave it; none is no 0."""
-        if rollout.over:
-            return
-        rollout.over = True
-        rollout.episode.end(0.0 if math.isnan(rollout.reward) else rollout.reward)
-        if rollout.paid and math.isnan(rollout.reward):
-            name = type(environment).__name__
-            rollout.episode.score(None, name=name, label="not judged", judge=name)
+            _finish(rollout)
 
 
-def _arguments(args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    return {**{str(at): value for at, value in enumerate(args)}, **named}
+def _finish(rollout: _Rollout) -> None:
+    """End the episode with the reward that the environment gave it; none is no 0."""
+    if rollout.over:
+        return
+    rollout.over = True
+    rollout.episode.end(0.0 if math.isnan(rollout.reward) else rollout.reward)
+    if rollout.paid and math.isnan(rollout.reward):
+        name = type(rollout.environment).__name__
+        rollout.episode.score(None, name=name, label="not judged", judge=name)
 
 
 def _said(completion: object) -> object:
